@@ -1,0 +1,70 @@
+//! What can go wrong between a file and a picture: each error is one sentence for the person who opened the file.
+
+use std::path::PathBuf;
+
+/// Why an image could not be read, displayed or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The bytes are of no format that is read here.
+    #[error("this is neither DICOM, PNG nor JPEG ({0}); give a radiograph in one of these formats")]
+    NotAnImage(String),
+    /// The bytes stop before what they declare.
+    #[error("the {format} data is cut short: {detail}; copy or export the file again")]
+    Truncated {
+        /// `DICOM`, `PNG`, ...
+        format: &'static str,
+        /// What was declared, and what is there.
+        detail: String,
+    },
+    /// The bytes contradict themselves or their standard.
+    #[error("the {format} data is damaged: {detail}; copy or export the file again")]
+    Malformed {
+        /// `DICOM`, `PNG`, ...
+        format: &'static str,
+        /// What was wrong, and where.
+        detail: String,
+    },
+    /// Valid, but a form that is not read here.
+    #[error("{0}")]
+    Unsupported(String),
+    /// Larger than the limits of [`super::limits`].
+    #[error("the image is too large: {0}")]
+    TooLarge(String),
+    /// A DICOM object without an image.
+    #[error("this DICOM file holds no image: {0}; choose an image object of the study")]
+    NoPixels(String),
+    /// A window was asked for that the image does not have, or that makes no sense.
+    #[error("{0}")]
+    Window(String),
+    /// A caller's buffer does not fit its declared size.
+    #[error("{0}")]
+    Shape(String),
+    /// A decoder of another crate stopped in the middle.
+    #[error("the {0} decoder gave up on this image, which is probably damaged; copy or export the file again")]
+    Decoder(&'static str),
+    /// Reading or writing a file failed.
+    #[error("cannot {verb} {}: {source}", path.display())]
+    Io {
+        /// `read` or `write`.
+        verb: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Encoding a picture failed.
+    #[error("cannot encode the {0} picture: {1}")]
+    Encode(&'static str, String),
+}
+
+impl ImageError {
+    /// [`ImageError::Truncated`] of `format`.
+    pub(crate) fn truncated(format: &'static str, detail: impl Into<String>) -> Self {
+        Self::Truncated { format, detail: detail.into() }
+    }
+
+    /// [`ImageError::Malformed`] of `format`.
+    pub(crate) fn malformed(format: &'static str, detail: impl Into<String>) -> Self {
+        Self::Malformed { format, detail: detail.into() }
+    }
+}

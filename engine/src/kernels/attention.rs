@@ -1,0 +1,281 @@
+//! Masked attention, forward: MedViLL's schemes computed from lengths and positions (`shaders/attention.wgsl`).
+
+use burn::backend::{Backend, Dispatch, backend_extension, tensor::{FloatTensor, IntTensor}};
+use burn::cubecl::prelude::CubeCount;
+use burn::tensor::{Bool, Int, Tensor, activation::softmax};
+use burn_wgpu::CubeBackend;
+
+use super::launch::{HeadKernel, contiguous, empty_like};
+
+pub(super) const SOURCE: &str = include_str!("../../../shaders/attention.wgsl");
+
+/// Largest head that the kernels hold in workgroup memory under WebGPU's default 16 KiB.
+pub const MAX_HEAD_DIM: usize = 64;
+
+/// Which columns a row may attend to; `context` is the leading block of CLS, visual tokens and SEP.
+///
+/// Figure 2 of MedViLL (Moon et al. 2021) draws the first, second, third and fifth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// Every row sees every column that is no padding.
+    Bidirectional,
+    /// All rows see the context; text rows also the text up to and including themselves.
+    Seq2Seq,
+    /// Text rows as [`Rule::Seq2Seq`]; context rows see all columns.
+    BidirectionalAutoregressive {
+        /// Whether context rows see padding too, as the released code has it.
+        padding: bool,
+    },
+    /// Two blocks, bidirectional within each, blind to each other.
+    NonCrossing,
+    /// Ours, for training the generator: after the words come as many MASK tokens, the t-th of which sees the context,
+    /// the words before t and itself: every step of left-to-right decoding at once.
+    Cloze {
+        /// How many words stand in front of their masked copies.
+        words: usize,
+    },
+}
+
+impl Rule {
+    const fn code(self) -> (u32, u32) {
+        match self {
+            Self::Bidirectional => (0, 0),
+            Self::Seq2Seq => (1, 0),
+            Self::BidirectionalAutoregressive { padding: false } => (2, 0),
+            Self::BidirectionalAutoregressive { padding: true } => (3, 0),
+            Self::NonCrossing => (4, 0),
+            Self::Cloze { words } => (5, words as u32),
+        }
+    }
+
+    /// Whether `row` may attend to `column`, with a context of `context` columns and `length` columns that are no padding.
+    pub const fn may_attend(self, row: usize, column: usize, context: usize, length: usize) -> bool {
+        match self {
+            Self::Bidirectional => column < length,
+            Self::Seq2Seq => column < context || (row >= context && column <= row),
+            Self::BidirectionalAutoregressive { padding } => {
+                column < context || if row >= context { column <= row } else { padding || column < length }
+            }
+            Self::NonCrossing => (row < context) == (column < context) && column < length,
+            Self::Cloze { words } => {
+                if row < context + words {
+                    column < context || (row >= context && column <= row)
+                } else {
+                    column < row - words || column == row
+                }
+            }
+        }
+    }
+}
+
+/// A rule with the sizes that it is computed from.
+#[derive(Clone, Debug)]
+pub struct Mask {
+    /// The rule.
+    pub rule: Rule,
+    /// Columns of the leading block.
+    pub context: usize,
+    /// Position in the sequence of query row 0.
+    pub query_start: usize,
+    /// Columns that are no padding, one count a sample: `(batch)`.
+    pub lengths: Vec<usize>,
+}
+
+impl Mask {
+    /// The mask as a tensor for the reference, true where attention is forbidden: `(batch, 1, queries, keys)`.
+    pub fn forbidden(&self, queries: usize, keys: usize, device: &burn::tensor::Device) -> Tensor<4, Bool> {
+        let mut cells = Vec::with_capacity(self.lengths.len() * queries * keys);
+        for &length in &self.lengths {
+            for row in 0..queries {
+                for column in 0..keys {
+                    cells.push(!self.rule.may_attend(self.query_start + row, column, self.context, length));
+                }
+            }
+        }
+        let data = burn::tensor::TensorData::new(cells, [self.lengths.len(), 1, queries, keys]);
+        Tensor::from_data(data, device)
+    }
+}
+
+/// The plain reference, differentiable: softmax over the allowed columns, zeros for a row that has none.
+///
+/// # Shapes
+/// - query `(batch, queries, width)`, key and value `(batch, keys, width)`, forbidden `(batch, 1, queries, keys)`
+/// - output `(batch, queries, width)`
+///
+/// `drop` is applied to the probabilities, as PyTorch's BERT does.
+pub fn attention_reference(
+    query: Tensor<3>,
+    key: Tensor<3>,
+    value: Tensor<3>,
+    forbidden: Tensor<4, Bool>,
+    heads: usize,
+    drop: impl FnOnce(Tensor<4>) -> Tensor<4>,
+) -> Tensor<3> {
+    let [batch, queries, width] = query.dims();
+    let keys = key.dims()[1];
+    let dim = width / heads;
+    // (B, S, H * D) -> (B, H, S, D)
+    let split = |x: Tensor<3>, rows: usize| x.reshape([batch, rows, heads, dim]).swap_dims(1, 2);
+    let query = split(query, queries).mul_scalar(1.0 / (dim as f32).sqrt());
+    let scores = query.matmul(split(key, keys).swap_dims(2, 3));
+    // A finite floor keeps a fully forbidden row finite; the second fill makes it zero instead of uniform.
+    let scores = scores.mask_fill(forbidden.clone(), -3.0e38);
+    let weights = softmax(scores, 3).mask_fill(forbidden, 0.0);
+    drop(weights).matmul(split(value, keys)).swap_dims(1, 2).reshape([batch, queries, width])
+}
+
+/// The kernel behind Burn's dispatch.
+#[backend_extension(Cube)]
+pub(super) trait AttentionBackend: Backend {
+    /// See [`masked_attention`].
+    fn attention_forward(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        lengths: IntTensor<Self>,
+        heads: usize,
+        params: [u32; 4],
+    ) -> FloatTensor<Self>;
+}
+
+impl AttentionBackend for CubeBackend {
+    fn attention_forward(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        lengths: IntTensor<Self>,
+        heads: usize,
+        [context, query_start, rule, words]: [u32; 4],
+    ) -> FloatTensor<Self> {
+        let (query, key, value) = (contiguous(query), contiguous(key), contiguous(value));
+        let shape = query.meta.shape();
+        let (batch, queries, width) = (shape[0], shape[1], shape[2]);
+        let keys = key.meta.shape()[1];
+        let output = empty_like(&query);
+        let kernel = HeadKernel { name: "attention", source: SOURCE, head_dim: width / heads };
+        let count = CubeCount::Static(queries.div_ceil(16) as u32, heads as u32, batch as u32);
+        let params =
+            [batch as u32, queries as u32, keys as u32, heads as u32, context, query_start, rule, words];
+        kernel.launch(vec![query, key, value, contiguous(lengths), output.clone()], &params, count);
+        output
+    }
+}
+
+/// Masked attention by the kernel. The device must satisfy [`super::runs_wgsl`], heads be at most [`MAX_HEAD_DIM`] wide.
+///
+/// # Shapes
+/// - query `(batch, queries, width)`, key and value `(batch, keys, width)`, lengths `(batch)`, 32-bit
+/// - output `(batch, queries, width)`
+///
+/// # Panics
+/// When shapes disagree: a kernel never sees sizes that its guards were not computed from.
+pub fn masked_attention(
+    query: Tensor<3>,
+    key: Tensor<3>,
+    value: Tensor<3>,
+    lengths: Tensor<1, Int>,
+    mask: &Mask,
+    heads: usize,
+) -> Tensor<3> {
+    let [batch, _, width] = query.dims();
+    let [key_batch, keys, key_width] = key.dims();
+    assert_eq!(value.dims(), [key_batch, keys, key_width], "keys and values differ in shape");
+    assert!(key_batch == batch && key_width == width, "queries and keys differ in batch or width");
+    assert_eq!(lengths.dims(), [batch], "one length a sample");
+    assert!(heads > 0 && width % heads == 0 && width / heads <= MAX_HEAD_DIM, "heads do not fit the kernel");
+    let (rule, words) = mask.rule.code();
+    let lengths = lengths.cast(burn::tensor::IntDType::I32);
+    let output = <Dispatch as AttentionBackend>::attention_forward(
+        query.into_dispatch(),
+        key.into_dispatch(),
+        value.into_dispatch(),
+        lengths.into_dispatch(),
+        heads,
+        [mask.context as u32, mask.query_start as u32, rule, words],
+    );
+    Tensor::from_dispatch(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution, TensorData};
+
+    use super::*;
+    use crate::kernels::launch::tests::{close, webgpu};
+
+    fn compare(gpu: &Device, batch: usize, queries: usize, keys: usize, heads: usize, dim: usize, mask: &Mask) {
+        let cpu = Device::flex();
+        let random = |rows: usize| {
+            Tensor::<3>::random([batch, rows, heads * dim], Distribution::Normal(0.0, 1.5), &cpu)
+        };
+        let (q, k, v) = (random(queries), random(keys), random(keys));
+        let forbidden = mask.forbidden(queries, keys, &cpu);
+        let expected = attention_reference(q.clone(), k.clone(), v.clone(), forbidden, heads, |p| p);
+        let lengths: Vec<i32> = mask.lengths.iter().map(|&n| n as i32).collect();
+        let lengths = Tensor::<1, Int>::from_data(TensorData::new(lengths, [batch]), gpu);
+        let found = masked_attention(q.to_device(gpu), k.to_device(gpu), v.to_device(gpu), lengths, mask, heads);
+        close(expected, found, 2e-5, &format!("{mask:?} {batch}x{queries}x{keys}, {heads} heads of {dim}"));
+    }
+
+    #[test]
+    fn kernel_equals_reference_under_every_rule_and_odd_sizes() {
+        let Some(gpu) = webgpu() else { return };
+        let sizes = [(1, 1, 1, 4), (3, 17, 1, 16), (2, 33, 4, 32), (2, 50, 3, 20), (1, 70, 2, 64), (2, 16, 2, 7)];
+        for (batch, tokens, heads, dim) in sizes {
+            let context = (tokens / 2).max(1);
+            let lengths: Vec<usize> = (0..batch).map(|b| tokens - b * (tokens / 4)).collect();
+            let rules = [
+                Rule::Bidirectional,
+                Rule::Seq2Seq,
+                Rule::BidirectionalAutoregressive { padding: false },
+                Rule::BidirectionalAutoregressive { padding: true },
+                Rule::NonCrossing,
+                Rule::Cloze { words: (tokens - context) / 2 },
+            ];
+            for rule in rules {
+                let mask = Mask { rule, context, query_start: 0, lengths: lengths.clone() };
+                compare(&gpu, batch, tokens, tokens, heads, dim, &mask);
+            }
+        }
+    }
+
+    #[test]
+    fn kernel_takes_fewer_queries_than_keys() {
+        let Some(gpu) = webgpu() else { return };
+        for (queries, keys) in [(1, 19), (2, 64), (5, 21)] {
+            let mask =
+                Mask { rule: Rule::Seq2Seq, context: 7, query_start: keys - queries, lengths: vec![keys; 2] };
+            compare(&gpu, 2, queries, keys, 2, 16, &mask);
+        }
+    }
+
+    #[test]
+    fn a_row_that_may_attend_to_nothing_is_zero() {
+        let cpu = Device::flex();
+        let mask = Mask { rule: Rule::Bidirectional, context: 3, query_start: 0, lengths: vec![0, 5] };
+        let ones = Tensor::<3>::ones([2, 5, 8], &cpu);
+        let forbidden = mask.forbidden(5, 5, &cpu);
+        let out = attention_reference(ones.clone(), ones.clone(), ones, forbidden, 2, |p| p);
+        let sums: Vec<f32> = out.sum_dims(&[1, 2]).into_data().iter::<f32>().collect();
+        assert_eq!(sums, [0.0, 40.0]);
+        if let Some(gpu) = webgpu() {
+            compare(&gpu, 2, 5, 5, 2, 4, &mask);
+        }
+    }
+
+    #[test]
+    fn seq2seq_text_is_causal_and_context_is_blind_to_text() {
+        let rule = Rule::Seq2Seq;
+        assert!(rule.may_attend(6, 6, 4, 8) && rule.may_attend(6, 0, 4, 8));
+        assert!(!rule.may_attend(6, 7, 4, 8) && !rule.may_attend(0, 4, 4, 8));
+        // A masked copy sees what the decoder sees when it predicts that word, and no more.
+        let cloze = Rule::Cloze { words: 3 };
+        for t in 0..3 {
+            let sees: Vec<usize> = (0..10).filter(|&c| cloze.may_attend(4 + 3 + t, c, 4, 10)).collect();
+            let mut expected: Vec<usize> = (0..4 + t).collect();
+            expected.push(4 + 3 + t);
+            assert_eq!(sees, expected);
+        }
+    }
+}

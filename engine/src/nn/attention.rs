@@ -1,0 +1,141 @@
+//! Self-attention with a pluggable mask: the one place that chooses between kernel and reference.
+
+use std::cell::OnceCell;
+
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+
+use super::linear;
+use crate::kernels::{
+    MAX_HEAD_DIM, Mask, attention_reference, decode_attention, decode_attention_reference, masked_attention, runs_wgsl,
+};
+
+/// What all layers of one pass share: the mask, and what is made of it once and only where it is needed.
+pub struct Attend {
+    mask: Mask,
+    lengths: OnceCell<Tensor<1, Int>>,
+    forbidden: OnceCell<Tensor<4, Bool>>,
+}
+
+impl Attend {
+    /// A pass under `mask`.
+    pub fn new(mask: Mask) -> Self {
+        Self { mask, lengths: OnceCell::new(), forbidden: OnceCell::new() }
+    }
+
+    /// Attention of `(batch, queries, width)` over `(batch, keys, width)`; `drop` acts on probabilities in training.
+    ///
+    /// The kernel serves WebGPU in inference; the reference serves the CPU, autodiff, and heads too wide for the kernel.
+    fn attention(&self, query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usize, drop: &Dropout) -> Tensor<3> {
+        let device = query.device();
+        let [_, queries, width] = query.dims();
+        if runs_wgsl(&device) && width / heads <= MAX_HEAD_DIM {
+            let lengths = self.lengths.get_or_init(|| lengths_tensor(&self.mask, &device));
+            return masked_attention(query, key, value, lengths.clone(), &self.mask, heads);
+        }
+        let keys = key.dims()[1];
+        let forbidden = self.forbidden.get_or_init(|| self.mask.forbidden(queries, keys, &device));
+        attention_reference(query, key, value, forbidden.clone(), heads, |p| drop.forward(p))
+    }
+}
+
+fn lengths_tensor(mask: &Mask, device: &Device) -> Tensor<1, Int> {
+    let lengths: Vec<i32> = mask.lengths.iter().map(|&n| i32::try_from(n).unwrap_or(i32::MAX)).collect();
+    let count = lengths.len();
+    Tensor::from_data(TensorData::new(lengths, [count]), device)
+}
+
+/// Keys and values of one layer, `(batch, capacity, width)` each, allocated once a draft.
+#[derive(Clone, Debug)]
+pub struct KeyValueCache {
+    tensors: (Tensor<3>, Tensor<3>),
+}
+
+impl KeyValueCache {
+    /// An empty cache.
+    pub fn new(batch: usize, capacity: usize, width: usize, device: &Device) -> Self {
+        // Two allocations, not one cloned: the kernel writes in place.
+        let empty = || Tensor::zeros([batch, capacity, width], device);
+        Self { tensors: (empty(), empty()) }
+    }
+
+    /// Puts `key` and `value`, `(batch, rows, width)`, at the front.
+    pub fn prefill(&mut self, key: Tensor<3>, value: Tensor<3>) {
+        let [batch, rows, width] = key.dims();
+        let put = |cache: Tensor<3>, x: Tensor<3>| cache.slice_assign([0..batch, 0..rows, 0..width], x);
+        let (keys, values) = self.tensors.clone();
+        self.tensors = (put(keys, key), put(values, value));
+    }
+
+    /// Keeps the samples of `rows`, in that order, as a beam search reorders its hypotheses.
+    pub fn select(&mut self, rows: &Tensor<1, Int>) {
+        let (keys, values) = self.tensors.clone();
+        self.tensors = (keys.select(0, rows.clone()), values.select(0, rows.clone()));
+    }
+}
+
+/// BERT's self-attention with its output projection, residual and norm (Devlin et al. 2019; Vaswani et al. 2017, eq. 1).
+#[derive(Module, Debug)]
+pub struct SelfAttention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+    norm: LayerNorm,
+    dropout: Dropout,
+    heads: usize,
+}
+
+impl SelfAttention {
+    /// `width` must be a multiple of `heads`.
+    pub fn new(width: usize, heads: usize, dropout: f64, norm_eps: f64, device: &Device) -> Self {
+        Self {
+            query: linear(width, width, device),
+            key: linear(width, width, device),
+            value: linear(width, width, device),
+            output: linear(width, width, device),
+            norm: LayerNormConfig::new(width).with_epsilon(norm_eps).init(device),
+            dropout: DropoutConfig::new(dropout).init(),
+            heads,
+        }
+    }
+
+    /// # Shapes
+    /// - x `(batch, tokens, width)` -> the same
+    ///
+    /// With a `cache`, the keys and values of the pass are put at its front.
+    pub fn forward(&self, x: Tensor<3>, attend: &Attend, cache: Option<&mut KeyValueCache>) -> Tensor<3> {
+        let (key, value) = (self.key.forward(x.clone()), self.value.forward(x.clone()));
+        if let Some(cache) = cache {
+            cache.prefill(key.clone(), value.clone());
+        }
+        let mixed = attend.attention(self.query.forward(x.clone()), key, value, self.heads, &self.dropout);
+        self.close(mixed, x)
+    }
+
+    /// One decoding step: rows at positions `start..start + rows` see the cache up to and including themselves.
+    ///
+    /// # Shapes
+    /// - x `(batch, rows, width)` -> the same
+    pub fn decode(&self, x: Tensor<3>, start: usize, cache: &mut KeyValueCache) -> Tensor<3> {
+        let query = self.query.forward(x.clone());
+        let (key, value) = (self.key.forward(x.clone()), self.value.forward(x.clone()));
+        let width = query.dims()[2];
+        let mixed = if runs_wgsl(&query.device()) && width / self.heads <= MAX_HEAD_DIM {
+            decode_attention(query, key, value, &cache.tensors, start, self.heads)
+        } else {
+            let empty = || Tensor::zeros([1, 1, 1], &query.device());
+            // Taken, not cloned: a cache that is owned once is written in place.
+            let tensors = std::mem::replace(&mut cache.tensors, (empty(), empty()));
+            let (mixed, tensors) = decode_attention_reference(query, key, value, tensors, start, self.heads);
+            cache.tensors = tensors;
+            mixed
+        };
+        self.close(mixed, x)
+    }
+
+    fn close(&self, mixed: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
+        self.norm.forward(self.dropout.forward(self.output.forward(mixed)) + residual)
+    }
+}

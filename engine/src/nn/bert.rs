@@ -1,0 +1,200 @@
+//! BERT (Devlin et al. 2019): embeddings, encoder with a pluggable mask, masked-language-model head.
+
+use burn::module::{Module, Param};
+use burn::nn::{
+    Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, LayerNorm, LayerNormConfig, Linear,
+};
+use burn::tensor::{Device, Int, Tensor, activation::gelu};
+use serde::{Deserialize, Serialize};
+
+use super::{Attend, KeyValueCache, SelfAttention, linear};
+
+/// Sizes of a BERT encoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BertConfig {
+    /// Words of the vocabulary.
+    pub vocabulary: usize,
+    /// Width of the hidden states.
+    pub width: usize,
+    /// Encoder layers.
+    pub layers: usize,
+    /// Attention heads; divide the width.
+    pub heads: usize,
+    /// Width of the feed-forward layer.
+    pub intermediate: usize,
+    /// Rows of the position table.
+    pub positions: usize,
+    /// Dropout probability in training.
+    pub dropout: f64,
+    /// Epsilon of the layer norms.
+    pub norm_eps: f64,
+}
+
+impl BertConfig {
+    /// BERT-base, uncased.
+    pub fn base() -> Self {
+        Self {
+            vocabulary: 30_522,
+            width: 768,
+            layers: 12,
+            heads: 12,
+            intermediate: 3072,
+            positions: 512,
+            dropout: 0.1,
+            norm_eps: 1e-12,
+        }
+    }
+}
+
+/// Word, position and segment tables with one norm.
+#[derive(Module, Debug)]
+pub struct TextEmbeddings {
+    word_embeddings: Embedding,
+    position_embeddings: Embedding,
+    token_type_embeddings: Embedding,
+    norm: LayerNorm,
+    dropout: Dropout,
+}
+
+impl TextEmbeddings {
+    /// Two segments, as BERT has them.
+    pub fn new(config: &BertConfig, device: &Device) -> Self {
+        let table = |rows| {
+            let initializer = Initializer::Normal { mean: 0.0, std: 0.02 };
+            EmbeddingConfig::new(rows, config.width).with_initializer(initializer).init(device)
+        };
+        Self {
+            word_embeddings: table(config.vocabulary),
+            position_embeddings: table(config.positions),
+            token_type_embeddings: table(2),
+            norm: LayerNormConfig::new(config.width).with_epsilon(config.norm_eps).init(device),
+            dropout: DropoutConfig::new(config.dropout).init(),
+        }
+    }
+
+    /// # Shapes
+    /// - words, positions `(batch, tokens)` -> `(batch, tokens, width)`
+    pub fn forward(&self, words: Tensor<2, Int>, positions: Tensor<2, Int>, segment: usize) -> Tensor<3> {
+        self.embed(self.word_embeddings.forward(words), positions, segment)
+    }
+
+    /// The same for what is embedded already (visual tokens), `(batch, tokens, width)`.
+    pub fn embed(&self, content: Tensor<3>, positions: Tensor<2, Int>, segment: usize) -> Tensor<3> {
+        let segments = Tensor::full(positions.dims(), segment as i64, &positions.device());
+        let sum = content
+            + self.position_embeddings.forward(positions)
+            + self.token_type_embeddings.forward(segments);
+        self.dropout.forward(self.norm.forward(sum))
+    }
+
+    /// The word table, `(vocabulary, width)`, to which the language-model head is tied.
+    pub fn words(&self) -> Tensor<2> {
+        self.word_embeddings.weight.val()
+    }
+}
+
+/// One encoder layer.
+#[derive(Module, Debug)]
+pub struct BertLayer {
+    attention: SelfAttention,
+    intermediate: Linear,
+    output: Linear,
+    output_norm: LayerNorm,
+    dropout: Dropout,
+}
+
+impl BertLayer {
+    fn new(config: &BertConfig, device: &Device) -> Self {
+        Self {
+            attention: SelfAttention::new(config.width, config.heads, config.dropout, config.norm_eps, device),
+            intermediate: linear(config.width, config.intermediate, device),
+            output: linear(config.intermediate, config.width, device),
+            output_norm: LayerNormConfig::new(config.width).with_epsilon(config.norm_eps).init(device),
+            dropout: DropoutConfig::new(config.dropout).init(),
+        }
+    }
+
+    fn feed_forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let inner = gelu(self.intermediate.forward(x.clone()));
+        self.output_norm.forward(self.dropout.forward(self.output.forward(inner)) + x)
+    }
+}
+
+/// A stack of layers.
+#[derive(Module, Debug)]
+pub struct Encoder {
+    layer: Vec<BertLayer>,
+}
+
+impl Encoder {
+    /// Layers as the config says.
+    pub fn new(config: &BertConfig, device: &Device) -> Self {
+        Self { layer: (0..config.layers).map(|_| BertLayer::new(config, device)).collect() }
+    }
+
+    /// # Shapes
+    /// - x `(batch, tokens, width)` -> the same
+    ///
+    /// `caches` is empty or has one entry a layer; `watch` is called with each layer's number and output.
+    pub fn forward(
+        &self,
+        mut x: Tensor<3>,
+        attend: &Attend,
+        caches: &mut [KeyValueCache],
+        mut watch: impl FnMut(usize, &Tensor<3>),
+    ) -> Tensor<3> {
+        for (number, layer) in self.layer.iter().enumerate() {
+            x = layer.attention.forward(x, attend, caches.get_mut(number));
+            x = layer.feed_forward(x);
+            watch(number, &x);
+        }
+        x
+    }
+
+    /// One decoding step, see [`SelfAttention::decode`].
+    pub fn decode(&self, mut x: Tensor<3>, start: usize, caches: &mut [KeyValueCache]) -> Tensor<3> {
+        for (layer, cache) in self.layer.iter().zip(caches) {
+            x = layer.attention.decode(x, start, cache);
+            x = layer.feed_forward(x);
+        }
+        x
+    }
+
+    /// Empty caches for `batch` samples of up to `capacity` tokens, one a layer.
+    pub fn caches(&self, batch: usize, capacity: usize, width: usize, device: &Device) -> Vec<KeyValueCache> {
+        self.layer.iter().map(|_| KeyValueCache::new(batch, capacity, width, device)).collect()
+    }
+}
+
+/// The bias of the output layer, whose weights are the word table.
+#[derive(Module, Debug)]
+pub struct OutputBias {
+    bias: Param<Tensor<1>>,
+}
+
+/// Masked-language-model head: linear, GELU, norm, then the word table and a bias.
+#[derive(Module, Debug)]
+pub struct MlmHead {
+    transform: Linear,
+    norm: LayerNorm,
+    decoder: OutputBias,
+}
+
+impl MlmHead {
+    /// `norm_eps` differs from the encoder's in the released code of MedViLL (1e-5 there).
+    pub fn new(config: &BertConfig, norm_eps: f64, device: &Device) -> Self {
+        Self {
+            transform: linear(config.width, config.width, device),
+            norm: LayerNormConfig::new(config.width).with_epsilon(norm_eps).init(device),
+            decoder: OutputBias { bias: Initializer::Zeros.init([config.vocabulary], device) },
+        }
+    }
+
+    /// # Shapes
+    /// - hidden `(rows, width)`, words `(vocabulary, width)` -> logits `(rows, vocabulary)`
+    pub fn forward(&self, hidden: Tensor<2>, words: Tensor<2>) -> Tensor<2> {
+        let hidden = self.norm.forward(gelu(self.transform.forward(hidden)));
+        hidden.matmul(words.transpose()) + self.decoder.bias.val().unsqueeze()
+    }
+}

@@ -1,0 +1,249 @@
+//! A module's parameters by name, in PyTorch's layout: linear weights are `(out, in)` outside and `(in, out)` inside.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Device, Tensor, TensorData};
+use thiserror::Error;
+
+/// A named tensor as numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// Shape in PyTorch's layout.
+    pub shape: Vec<usize>,
+    /// Row-major values.
+    pub data: Vec<f32>,
+}
+
+/// Parameters by name.
+pub type Parameters = BTreeMap<String, Parameter>;
+
+/// Why weights do not fit a module.
+#[derive(Debug, Error)]
+pub enum ParameterError {
+    /// A tensor of the module has no weights.
+    #[error("the weights lack {name} {shape:?}; is this another preset or system?")]
+    Missing {
+        /// Which tensor.
+        name: String,
+        /// The shape that the module has.
+        shape: Vec<usize>,
+    },
+    /// A tensor has another shape.
+    #[error("{name} is {found:?} in the weights, {expected:?} in the module; is this another preset?")]
+    Shape {
+        /// Which tensor.
+        name: String,
+        /// In the module.
+        expected: Vec<usize>,
+        /// In the weights.
+        found: Vec<usize>,
+    },
+    /// Weights that no tensor takes.
+    #[error("the weights hold {name}, which the module does not have ({count} such); is this another system?")]
+    LeftOver {
+        /// The first.
+        name: String,
+        /// How many.
+        count: usize,
+    },
+    /// A device that would not give its values.
+    #[error("the device did not return {name}: {reason}; its memory may be exhausted or the adapter lost")]
+    Read {
+        /// Which tensor.
+        name: String,
+        /// What it said.
+        reason: String,
+    },
+}
+
+/// Tracks where a traversal stands.
+#[derive(Default)]
+struct Path {
+    names: Vec<String>,
+    containers: Vec<String>,
+}
+
+impl Path {
+    fn enter(&mut self, name: &str, container: &str) {
+        self.names.push(name.to_owned());
+        self.containers.push(container.to_owned());
+    }
+
+    fn leave(&mut self) {
+        self.names.pop();
+        self.containers.pop();
+    }
+
+    /// The checkpoint's name of where the traversal stands.
+    fn name(&self) -> String {
+        let last = self.names.len().saturating_sub(1);
+        let parts = self.names.iter().enumerate().map(|(i, part)| match part.as_str() {
+            // Burn says gamma and beta; checkpoints say weight and bias.
+            "gamma" if i == last => "weight",
+            "beta" if i == last => "bias",
+            // torchvision keeps the shortcut in a `Sequential`.
+            "conv" if i > 0 && self.names[i - 1] == "downsample" => "0",
+            "bn" if i > 0 && self.names[i - 1] == "downsample" => "1",
+            part => part,
+        });
+        parts.collect::<Vec<_>>().join(".")
+    }
+
+    fn in_linear(&self) -> bool {
+        self.containers.last().is_some_and(|c| c == "Struct:Linear")
+            || self.containers.iter().rev().nth(1).is_some_and(|c| c == "Struct:Linear")
+    }
+}
+
+fn transposed(shape: &[usize], data: &[f32]) -> Vec<f32> {
+    let (rows, columns) = (shape[0], shape[1]);
+    let mut out = Vec::with_capacity(data.len());
+    for column in 0..columns {
+        out.extend((0..rows).map(|row| data[row * columns + column]));
+    }
+    out
+}
+
+struct Collect {
+    path: Path,
+    found: Result<Parameters, ParameterError>,
+    ids: BTreeMap<String, ParamId>,
+    values: bool,
+}
+
+impl ModuleVisitor for Collect {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.leave();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let name = self.path.name();
+        self.ids.insert(name.clone(), param.id);
+        let Ok(found) = &mut self.found else { return };
+        let tensor = param.val();
+        let mut shape: Vec<usize> = tensor.dims().to_vec();
+        let transpose = D == 2 && self.path.in_linear();
+        let mut data = Vec::new();
+        if self.values {
+            match tensor.try_into_data().map_err(|e| e.to_string()).and_then(|d| d.try_to_vec::<f32>().map_err(|e| format!("{e:?}"))) {
+                Ok(values) => data = values,
+                Err(reason) => {
+                    self.found = Err(ParameterError::Read { name, reason });
+                    return;
+                }
+            }
+            if transpose {
+                data = transposed(&shape, &data);
+            }
+        }
+        if transpose {
+            shape.reverse();
+        }
+        found.insert(name, Parameter { shape, data });
+    }
+}
+
+fn collect<M: Module>(module: &M, values: bool) -> Collect {
+    let mut visitor =
+        Collect { path: Path::default(), found: Ok(BTreeMap::new()), ids: BTreeMap::new(), values };
+    module.visit(&mut visitor);
+    visitor
+}
+
+/// All parameters and running statistics of a module, read back from its device.
+///
+/// # Errors
+/// When the device does not return a value.
+pub fn parameters<M: Module>(module: &M) -> Result<Parameters, ParameterError> {
+    collect(module, true).found
+}
+
+/// Names and shapes alone, without touching the device.
+pub fn shapes<M: Module>(module: &M) -> BTreeMap<String, Vec<usize>> {
+    let found = collect(module, false).found.unwrap_or_default();
+    found.into_iter().map(|(name, p)| (name, p.shape)).collect()
+}
+
+/// The identity of each parameter by name, for optimiser groups.
+pub fn ids<M: Module>(module: &M) -> BTreeMap<String, ParamId> {
+    collect(module, false).ids
+}
+
+struct Load<'a> {
+    path: Path,
+    device: Device,
+    weights: &'a Parameters,
+    taken: BTreeSet<String>,
+    problem: Option<ParameterError>,
+    allow_missing: bool,
+}
+
+impl ModuleMapper for Load<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.leave();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = self.path.name();
+        let inner = param.val().dims();
+        let transpose = D == 2 && self.path.in_linear();
+        let mut expected = inner.to_vec();
+        if transpose {
+            expected.reverse();
+        }
+        let Some(weights) = self.weights.get(&name) else {
+            if !self.allow_missing && self.problem.is_none() {
+                self.problem = Some(ParameterError::Missing { name, shape: expected });
+            }
+            return param;
+        };
+        if weights.shape != expected || weights.data.len() != expected.iter().product::<usize>() {
+            if self.problem.is_none() {
+                self.problem = Some(ParameterError::Shape { name, expected, found: weights.shape.clone() });
+            }
+            return param;
+        }
+        self.taken.insert(name);
+        let data = if transpose { transposed(&weights.shape, &weights.data) } else { weights.data.clone() };
+        let data = TensorData::new(data, inner);
+        param.map(|old| Tensor::from_data(data, &self.device).set_require_grad(old.is_require_grad()))
+    }
+}
+
+/// The module with `weights` in place of its own.
+///
+/// # Errors
+/// The first tensor that is missing (unless allowed), of another shape, or left over, with both shapes.
+pub fn load<M: Module>(
+    module: M,
+    weights: &Parameters,
+    device: &Device,
+    allow_missing: bool,
+) -> Result<M, ParameterError> {
+    let mut mapper = Load {
+        path: Path::default(),
+        device: device.clone(),
+        weights,
+        taken: BTreeSet::new(),
+        problem: None,
+        allow_missing,
+    };
+    let module = module.map(&mut mapper);
+    if let Some(problem) = mapper.problem {
+        return Err(problem);
+    }
+    let left: Vec<_> = weights.keys().filter(|name| !mapper.taken.contains(*name)).collect();
+    match left.first() {
+        Some(name) => Err(ParameterError::LeftOver { name: (*name).clone(), count: left.len() }),
+        None => Ok(module),
+    }
+}

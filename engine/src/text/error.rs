@@ -1,0 +1,28 @@
+//! What can go wrong with words.
+
+use thiserror::Error;
+
+/// An error of the text room.
+#[derive(Debug, Error)]
+pub enum TextError {
+    /// The lexicon is not valid TOML or misses a table.
+    #[error("the lexicon cannot be read: {0}; compare it with the built-in one")]
+    Lexicon(#[from] toml::de::Error),
+    /// A lexicon entry that parses as TOML but means nothing.
+    #[error("the lexicon's {place} has {what}; correct that entry")]
+    LexiconEntry {
+        /// The table and the phrase.
+        place: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A tokenizer file that cannot be used.
+    #[error("the tokenizer cannot be used: {0}; give a BERT WordPiece tokenizer.json or vocab.txt")]
+    Tokenizer(String),
+    /// A token that the vocabulary must hold.
+    #[error("the tokenizer has no token {0}; a BERT vocabulary holds [PAD], [UNK], [CLS], [SEP] and [MASK]")]
+    MissingToken(&'static str),
+    /// Training a tokenizer on nothing, or for too few pieces.
+    #[error("the tokenizer cannot be trained: {0}")]
+    Training(String),
+}

@@ -1,0 +1,250 @@
+//! The sections of a radiology report, read from free text with or without headings.
+
+use serde::{Deserialize, Serialize};
+
+/// The two sections of a report that describe the radiograph.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// What is seen.
+    pub findings: String,
+    /// What it means.
+    pub impression: String,
+}
+
+/// Where the text under a heading goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Section {
+    /// Before the first heading.
+    Untitled,
+    Findings,
+    Impression,
+    /// Indication, technique, comparison and the like: not about what the radiograph shows.
+    Other,
+}
+
+/// Headings in lower case, a longer one before its own ending.
+const HEADINGS: &[(&str, Section)] = &[
+    ("findings and impressions", Section::Findings),
+    ("findings and impression", Section::Findings),
+    ("findings & impression", Section::Findings),
+    ("findings/impression", Section::Findings),
+    ("findings / impression", Section::Findings),
+    ("impression and findings", Section::Findings),
+    ("impression/findings", Section::Findings),
+    ("chest findings", Section::Findings),
+    ("radiographic findings", Section::Findings),
+    ("findings", Section::Findings),
+    ("finding", Section::Findings),
+    ("observations", Section::Findings),
+    ("interpretation", Section::Findings),
+    ("report text", Section::Findings),
+    ("impression and recommendation", Section::Impression),
+    ("impression and recommendations", Section::Impression),
+    ("impression/recommendation", Section::Impression),
+    ("final impression", Section::Impression),
+    ("impressions", Section::Impression),
+    ("impression", Section::Impression),
+    ("conclusions", Section::Impression),
+    ("conclusion", Section::Impression),
+    ("opinion", Section::Impression),
+    ("summary", Section::Impression),
+    ("final report", Section::Other),
+    ("wet read", Section::Other),
+    ("type of examination", Section::Other),
+    ("type of exam", Section::Other),
+    ("reason for this examination", Section::Other),
+    ("reason for examination", Section::Other),
+    ("reason for exam", Section::Other),
+    ("reason for study", Section::Other),
+    ("underlying medical condition", Section::Other),
+    ("examination", Section::Other),
+    ("exam", Section::Other),
+    ("study", Section::Other),
+    ("procedure", Section::Other),
+    ("clinical indication", Section::Other),
+    ("clinical information", Section::Other),
+    ("clinical history", Section::Other),
+    ("clinical details", Section::Other),
+    ("clinical data", Section::Other),
+    ("indications", Section::Other),
+    ("indication", Section::Other),
+    ("patient history", Section::Other),
+    ("history", Section::Other),
+    ("technique", Section::Other),
+    ("comparison exams", Section::Other),
+    ("comparison studies", Section::Other),
+    ("comparison study", Section::Other),
+    ("comparison", Section::Other),
+    ("comparisons", Section::Other),
+    ("notification", Section::Other),
+    ("notifications", Section::Other),
+    ("recommendations", Section::Other),
+    ("recommendation", Section::Other),
+    ("dictated by", Section::Other),
+];
+
+impl Report {
+    /// Reads a report. Headings may be in any case, at the start of a line (with a colon, or alone on the line) or, when
+    /// capitalised and with a colon, inside one. Lines that were wrapped are joined and runs of spaces become one.
+    ///
+    /// "Findings and impression" is findings. Without either heading, the untitled text is findings: what stands before the
+    /// first heading, else the paragraphs after the first under the last heading, else the whole text.
+    pub fn parse(text: &str) -> Self {
+        let parts = split(text);
+        let gather = |wanted: Section| -> String {
+            let bodies: Vec<String> = parts.iter().filter(|p| p.0 == wanted).map(|p| join(p.1)).collect();
+            join(&bodies.join(" "))
+        };
+        let mut report = Self { findings: gather(Section::Findings), impression: gather(Section::Impression) };
+        if report.findings.is_empty() {
+            report.findings = untitled(&parts);
+        }
+        if report.findings.is_empty() && report.impression.is_empty() {
+            report.findings = join(text);
+        }
+        report
+    }
+
+    /// The longer of the two, which MedViLL takes as the report (findings when they are equally long).
+    pub fn longer(&self) -> &str {
+        if self.impression.len() > self.findings.len() { &self.impression } else { &self.findings }
+    }
+}
+
+/// The text that stands under no heading of its own.
+fn untitled(parts: &[(Section, &str)]) -> String {
+    let before: Vec<String> = parts.iter().filter(|p| p.0 == Section::Untitled).map(|p| join(p.1)).collect();
+    let before = join(&before.join(" "));
+    if !before.is_empty() {
+        return before;
+    }
+    // "COMPARISON: none.<blank line>The heart is ...": what follows the heading's own paragraph belongs to nobody else.
+    let last = parts.iter().rev().find(|p| p.0 == Section::Other).map_or("", |p| p.1);
+    let mut paragraphs: Vec<String> = Vec::new();
+    let mut current = String::new();
+    for line in last.lines().chain([""]) {
+        if line.trim().is_empty() {
+            if !current.is_empty() {
+                paragraphs.push(join(&std::mem::take(&mut current)));
+            }
+        } else {
+            current.push_str(line);
+            current.push('\n');
+        }
+    }
+    if paragraphs.len() < 2 { String::new() } else { paragraphs[1..].join(" ") }
+}
+
+/// Cuts a text at its headings; the headings themselves are left out.
+fn split(text: &str) -> Vec<(Section, &str)> {
+    let mut parts = Vec::new();
+    let mut section = Section::Untitled;
+    let mut body = 0;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let mut from = 0;
+        while let Some((start, end, next)) = heading(line, from) {
+            parts.push((section, &text[body..at + start]));
+            section = next;
+            body = at + end;
+            from = end;
+        }
+        at += line.len();
+    }
+    parts.push((section, &text[body..]));
+    parts
+}
+
+/// The next heading of a line from byte `from`: where it begins, where its text begins, and its section.
+fn heading(line: &str, from: usize) -> Option<(usize, usize, Section)> {
+    let lower = line.to_ascii_lowercase();
+    let indent = line.len() - line.trim_start().len();
+    if from == 0 {
+        let alone = lower.trim().trim_matches(|c: char| matches!(c, ':' | '*' | '#' | '-' | '_')).trim();
+        if let Some((_, section)) = HEADINGS.iter().find(|h| h.0 == alone) {
+            return Some((indent, line.len(), *section));
+        }
+    }
+    let mut search = from;
+    while let Some(found) = lower[search..].find(':') {
+        let colon = search + found;
+        let before = lower[from..colon].trim_end().trim_end_matches("**").trim_end();
+        let before = before.strip_suffix("(s)").unwrap_or(before);
+        for (words, section) in HEADINGS {
+            let Some(rest) = before.strip_suffix(words) else { continue };
+            let start = from + rest.len();
+            let first = start == indent || rest.trim().trim_matches(['*', '#']).is_empty();
+            let apart = rest.is_empty() || rest.ends_with(|c: char| !c.is_alphanumeric());
+            let capital = line[start..].starts_with(|c: char| c.is_uppercase());
+            if apart && (first || capital) {
+                let mut end = colon + 1;
+                if line[end..].starts_with("**") {
+                    end += 2;
+                }
+                return Some((if first { from } else { start }, end, *section));
+            }
+        }
+        search = colon + 1;
+    }
+    None
+}
+
+/// One line of a text: wrapped lines and runs of spaces become single spaces.
+fn join(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headings_in_any_case_and_wrapped_lines() {
+        let text = "                                 FINAL REPORT\n EXAMINATION:  CHEST (PA AND LAT)\n\n INDICATION:  Cough,\n fever.\n\n \
+                    Findings:\n\n The heart is\n normal.  Lungs: clear.\n\n impression: No acute\n process.\n\n NOTIFICATION: none\n";
+        let report = Report::parse(text);
+        assert_eq!(report.findings, "The heart is normal. Lungs: clear.");
+        assert_eq!(report.impression, "No acute process.");
+        assert_eq!(report.longer(), report.findings);
+    }
+
+    #[test]
+    fn headings_alone_on_their_line_and_inside_one() {
+        let report = Report::parse("FINDINGS\nSmall effusion.\nIMPRESSION\nEffusion, small, on the right side.");
+        assert_eq!(report.findings, "Small effusion.");
+        assert_eq!(report.longer(), "Effusion, small, on the right side.");
+        let line = Report::parse("Indication: cough. Findings: Clear lungs. IMPRESSION: Normal.");
+        assert_eq!(line, Report { findings: "Clear lungs.".into(), impression: "Normal.".into() });
+        let marked = Report::parse("**Findings:** Clear lungs.\n**Impression:** Normal.");
+        assert_eq!(marked, Report { findings: "Clear lungs.".into(), impression: "Normal.".into() });
+    }
+
+    #[test]
+    fn findings_and_impression_are_findings() {
+        let report = Report::parse("TECHNIQUE: AP.\nFINDINGS AND IMPRESSION: Clear lungs.");
+        assert_eq!(report, Report { findings: "Clear lungs.".into(), impression: String::new() });
+    }
+
+    #[test]
+    fn without_headings_the_text_is_findings() {
+        assert_eq!(Report::parse("Clear lungs.\nNo effusion.").findings, "Clear lungs. No effusion.");
+        let paragraphs = Report::parse("HISTORY: cough\n\nCOMPARISON: none\n\nThe heart is large.\n\nImpression: Large heart.");
+        assert_eq!(paragraphs.findings, "The heart is large.");
+        assert_eq!(paragraphs.impression, "Large heart.");
+        assert_eq!(Report::parse("INDICATION: cough").findings, "INDICATION: cough");
+        assert_eq!(Report::parse(""), Report::default());
+    }
+
+    #[test]
+    fn words_that_only_look_like_headings_stay() {
+        let text = "Other findings: none of the history: matters. Größe: 3 cm.";
+        assert_eq!(Report::parse(text).findings, text);
+    }
+}

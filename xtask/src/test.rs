@@ -1,0 +1,189 @@
+//! `cargo xtask test`: everything that must hold before a change goes in.
+
+use crate::report::{Outcome, Report};
+use crate::{rustup, shell, vulkan, wasm};
+
+/// Tells the tests whether WebGPU has to work: `1`, a driver is there and a test that finds no adapter fails;
+/// `0`, there is none and such a test says that it skipped.
+const WEBGPU_VARIABLE: &str = "HILUM_TEST_WEBGPU";
+
+/// A part of the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The sources are formatted.
+    Fmt,
+    /// The linter has nothing to say.
+    Clippy,
+    /// Unit, parity and command-line tests, on the CPU and on WebGPU.
+    Native,
+    /// The library builds for WebAssembly.
+    Wasm,
+}
+
+impl Part {
+    const ALL: [Self; 4] = [Self::Fmt, Self::Clippy, Self::Native, Self::Wasm];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fmt => "fmt",
+            Self::Clippy => "clippy",
+            Self::Native => "native",
+            Self::Wasm => "wasm",
+        }
+    }
+}
+
+/// Reads the options: `--only` with one or more parts, or nothing for all.
+///
+/// # Errors
+/// A sentence that names the wrong option or part.
+pub fn parse_parts(arguments: &[String]) -> Result<Vec<Part>, String> {
+    let names = match arguments {
+        [] => return Ok(Part::ALL.to_vec()),
+        [option, names] if option == "--only" => names.as_str(),
+        [option] if option.starts_with("--only=") => &option["--only=".len()..],
+        [option] if option == "--only" => return Err("`--only` needs parts: fmt, clippy, native, wasm.".into()),
+        [other, ..] => return Err(format!("`cargo xtask test` takes `--only PARTS`, not `{other}`.")),
+    };
+    let find = |name: &str| Part::ALL.into_iter().find(|part| part.name() == name.trim());
+    let parts: Result<Vec<Part>, String> = names
+        .split(',')
+        .map(|name| find(name).ok_or(format!("There is no part `{name}`; there are fmt, clippy, native and wasm.")))
+        .collect();
+    // In the order of all parts, each once, however they were named.
+    parts.map(|parts| Part::ALL.into_iter().filter(|part| parts.contains(part)).collect())
+}
+
+/// Sets up and runs the parts; a part that fails does not stop the others. Returns whether none failed.
+pub fn run(parts: &[Part]) -> bool {
+    let mut report = Report::default();
+    for part in parts {
+        match part {
+            Part::Fmt => report.part("fmt", fmt),
+            Part::Clippy => report.part("clippy", clippy),
+            Part::Native => native(&mut report),
+            Part::Wasm => report.part("wasm", wasm_library),
+        }
+    }
+    println!("{}", report.summary());
+    report.good()
+}
+
+fn fmt() -> Outcome {
+    if let Err(reason) = rustup::ensure_component("rustfmt", "fmt") {
+        return Outcome::Skipped(reason);
+    }
+    verdict(shell::run(&mut shell::cargo(&["fmt", "--all", "--check"])), "formatted")
+}
+
+fn clippy() -> Outcome {
+    if let Err(reason) = rustup::ensure_component("clippy", "clippy") {
+        return Outcome::Skipped(reason);
+    }
+    let arguments = ["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    verdict(shell::run(&mut shell::cargo(&arguments)), "no warnings")
+}
+
+fn native(report: &mut Report) {
+    let driver = vulkan::ensure();
+    report.part("native", || {
+        let mut tests = shell::cargo(&["test", "--release", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+        match &driver {
+            Ok(driver) => {
+                println!("WebGPU runs on {}.", driver.words());
+                driver.apply(tests.env(WEBGPU_VARIABLE, "1"));
+            }
+            Err(_) => _ = tests.env(WEBGPU_VARIABLE, "0"),
+        }
+        let mut tally = Tally::default();
+        let result = shell::run_watched(&mut tests, |line| tally.read(line));
+        for line in &tally.skipped {
+            println!("SKIPPED within native: {line}");
+        }
+        match result {
+            Ok(()) if tally.passed == 0 => Outcome::Failed("not one test ran".into()),
+            result => verdict(result, &tally.words()),
+        }
+    });
+    // The halves of the tests that need WebGPU are inside the run above; what was left out is said on its own.
+    if let Err(reason) = driver {
+        report.part("webgpu", || Outcome::Skipped(format!("the tests ran on the CPU only: {reason}")));
+    }
+}
+
+fn wasm_library() -> Outcome {
+    let toolchain = match wasm::ensure() {
+        Ok(toolchain) => toolchain,
+        Err(reason) => return Outcome::Skipped(reason),
+    };
+    println!("{}", toolchain.words());
+    let arguments =
+        ["check", "--release", "--package", "hilum", "--lib", "--no-default-features", "--target", wasm::TARGET];
+    verdict(shell::run(&mut toolchain.cargo(&arguments)), "the library compiles")
+}
+
+fn verdict(result: Result<(), String>, note: &str) -> Outcome {
+    result.map_or_else(Outcome::Failed, |()| Outcome::Passed(note.into()))
+}
+
+/// What the test programs said.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    ignored: usize,
+    /// Lines in which a test says that it skipped something.
+    skipped: Vec<String>,
+}
+
+impl Tally {
+    fn read(&mut self, line: &str) {
+        if let Some(counts) = line.strip_prefix("test result: ") {
+            // test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s
+            let count = |word: &str| {
+                let before = counts.split([';', '.']).find_map(|piece| piece.trim().strip_suffix(word));
+                before.and_then(|number| number.trim().parse::<usize>().ok()).unwrap_or(0)
+            };
+            self.passed += count("passed");
+            self.failed += count("failed");
+            self.ignored += count("ignored");
+        } else if line.trim_start().to_lowercase().starts_with("skipped") {
+            self.skipped.push(line.trim().to_owned());
+        }
+    }
+
+    fn words(&self) -> String {
+        let Self { passed, failed, ignored, skipped } = self;
+        format!("{passed} tests passed, {failed} failed, {ignored} ignored, {} said that they skipped", skipped.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_come_once_and_in_order() {
+        let parse = |words: &[&str]| parse_parts(&words.iter().map(|&word| word.into()).collect::<Vec<_>>());
+        assert_eq!(parse(&[]), Ok(Part::ALL.to_vec()));
+        assert_eq!(parse(&["--only", "wasm, fmt,fmt"]), Ok(vec![Part::Fmt, Part::Wasm]));
+        assert_eq!(parse(&["--only=clippy"]), Ok(vec![Part::Clippy]));
+        assert!(parse(&["--only", "fmt,"]).is_err());
+    }
+
+    #[test]
+    fn the_tally_sums_test_programs_and_keeps_what_was_skipped() {
+        let mut tally = Tally::default();
+        for line in [
+            "running 4 tests",
+            "test image::skipped_rows ... ok",
+            "SKIPPED: HILUM_PARITY_DIR is not set",
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+            "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s",
+        ] {
+            tally.read(line);
+        }
+        let skipped = vec!["SKIPPED: HILUM_PARITY_DIR is not set".to_owned()];
+        assert_eq!(tally, Tally { passed: 5, failed: 1, ignored: 1, skipped });
+    }
+}
