@@ -112,9 +112,12 @@ pub fn ensure() -> Result<Toolchain, String> {
         Err(error) => error,
     };
     println!("rustup cannot provide {TARGET}: {first}\nTrying Debian's compiler instead.");
-    let debian = Toolchain::debian();
-    ensure_debian(&debian)
-        .map_err(|second| format!("rustup: {first} Debian: {second} With internet: `rustup target add {TARGET}`."))?;
+    ensure_debian(&debian).map_err(|second| {
+        let [first, second] = [&first, &second].map(|reason| reason.trim_end_matches('.'));
+        format!(
+            "rustup: {first}. Debian's compiler: {second}. Where there is internet, run `rustup target add {TARGET}`."
+        )
+    })?;
     Ok(debian)
 }
 

@@ -6,7 +6,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 
-pub use super::encode_dicom::{DicomImage, dicom_bytes, derived_uid, write_dicom};
+pub use super::encode_dicom::{DicomImage, derived_uid, dicom_bytes, write_dicom};
 use super::error::ImageError;
 
 /// Errors unless `len` is `width` times `height` and both fit 32 bits.

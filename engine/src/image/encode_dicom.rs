@@ -137,7 +137,6 @@ pub fn dicom_bytes(image: &DicomImage<'_>) -> Result<Vec<u8>, ImageError> {
     put(tags::STUDY_TIME, VR::TM, text(""));
     put(tags::ACCESSION_NUMBER, VR::SH, text(image.accession_number));
     put(tags::MODALITY, VR::CS, text(image.modality));
-    put(tags::CONVERSION_TYPE, VR::CS, text("SYN"));
     put(tags::MANUFACTURER, VR::LO, text("Hilum"));
     put(tags::REFERRING_PHYSICIAN_NAME, VR::PN, text(""));
     put(tags::PATIENT_NAME, VR::PN, text(image.patient_name));
@@ -164,7 +163,7 @@ pub fn dicom_bytes(image: &DicomImage<'_>) -> Result<Vec<u8>, ImageError> {
     put(tags::ROWS, VR::US, PrimitiveValue::from(rows));
     put(tags::COLUMNS, VR::US, PrimitiveValue::from(columns));
     if let Some((between_rows, between_columns)) = image.spacing_mm {
-        let pair = [decimal(between_rows.into()), decimal(between_columns.into())];
+        let pair = [decimal_f32(between_rows), decimal_f32(between_columns)];
         put(tags::PIXEL_SPACING, VR::DS, PrimitiveValue::Strs(pair.clone().into_iter().collect()));
         put(tags::IMAGER_PIXEL_SPACING, VR::DS, PrimitiveValue::Strs(pair.into_iter().collect()));
     }
@@ -223,6 +222,12 @@ fn check(image: &DicomImage<'_>) -> Result<(u16, u16), ImageError> {
         }
     }
     Ok((rows, columns))
+}
+
+/// As [`decimal_string`], from the digits that the shorter type has.
+fn decimal_f32(value: f32) -> String {
+    let plain = value.to_string();
+    if plain.len() <= 16 { plain } else { decimal_string(value.into()) }
 }
 
 /// The shortest text of at most 16 characters (the limit of the DS representation) that is nearest to `value`.

@@ -1,7 +1,72 @@
-//! image
+//! Pictures in and out: decoding (DICOM, PNG, JPEG), the modality and VOI LUTs, preparation for a model, encoding.
+//!
+//! The way of a radiograph: [`decode`] gives values after the modality LUT, [`Radiograph::display`] applies the VOI LUT
+//! or a window and then inverts MONOCHROME1, and [`prepare`] cuts, resizes and pads the picture for a model.
+
+mod dicom;
 pub mod encode;
 mod encode_dicom;
 mod error;
+mod guard;
+mod jpeg;
+mod jpeg2000;
+mod jpeg_dct;
+mod jpeg_huffman;
+mod jpeg_lossless;
+mod jpeg_ls;
+mod jpeg_ls_bits;
+mod jpeg_ls_scan;
+pub mod limits;
+mod prepare;
 mod radiograph;
+mod raster;
+mod voi;
+
 pub use error::ImageError;
-pub use radiograph::Polarity;
+pub use prepare::{Prepared, Rect, find_content, prepare};
+pub use radiograph::{Gray8, GrayImage8, Identity, Polarity, Radiograph, WindowChoice};
+pub use voi::{Lut, VoiLut, Window, WindowFunction};
+
+/// Decodes an image by its first bytes, whatever its file was called.
+///
+/// # Errors
+/// When the bytes are of no known format, cut short, damaged, of a form that is not read, or larger than
+/// [`limits`] allow. No input makes it panic or take unbounded memory.
+pub fn decode(bytes: &[u8]) -> Result<Radiograph, ImageError> {
+    match bytes {
+        [] => Err(ImageError::NotAnImage("it has no bytes at all".to_owned())),
+        _ if bytes.starts_with(b"\x89PNG\r\n\x1a\n") => raster::decode_png(bytes),
+        _ if bytes.starts_with(b"\xff\xd8\xff") => raster::decode_jpeg(bytes),
+        _ if dicom::looks_like_dicom(bytes) => dicom::decode(bytes),
+        _ => Err(ImageError::NotAnImage(describe(bytes))),
+    }
+}
+
+/// The first bytes of what is not an image, in words.
+fn describe(bytes: &[u8]) -> String {
+    let head = &bytes[..bytes.len().min(64)];
+    let printable = head.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace());
+    if printable {
+        return "it is text".to_owned();
+    }
+    let hex: Vec<String> = head.iter().take(8).map(|b| format!("{b:02x}")).collect();
+    format!("it begins with the bytes {}", hex.join(" "))
+}
+
+/// Reads and decodes the file at `path`.
+///
+/// # Errors
+/// As [`decode`], and when the file cannot be read or is larger than [`limits::MAX_FILE`].
+#[cfg(not(target_family = "wasm"))]
+pub fn decode_file(path: impl AsRef<std::path::Path>) -> Result<Radiograph, ImageError> {
+    use std::io::Read;
+    let path = path.as_ref();
+    let failed = |source| ImageError::Io { verb: "read", path: path.to_path_buf(), source };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(limits::MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > limits::MAX_FILE {
+        return Err(ImageError::TooLarge(format!("its file is larger than {} MiB", limits::MAX_FILE >> 20)));
+    }
+    decode(&bytes)
+}

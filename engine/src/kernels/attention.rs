@@ -1,6 +1,9 @@
 //! Masked attention, forward: MedViLL's schemes computed from lengths and positions (`shaders/attention.wgsl`).
 
-use burn::backend::{Backend, Dispatch, backend_extension, tensor::{FloatTensor, IntTensor}};
+use burn::backend::{
+    Backend, Dispatch, backend_extension,
+    tensor::{FloatTensor, IntTensor},
+};
 use burn::cubecl::prelude::CubeCount;
 use burn::tensor::{Bool, Int, Tensor, activation::softmax};
 use burn_wgpu::CubeBackend;
@@ -155,8 +158,7 @@ impl AttentionBackend for CubeBackend {
         let output = empty_like(&query);
         let kernel = HeadKernel { name: "attention", source: SOURCE, head_dim: width / heads };
         let count = CubeCount::Static(queries.div_ceil(16) as u32, heads as u32, batch as u32);
-        let params =
-            [batch as u32, queries as u32, keys as u32, heads as u32, context, query_start, rule, words];
+        let params = [batch as u32, queries as u32, keys as u32, heads as u32, context, query_start, rule, words];
         kernel.launch(vec![query, key, value, contiguous(lengths), output.clone()], &params, count);
         output
     }
@@ -206,9 +208,8 @@ mod tests {
 
     fn compare(gpu: &Device, batch: usize, queries: usize, keys: usize, heads: usize, dim: usize, mask: &Mask) {
         let cpu = Device::flex();
-        let random = |rows: usize| {
-            Tensor::<3>::random([batch, rows, heads * dim], Distribution::Normal(0.0, 1.5), &cpu)
-        };
+        let random =
+            |rows: usize| Tensor::<3>::random([batch, rows, heads * dim], Distribution::Normal(0.0, 1.5), &cpu);
         let (q, k, v) = (random(queries), random(keys), random(keys));
         let forbidden = mask.forbidden(queries, keys, &cpu);
         let expected = attention_reference(q.clone(), k.clone(), v.clone(), forbidden, heads, |p| p);
@@ -244,8 +245,7 @@ mod tests {
     fn kernel_takes_fewer_queries_than_keys() {
         let Some(gpu) = webgpu() else { return };
         for (queries, keys) in [(1, 19), (2, 64), (5, 21)] {
-            let mask =
-                Mask { rule: Rule::Seq2Seq, context: 7, query_start: keys - queries, lengths: vec![keys; 2] };
+            let mask = Mask { rule: Rule::Seq2Seq, context: 7, query_start: keys - queries, lengths: vec![keys; 2] };
             compare(&gpu, 2, queries, keys, 2, 16, &mask);
         }
     }

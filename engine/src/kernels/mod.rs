@@ -12,7 +12,5 @@ pub use attention_decode::{decode_attention, decode_attention_reference};
 pub use launch::runs_wgsl;
 
 /// The WGSL sources by file name, templates unfilled, for validation.
-pub const SHADERS: [(&str, &str); 2] = [
-    ("attention.wgsl", attention::SOURCE),
-    ("attention_decode.wgsl", attention_decode::SOURCE),
-];
+pub const SHADERS: [(&str, &str); 2] =
+    [("attention.wgsl", attention::SOURCE), ("attention_decode.wgsl", attention_decode::SOURCE)];

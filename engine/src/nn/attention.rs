@@ -50,6 +50,7 @@ fn lengths_tensor(mask: &Mask, device: &Device) -> Tensor<1, Int> {
 #[derive(Clone, Debug)]
 pub struct KeyValueCache {
     tensors: (Tensor<3>, Tensor<3>),
+    work: u64,
 }
 
 impl KeyValueCache {
@@ -57,7 +58,7 @@ impl KeyValueCache {
     pub fn new(batch: usize, capacity: usize, width: usize, device: &Device) -> Self {
         // Two allocations, not one cloned: the kernel writes in place.
         let empty = || Tensor::zeros([batch, capacity, width], device);
-        Self { tensors: (empty(), empty()) }
+        Self { tensors: (empty(), empty()), work: 0 }
     }
 
     /// Puts `key` and `value`, `(batch, rows, width)`, at the front.
@@ -66,6 +67,20 @@ impl KeyValueCache {
         let put = |cache: Tensor<3>, x: Tensor<3>| cache.slice_assign([0..batch, 0..rows, 0..width], x);
         let (keys, values) = self.tensors.clone();
         self.tensors = (put(keys, key), put(values, value));
+    }
+
+    /// Multiply-adds that decoding steps over this cache have cost in its layer, projections and feed-forward included.
+    pub fn work(&self) -> u64 {
+        self.work
+    }
+
+    pub(super) fn count(&mut self, multiply_adds: usize) {
+        self.work += multiply_adds as u64;
+    }
+
+    /// Where it lies.
+    pub fn device(&self) -> Device {
+        self.tensors.0.device()
     }
 
     /// Keeps the samples of `rows`, in that order, as a beam search reorders its hypotheses.
@@ -121,7 +136,9 @@ impl SelfAttention {
     pub fn decode(&self, x: Tensor<3>, start: usize, cache: &mut KeyValueCache) -> Tensor<3> {
         let query = self.query.forward(x.clone());
         let (key, value) = (self.key.forward(x.clone()), self.value.forward(x.clone()));
-        let width = query.dims()[2];
+        let [_, rows, width] = query.dims();
+        // Four projections of every row, then scores and mixtures over the columns in use.
+        cache.count(rows * width * (4 * width + 2 * (start + rows)));
         let mixed = if runs_wgsl(&query.device()) && width / self.heads <= MAX_HEAD_DIM {
             decode_attention(query, key, value, &cache.tensors, start, self.heads)
         } else {

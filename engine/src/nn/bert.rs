@@ -1,9 +1,7 @@
 //! BERT (Devlin et al. 2019): embeddings, encoder with a pluggable mask, masked-language-model head.
 
 use burn::module::{Module, Param};
-use burn::nn::{
-    Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, LayerNorm, LayerNormConfig, Linear,
-};
+use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::{Device, Int, Tensor, activation::gelu};
 use serde::{Deserialize, Serialize};
 
@@ -82,9 +80,7 @@ impl TextEmbeddings {
     /// The same for what is embedded already (visual tokens), `(batch, tokens, width)`.
     pub fn embed(&self, content: Tensor<3>, positions: Tensor<2, Int>, segment: usize) -> Tensor<3> {
         let segments = Tensor::full(positions.dims(), segment as i64, &positions.device());
-        let sum = content
-            + self.position_embeddings.forward(positions)
-            + self.token_type_embeddings.forward(segments);
+        let sum = content + self.position_embeddings.forward(positions) + self.token_type_embeddings.forward(segments);
         self.dropout.forward(self.norm.forward(sum))
     }
 
@@ -157,6 +153,8 @@ impl Encoder {
         for (layer, cache) in self.layer.iter().zip(caches) {
             x = layer.attention.decode(x, start, cache);
             x = layer.feed_forward(x);
+            let ([_, rows, width], [_, inner]) = (x.dims(), layer.intermediate.weight.dims());
+            cache.count(2 * rows * width * inner);
         }
         x
     }

@@ -6,17 +6,17 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use thiserror::Error;
 
-/// A named tensor as numbers.
+/// A dense tensor off any device, in row-major order. A scalar has the shape `[]` and one element.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Parameter {
-    /// Shape in PyTorch's layout.
+pub struct Array {
+    /// Extents, outermost first.
     pub shape: Vec<usize>,
-    /// Row-major values.
+    /// As many values as the product of `shape`.
     pub data: Vec<f32>,
 }
 
-/// Parameters by name.
-pub type Parameters = BTreeMap<String, Parameter>;
+/// Arrays by name.
+pub type Arrays = BTreeMap<String, Array>;
 
 /// Why weights do not fit a module.
 #[derive(Debug, Error)]
@@ -107,7 +107,7 @@ fn transposed(shape: &[usize], data: &[f32]) -> Vec<f32> {
 
 struct Collect {
     path: Path,
-    found: Result<Parameters, ParameterError>,
+    found: Result<Arrays, ParameterError>,
     ids: BTreeMap<String, ParamId>,
     values: bool,
 }
@@ -130,7 +130,11 @@ impl ModuleVisitor for Collect {
         let transpose = D == 2 && self.path.in_linear();
         let mut data = Vec::new();
         if self.values {
-            match tensor.try_into_data().map_err(|e| e.to_string()).and_then(|d| d.try_to_vec::<f32>().map_err(|e| format!("{e:?}"))) {
+            match tensor
+                .try_into_data()
+                .map_err(|e| e.to_string())
+                .and_then(|d| d.try_to_vec::<f32>().map_err(|e| format!("{e:?}")))
+            {
                 Ok(values) => data = values,
                 Err(reason) => {
                     self.found = Err(ParameterError::Read { name, reason });
@@ -144,13 +148,12 @@ impl ModuleVisitor for Collect {
         if transpose {
             shape.reverse();
         }
-        found.insert(name, Parameter { shape, data });
+        found.insert(name, Array { shape, data });
     }
 }
 
 fn collect<M: Module>(module: &M, values: bool) -> Collect {
-    let mut visitor =
-        Collect { path: Path::default(), found: Ok(BTreeMap::new()), ids: BTreeMap::new(), values };
+    let mut visitor = Collect { path: Path::default(), found: Ok(BTreeMap::new()), ids: BTreeMap::new(), values };
     module.visit(&mut visitor);
     visitor
 }
@@ -159,7 +162,7 @@ fn collect<M: Module>(module: &M, values: bool) -> Collect {
 ///
 /// # Errors
 /// When the device does not return a value.
-pub fn parameters<M: Module>(module: &M) -> Result<Parameters, ParameterError> {
+pub fn parameters<M: Module>(module: &M) -> Result<Arrays, ParameterError> {
     collect(module, true).found
 }
 
@@ -177,7 +180,7 @@ pub fn ids<M: Module>(module: &M) -> BTreeMap<String, ParamId> {
 struct Load<'a> {
     path: Path,
     device: Device,
-    weights: &'a Parameters,
+    weights: &'a Arrays,
     taken: BTreeSet<String>,
     problem: Option<ParameterError>,
     allow_missing: bool,
@@ -223,12 +226,7 @@ impl ModuleMapper for Load<'_> {
 ///
 /// # Errors
 /// The first tensor that is missing (unless allowed), of another shape, or left over, with both shapes.
-pub fn load<M: Module>(
-    module: M,
-    weights: &Parameters,
-    device: &Device,
-    allow_missing: bool,
-) -> Result<M, ParameterError> {
+pub fn load<M: Module>(module: M, weights: &Arrays, device: &Device, allow_missing: bool) -> Result<M, ParameterError> {
     let mut mapper = Load {
         path: Path::default(),
         device: device.clone(),

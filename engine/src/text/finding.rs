@@ -79,9 +79,8 @@ impl Finding {
 
     /// The category of a CSV column, compared without case, spaces and underscores.
     pub fn from_name(name: &str) -> Option<Self> {
-        let plain = |s: &str| -> String {
-            s.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-        };
+        let plain =
+            |s: &str| -> String { s.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
         let wanted = plain(name);
         Self::ALL.into_iter().find(|f| plain(f.name()) == wanted)
     }

@@ -2,8 +2,12 @@
 
 mod error;
 mod finding;
+mod label;
 mod sections;
+mod tokenizer;
 
 pub use error::TextError;
 pub use finding::{Certainty, Finding, Labels, Side, Zone};
+pub use label::{LEXICON, Labeler, Labelled, Mention, Reading};
 pub use sections::Report;
+pub use tokenizer::{Decoder, Specials, Tokenizer, present};

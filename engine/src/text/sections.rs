@@ -87,8 +87,9 @@ impl Report {
     /// Reads a report. Headings may be in any case, at the start of a line (with a colon, or alone on the line) or, when
     /// capitalised and with a colon, inside one. Lines that were wrapped are joined and runs of spaces become one.
     ///
-    /// "Findings and impression" is findings. Without either heading, the untitled text is findings: what stands before the
-    /// first heading, else the paragraphs after the first under the last heading, else the whole text.
+    /// "Findings and impression" is findings. Without a heading of findings, what stands before the first heading and the
+    /// paragraphs after the first under the last other heading are findings. With neither heading and no such paragraphs,
+    /// nothing tells what is what, and the whole text is findings.
     pub fn parse(text: &str) -> Self {
         let parts = split(text);
         let gather = |wanted: Section| -> String {
@@ -97,10 +98,12 @@ impl Report {
         };
         let mut report = Self { findings: gather(Section::Findings), impression: gather(Section::Impression) };
         if report.findings.is_empty() {
-            report.findings = untitled(&parts);
-        }
-        if report.findings.is_empty() && report.impression.is_empty() {
-            report.findings = join(text);
+            let before = gather(Section::Untitled);
+            let after = paragraphs(parts.iter().rev().find(|p| p.0 == Section::Other).map_or("", |p| p.1));
+            report.findings = match (report.impression.is_empty(), after.is_empty()) {
+                (true, true) => join(text),
+                _ => join(&[before, after].join(" ")),
+            };
         }
         report
     }
@@ -111,28 +114,22 @@ impl Report {
     }
 }
 
-/// The text that stands under no heading of its own.
-fn untitled(parts: &[(Section, &str)]) -> String {
-    let before: Vec<String> = parts.iter().filter(|p| p.0 == Section::Untitled).map(|p| join(p.1)).collect();
-    let before = join(&before.join(" "));
-    if !before.is_empty() {
-        return before;
-    }
-    // "COMPARISON: none.<blank line>The heart is ...": what follows the heading's own paragraph belongs to nobody else.
-    let last = parts.iter().rev().find(|p| p.0 == Section::Other).map_or("", |p| p.1);
-    let mut paragraphs: Vec<String> = Vec::new();
+/// The paragraphs after the first of a section. "COMPARISON: none.<blank line>The heart is ...": what follows the
+/// heading's own paragraph belongs to nobody else.
+fn paragraphs(body: &str) -> String {
+    let mut all: Vec<String> = Vec::new();
     let mut current = String::new();
-    for line in last.lines().chain([""]) {
+    for line in body.lines().chain([""]) {
         if line.trim().is_empty() {
             if !current.is_empty() {
-                paragraphs.push(join(&std::mem::take(&mut current)));
+                all.push(join(&std::mem::take(&mut current)));
             }
         } else {
             current.push_str(line);
             current.push('\n');
         }
     }
-    if paragraphs.len() < 2 { String::new() } else { paragraphs[1..].join(" ") }
+    all.get(1..).unwrap_or_default().join(" ")
 }
 
 /// Cuts a text at its headings; the headings themselves are left out.
@@ -235,10 +232,13 @@ mod tests {
     #[test]
     fn without_headings_the_text_is_findings() {
         assert_eq!(Report::parse("Clear lungs.\nNo effusion.").findings, "Clear lungs. No effusion.");
-        let paragraphs = Report::parse("HISTORY: cough\n\nCOMPARISON: none\n\nThe heart is large.\n\nImpression: Large heart.");
+        let paragraphs =
+            Report::parse("HISTORY: cough\n\nCOMPARISON: none\n\nThe heart is large.\n\nImpression: Large heart.");
         assert_eq!(paragraphs.findings, "The heart is large.");
         assert_eq!(paragraphs.impression, "Large heart.");
         assert_eq!(Report::parse("INDICATION: cough").findings, "INDICATION: cough");
+        let line = "Two views. Comparison: none. The heart is large.";
+        assert_eq!(Report::parse(line).findings, line);
         assert_eq!(Report::parse(""), Report::default());
     }
 

@@ -27,3 +27,18 @@ pub struct Globals {
     #[arg(long, global = true, default_value_t = 0)]
     pub seed: u64,
 }
+
+impl Globals {
+    /// The device that was asked for, opened.
+    ///
+    /// # Errors
+    /// When WebGPU was asked for by name and cannot be had.
+    pub fn open_device(&self) -> anyhow::Result<hilum::device::Chosen> {
+        let choice = match self.device {
+            DeviceChoice::Auto => hilum::device::DeviceChoice::Auto,
+            DeviceChoice::Webgpu => hilum::device::DeviceChoice::WebGpu,
+            DeviceChoice::Cpu => hilum::device::DeviceChoice::Cpu,
+        };
+        Ok(pollster::block_on(hilum::device::choose(choice))?)
+    }
+}

@@ -1,1 +1,97 @@
-fn main(){}
+//! The command `hilum`: one file a subcommand, parsing and printing only.
+
+mod decode;
+mod doctor;
+mod draft;
+mod evaluate;
+mod export;
+mod finetune;
+mod globals;
+mod import;
+mod label;
+mod phantom;
+mod systems;
+mod trace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use globals::Globals;
+
+/// Drafts chest-radiograph reports on your own device. Research software, not for clinical use.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Lists the systems, their tasks and presets.
+    Systems,
+    /// Shows adapters, limits and what would be used.
+    Doctor,
+    /// Decodes a radiograph to .npy (after the modality LUT) or .png (as displayed).
+    Decode(decode::Args),
+    /// Draws synthetic radiographs with reports, in a published data set's layout.
+    Phantom(phantom::Args),
+    /// Labels reports with CheXpert's 14 categories.
+    Label(label::Args),
+    /// Trains as a config says.
+    Finetune(finetune::Args),
+    /// Scores a bundle on a data set.
+    Evaluate(evaluate::Args),
+    /// Makes a bundle of a published checkpoint.
+    Import(import::Args),
+    /// Makes a bundle of a run.
+    Export(export::Args),
+    /// Writes named intermediates of a forward pass, for parity.
+    Trace(trace::Args),
+    /// Drafts a report from a radiograph.
+    Draft(draft::Args),
+}
+
+fn main() -> ExitCode {
+    // clap exits 2 on a wrong usage, 0 on help.
+    let cli = Cli::parse();
+    let globals = &cli.globals;
+    let outcome = match &cli.command {
+        Command::Systems => systems::run(globals),
+        Command::Doctor => doctor::run(globals),
+        Command::Decode(args) => decode::run(args, globals),
+        Command::Phantom(args) => phantom::run(args, globals),
+        Command::Label(args) => label::run(args, globals),
+        Command::Finetune(args) => finetune::run(args, globals),
+        Command::Evaluate(args) => evaluate::run(args, globals),
+        Command::Import(args) => import::run(args, globals),
+        Command::Export(args) => export::run(args, globals),
+        Command::Trace(args) => trace::run(args, globals),
+        Command::Draft(args) => draft::run(args, globals),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hilum: {}", sentence(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The chain of an error as one line, what is repeated by a cause left out.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut out = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if out.contains(&cause) {
+            continue;
+        }
+        if !out.is_empty() {
+            out += ": ";
+        }
+        out += &cause;
+    }
+    out.replace('\n', " ")
+}

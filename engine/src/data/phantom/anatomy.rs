@@ -71,8 +71,6 @@ pub(super) struct Anatomy {
     /// In picture coordinates of the plane: x grows to the picture's right.
     pub(super) heart: Outline,
     pub(super) heart_depth: f32,
-    /// Heart width over inner thoracic width.
-    pub(super) ctr: f32,
     /// Shift of spine and mediastinum against each other, from a turned patient.
     pub(super) turn: f32,
     /// The greatest thickness of the trunk, in cm.
@@ -108,10 +106,12 @@ impl Anatomy {
         let turn = dice.bell(-0.035, 0.035);
         let right_higher = dice.bell(0.0, 0.05);
         let mut lungs_dome = [dome - 0.5 * right_higher, dome + 0.5 * right_higher];
-        let wide = severity(Kind::WideMediastinum).map(|s| match s {
-            Severity::Small => dice.range(0.036, 0.042),
-            Severity::Moderate => dice.range(0.048, 0.058),
-            Severity::Large => dice.range(0.064, 0.08),
+        // Every draw is made whether or not it is used: taking a finding away must leave the same patient.
+        let wide_draw = dice.unit();
+        let wide = severity(Kind::WideMediastinum).map_or(0.0, |s| match s {
+            Severity::Small => 0.036 + 0.006 * wide_draw,
+            Severity::Moderate => 0.048 + 0.010 * wide_draw,
+            Severity::Large => 0.064 + 0.016 * wide_draw,
         });
         let lopsided = dice.range(0.75, 1.25);
         for observation in description.observations.iter().filter(|o| o.kind == Kind::Atelectasis) {
@@ -131,18 +131,26 @@ impl Anatomy {
             let own_apex = apex + dice.range(-0.006, 0.006);
             let dome = lungs_dome[lung];
             let hilum = own_apex + 0.5 * (dome - own_apex);
-            let medial = dice.range(0.036, 0.044) + sign(lung) * turn * 0.5;
+            let medial = dice.range(0.044, 0.054) + sign(lung) * turn * 0.5;
             let bulges: [(f32, f32, f32); 3] = if lung == LEFT {
                 // Aortic knob, pulmonary trunk, and the descending aorta's edge.
-                [(dice.range(0.018, 0.034), hilum - 0.115, 0.030), (0.016, hilum - 0.02, 0.03), (0.008, hilum + 0.1, 0.1)]
+                [
+                    (dice.range(0.018, 0.034), hilum - 0.115, 0.030),
+                    (0.016, hilum - 0.02, 0.03),
+                    (0.008, hilum + 0.1, 0.1),
+                ]
             } else {
                 // Superior vena cava, azygos arch, right atrium's shoulder.
-                [(dice.range(0.004, 0.014), hilum - 0.14, 0.07), (0.006, hilum - 0.07, 0.016), (0.008, hilum + 0.06, 0.06)]
+                [
+                    (dice.range(0.004, 0.014), hilum - 0.14, 0.07),
+                    (0.006, hilum - 0.07, 0.016),
+                    (0.008, hilum + 0.06, 0.06),
+                ]
             };
-            let widening = wide.unwrap_or(0.0) * if lung == RIGHT { lopsided } else { 2.0 - lopsided };
+            let widening = wide * if lung == RIGHT { lopsided } else { 2.0 - lopsided };
             let border = Table::sample(-0.55, 0.55, 256, |y| {
                 let bulged: f32 = bulges.iter().map(|(size, at, width)| size * bell(y, *at, *width)).sum();
-                medial + bulged + widening * bell(y, hilum - 0.125, 0.075)
+                medial + bulged + widening * (1.0 - smooth((y - hilum + 0.125).abs(), 0.04, 0.15))
             });
             let x0 = apex_x * own_half;
             let wall_at = move |y: f32| {
@@ -163,7 +171,11 @@ impl Anatomy {
                 let mut r = 0.0;
                 while r < 0.9 {
                     let (x, y) = (centre[0] + r * dx, centre[1] + r * dy);
-                    if y < own_apex || x > wall_at(y) || x < inner(y).min(0.03) - 0.2 || (y < own_apex + 0.12 * height && x < inner(y)) {
+                    if y < own_apex
+                        || x > wall_at(y)
+                        || x < inner(y).min(0.03) - 0.2
+                        || (y < own_apex + 0.12 * height && x < inner(y))
+                    {
                         break;
                     }
                     r += 0.002;
@@ -173,39 +185,40 @@ impl Anatomy {
             Lung { apex: own_apex, dome, angle: dome + drop, half: own_half, wall, border, pleura }
         });
 
-        let ctr = match (severity(Kind::Cardiomegaly), ap) {
-            (None, false) => dice.bell(0.38, 0.485),
-            (None, true) => dice.bell(0.42, 0.525),
-            (Some(Severity::Small), _) => dice.range(0.575, 0.605),
-            (Some(Severity::Moderate), _) => dice.range(0.61, 0.66),
-            (Some(Severity::Large), _) => dice.range(0.67, 0.73),
-        } + if ap && severity(Kind::Cardiomegaly).is_some() { 0.03 } else { 0.0 };
+        // Cardiothoracic ratio: a clear gap between the normal (below 0.50, or 0.54 front to back) and the enlarged.
+        let ctr_draw = dice.bell(0.0, 1.0);
+        let portable = if ap { 0.03 } else { 0.0 };
+        let ctr = match severity(Kind::Cardiomegaly) {
+            None => 0.38 + 0.105 * ctr_draw + 1.3 * portable,
+            Some(Severity::Small) => 0.575 + 0.03 * ctr_draw + portable,
+            Some(Severity::Moderate) => 0.61 + 0.05 * ctr_draw + portable,
+            Some(Severity::Large) => 0.67 + 0.06 * ctr_draw + portable,
+        };
         let floor = 0.5 * (lungs_dome[RIGHT].max(dome - 0.02) + lungs_dome[LEFT].max(dome));
         let heart = heart(&mut dice, &lungs, ctr, turn, floor);
 
-        let wall = dice.range(0.035, 0.085);
-        let depth = dice.bell(17.0, 31.0) + 40.0 * (wall - 0.06);
+        let wall = dice.range(0.05, 0.12);
+        let depth = dice.bell(17.0, 31.0) + 40.0 * (wall - 0.08);
         let arms = dice.range(0.05, 0.2);
         let outer = half + wall;
         let trunk = Table::sample(-0.7, 0.7, 256, |y| {
-            outer + arms * smooth(-y, 0.02, 0.22) + 0.4 * smooth(-y, 0.16, 0.3) + 0.03 * smooth(y, 0.1, 0.5)
+            outer + arms * smooth(-y, -0.05, 0.18) + 0.4 * smooth(-y, 0.1, 0.27) + 0.03 * smooth(y, 0.1, 0.5)
         });
         let neck = dice.range(0.085, 0.12);
-        let slope = dice.range(0.30, 0.52);
-        let shoulder_top = apex - dice.range(0.075, 0.115);
+        let slope = dice.range(0.22, 0.42);
+        let shoulder_top = apex - dice.range(0.085, 0.125);
         let shoulder = Table::sample(0.0, 0.9, 256, |x| {
             let beyond = (x - neck).max(0.0);
             let skin = shoulder_top + slope * beyond + 0.5 * (beyond - 0.3).max(0.0);
             // The neck rises steeply out of the shoulders.
-            skin - 0.6 * smooth(-x, -neck - 0.05, -neck + 0.02)
+            skin - 0.55 * (1.0 - smooth(x, neck - 0.03, neck + 0.02)) - 0.10 * (1.0 - smooth(x, neck, neck + 0.12))
         });
         let spacing = height * dice.range(0.104, 0.114);
-        let female = dice.chance(0.5);
+        let (female, breast) = (dice.chance(0.5), dice.range(0.25, 1.0));
         Self {
             view: description.view,
-            ctr,
             heart,
-            heart_depth: dice.range(6.0, 8.5),
+            heart_depth: dice.range(8.5, 12.0),
             turn,
             depth,
             trunk,
@@ -213,7 +226,7 @@ impl Anatomy {
             spacing,
             first_rib: apex + dice.range(0.015, 0.035),
             bone: dice.range(0.75, 1.2),
-            breast: if female { dice.range(0.25, 1.0) } else { 0.0 },
+            breast: if female { breast } else { 0.0 },
             breast_level: dome - dice.range(-0.05, 0.1),
             carina: lungs[RIGHT].hilum() - dice.range(0.075, 0.095),
             texture: dice.noise_seed(),
@@ -285,16 +298,16 @@ fn heart(dice: &mut Dice, lungs: &[Lung; 2], ctr: f32, turn: f32, floor: f32) ->
     let apex_level = dice.range(0.74, 0.84);
     let round = dice.range(0.80, 0.88);
     let points = [
-        [left * 0.98, level(apex_level)],
-        [left * 0.72, level(1.0)],
-        [0.1 * left, level(1.04)],
-        [right * 0.75, level(0.97)],
-        [right, level(0.66)],
-        [right * 0.9, level(0.40)],
-        [right * 0.55, level(0.12)],
-        [0.0, level(-0.06)],
-        [left * 0.36, level(0.06)],
-        [left * 0.62, level(0.28)],
+        [left * 0.99, level(apex_level)],
+        [left * 0.86, level(0.99)],
+        [0.25 * left, level(1.08)],
+        [right * 0.72, level(1.02)],
+        [right * 0.99, level(0.72)],
+        [right * 0.95, level(0.46)],
+        [right * 0.66, level(0.2)],
+        [right * 0.3, level(-0.05)],
+        [left * 0.28, level(-0.02)],
+        [left * 0.56, level(0.2)],
         [left * round, level(0.5)],
     ];
     Outline::through([0.5 * (left + right), level(0.6)], &points)

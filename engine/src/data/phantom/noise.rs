@@ -70,7 +70,8 @@ impl Dice {
 
 /// A well-mixed hash of a lattice point.
 pub(super) fn hash(x: i32, y: i32, seed: u32) -> u32 {
-    let mut h = (x as u32).wrapping_mul(0x9E37_79B1) ^ (y as u32).wrapping_mul(0x85EB_CA77) ^ seed.wrapping_mul(0xC2B2_AE3D);
+    let mut h =
+        (x as u32).wrapping_mul(0x9E37_79B1) ^ (y as u32).wrapping_mul(0x85EB_CA77) ^ seed.wrapping_mul(0xC2B2_AE3D);
     h = (h ^ (h >> 15)).wrapping_mul(0x2C1B_3C6D);
     h = (h ^ (h >> 12)).wrapping_mul(0x297A_2D39);
     h ^ (h >> 15)
@@ -90,7 +91,14 @@ pub(super) fn value(x: f32, y: f32, seed: u32) -> f32 {
 
 /// Two octaves of [`value`], in `[-1, 1]`.
 pub(super) fn rough(x: f32, y: f32, seed: u32) -> f32 {
-    0.65 * value(x, y, seed) + 0.35 * value(2.1 * x + 17.0, 2.1 * y - 9.0, seed ^ 0x5bd1)
+    let (u, v) = (0.8 * x - 0.6 * y, 0.6 * x + 0.8 * y);
+    0.65 * value(u, v, seed) + 0.35 * value(1.8 * x + 1.1 * y + 17.0, 1.8 * y - 1.1 * x - 9.0, seed ^ 0x5bd1)
+}
+
+/// [`value`] over two lattices turned against each other, so that no grid shows; in `[-1.2, 1.2]`.
+pub(super) fn grainy(x: f32, y: f32, seed: u32) -> f32 {
+    0.6 * value(0.8 * x - 0.6 * y, 0.6 * x + 0.8 * y, seed)
+        + 0.6 * value(0.38 * x + 0.92 * y + 31.0, 0.38 * y - 0.92 * x, seed ^ 0x3c71)
 }
 
 /// Nearly normal noise of a pixel, mean 0 and deviation 1: the sum of four bytes of its hash.

@@ -6,14 +6,16 @@
 
 mod absent;
 mod conclude;
+mod devices;
+mod hedge;
 mod observed;
 mod place;
 mod preamble;
 mod voice;
 
-pub use preamble::{Preamble, preamble};
+pub use preamble::preamble;
 
-use crate::data::phantom::describe::{Description, Kind, Observation, View};
+use crate::data::phantom::{Description, Kind, Observation, View};
 use crate::text::{Certainty, Finding, Labels, Report};
 use observed::{capital, sentence};
 use voice::Voice;
@@ -166,17 +168,22 @@ fn technique(view: View, voice: &mut Voice) -> String {
 
 fn comparison(normal: bool, voice: &mut Voice) -> String {
     let words: &[&str] = if normal {
-        &["No interval change.", "Unchanged from the prior radiograph.", "No significant interval change."]
+        &[
+            "No interval change.",
+            "Unchanged from the prior radiograph.",
+            "No significant interval change.",
+            "Stable compared with the prior study.",
+        ]
     } else {
         &[
             "No significant interval change.",
             "Findings are unchanged from the prior radiograph.",
             "Appearance is stable since the prior radiograph.",
+            "This is similar to the previous examination.",
         ]
     };
     capital(voice.pick(words))
 }
 
 #[cfg(test)]
-#[path = "prose/tests.rs"]
 mod tests;

@@ -124,7 +124,10 @@ impl Builder {
             None => self.one_side(),
         };
         let lung = index(side);
-        let open: [f32; 3] = std::array::from_fn(|z| if self.taken[lung][z] { 0.0 } else { weights[z] });
+        // A large heart lies over the left lung's lower third.
+        let behind_heart = side == Side::Left && self.has(Kind::Cardiomegaly);
+        let open: [f32; 3] =
+            std::array::from_fn(|z| if self.taken[lung][z] || (z == 2 && behind_heart) { 0.0 } else { weights[z] });
         if open.iter().sum::<f32>() <= 0.0 {
             return None;
         }
@@ -137,6 +140,12 @@ impl Builder {
     fn add(&mut self, kind: Kind, side: Option<Side>) -> bool {
         match kind {
             Kind::Cardiomegaly | Kind::WideMediastinum => {
+                let lower_left = |o: &Observation| {
+                    o.kind != Kind::Effusion && o.side == Some(Side::Left) && o.zone == Some(Zone::Lower)
+                };
+                if kind == Kind::Cardiomegaly && self.observations.iter().any(lower_left) {
+                    return false;
+                }
                 let severity = self.severity();
                 !self.has(kind) && self.push(kind, None, None, severity)
             }
@@ -249,7 +258,13 @@ impl Builder {
         if self.dice.chance(tube) {
             self.add(Kind::EtTube, None);
         }
-        let line = if self.has(Kind::EtTube) { 0.6 } else if supine { 0.09 } else { 0.03 };
+        let line = if self.has(Kind::EtTube) {
+            0.6
+        } else if supine {
+            0.09
+        } else {
+            0.03
+        };
         if self.dice.chance(line) {
             let side = if self.dice.chance(0.6) { Side::Right } else { Side::Left };
             self.add(Kind::CentralLine, Some(side));

@@ -1,9 +1,10 @@
 //! The impression: what matters most, in one to three short sentences.
 
-use super::observed::{capital, hedge_within, phrase, suspicion};
+use super::hedge::{hedge_within, suspicion};
+use super::observed::{capital, phrase};
 use super::voice::Voice;
 use super::{Known, Organ};
-use crate::data::phantom::describe::{Description, Kind, Observation};
+use crate::data::phantom::{Description, Kind, Observation};
 use crate::text::Finding;
 
 /// The lower, the sooner it is told.
@@ -55,9 +56,11 @@ pub(super) fn impression(description: &Description, voice: &mut Voice) -> String
     }
     let room = sentences.len() < 3;
     if room && has_devices && voice.chance(25) {
-        sentences.push("Support devices as described.".to_owned());
+        sentences.push(devices(voice).to_owned());
     } else if room && known.has(Finding::LungLesion) && voice.chance(40) {
-        sentences.push("CT is recommended.".to_owned());
+        let advice =
+            ["CT is recommended.", "Chest CT is recommended for further evaluation.", "Recommend follow-up CT."];
+        sentences.push(voice.pick(&advice).to_owned());
     } else if room && known.lacks(Finding::Pneumothorax) && voice.chance(12) {
         sentences.push("No pneumothorax.".to_owned());
     }
@@ -73,11 +76,20 @@ fn normal(has_devices: bool, voice: &mut Voice) -> String {
         "Clear lungs.",
         "No evidence of pneumonia.",
         "Normal heart and lungs.",
+        "No radiographic evidence of acute disease.",
+        "Unremarkable chest radiograph.",
+        "No active disease in the chest.",
     ]);
     match words {
         // A chest with tubes in it is not called a normal radiograph.
-        "Normal chest radiograph." if has_devices => "No acute cardiopulmonary process.".to_owned(),
-        _ if has_devices && voice.chance(50) => format!("{words} Support devices as described."),
+        "Normal chest radiograph." | "Unremarkable chest radiograph." if has_devices => {
+            "No acute cardiopulmonary process.".to_owned()
+        }
+        _ if has_devices && voice.chance(50) => format!("{words} {}", devices(voice)),
         _ => words.to_owned(),
     }
+}
+
+fn devices<'a>(voice: &mut Voice) -> &'a str {
+    voice.pick(&["Support devices as described.", "Support devices in standard position.", "Medical devices as above."])
 }

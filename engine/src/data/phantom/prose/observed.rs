@@ -1,10 +1,12 @@
 //! What is there: noun phrases and sentences for each kind of observation, and what it may mean.
 
+use super::devices::{device, device_noun};
+use super::hedge::{hedge_apart, hedge_within, suspicion};
 use super::place::{after, before, side_word};
 use super::voice::Voice;
 use super::{Known, Organ};
-use crate::data::phantom::describe::{Kind, Observation, Severity};
-use crate::text::{Finding, Side, Zone};
+use crate::data::phantom::{Kind, Observation, Severity};
+use crate::text::{Side, Zone};
 
 /// How a noun phrase agrees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +52,7 @@ pub(super) fn capital(text: &str) -> String {
 }
 
 /// Parts with one space between them, empty ones left out.
-fn words(parts: &[&str]) -> String {
+pub(super) fn words(parts: &[&str]) -> String {
     parts.iter().filter(|p| !p.is_empty()).copied().collect::<Vec<_>>().join(" ")
 }
 
@@ -92,8 +94,8 @@ pub(super) fn pair(a: &Observation, b: &Observation, voice: &mut Voice) -> Strin
 
 /// A whole clause around a noun phrase; the verb comes last only where no clause follows.
 fn frame(phrase: &Phrase, may_end: bool, voice: &mut Voice) -> String {
-    match voice.pick(&["there", "present", "seen", "noted"]) {
-        verb @ ("present" | "seen" | "noted") if may_end => {
+    match voice.pick(&["there", "present", "seen", "noted", "identified", "demonstrated"]) {
+        verb if may_end && verb != "there" => {
             format!("{} {} {verb}", capital(&phrase.with_article()), phrase.is())
         }
         _ => format!("There {} {}", phrase.is(), phrase.with_article()),
@@ -108,10 +110,14 @@ fn predicate(o: &Observation, voice: &mut Voice) -> Option<String> {
     let how = size(o.severity, voice, &["mildly"], &["moderately"], &["severely", "markedly"]);
     match o.kind {
         Kind::Cardiomegaly if o.side.is_none() => {
-            let subject = voice.pick(&["The heart", "The cardiac silhouette"]);
-            Some(format!("{subject} is {how} enlarged."))
+            let subject = voice.pick(&["The heart", "The cardiac silhouette", "Heart size"]);
+            let large = if subject == "Heart size" { "increased" } else { "enlarged" };
+            Some(format!("{subject} is {how} {large}."))
         }
-        Kind::WideMediastinum if o.side.is_none() => Some(format!("The mediastinum is {how} widened.")),
+        Kind::WideMediastinum if o.side.is_none() => {
+            let subject = voice.pick(&["The mediastinum", "The superior mediastinum"]);
+            Some(format!("{subject} is {how} widened."))
+        }
         _ => None,
     }
 }
@@ -150,41 +156,59 @@ pub(super) fn phrase(o: &Observation, voice: &mut Voice) -> Phrase {
         }
         Kind::Consolidation => {
             let size = size(s, voice, &["small focal", "mild"], &["moderate"], &["extensive", "large"]);
-            let quality = voice.pick(&["", "dense", "homogeneous"]);
+            let quality = voice.pick(&["", "dense", "homogeneous", "confluent"]);
             lung(words(&[size, quality]), "consolidation", Number::Mass, o, voice)
         }
         Kind::Pneumonia => pneumonia(o, voice),
         Kind::Opacity => {
             let size = size(s, voice, &["faint", "mild"], &["moderate"], &["extensive", "large"]);
-            let quality = voice.pick(&["hazy", "ill-defined"]);
+            let quality = voice.pick(&["hazy", "ill-defined", "vague", "ground-glass"]);
             lung(words(&[size, quality]), if several { "opacities" } else { "opacity" }, number, o, voice)
         }
         Kind::Atelectasis => {
             let size = size(s, voice, &["mild", "minimal"], &["moderate"], &["extensive", "marked"]);
-            let quality = voice.pick(&["", "linear", "subsegmental"]);
-            lung(words(&[size, quality]), "atelectasis", Number::Mass, o, voice)
+            let quality = voice.pick(&["", "linear", "subsegmental", "discoid"]);
+            let mut phrase = lung(words(&[size, quality]), "atelectasis", Number::Mass, o, voice);
+            if o.severity != Severity::Small && voice.chance(20) {
+                phrase.text.push_str(" with volume loss");
+            }
+            phrase
         }
         Kind::Edema => {
             let size = size(s, voice, &["mild"], &["moderate"], &["severe"]);
-            let noun = voice.pick(&["pulmonary edema", "interstitial pulmonary edema"]);
-            lung(size.to_owned(), noun, Number::Mass, o, voice)
+            let noun =
+                voice.pick(&["pulmonary edema", "interstitial edema", "pulmonary edema with vascular congestion"]);
+            let side = before(o.side, None, voice);
+            Phrase { text: words(&[size, &side, noun]), number: Number::Mass }
         }
         Kind::Nodule => {
-            let size = size(s, voice, &["small", "tiny"], &["well-defined", "rounded"], &["large"]);
-            lung(size.to_owned(), if several { "nodules" } else { "nodule" }, number, o, voice)
+            let size =
+                size(s, voice, &["small", "tiny"], &["well-defined", "rounded", "well-circumscribed"], &["large"]);
+            let noun = voice.pick(&["nodule", "nodule", "pulmonary nodule"]);
+            lung(size.to_owned(), &plural(noun, several), number, o, voice)
         }
         Kind::Mass => {
             let size = size(s, voice, &["small"], &["moderate-sized", "rounded"], &["large"]);
-            lung(size.to_owned(), if several { "masses" } else { "mass" }, number, o, voice)
+            let quality = voice.pick(&["", "well-circumscribed", "dense"]);
+            lung(words(&[size, quality]), if several { "masses" } else { "mass" }, number, o, voice)
         }
         Kind::Cardiomegaly => {
             let size = size(s, voice, &["mild"], &["moderate"], &["severe", "marked"]);
-            let noun = voice.pick(&["cardiomegaly", "cardiomegaly", "enlargement of the cardiac silhouette"]);
+            let noun = voice.pick(&[
+                "cardiomegaly",
+                "cardiomegaly",
+                "enlargement of the cardiac silhouette",
+                "cardiac enlargement",
+            ]);
             Phrase { text: words(&[size, noun]), number: Number::Mass }
         }
         Kind::WideMediastinum => {
             let size = size(s, voice, &["mild"], &["moderate"], &["marked", "severe"]);
-            let noun = voice.pick(&["widening of the mediastinum", "mediastinal widening"]);
+            let noun = voice.pick(&[
+                "widening of the mediastinum",
+                "mediastinal widening",
+                "widening of the superior mediastinum",
+            ]);
             Phrase { text: words(&[size, noun]), number: Number::Mass }
         }
         Kind::RibFracture => fracture(o, voice),
@@ -192,6 +216,10 @@ pub(super) fn phrase(o: &Observation, voice: &mut Voice) -> Phrase {
             Phrase { text: device_noun(o, voice), number }
         }
     }
+}
+
+pub(super) fn plural(noun: &str, several: bool) -> String {
+    format!("{noun}{}", if several { "s" } else { "" })
 }
 
 /// A phrase in the lung: its place before or after the noun.
@@ -214,10 +242,16 @@ fn pleural(size: &str, noun: &str, number: Number, o: &Observation, voice: &mut 
         (Some(Zone::Mid), _) => "lateral",
         (Some(Zone::Lower), _) => "basal",
     };
+    let apex = o.kind == Kind::PleuralThickening && o.zone == Some(Zone::Upper);
+    let blunts = o.kind == Kind::Effusion && o.severity == Severity::Small;
     let text = match o.side {
-        Some(Side::Left | Side::Right) if voice.chance(20) => {
-            words(&[size, level, noun, &format!("on the {side}")])
+        Some(Side::Left | Side::Right) if apex && voice.chance(35) => {
+            words(&[size, noun, &format!("at the {side} apex")])
         }
+        Some(Side::Left | Side::Right) if blunts && voice.chance(20) => {
+            words(&[size, side, noun, "blunting the costophrenic angle"])
+        }
+        Some(Side::Left | Side::Right) if voice.chance(20) => words(&[size, level, noun, &format!("on the {side}")]),
         Some(Side::Left | Side::Right) if voice.chance(20) => words(&[size, &format!("{side}-sided"), level, noun]),
         _ => words(&[size, side, level, noun]),
     };
@@ -226,22 +260,29 @@ fn pleural(size: &str, noun: &str, number: Number, o: &Observation, voice: &mut 
 
 fn pneumonia(o: &Observation, voice: &mut Voice) -> Phrase {
     let size = size(o.severity, voice, &["mild", "small"], &["moderate"], &["extensive", "severe"]);
-    if voice.chance(30) {
-        let text =
-            words(&[size, "patchy changes", &after(o.side, o.zone, voice), "consistent with pneumonia"]);
+    if voice.chance(12) {
+        // Side and zone stay on the noun's own side of "consistent with".
+        let place = before(o.side, o.zone, voice);
+        let text = words(&["findings consistent with", size, &place, "pneumonia"]);
         return Phrase { text, number: Number::Several };
     }
-    let quality = voice.pick(&["patchy", ""]);
-    let mut phrase = lung(words(&[size, quality]), "pneumonia", Number::Mass, o, voice);
+    let (noun, number) = match voice.pick(&["pneumonia", "pneumonia", "areas of pneumonia", "bronchopneumonia"]) {
+        "areas of pneumonia" => {
+            let text = words(&[size, "patchy areas of pneumonia", &after(o.side, o.zone, voice)]);
+            return Phrase { text, number: Number::Several };
+        }
+        noun => (noun, Number::Mass),
+    };
+    let quality = voice.pick(&["patchy", "", "ill-defined"]);
+    let mut phrase = lung(words(&[size, quality]), noun, number, o, voice);
     if voice.chance(25) {
         phrase.text.push_str(" with air bronchograms");
     }
     phrase
 }
 
+/// Severity is the number of ribs: one, two, more.
 fn fracture(o: &Observation, voice: &mut Voice) -> Phrase {
-    let several = o.side == Some(Side::Bilateral);
-    let size = size(o.severity, voice, &["nondisplaced"], &["mildly displaced"], &["displaced"]);
     let side = o.side.map_or("", side_word);
     let level = match o.zone {
         None => "",
@@ -249,97 +290,15 @@ fn fracture(o: &Observation, voice: &mut Voice) -> Phrase {
         Some(Zone::Mid) => "mid",
         Some(Zone::Lower) => "lower",
     };
-    if several {
-        return Phrase { text: words(&[size, side, level, "rib fractures"]), number: Number::Several };
-    }
-    let text = if !side.is_empty() && voice.chance(30) {
-        words(&[size, "fracture of a", side, level, "rib"])
-    } else {
-        words(&[size, side, level, "rib fracture"])
-    };
-    Phrase { text, number: Number::One }
-}
-
-fn device_noun(o: &Observation, voice: &mut Voice) -> String {
-    let sided = match o.side {
-        None => String::new(),
-        Some(Side::Bilateral) => "bilateral".to_owned(),
-        Some(side) if voice.chance(30) => format!("{}-sided", side_word(side)),
-        Some(side) => side_word(side).to_owned(),
-    };
-    let several = o.side == Some(Side::Bilateral);
-    let noun = match o.kind {
-        Kind::EtTube => "endotracheal tube",
-        Kind::CentralLine => voice.pick(&["central venous catheter", "central line", "internal jugular catheter"]),
-        Kind::Pacemaker => "pacemaker",
-        _ => voice.pick(&["chest tube", "chest drain"]),
-    };
-    format!("{}{}", words(&[&sided, noun]), if several { "s" } else { "" })
-}
-
-/// A device, and where it ends.
-fn device(o: &Observation, voice: &mut Voice) -> String {
-    let noun = capital(&device_noun(o, voice));
-    let several = o.side == Some(Side::Bilateral);
-    let verb = |one: &'static str, more: &'static str| if several { more } else { one };
-    let end = match o.kind {
-        Kind::EtTube => {
-            voice.pick(&["ends above the carina", "is in standard position", "terminates above the carina"])
-        }
-        Kind::CentralLine if several => voice.pick(&["end in the superior vena cava", "end in the SVC"]),
-        Kind::CentralLine => voice.pick(&["ends in the superior vena cava", "terminates in the SVC"]),
-        Kind::Pacemaker => voice.pick(&["with leads in expected position", verb("is in place", "are in place")]),
-        _ => voice.pick(&[verb("is in place", "are in place"), "in situ"]),
-    };
-    format!("{noun} {end}.")
-}
-
-/// The categories that an observation only suggests, as a list in words, said once a section.
-pub(super) fn suspicion(o: &Observation, known: &Known, voice: &mut Voice) -> Option<String> {
-    let mut names: Vec<&str> = Vec::new();
-    for finding in &o.suggests {
-        if known.has(*finding) || voice.hedged.contains(finding) {
-            continue;
-        }
-        let name = match finding {
-            Finding::Pneumonia => voice.pick(&["pneumonia", "pneumonia", "infection"]),
-            Finding::Atelectasis => "atelectasis",
-            Finding::Edema => "edema",
-            Finding::Consolidation => "consolidation",
-            Finding::LungLesion => "an underlying mass",
-            Finding::LungOpacity => "an underlying opacity",
-            Finding::PleuralEffusion => "pleural effusion",
-            Finding::PleuralOther => "pleural thickening",
-            Finding::Pneumothorax => "pneumothorax",
-            Finding::Fracture => "a fracture",
-            Finding::Cardiomegaly => "cardiomegaly",
-            Finding::EnlargedCardiomediastinum => "mediastinal widening",
-            Finding::NoFinding | Finding::SupportDevices => continue,
+    if o.severity == Severity::Small && o.side != Some(Side::Bilateral) {
+        let text = if !side.is_empty() && voice.chance(30) {
+            words(&["fracture of a", side, level, "rib"])
+        } else {
+            words(&[side, level, "rib fracture"])
         };
-        voice.hedged.push(*finding);
-        names.push(name);
+        return Phrase { text, number: Number::One };
     }
-    let last = names.pop()?;
-    if names.is_empty() {
-        return Some(last.to_owned());
-    }
-    let or = voice.pick(&["or", "versus"]);
-    Some(format!("{} {or} {last}", names.join(", ")))
-}
-
-fn hedge_apart(what: &str, voice: &mut Voice) -> String {
-    match voice.pick(&["may", "exclude", "could", "possible"]) {
-        "exclude" if !what.contains(" versus ") => format!("{} cannot be excluded.", capital(what)),
-        "could" => format!("This could reflect {what}."),
-        "possible" if !what.starts_with("an ") && !what.starts_with("a ") => format!("Possible {what}."),
-        _ => format!("This may represent {what}."),
-    }
-}
-
-/// Follows the observation after a comma.
-pub(super) fn hedge_within(what: &str, voice: &mut Voice) -> String {
-    match voice.pick(&["which may represent", "possibly", "which could reflect"]) {
-        "possibly" if what.contains(" versus ") => what.to_owned(),
-        words => format!("{words} {what}"),
-    }
+    let count = size(o.severity, voice, &[""], &["two"], &["multiple", "several"]);
+    let quality = voice.pick(&["", "adjacent"]);
+    Phrase { text: words(&[count, quality, side, level, "rib fractures"]), number: Number::Several }
 }

@@ -17,7 +17,7 @@ pub(super) fn before(side: Option<Side>, zone: Option<Zone>, voice: &mut Voice) 
         (None, None) => return String::new(),
         (Some(Side::Bilateral), Some(Zone::Lower)) => &["bibasilar", "bilateral lower lobe", "bilateral basilar"],
         (_, Some(Zone::Upper)) => &["{} upper lobe", "{} upper lung", "{} upper zone"],
-        (_, Some(Zone::Mid)) => &["{} mid lung", "{} mid zone"],
+        (_, Some(Zone::Mid)) => &["{} mid lung", "{} mid zone", "{} mid lung zone"],
         (_, Some(Zone::Lower)) => &["{} basilar", "{} lower lobe", "{} lower zone", "{} lower lung"],
         (Some(_), None) => &["{}"],
     };

@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::data::phantom::describe::Description;
+use crate::data::phantom::Description;
 use crate::text::Finding;
 
 /// Keeps the words' draws apart from the picture's, which start from the same seed.

@@ -1,0 +1,95 @@
+//! `hilum import --system S --from CHECKPOINT --out B`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use hilum::bundle::{Arrays, Dtype, Manifest, Provenance, checkpoint, import, write};
+use hilum::nn::{parameters, shapes};
+use hilum::systems::medvill::{MedVill, MedVillConfig, PRESETS};
+use hilum::text::Tokenizer;
+
+use super::globals::Globals;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The system.
+    #[arg(long)]
+    system: String,
+    /// A checkpoint, .safetensors, .bin, .pth or .pt; several are joined (BERT and ResNet apart).
+    #[arg(long, required = true)]
+    from: Vec<PathBuf>,
+    /// The bundle's folder.
+    #[arg(long)]
+    out: PathBuf,
+    /// The preset whose sizes the checkpoint has; without it, the first that fits.
+    #[arg(long)]
+    preset: Option<String>,
+    /// The vocabulary that belongs to it: vocab.txt or tokenizer.json.
+    #[arg(long)]
+    tokenizer: Option<PathBuf>,
+    /// How weights are stored: f32, f16 or q8.
+    #[arg(long, default_value = "f32")]
+    weights: Dtype,
+    /// Fill what the checkpoint lacks with random weights (of --seed).
+    #[arg(long)]
+    allow_missing: bool,
+}
+
+pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
+    let mut weights = Arrays::new();
+    for path in &args.from {
+        weights.extend(checkpoint::read(path)?);
+    }
+    let presets: Vec<&str> = match &args.preset {
+        Some(name) => vec![name.as_str()],
+        None => PRESETS.to_vec(),
+    };
+    let device = hilum::device::cpu().device;
+    device.seed(globals.seed);
+    let mut refusals = Vec::new();
+    for preset in presets {
+        let Some(mut config) = MedVillConfig::preset(preset) else {
+            bail!("the system {} has no preset {preset}; it has {}", args.system, PRESETS.join(", "));
+        };
+        // The vocabulary is the checkpoint's own, and so is whether it reads findings from the map.
+        if let Some(words) = weights.iter().find(|(name, _)| name.ends_with("word_embeddings.weight")) {
+            config.bert.vocabulary = words.1.shape.first().copied().unwrap_or(config.bert.vocabulary);
+        }
+        config.map_findings = weights.contains_key("map_findings.weight");
+        let model = MedVill::new(&config, &device)?;
+        let imported = match import(&args.system, &weights, &shapes(&model), args.allow_missing) {
+            Ok(imported) => imported,
+            Err(error) => {
+                refusals.push((preset, error));
+                continue;
+            }
+        };
+        let mut arrays = parameters(&model)?;
+        arrays.extend(imported.arrays);
+        let tokenizer = args.tokenizer.as_deref().map(Tokenizer::read).transpose()?;
+        let mut manifest = Manifest::new(&args.system, &args.system, preset, serde_json::to_value(&config)?);
+        manifest.provenance = Provenance {
+            training: format!("imported from {}", names(&args.from)),
+            command: "hilum import".to_owned(),
+            seeds: if args.allow_missing { vec![globals.seed] } else { Vec::new() },
+            ..Provenance::default()
+        };
+        let json = tokenizer.map(|t| t.to_json()).transpose()?;
+        write(&args.out, manifest, &arrays, json.as_deref(), args.weights)?;
+        for note in &imported.notes {
+            eprintln!("note: {note}");
+        }
+        println!("{}: {} {preset}, {} tensors", args.out.display(), args.system, arrays.len());
+        return Ok(());
+    }
+    // The preset that came nearest says most.
+    let nearest = refusals.into_iter().min_by_key(|(_, error)| error.to_string().len());
+    let (preset, error) = nearest.context("no preset was tried")?;
+    Err(anyhow::Error::new(error).context(format!("{} does not fit the preset {preset}", names(&args.from))))
+}
+
+fn names(paths: &[PathBuf]) -> String {
+    let names: Vec<_> =
+        paths.iter().map(|p| p.file_name().unwrap_or(p.as_os_str()).to_string_lossy().into_owned()).collect();
+    names.join(", ")
+}

@@ -1,0 +1,54 @@
+//! `hilum label`: CheXpert's 14 labels of a table of reports.
+
+use std::fs;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use hilum::text::Labeler;
+
+use crate::globals::Globals;
+
+/// Label reports as CheXpert's labeler does
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A CSV of reports: the column "Report Impression", "Reports" or "report", else the first; one column needs no header
+    reports: PathBuf,
+    /// Where to write the CSV: Reports and 14 columns, 1.0 present, 0.0 absent, -1.0 uncertain, blank not mentioned
+    #[arg(long)]
+    out: PathBuf,
+    /// Another lexicon, in the form of engine/src/text/lexicon.toml
+    #[arg(long)]
+    lexicon: Option<PathBuf>,
+}
+
+/// Runs it.
+pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
+    let labeler = match &args.lexicon {
+        None => Labeler::new(),
+        Some(path) => {
+            let text =
+                fs::read_to_string(path).with_context(|| format!("cannot read the lexicon {}", path.display()))?;
+            Labeler::from_toml(&text).with_context(|| path.display().to_string())?
+        }
+    };
+    let input = fs::File::open(&args.reports).with_context(|| format!("cannot open {}", args.reports.display()))?;
+    let same = fs::canonicalize(&args.out).is_ok_and(|out| fs::canonicalize(&args.reports).is_ok_and(|r| r == out));
+    ensure!(!same, "{} would overwrite the reports; name another file with --out", args.out.display());
+    // The labels are written only when all rows could be read, so that no half a table is taken for a whole one.
+    let mut labels = Vec::new();
+    let done =
+        labeler.label_csv(BufReader::new(input), &mut labels).with_context(|| args.reports.display().to_string())?;
+    let file = fs::File::create(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
+    let mut file = BufWriter::new(file);
+    file.write_all(&labels)
+        .and_then(|()| file.flush())
+        .with_context(|| format!("cannot write {}", args.out.display()))?;
+    if globals.json {
+        println!("{}", serde_json::json!({ "n": done.reports, "column": done.column, "out": args.out }));
+    } else {
+        let column = done.column.map(|c| format!(" of column {c:?}")).unwrap_or_default();
+        println!("{} reports{column} labelled: {}", done.reports, args.out.display());
+    }
+    Ok(())
+}

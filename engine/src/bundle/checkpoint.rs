@@ -1,0 +1,286 @@
+//! Reading what others trained: safetensors files, and PyTorch's `.bin`, `.pth` and `.pt`.
+//!
+//! PyTorch files are parsed, never unpickled: no code in them runs. Weights come back in f32 under the file's own names,
+//! less what only wraps them (`state_dict`, `model`, `module.`); renaming them is the work of [`mod@super::import`].
+
+use std::borrow::Cow;
+use std::fs;
+use std::path::Path;
+
+use pytorch_reader::{DType as Torch, PytorchError, PytorchReader};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, View};
+
+use super::array::from_bytes;
+use super::{AnyArray, AnyArrays, Array, Arrays, BundleError};
+
+/// Keys under which training scripts keep the weights, beside the optimiser and the epoch.
+const WRAPPERS: [&str; 6] = ["state_dict", "model_state_dict", "model", "module", "net", "network"];
+/// What `DataParallel` puts before every name.
+const PARALLEL: &str = "module.";
+/// A view may declare more elements than its storage has; a file may not grow more than this on being read.
+const MAX_GROWTH: u64 = 64;
+
+/// A checkpoint's weights, and what was left out of them.
+#[derive(Clone, Debug, Default)]
+pub struct Checkpoint {
+    /// All floating-point tensors.
+    pub arrays: Arrays,
+    /// Sentences on what was left out or unwrapped.
+    pub notes: Vec<String>,
+}
+
+/// The floating-point tensors of a checkpoint, by the file's own names.
+///
+/// # Errors
+/// A file that is missing, of a format that is not known, damaged, or without weights.
+pub fn read(path: &Path) -> Result<Arrays, BundleError> {
+    Ok(read_with_notes(path)?.arrays)
+}
+
+/// As [`read`], with notes on what was left out: integer buffers such as `num_batches_tracked` and `position_ids`.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_with_notes(path: &Path) -> Result<Checkpoint, BundleError> {
+    let mut notes = Vec::new();
+    let mut tensors = match extension(path).as_str() {
+        "safetensors" => read_safetensors_any(path)?,
+        "bin" | "pth" | "pt" | "ckpt" => read_pytorch(path, &mut notes)?,
+        _ => {
+            return Err(refuse(path, "its name ends in none of .safetensors, .bin, .pth, .pt; rename it if it is one"));
+        }
+    };
+    if !tensors.is_empty() && tensors.keys().all(|name| name.starts_with(PARALLEL)) {
+        tensors = tensors.into_iter().map(|(name, array)| (name[PARALLEL.len()..].to_owned(), array)).collect();
+        notes.push(format!("The prefix {PARALLEL} was taken off every name."));
+    }
+    let mut arrays = Arrays::new();
+    let mut integers = Vec::new();
+    for (name, array) in tensors {
+        match array {
+            AnyArray::Float(array) => drop(arrays.insert(name, array)),
+            AnyArray::Int(_) => integers.push(name),
+        }
+    }
+    if arrays.is_empty() {
+        return Err(refuse(path, "it holds no floating-point tensors; give the file with the model's weights"));
+    }
+    if !integers.is_empty() {
+        let count = integers.len();
+        let shown = integers[..count.min(3)].join(", ");
+        let more = if count > 3 { ", ..." } else { "" };
+        notes.push(format!("{count} integer buffers are not weights and were left out ({shown}{more})."));
+    }
+    Ok(Checkpoint { arrays, notes })
+}
+
+/// All tensors of a safetensors file, integers included.
+///
+/// # Errors
+/// A file that is missing, damaged, or has a tensor of a type that has no counterpart here.
+pub fn read_safetensors_any(path: &Path) -> Result<AnyArrays, BundleError> {
+    let bytes = fs::read(path).map_err(BundleError::io("read", path))?;
+    let file = SafeTensors::deserialize(&bytes)
+        .map_err(|e| refuse(path, &format!("it is no whole safetensors file ({e}); copy it again")))?;
+    let mut arrays = AnyArrays::new();
+    for (name, view) in file.iter() {
+        let array = from_bytes(view.dtype(), view.shape(), view.data()).ok_or_else(|| {
+            let why = format!("its tensor {name} is of the type {:?}; convert it to f32 or i64", view.dtype());
+            refuse(path, &why)
+        })?;
+        arrays.insert(name.to_owned(), array);
+    }
+    Ok(arrays)
+}
+
+/// Writes arrays as f32 to a safetensors file, which is complete when it appears.
+///
+/// # Errors
+/// An array whose length is not that of its shape, and what the operating system refuses.
+pub fn write_safetensors(path: &Path, arrays: &Arrays) -> Result<(), BundleError> {
+    for (name, array) in arrays {
+        array.check(name)?;
+    }
+    let views = arrays.iter().map(|(name, array)| (name, ArrayView(array)));
+    let bytes = safetensors::serialize(views, None)
+        .map_err(|e| BundleError::Tensor { name: path.display().to_string(), why: e.to_string() })?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let partial = path.with_file_name(format!(".{name}.partial-{}", std::process::id()));
+    fs::write(&partial, bytes).map_err(BundleError::io("write", &partial))?;
+    fs::rename(&partial, path).map_err(|cause| {
+        // The error to tell is that of the renaming; a left-over file is the lesser evil.
+        let _ = fs::remove_file(&partial);
+        BundleError::io("write", path)(cause)
+    })
+}
+
+/// The tensors of a PyTorch file, unwrapped.
+fn read_pytorch(path: &Path, notes: &mut Vec<String>) -> Result<AnyArrays, BundleError> {
+    let bytes = fs::metadata(path).map_err(BundleError::io("read", path))?.len();
+    let damaged = |e: PytorchError| refuse(path, &format!("it is no whole PyTorch file ({e}); copy or save it again"));
+    let mut reader = PytorchReader::new(path).map_err(damaged)?;
+    for key in WRAPPERS {
+        // A name such as `model.conv.weight` in a flat file is no wrapper: only a dictionary of that name is.
+        if let Ok(inner) = PytorchReader::with_top_level_key(path, key)
+            && !inner.is_empty()
+        {
+            let left = reader.len().saturating_sub(inner.len());
+            notes.push(format!("The weights were taken from {key:?}; {left} tensors outside it were left out."));
+            reader = inner;
+            break;
+        }
+    }
+    // Tied weights are stored once and named often, hence a factor; without it a view of stride 0 could fill the memory.
+    let total = reader.tensors().values().map(|tensor| tensor.byte_len() as u64).fold(0, u64::saturating_add);
+    if total > bytes.saturating_mul(MAX_GROWTH) {
+        return Err(refuse(path, &format!("it declares {total} bytes of tensors in {bytes} bytes; do not trust it")));
+    }
+    let mut arrays = AnyArrays::new();
+    for (name, tensor) in reader.into_tensors() {
+        let data = tensor.read().map_err(|e| refuse(path, &format!("{e}; copy or save it again")))?;
+        // The reader returns the machine's byte order, which is little-endian wherever the engine runs.
+        let array = from_bytes(dtype(tensor.dtype()), tensor.shape(), &data)
+            .ok_or_else(|| refuse(path, &format!("its tensor {name} holds integers past 63 bits; save it without")))?;
+        arrays.insert(name, array);
+    }
+    Ok(arrays)
+}
+
+fn dtype(dtype: Torch) -> Dtype {
+    match dtype {
+        Torch::F64 => Dtype::F64,
+        Torch::F32 => Dtype::F32,
+        Torch::F16 => Dtype::F16,
+        Torch::BF16 => Dtype::BF16,
+        Torch::I64 => Dtype::I64,
+        Torch::I32 => Dtype::I32,
+        Torch::I16 => Dtype::I16,
+        Torch::I8 => Dtype::I8,
+        Torch::U64 => Dtype::U64,
+        Torch::U32 => Dtype::U32,
+        Torch::U16 => Dtype::U16,
+        Torch::U8 => Dtype::U8,
+        Torch::Bool => Dtype::BOOL,
+    }
+}
+
+/// An array as the safetensors crate wants it, its bytes made when they are written.
+struct ArrayView<'a>(&'a Array);
+
+impl View for ArrayView<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.0.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(self.0.data.iter().flat_map(|value| value.to_le_bytes()).collect())
+    }
+
+    fn data_len(&self) -> usize {
+        4 * self.0.data.len()
+    }
+}
+
+fn extension(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
+}
+
+fn refuse(path: &Path, why: &str) -> BundleError {
+    BundleError::Checkpoint { path: path.to_owned(), why: why.to_owned() }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::bundle::IntArray;
+
+    fn golden(name: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(name)
+    }
+
+    /// The values that `make_bert.py` says it writes into every checkpoint.
+    fn check_golden_values(arrays: &Arrays) {
+        let weight = Array { shape: vec![3, 2], data: vec![0.5, 10.5, 1.5, 11.5, 2.5, 12.5] };
+        for name in ["linear.weight", "tied.weight", "half.weight", "brain.weight", "double.weight"] {
+            assert_eq!(arrays[name], weight, "{name}");
+        }
+        assert_eq!(arrays["linear.bias"], Array { shape: vec![3], data: vec![-1.0, 0.25, 3.0] });
+        assert_eq!(arrays.len(), 6);
+    }
+
+    #[test]
+    fn parity_pytorch_files_of_every_form_hold_the_same_weights() {
+        for name in ["checkpoint_zip.pth", "checkpoint_legacy.bin", "checkpoint_nested.pt"] {
+            let checkpoint = read_with_notes(&golden(name)).unwrap();
+            check_golden_values(&checkpoint.arrays);
+            let notes = checkpoint.notes.join(" ");
+            assert!(notes.contains("bn.num_batches_tracked") && notes.contains("position_ids"), "{name}: {notes}");
+            assert_eq!(notes.contains("state_dict"), name.contains("nested"), "{notes}");
+        }
+    }
+
+    #[test]
+    fn parity_safetensors_of_transformers_and_torchvision_are_read() {
+        let arrays = read(&golden("bert_tiny.weights.safetensors")).unwrap();
+        assert_eq!(arrays["bert.embeddings.word_embeddings.weight"].shape, [50, 32]);
+        let io = read_safetensors_any(&golden("bert_tiny.io.safetensors")).unwrap();
+        assert_eq!(io["in.input_ids"].int().unwrap().shape, [2, 11]);
+        assert_eq!(io["out.pooled"].float().unwrap().shape, [2, 32]);
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.safetensors");
+        let array = Array { shape: vec![2, 2], data: vec![1.0, f32::MIN_POSITIVE, -0.0, 3.0] };
+        let arrays = Arrays::from([("module.a".to_owned(), array.clone())]);
+        write_safetensors(&path, &arrays).unwrap();
+        assert_eq!(read_safetensors_any(&path).unwrap()["module.a"], AnyArray::Float(array.clone()));
+        assert_eq!(read(&path).unwrap(), Arrays::from([("a".to_owned(), array)]));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn integers_are_kept_where_they_are_asked_for() {
+        let io = read_safetensors_any(&golden("bert_tiny.io.safetensors")).unwrap();
+        let AnyArray::Int(IntArray { data, .. }) = &io["in.attention_mask"] else { panic!("it is integer") };
+        assert_eq!(data.iter().sum::<i64>(), 11 + 8);
+    }
+
+    #[test]
+    fn every_truncation_of_a_checkpoint_is_an_error_that_names_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["checkpoint_zip.pth", "checkpoint_legacy.bin", "resnet_tiny.weights.safetensors"] {
+            let bytes = fs::read(golden(name)).unwrap();
+            let path = dir.path().join(name);
+            for length in (0..bytes.len()).step_by(bytes.len() / 23) {
+                fs::write(&path, &bytes[..length]).unwrap();
+                let error = read(&path).unwrap_err().to_string();
+                assert!(error.contains(name), "{length}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_would_grow_without_bound_is_refused() {
+        let error = read(&golden("checkpoint_expanded.pt")).unwrap_err().to_string();
+        assert!(error.contains("declares 4000000 bytes"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_checkpoint_is_refused_with_a_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("weights.onnx");
+        fs::write(&path, b"x").unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains(".safetensors"));
+        assert!(read(&dir.path().join("no.pt")).unwrap_err().to_string().contains("no.pt"));
+        let wrong = Arrays::from([("a".to_owned(), Array { shape: vec![3], data: vec![1.0] })]);
+        assert!(write_safetensors(&dir.path().join("y.safetensors"), &wrong).is_err());
+    }
+}

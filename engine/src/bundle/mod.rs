@@ -1,0 +1,32 @@
+//! A trained model on disk: manifest, shards, quantised weights, and the import of published checkpoints.
+//!
+//! This room knows tensors only as named arrays of f32 (see [`Array`]); putting them on a device is the caller's work.
+//! Whatever needs a file system is native; the page uses [`Manifest::parse`], [`verify`] and [`ShardDecoder`], which take bytes.
+//!
+//! A bundle is a folder: `bundle.json` ([`Manifest`]), `tokenizer.json`, and `weights-NNN.safetensors`, the shards of
+//! [`shard`]. The hash of a bundle is the SHA-256 of its `bundle.json`, which holds those of its files.
+
+pub mod array;
+#[cfg(not(target_family = "wasm"))]
+pub mod checkpoint;
+pub mod error;
+pub mod import;
+mod load;
+pub mod manifest;
+pub mod quant;
+#[cfg(not(target_family = "wasm"))]
+pub mod reader;
+pub mod shard;
+#[cfg(not(target_family = "wasm"))]
+pub mod writer;
+
+pub use array::{AnyArray, AnyArrays, Array, Arrays, IntArray};
+pub use error::BundleError;
+pub use import::{Imported, import};
+pub use load::load_model;
+pub use manifest::{Dtype, FileEntry, Label, Manifest, Provenance, sha256_hex, verify};
+#[cfg(not(target_family = "wasm"))]
+pub use reader::Bundle;
+pub use shard::{ShardDecoder, Stored};
+#[cfg(not(target_family = "wasm"))]
+pub use writer::write;

@@ -1,0 +1,128 @@
+//! Published tables: CSV by header, plain or gzip-compressed.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use super::error::DataError;
+
+/// No published table is longer once decompressed: a limit against archives that never end.
+const MOST_BYTES: u64 = 8 << 30;
+
+/// An open table, read line by line.
+pub(crate) struct Table {
+    /// Its file, for messages.
+    pub(crate) path: PathBuf,
+    headers: csv::StringRecord,
+    reader: csv::Reader<Box<dyn Read>>,
+}
+
+/// The file of a table: as named, or with `.gz`; `None` where neither is there.
+pub(crate) fn find(root: &Path, name: &str) -> Option<PathBuf> {
+    [root.join(name), root.join(format!("{name}.gz"))].into_iter().find(|p| p.is_file())
+}
+
+impl Table {
+    /// Opens a file that [`find`] found.
+    pub(crate) fn open(path: PathBuf) -> Result<Self, DataError> {
+        let file = File::open(&path).map_err(DataError::io("read", &path))?;
+        let compressed = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz"));
+        let bytes: Box<dyn Read> = if compressed {
+            Box::new(MultiGzDecoder::new(BufReader::new(file)).take(MOST_BYTES))
+        } else {
+            Box::new(file)
+        };
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
+        let headers = reader.headers().map_err(DataError::csv(&path))?.clone();
+        Ok(Self { path, headers, reader })
+    }
+
+    /// Where a column stands, compared without case and spaces around.
+    ///
+    /// # Errors
+    /// [`DataError::Column`] when it is not there.
+    pub(crate) fn column(&self, name: &str) -> Result<usize, DataError> {
+        // Spreadsheets put a byte-order mark before the first name.
+        let plain = |h: &str| h.trim_start_matches('\u{feff}').trim().to_ascii_lowercase();
+        let wanted = plain(name);
+        self.headers
+            .iter()
+            .position(|h| plain(h) == wanted)
+            .ok_or_else(|| DataError::Column { path: self.path.clone(), column: name.to_owned() })
+    }
+
+    /// All column names, in the table's order.
+    pub(crate) fn headers(&self) -> &csv::StringRecord {
+        &self.headers
+    }
+
+    /// Calls `row` on each line with its number, counted from 1 for the header.
+    pub(crate) fn for_each(
+        mut self,
+        mut row: impl FnMut(u64, &csv::StringRecord) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let mut record = csv::StringRecord::new();
+        while self.reader.read_record(&mut record).map_err(DataError::csv(&self.path))? {
+            let line = record.position().map_or(0, csv::Position::line);
+            row(line, &record)?;
+        }
+        Ok(())
+    }
+}
+
+/// The text of a file no longer than `most` bytes; bytes that are no UTF-8 are taken for Latin-1, as in older collections.
+pub(crate) fn read_text(path: &Path, most: u64) -> Result<String, DataError> {
+    let file = File::open(path).map_err(DataError::io("read", path))?;
+    let bytes = file.metadata().map_err(DataError::io("read", path))?.len();
+    if bytes > most {
+        return Err(DataError::TooLarge { path: path.to_owned(), bytes, most });
+    }
+    let mut buffer = Vec::new();
+    file.take(most).read_to_end(&mut buffer).map_err(DataError::io("read", path))?;
+    Ok(String::from_utf8(buffer).unwrap_or_else(|e| e.as_bytes().iter().map(|b| char::from(*b)).collect()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn plain_and_compressed_tables_read_alike() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "\u{feff}Study_ID , split\n7, train\n\"8\",test\n";
+        std::fs::write(folder.path().join("a.csv"), text).unwrap();
+        let gz = File::create(folder.path().join("b.csv.gz")).unwrap();
+        let mut gz = flate2::write::GzEncoder::new(gz, flate2::Compression::fast());
+        gz.write_all(text.as_bytes()).unwrap();
+        gz.finish().unwrap();
+        for name in ["a.csv", "b.csv"] {
+            let table = Table::open(find(folder.path(), name).unwrap()).unwrap();
+            let (study, split) = (table.column("study_id").unwrap(), table.column("split").unwrap());
+            assert!(matches!(table.column("view"), Err(DataError::Column { .. })));
+            let mut rows = Vec::new();
+            table
+                .for_each(|line, row| {
+                    rows.push((line, row[study].to_owned(), row[split].to_owned()));
+                    Ok(())
+                })
+                .unwrap();
+            assert_eq!(rows, [(2, "7".into(), "train".into()), (3, "8".into(), "test".into())]);
+        }
+        assert!(find(folder.path(), "c.csv").is_none());
+    }
+
+    #[test]
+    fn damaged_tables_are_errors() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, "a,b\n1,2,3\n").unwrap();
+        let error = Table::open(path.clone()).unwrap().for_each(|_, _| Ok(())).unwrap_err();
+        assert!(error.to_string().contains("a.csv"), "{error}");
+        assert!(matches!(read_text(&path, 3), Err(DataError::TooLarge { bytes: 10, .. })));
+    }
+}

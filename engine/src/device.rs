@@ -1,0 +1,111 @@
+//! Where tensors live: WebGPU or the CPU, chosen once at the door.
+
+use burn::tensor::Device;
+use burn::tensor::wgpu::wgpu;
+use serde::Serialize;
+use thiserror::Error;
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// WebGPU where there is an adapter that is no software, else the CPU.
+    #[default]
+    Auto,
+    /// WebGPU, on a software adapter too.
+    WebGpu,
+    /// The CPU.
+    Cpu,
+}
+
+/// Why WebGPU was asked for in vain.
+#[derive(Debug, Error)]
+#[error("no WebGPU adapter can be had ({reason}); install a Vulkan, Metal or DirectX 12 driver, or pass --device cpu")]
+pub struct DeviceError {
+    reason: String,
+}
+
+/// An adapter's name and the limits that matter here.
+#[derive(Clone, Debug, Serialize)]
+pub struct Adapter {
+    /// Its name.
+    pub name: String,
+    /// Driver and its version.
+    pub driver: String,
+    /// Vulkan, Metal, Dx12, `BrowserWebGpu`.
+    pub backend: String,
+    /// Discrete, integrated, virtual, software.
+    pub kind: String,
+    /// Whether it computes on the processor.
+    pub software: bool,
+    /// Largest storage binding in bytes.
+    pub max_storage_binding: u64,
+    /// Storage buffers a kernel.
+    pub max_storage_buffers: u32,
+    /// Invocations a workgroup.
+    pub max_invocations: u32,
+    /// Workgroup memory in bytes.
+    pub max_workgroup_memory: u32,
+}
+
+/// A device with what to call it.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// For tensors.
+    pub device: Device,
+    /// "CPU", or "WebGPU" with the adapter's name.
+    pub name: String,
+    /// The adapter, where there is one.
+    pub adapter: Option<Adapter>,
+}
+
+fn describe(adapter: &wgpu::Adapter) -> Adapter {
+    let (info, limits) = (adapter.get_info(), adapter.limits());
+    Adapter {
+        name: info.name.clone(),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        backend: format!("{:?}", info.backend),
+        kind: format!("{:?}", info.device_type),
+        software: info.device_type == wgpu::DeviceType::Cpu,
+        max_storage_binding: limits.max_storage_buffer_binding_size,
+        max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        max_invocations: limits.max_compute_invocations_per_workgroup,
+        max_workgroup_memory: limits.max_compute_workgroup_storage_size,
+    }
+}
+
+/// All adapters of this machine.
+pub async fn adapters() -> Vec<Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    instance.enumerate_adapters(wgpu::Backends::all()).await.iter().map(describe).collect()
+}
+
+/// The CPU.
+pub fn cpu() -> Chosen {
+    Chosen { device: Device::flex(), name: "CPU".to_owned(), adapter: None }
+}
+
+/// The device that was asked for. Call it once: a WebGPU device cannot be initialised twice.
+///
+/// # Errors
+/// When WebGPU was asked for by name and cannot be had.
+pub async fn choose(choice: DeviceChoice) -> Result<Chosen, DeviceError> {
+    match choice {
+        DeviceChoice::Cpu => return Ok(cpu()),
+        DeviceChoice::Auto if adapters().await.iter().all(|a| a.software) => return Ok(cpu()),
+        _ => {}
+    }
+    match webgpu().await {
+        Err(_) if choice == DeviceChoice::Auto => Ok(cpu()),
+        outcome => outcome,
+    }
+}
+
+async fn webgpu() -> Result<Chosen, DeviceError> {
+    if adapters().await.is_empty() {
+        return Err(DeviceError { reason: "none is present".to_owned() });
+    }
+    let (device, setup) =
+        Device::wgpu_options().init_with_setup_async().await.map_err(|e| DeviceError { reason: e.to_string() })?;
+    let adapter = describe(&setup.adapter);
+    Ok(Chosen { device, name: format!("WebGPU, {}", adapter.name), adapter: Some(adapter) })
+}

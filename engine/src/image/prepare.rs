@@ -1,0 +1,290 @@
+//! MedViLL's preparation of a picture (Moon et al. 2022, III-A): the margin is cut, the aspect kept, and the picture
+//! resized into a square; ours: the rest of the square is black.
+
+use super::radiograph::Gray8;
+
+/// A side of the margin is cut to no less than this share of the picture's side.
+const SMALLEST_SHARE: f64 = 0.25;
+/// Black margins: no value above this, and none further from another than the next.
+const BLACK: u8 = 24;
+const BLACK_SPREAD: u8 = 12;
+/// White margins are narrower: bright soft tissue at the edge of a picture is seldom quite white and never even.
+const WHITE: u8 = 250;
+
+/// A rectangle of whole pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rect {
+    /// Left edge.
+    pub x: usize,
+    /// Upper edge.
+    pub y: usize,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
+/// A picture ready for a model, and the way back to where it came from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// Side of the square.
+    pub size: usize,
+    /// `size * size` values in 0..=1, row-major.
+    pub pixels: Vec<f32>,
+    /// What was kept of the source, in its pixels.
+    pub crop: Rect,
+    /// Where that lies in the square, in its pixels.
+    pub placed: Rect,
+}
+
+impl Prepared {
+    /// The source's coordinates of a point of the square (pixel centres at halves); it may lie outside of the crop.
+    pub fn to_source(&self, x: f32, y: f32) -> (f32, f32) {
+        let map = |v: f32, to: (usize, usize), from: (usize, usize)| {
+            to.0 as f32 + (v - from.0 as f32) * to.1 as f32 / from.1 as f32
+        };
+        let (c, p) = (self.crop, self.placed);
+        (map(x, (c.x, c.width), (p.x, p.width)), map(y, (c.y, c.height), (p.y, p.height)))
+    }
+
+    /// The square's coordinates of a point of the source.
+    pub fn from_source(&self, x: f32, y: f32) -> (f32, f32) {
+        let swapped = Self { size: self.size, pixels: Vec::new(), crop: self.placed, placed: self.crop };
+        swapped.to_source(x, y)
+    }
+}
+
+/// Cuts the margin of `gray`, and resizes and pads it to a square of `size`.
+///
+/// An empty picture or a `size` of 0 gives black.
+pub fn prepare(gray: &Gray8, size: usize) -> Prepared {
+    let whole = Rect { x: 0, y: 0, width: gray.width, height: gray.height };
+    let mut pixels = vec![0.0; size * size];
+    if size == 0 || gray.width == 0 || gray.height == 0 || gray.pixels.len() != gray.width * gray.height {
+        return Prepared { size, pixels, crop: whole, placed: Rect { x: 0, y: 0, width: size, height: size } };
+    }
+    let crop = find_content(gray);
+    let longest = crop.width.max(crop.height);
+    // Rounded to the nearest in whole numbers, so that no machine differs.
+    let side = |n: usize| ((2 * n * size + longest) / (2 * longest)).clamp(1, size);
+    let (width, height) = (side(crop.width), side(crop.height));
+    let placed = Rect { x: (size - width) / 2, y: (size - height) / 2, width, height };
+    let resized = resize(gray, crop, width, height);
+    for (y, row) in resized.chunks_exact(width).enumerate() {
+        let start = (placed.y + y) * size + placed.x;
+        pixels[start..start + width].copy_from_slice(row);
+    }
+    Prepared { size, pixels, crop, placed }
+}
+
+/// Whether a line whose values lie from `low` to `high` is margin.
+fn is_margin(low: u8, high: u8) -> bool {
+    (high <= BLACK && high - low <= BLACK_SPREAD) || low >= WHITE
+}
+
+/// What is left when the near-uniform black or white lines at the four edges are cut away.
+///
+/// A line is cut only when all of it is margin, so that a marker or a strip of skin ends the cut. Where less than a
+/// quarter of a side would be left, nothing is cut: the picture is nearly empty, and what is in it is unknown.
+pub fn find_content(gray: &Gray8) -> Rect {
+    let whole = Rect { x: 0, y: 0, width: gray.width, height: gray.height };
+    let (mut x0, mut x1, mut y0, mut y1) = (0, gray.width, 0, gray.height);
+    // A margin of one colour may hide one of another inside it: at most one within each side.
+    for _ in 0..3 {
+        let before = (x0, x1, y0, y1);
+        let row_margin = |y: usize| {
+            let row = &gray.pixels[y * gray.width + x0..y * gray.width + x1];
+            let (low, high) = row.iter().fold((u8::MAX, 0), |(l, h), v| (l.min(*v), h.max(*v)));
+            is_margin(low, high)
+        };
+        while y0 < y1 && row_margin(y0) {
+            y0 += 1;
+        }
+        while y1 > y0 && row_margin(y1 - 1) {
+            y1 -= 1;
+        }
+        if y0 == y1 {
+            return whole;
+        }
+        let (mut low, mut high) = (vec![u8::MAX; x1 - x0], vec![0_u8; x1 - x0]);
+        for y in y0..y1 {
+            let row = &gray.pixels[y * gray.width + x0..y * gray.width + x1];
+            low.iter_mut().zip(row).for_each(|(l, v)| *l = (*l).min(*v));
+            high.iter_mut().zip(row).for_each(|(h, v)| *h = (*h).max(*v));
+        }
+        let margin = |i: &usize| is_margin(low[*i], high[*i]);
+        let columns = x1 - x0;
+        let left = (0..columns).take_while(margin).count();
+        let right = (left..columns).rev().take_while(margin).count();
+        (x0, x1) = (x0 + left, x1 - right);
+        if x0 == x1 {
+            return whole;
+        }
+        if (x0, x1, y0, y1) == before {
+            break;
+        }
+    }
+    let (width, height) = (x1 - x0, y1 - y0);
+    let enough = |kept: usize, all: usize| kept as f64 >= SMALLEST_SHARE * all as f64;
+    if enough(width, gray.width) && enough(height, gray.height) { Rect { x: x0, y: y0, width, height } } else { whole }
+}
+
+/// The weights of the source's samples for each sample of the target: a triangle as wide as the scale, or as one
+/// pixel when the picture grows.
+struct Weights {
+    /// First source sample and the range into `values`, for each target sample.
+    spans: Vec<(usize, std::ops::Range<usize>)>,
+    values: Vec<f32>,
+}
+
+impl Weights {
+    fn new(from: usize, to: usize) -> Self {
+        let scale = from as f64 / to as f64;
+        let radius = scale.max(1.0);
+        let mut spans = Vec::with_capacity(to);
+        let mut values = Vec::new();
+        for i in 0..to {
+            let center = (i as f64 + 0.5) * scale;
+            let first = (center - radius).floor().max(0.0) as usize;
+            let last = ((center + radius).ceil() as usize).min(from);
+            let weight = |j: usize| (1.0 - ((j as f64 + 0.5 - center) / radius).abs()).max(0.0);
+            let sum: f64 = (first..last).map(weight).sum();
+            let start = values.len();
+            values.extend((first..last).map(|j| (weight(j) / sum) as f32));
+            spans.push((first, start..values.len()));
+        }
+        Self { spans, values }
+    }
+}
+
+/// The crop of `gray` at `width` x `height`, 0..=1, antialiased.
+fn resize(gray: &Gray8, crop: Rect, width: usize, height: usize) -> Vec<f32> {
+    let across = Weights::new(crop.width, width);
+    let down = Weights::new(crop.height, height);
+    let mut out = vec![0.0_f32; width * height];
+    // Source rows are resized once, as they are met, and kept while a target row still needs them.
+    let mut rows: std::collections::VecDeque<Vec<f32>> = std::collections::VecDeque::new();
+    let mut spare: Vec<Vec<f32>> = Vec::new();
+    let mut first_kept = 0;
+    for (y, (first, range)) in down.spans.iter().enumerate() {
+        while first_kept < *first {
+            if let Some(row) = rows.pop_front() {
+                spare.push(row);
+            }
+            first_kept += 1;
+        }
+        while first_kept + rows.len() < first + range.len() {
+            let source = (crop.y + first_kept + rows.len()) * gray.width + crop.x;
+            let source = &gray.pixels[source..source + crop.width];
+            let mut row = spare.pop().unwrap_or_else(|| vec![0.0; width]);
+            for (value, (start, range)) in row.iter_mut().zip(&across.spans) {
+                let weights = &across.values[range.clone()];
+                *value = weights.iter().zip(&source[*start..]).map(|(w, v)| w * f32::from(*v)).sum();
+            }
+            rows.push_back(row);
+        }
+        let target = &mut out[y * width..(y + 1) * width];
+        for (weight, row) in down.values[range.clone()].iter().zip(&rows) {
+            target.iter_mut().zip(row).for_each(|(t, v)| *t += weight * v);
+        }
+        target.iter_mut().for_each(|t| *t = (*t * (1.0 / 255.0)).clamp(0.0, 1.0));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gray(width: usize, height: usize, f: impl Fn(usize, usize) -> u8) -> Gray8 {
+        let pixels = (0..width * height).map(|i| f(i % width, i / width)).collect();
+        Gray8 { width, height, pixels }
+    }
+
+    #[test]
+    fn the_margin_is_cut_and_what_is_left_is_centred() {
+        // A white frame of 10 around a black one of 5 around 100 x 50 pixels of content.
+        let picture = gray(130, 80, |x, y| {
+            let inside = |m: usize| (m..130 - m).contains(&x) && (m..80 - m).contains(&y);
+            if inside(15) {
+                60 + ((x * 7 + y * 13) % 120) as u8
+            } else if inside(10) {
+                (x % 4) as u8
+            } else {
+                255
+            }
+        });
+        let p = prepare(&picture, 64);
+        assert_eq!(p.crop, Rect { x: 15, y: 15, width: 100, height: 50 });
+        assert_eq!(p.placed, Rect { x: 0, y: 16, width: 64, height: 32 });
+        assert!(p.pixels[..16 * 64].iter().all(|v| *v == 0.0));
+        assert!(p.pixels[16 * 64..48 * 64].iter().all(|v| *v > 0.2));
+    }
+
+    #[test]
+    fn a_mark_at_the_edge_stops_the_cut() {
+        let picture =
+            gray(
+                100,
+                100,
+                |x, y| if (30..70).contains(&x) && (30..70).contains(&y) || (x, y) == (3, 5) { 90 } else { 0 },
+            );
+        assert_eq!(find_content(&picture), Rect { x: 3, y: 5, width: 67, height: 65 });
+    }
+
+    #[test]
+    fn nearly_empty_pictures_are_left_whole() {
+        let whole = Rect { x: 0, y: 0, width: 100, height: 100 };
+        assert_eq!(find_content(&gray(100, 100, |_, _| 0)), whole);
+        assert_eq!(find_content(&gray(100, 100, |_, _| 255)), whole);
+        assert_eq!(find_content(&gray(100, 100, |x, _| if x == 50 { 200 } else { 0 })), whole);
+    }
+
+    #[test]
+    fn bright_tissue_at_the_edge_is_kept() {
+        let picture = gray(60, 60, |x, y| if y < 20 { 235 + ((x + y) % 12) as u8 } else { 120 });
+        assert_eq!(find_content(&picture).y, 0);
+    }
+
+    #[test]
+    fn resizing_keeps_the_mean_and_does_not_alias() {
+        // Stripes of one pixel must become even grey.
+        let stripes = gray(512, 512, |x, _| if x % 2 == 0 { 100 } else { 200 });
+        let p = prepare(&stripes, 64);
+        // At the two edges half of the triangle is missing.
+        let inner = p.pixels.chunks_exact(64).flat_map(|row| &row[1..63]);
+        assert!(inner.into_iter().all(|v| (v - 150.0 / 255.0).abs() < 2e-3));
+        let ramp = gray(300, 200, |x, _| 30 + (x / 2) as u8);
+        let p = prepare(&ramp, 150);
+        let mean: f32 = p.pixels[25 * 150..125 * 150].iter().sum::<f32>() / 15_000.0;
+        let truth: f32 = ramp.pixels.iter().map(|v| f32::from(*v)).sum::<f32>() / (60_000.0 * 255.0);
+        assert!((mean - truth).abs() < 1e-4, "{mean} {truth}");
+    }
+
+    #[test]
+    fn a_picture_of_the_right_size_is_only_scaled() {
+        let picture = gray(32, 32, |x, y| (x * 4 + y * 3) as u8 + 30);
+        let p = prepare(&picture, 32);
+        for (a, b) in p.pixels.iter().zip(&picture.pixels) {
+            assert!((a - f32::from(*b) / 255.0).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn points_go_there_and_back() {
+        let picture = gray(200, 100, |x, y| if (20..180).contains(&x) && (10..90).contains(&y) { 99 } else { 0 });
+        let p = prepare(&picture, 80);
+        assert_eq!(p.to_source(0.0, 20.0), (20.0, 10.0));
+        assert_eq!(p.to_source(80.0, 60.0), (180.0, 90.0));
+        let (x, y) = p.from_source(100.0, 50.0);
+        assert!((x - 40.0).abs() < 1e-5 && (y - 40.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn odd_sizes_do_not_panic() {
+        for (w, h, size) in [(1, 1, 1), (1, 500, 7), (500, 1, 7), (3, 2, 100), (0, 0, 4), (5, 5, 0)] {
+            let p = prepare(&gray(w, h, |x, y| (x * 31 + y * 17 + 40) as u8), size);
+            assert_eq!(p.pixels.len(), size * size);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The systems, one file a paper: config, module, forward, losses.
+
+pub mod medvill;
+
+/// How far a system has come, for the shell's table.
+pub struct SystemInfo {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// The paper.
+    pub paper: &'static str,
+    /// What the engine does with it today.
+    pub tasks: &'static [&'static str],
+    /// Named sizes.
+    pub presets: &'static [&'static str],
+}
+
+/// The systems that the engine runs.
+pub const SYSTEMS: [SystemInfo; 1] = [SystemInfo {
+    name: medvill::NAME,
+    paper: "MedViLL: Multi-modal understanding and generation for medical images and text (Moon et al. 2021)",
+    tasks: &["draft"],
+    presets: &medvill::PRESETS,
+}];

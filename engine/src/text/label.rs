@@ -1,0 +1,178 @@
+//! The report labeler: CheXpert's 14 categories from free text (the method of Irvin et al. 2019, section 3), with sides.
+//!
+//! Three stages: the phrases that name findings (a trie over words), what the words around them say of each (negation and
+//! uncertainty before and after), and the sum over the report. Phrases and cues are a data file, `lexicon.toml`, that a
+//! user can replace.
+
+mod lexicon;
+mod matcher;
+mod places;
+mod scan;
+mod scope;
+mod table;
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Certainty, Finding, Labels, Report, Side, TextError, Zone};
+use lexicon::{Lexicon, Meaning};
+use scope::{Scope, Sentence};
+
+pub use table::Labelled;
+
+/// The lexicon that [`Labeler::new`] uses.
+pub const LEXICON: &str = include_str!("lexicon.toml");
+
+/// One place of a report that names a finding.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mention {
+    /// What is named.
+    pub finding: Finding,
+    /// Whether it is said to be there.
+    pub certainty: Certainty,
+    /// On which side, where it says so.
+    pub side: Option<Side>,
+    /// In which third of the lung, where it says so.
+    pub zone: Option<Zone>,
+    /// The bytes of the text that name it.
+    pub span: Range<usize>,
+}
+
+/// What a text says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Each category over the whole text.
+    pub labels: Labels,
+    /// Every place that names one of the 13 findings, in order.
+    pub mentions: Vec<Mention>,
+}
+
+impl Reading {
+    /// The side of each finding: the union over its positive mentions, left and right together being bilateral.
+    pub fn sides(&self) -> [Option<Side>; 14] {
+        let mut sides = [None; 14];
+        for mention in self.mentions.iter().filter(|m| m.certainty == Certainty::Positive) {
+            let side = &mut sides[mention.finding as usize];
+            *side = places::join(*side, mention.side);
+        }
+        sides
+    }
+}
+
+/// Reads reports. Make one and use it for all: building its tables takes longer than reading a hundred reports.
+#[derive(Clone, Debug)]
+pub struct Labeler {
+    lexicon: Lexicon,
+}
+
+impl Default for Labeler {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Labeler {
+    /// With the built-in lexicon.
+    #[allow(clippy::missing_panics_doc)] // the lexicon is part of the program and tested with it
+    pub fn new() -> Self {
+        Self::from_toml(LEXICON).unwrap_or_else(|error| panic!("the built-in lexicon is wrong: {error}"))
+    }
+
+    /// With another lexicon, in the form of the built-in one.
+    ///
+    /// # Errors
+    /// [`TextError::Lexicon`] when it is not TOML of that form, [`TextError::LexiconEntry`] when an entry is wrong.
+    pub fn from_toml(text: &str) -> Result<Self, TextError> {
+        Ok(Self { lexicon: Lexicon::from_toml(text)? })
+    }
+
+    /// The labels of a report: of its findings and its impression together.
+    pub fn labels(&self, report: &Report) -> Labels {
+        self.read(&[report.findings.as_str(), report.impression.as_str()].join("\n\n")).labels
+    }
+
+    /// Reads a text. One without any word says nothing, not even No Finding.
+    pub fn read(&self, text: &str) -> Reading {
+        let mut sum = Sum::default();
+        let (mut findings, mut cues, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut scope, mut located) = (Scope::default(), Vec::new());
+        let lexicon = &self.lexicon;
+        scan::sentences(text, &lexicon.vocabulary, |tokens| {
+            sum.words |= true;
+            lexicon.findings.find(tokens, &mut findings);
+            if findings.is_empty() {
+                return;
+            }
+            lexicon.cues.find(tokens, &mut cues);
+            lexicon.places.find(tokens, &mut places);
+            let sentence = Sentence { lexicon, tokens, cues: &cues, findings: &findings };
+            scope.read(&sentence);
+            places::attach(lexicon, tokens, &findings, &cues, &places, &mut located);
+            for (found, (side, zone)) in findings.iter().zip(&located) {
+                let Some(certainty) = scope.certainty(&sentence, found) else { continue };
+                let span = tokens[found.start].span.start..tokens[found.end - 1].span.end;
+                let mention = |finding| Mention { finding, certainty, side: *side, zone: *zone, span };
+                match lexicon.meanings[found.value as usize] {
+                    Meaning::Mention { finding, also_uncertain, .. } => sum.add(mention(finding), also_uncertain),
+                    Meaning::Subject { finding, .. } => sum.add(mention(finding), None),
+                    Meaning::Ignore => {}
+                }
+            }
+        });
+        sum.reading()
+    }
+}
+
+/// The third stage: from mentions to labels.
+#[derive(Default)]
+struct Sum {
+    labels: Labels,
+    mentions: Vec<Mention>,
+    /// Whether the text has any word.
+    words: bool,
+}
+
+impl Sum {
+    fn add(&mut self, mention: Mention, also_uncertain: Option<Finding>) {
+        let certainty = mention.certainty;
+        self.count(mention.finding, certainty);
+        if let Some(other) = also_uncertain
+            && certainty != Certainty::Negative
+        {
+            self.count(other, Certainty::Uncertain);
+        }
+        // Mentions under No Finding are abnormalities outside the 13: they only count against it.
+        if mention.finding != Finding::NoFinding {
+            self.mentions.push(mention);
+        }
+    }
+
+    /// A positive beats the rest; negative with uncertain is uncertain.
+    fn count(&mut self, finding: Finding, certainty: Certainty) {
+        let rank = |c: Certainty| match c {
+            Certainty::Negative => 0,
+            Certainty::Uncertain => 1,
+            Certainty::Positive => 2,
+        };
+        let label = &mut self.labels[finding as usize];
+        if label.is_none_or(|old| rank(certainty) > rank(old)) {
+            *label = Some(certainty);
+        }
+    }
+
+    /// No Finding is positive when nothing but devices is positive or uncertain, and blank otherwise.
+    fn reading(mut self) -> Reading {
+        let devices = Finding::SupportDevices as usize;
+        let abnormal = self
+            .labels
+            .iter()
+            .enumerate()
+            .any(|(i, label)| i != devices && matches!(label, Some(Certainty::Positive | Certainty::Uncertain)));
+        self.labels[Finding::NoFinding as usize] = (self.words && !abnormal).then_some(Certainty::Positive);
+        Reading { labels: self.labels, mentions: self.mentions }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,367 @@
+//! The labeler's data file: phrases and what they mean, in TOML, and how it becomes tries.
+//!
+//! A phrase is words apart by spaces. `a|b` is either word, `word(s)` the word with and without s, `word?` may be left out,
+//! `~` is up to three words of any kind, `{name}` is any phrase of the list `name` of `[words]`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::matcher::{Step, Trie};
+use super::scan::{COLON, COMMA, QUESTION, Vocabulary};
+use crate::text::{Certainty, Finding, Side, TextError, Zone};
+
+/// The most phrases that the shorthand of a whole lexicon may stand for.
+const MAX_PHRASES: usize = 500_000;
+
+/// The data file as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    spelling: BTreeMap<String, String>,
+    #[serde(default)]
+    words: BTreeMap<String, Vec<String>>,
+    mention: Vec<WrittenMention>,
+    #[serde(default)]
+    subject: Vec<WrittenSubject>,
+    #[serde(default)]
+    ignore: Vec<Phrases>,
+    #[serde(default)]
+    cue: Vec<WrittenCue>,
+    #[serde(default)]
+    place: Vec<WrittenPlace>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Phrases {
+    phrases: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenMention {
+    finding: String,
+    also_uncertain: Option<String>,
+    #[serde(default = "yes")]
+    sided: bool,
+    phrases: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenSubject {
+    finding: String,
+    otherwise: Option<Certainty>,
+    phrases: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenCue {
+    kind: Cue,
+    phrases: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenPlace {
+    side: Option<Side>,
+    zone: Option<Zone>,
+    phrases: Vec<String>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// What a phrase that names a finding means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// The finding itself ("effusion"): present unless a cue says otherwise.
+    Mention {
+        finding: Finding,
+        /// Another finding that this makes uncertain ("heart failure": Cardiomegaly).
+        also_uncertain: Option<Finding>,
+        /// Whether it can have a side.
+        sided: bool,
+    },
+    /// An organ ("heart size"): what is said of it decides.
+    Subject { finding: Finding, otherwise: Option<Certainty> },
+    /// Something that only looks like a finding ("pericardial effusion").
+    Ignore,
+}
+
+/// What a phrase does to the findings around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Cue {
+    /// "no": what follows is absent.
+    NegativeBefore,
+    /// "has resolved": what precedes is absent.
+    NegativeAfter,
+    /// "may represent": what follows is uncertain.
+    UncertainBefore,
+    /// "cannot be excluded": what precedes is uncertain.
+    UncertainAfter,
+    /// "resolved": as before where a finding follows in its clause, else as after.
+    NegativeAround,
+    /// "possible": the same.
+    UncertainAround,
+    /// "versus": what stands on both sides is uncertain.
+    UncertainBetween,
+    /// "no change in": has the words of another cue and none of its effect.
+    Neutral,
+    /// "but": ends what goes before.
+    Barrier,
+    /// ", small": a barrier where no "or" goes on with the list.
+    SoftBarrier,
+    /// "consistent with": what follows is where what precedes is.
+    Link,
+    /// "normal": said of a subject.
+    Normal,
+    /// "enlarged": said of a subject.
+    Abnormal,
+    /// "upper limits of normal": said of a subject.
+    Borderline,
+    /// "unchanged": said of a subject.
+    Same,
+}
+
+/// A side, a zone, or both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) side: Option<Side>,
+    pub(super) zone: Option<Zone>,
+}
+
+/// The data file, ready to be searched for.
+#[derive(Clone, Debug)]
+pub(super) struct Lexicon {
+    pub(super) vocabulary: Vocabulary,
+    pub(super) findings: Trie,
+    pub(super) meanings: Vec<Meaning>,
+    pub(super) cues: Trie,
+    pub(super) effects: Vec<Cue>,
+    pub(super) places: Trie,
+    pub(super) where_: Vec<Place>,
+    /// Words that part or join clauses.
+    pub(super) joints: Joints,
+}
+
+/// Small words that the rules know by number.
+#[derive(Clone, Debug)]
+pub(super) struct Joints {
+    pub(super) and: u32,
+    pub(super) or: u32,
+    pub(super) with: u32,
+    pub(super) verbs: Vec<u32>,
+    /// Verbs of one thing alone: "effusion and mass is not seen".
+    pub(super) singular: Vec<u32>,
+    pub(super) prepositions: Vec<u32>,
+}
+
+impl Lexicon {
+    /// Reads a data file.
+    ///
+    /// # Errors
+    /// When it is not TOML of this form, or a phrase, finding or list in it is not what it should be.
+    pub(super) fn from_toml(text: &str) -> Result<Self, TextError> {
+        let written: Written = toml::from_str(text)?;
+        let mut builder = Builder { lists: &written.words, vocabulary: Vocabulary::default(), added: 0 };
+        for (spelling, word) in &written.spelling {
+            builder.vocabulary.alias(spelling, word);
+        }
+        let vocabulary = &mut builder.vocabulary;
+        let mut all = |words: &[&str]| -> Vec<u32> { words.iter().map(|w| vocabulary.add(w)).collect() };
+        let joints = Joints {
+            singular: all(&["is", "was", "has"]),
+            verbs: all(&["is", "are", "was", "were", "has", "have", "appears", "appear", "remains", "remain"]),
+            prepositions: all(&[
+                "in",
+                "on",
+                "at",
+                "within",
+                "of",
+                "over",
+                "overlying",
+                "involving",
+                "to",
+                "near",
+                "from",
+                "along",
+            ]),
+            and: all(&["and"])[0],
+            or: all(&["or"])[0],
+            with: all(&["with"])[0],
+        };
+
+        let (mut findings, mut meanings) = (Trie::default(), Vec::new());
+        for mention in &written.mention {
+            let meaning = Meaning::Mention {
+                finding: finding(&mention.finding)?,
+                also_uncertain: mention.also_uncertain.as_deref().map(finding).transpose()?,
+                sided: mention.sided,
+            };
+            let place = format!("[[mention]] {}", mention.finding);
+            builder.add_all(&mut findings, &mut meanings, meaning, &mention.phrases, &place)?;
+        }
+        for subject in &written.subject {
+            let meaning = Meaning::Subject { finding: finding(&subject.finding)?, otherwise: subject.otherwise };
+            let place = format!("[[subject]] {}", subject.finding);
+            builder.add_all(&mut findings, &mut meanings, meaning, &subject.phrases, &place)?;
+        }
+        for ignore in &written.ignore {
+            builder.add_all(&mut findings, &mut meanings, Meaning::Ignore, &ignore.phrases, "[[ignore]]")?;
+        }
+        let (mut cues, mut effects) = (Trie::default(), Vec::new());
+        for cue in &written.cue {
+            let place = format!("[[cue]] {:?}", cue.kind);
+            builder.add_all(&mut cues, &mut effects, cue.kind, &cue.phrases, &place)?;
+        }
+        let (mut places, mut where_) = (Trie::default(), Vec::new());
+        for place in &written.place {
+            let payload = Place { side: place.side, zone: place.zone };
+            builder.add_all(&mut places, &mut where_, payload, &place.phrases, "[[place]]")?;
+        }
+        Ok(Self { vocabulary: builder.vocabulary, findings, meanings, cues, effects, places, where_, joints })
+    }
+}
+
+fn finding(name: &str) -> Result<Finding, TextError> {
+    Finding::from_name(name)
+        .ok_or_else(|| TextError::LexiconEntry { place: "table".into(), what: format!("the unknown finding {name:?}") })
+}
+
+struct Builder<'a> {
+    lists: &'a BTreeMap<String, Vec<String>>,
+    vocabulary: Vocabulary,
+    added: usize,
+}
+
+impl Builder<'_> {
+    /// Adds phrases that all mean `value`. Where a phrase is already there with another meaning, that is an error.
+    fn add_all<T: Copy + PartialEq>(
+        &mut self,
+        trie: &mut Trie,
+        values: &mut Vec<T>,
+        value: T,
+        phrases: &[String],
+        place: &str,
+    ) -> Result<(), TextError> {
+        let number = values.len() as u32;
+        values.push(value);
+        for phrase in phrases {
+            let wrong = |what: String| TextError::LexiconEntry { place: format!("{place}, phrase {phrase:?}"), what };
+            for steps in self.expand(phrase, 0).map_err(wrong)? {
+                if !matches!(steps.first(), Some(Step::Word(_))) || !matches!(steps.last(), Some(Step::Word(_))) {
+                    return Err(wrong("no word at its beginning or its end".into()));
+                }
+                self.added += 1;
+                if self.added > MAX_PHRASES {
+                    return Err(wrong(format!("more than {MAX_PHRASES} phrases to stand for with those before it")));
+                }
+                let kept = trie.add(&steps, number);
+                if values[kept as usize] != value {
+                    return Err(wrong("two meanings in this lexicon".into()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All phrases that one line of shorthand stands for.
+    fn expand(&mut self, phrase: &str, depth: usize) -> Result<Vec<Vec<Step>>, String> {
+        if depth > 4 {
+            return Err("lists inside lists more than four deep".into());
+        }
+        let mut all: Vec<Vec<Step>> = vec![Vec::new()];
+        for part in phrase.split_whitespace() {
+            let (part, optional) = match part.strip_suffix('?') {
+                Some(rest) if !rest.is_empty() => (rest, true),
+                _ => (part, false),
+            };
+            let mut choices: Vec<Vec<Step>> = Vec::new();
+            for choice in part.split('|') {
+                self.choices(choice, depth, &mut choices)?;
+            }
+            if optional {
+                choices.push(Vec::new());
+            }
+            if all.len() * choices.len() > MAX_PHRASES {
+                return Err(format!("more than {MAX_PHRASES} phrases to stand for"));
+            }
+            all =
+                all.iter().flat_map(|head| choices.iter().map(move |tail| [head.as_slice(), tail].concat())).collect();
+        }
+        Ok(all)
+    }
+
+    /// What one alternative stands for.
+    fn choices(&mut self, choice: &str, depth: usize, out: &mut Vec<Vec<Step>>) -> Result<(), String> {
+        if let Some(name) = choice.strip_prefix('{').and_then(|c| c.strip_suffix('}')) {
+            let lists = self.lists;
+            let list = lists.get(name).ok_or_else(|| format!("the unknown list {{{name}}}"))?;
+            for phrase in list {
+                out.extend(self.expand(phrase, depth + 1)?);
+            }
+            return Ok(());
+        }
+        let sign = match choice {
+            "~" => Some(Step::Gap),
+            "," => Some(Step::Word(COMMA)),
+            ":" => Some(Step::Word(COLON)),
+            "?" => Some(Step::Word(QUESTION)),
+            _ => None,
+        };
+        if let Some(step) = sign {
+            out.push(vec![step]);
+            return Ok(());
+        }
+        let stem = choice.strip_suffix("(s)");
+        let word = stem.unwrap_or(choice);
+        let plain =
+            |c: char| c.is_lowercase() || c.is_ascii_digit() || c == '\'' || (!c.is_ascii() && c.is_alphanumeric());
+        if word.is_empty() || !word.chars().all(plain) {
+            return Err(format!(
+                "the word {choice:?}, which is not all lower-case letters and digits (write hyphens as spaces)"
+            ));
+        }
+        out.push(vec![Step::Word(self.vocabulary.add(word))]);
+        if stem.is_some() {
+            let plural = format!("{word}s");
+            out.push(vec![Step::Word(self.vocabulary.add(&plural))]);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn words(phrase: &str) -> Result<usize, String> {
+        let lists = BTreeMap::from([("size".to_string(), vec!["small".to_string(), "very large".to_string()])]);
+        let mut builder = Builder { lists: &lists, vocabulary: Vocabulary::default(), added: 0 };
+        builder.expand(phrase, 0).map(|all| all.len())
+    }
+
+    #[test]
+    fn shorthand_expands() {
+        assert_eq!(words("pleural effusion(s)"), Ok(2));
+        assert_eq!(words("a|b the? {size} ~ c"), Ok(8));
+        assert!(words("{none}").is_err() && words("Upper").is_err() && words("a-b").is_err());
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let bad = |text: &str| Lexicon::from_toml(text).unwrap_err().to_string();
+        assert!(bad("mention = 3").contains("lexicon cannot be read"));
+        assert!(bad("[[mention]]\nfinding = 'Gout'\nphrases = ['gout']").contains("Gout"));
+        assert!(bad("[[mention]]\nfinding = 'Edema'\nphrases = ['~ edema']").contains("beginning"));
+        let twice = "[[mention]]\nfinding='Edema'\nphrases=['wet']\n[[mention]]\nfinding='Fracture'\nphrases=['wet']";
+        assert!(bad(twice).contains("two meanings"));
+    }
+}

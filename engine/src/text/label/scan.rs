@@ -1,0 +1,170 @@
+//! Report text to words: numbers for the words of the lexicon, signs for the punctuation, cut into sentences.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// A word that the lexicon does not know.
+pub(super) const UNKNOWN: u32 = 0;
+/// A comma.
+pub(super) const COMMA: u32 = 1;
+/// A semicolon, a bracket, or any other sign that parts clauses more strongly than a comma.
+pub(super) const BREAK: u32 = 2;
+/// A colon.
+pub(super) const COLON: u32 = 3;
+/// A question mark; it also ends its sentence.
+pub(super) const QUESTION: u32 = 4;
+/// The first number that stands for a word.
+pub(super) const FIRST_WORD: u32 = 5;
+
+/// One word or sign.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Token {
+    /// Its number in the [`Vocabulary`].
+    pub(super) word: u32,
+    /// Its bytes in the text.
+    pub(super) span: Range<usize>,
+}
+
+/// The words of the lexicon, numbered.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Vocabulary {
+    numbers: HashMap<Box<str>, u32>,
+    /// How many words have been numbered: two spellings of one word share their number.
+    count: u32,
+}
+
+impl Vocabulary {
+    /// The number of a word, new where it is not known.
+    pub(super) fn add(&mut self, word: &str) -> u32 {
+        if let Some(number) = self.numbers.get(word) {
+            return *number;
+        }
+        let number = FIRST_WORD + self.count;
+        self.count += 1;
+        self.numbers.insert(word.into(), number);
+        number
+    }
+
+    /// Another spelling of a word.
+    pub(super) fn alias(&mut self, spelling: &str, word: &str) {
+        let number = self.add(word);
+        self.numbers.insert(spelling.into(), number);
+    }
+
+    /// The number of a lower-case word, or [`UNKNOWN`].
+    pub(super) fn get(&self, word: &str) -> u32 {
+        self.numbers.get(word).copied().unwrap_or(UNKNOWN)
+    }
+}
+
+/// Words after which a full stop ends no sentence.
+const ABBREVIATIONS: [&str; 8] = ["vs", "dr", "mr", "mrs", "approx", "e.g", "i.e", "cf"];
+
+/// Cuts a text into sentences of words; calls `each` with every sentence that has any.
+pub(super) fn sentences(text: &str, vocabulary: &Vocabulary, mut each: impl FnMut(&[Token])) {
+    let bytes = text.as_bytes();
+    let mut sentence: Vec<Token> = Vec::with_capacity(64);
+    let mut lower = String::with_capacity(32);
+    let mut at = 0;
+    while at < bytes.len() {
+        let start = at;
+        let byte = bytes[at];
+        if byte.is_ascii_alphanumeric() || byte >= 0x80 {
+            at = word_end(bytes, at);
+            lower.clear();
+            lower.push_str(&text[start..at]);
+            lower.make_ascii_lowercase();
+            sentence.push(Token { word: vocabulary.get(&lower), span: start..at });
+            continue;
+        }
+        at += 1;
+        let sign = match byte {
+            b',' => COMMA,
+            b';' | b'(' | b')' | b'[' | b']' => BREAK,
+            b':' => COLON,
+            b'?' => QUESTION,
+            b'.' | b'!' => {
+                let listed = sentence.len() == 1 && text[sentence[0].span.clone()].bytes().all(|b| b.is_ascii_digit());
+                if listed {
+                    // "1. Small effusion."
+                    sentence.clear();
+                } else if byte == b'!' || !ABBREVIATIONS.contains(&lower.as_str()) {
+                    flush(&mut sentence, &mut each);
+                }
+                continue;
+            }
+            b'\n' if text[at..].trim_start_matches([' ', '\t', '\r']).starts_with('\n') => {
+                flush(&mut sentence, &mut each);
+                continue;
+            }
+            _ => continue,
+        };
+        sentence.push(Token { word: sign, span: start..at });
+        if sign == QUESTION && !starts_phrase(bytes, at) {
+            flush(&mut sentence, &mut each);
+        }
+    }
+    flush(&mut sentence, &mut each);
+}
+
+fn flush(sentence: &mut Vec<Token>, each: &mut impl FnMut(&[Token])) {
+    if !sentence.is_empty() {
+        each(sentence);
+        sentence.clear();
+    }
+}
+
+/// Whether a question mark opens what it questions: "?pneumonia".
+fn starts_phrase(bytes: &[u8], at: usize) -> bool {
+    bytes.get(at).is_some_and(u8::is_ascii_alphanumeric)
+}
+
+/// The end of a word: letters, digits, apostrophes inside, a point between digits or in "e.g.".
+fn word_end(bytes: &[u8], mut at: usize) -> usize {
+    let start = at;
+    while at < bytes.len() {
+        let byte = bytes[at];
+        let next = bytes.get(at + 1).copied().unwrap_or(b' ');
+        let inside = byte.is_ascii_alphanumeric()
+            || byte >= 0x80
+            || (byte == b'\'' && next.is_ascii_alphabetic())
+            || (byte == b'.' && bytes[at - 1].is_ascii_digit() && next.is_ascii_digit())
+            || (byte == b'.' && at == start + 1 && next.is_ascii_alphabetic() && bytes.get(at + 2) == Some(&b'.'));
+        if !inside {
+            break;
+        }
+        at += 1;
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(text: &str) -> Vec<Vec<String>> {
+        let mut out = Vec::new();
+        sentences(text, &Vocabulary::default(), |s| {
+            out.push(s.iter().map(|t| text[t.span.clone()].to_string()).collect())
+        });
+        out
+    }
+
+    #[test]
+    fn sentences_end_where_they_end() {
+        assert_eq!(cut("No effusion. Heart normal."), [vec!["No", "effusion"], vec!["Heart", "normal"]]);
+        assert_eq!(
+            cut("1. A 1.5 cm nodule.\n2. Mass vs. scar"),
+            [vec!["A", "1.5", "cm", "nodule"], vec!["Mass", "vs", "scar"]]
+        );
+        assert_eq!(cut("no effusion . clear"), [vec!["no", "effusion"], vec!["clear"]]);
+        assert_eq!(cut("right-sided, ?pneumonia"), [vec!["right", "sided", ",", "?", "pneumonia"]]);
+        assert_eq!(cut("A\n\nB\nC"), [vec!["A"], vec!["B", "C"]]);
+        assert!(cut(" .. ,. ").len() == 1 && cut("").is_empty());
+    }
+
+    #[test]
+    fn letters_outside_ascii_do_not_break() {
+        assert_eq!(cut("é – ö."), [vec!["é", "–", "ö"]]);
+    }
+}

@@ -1,0 +1,108 @@
+//! MedViLL's losses over a batch.
+
+use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_sigmoid};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::corpus::Example;
+use crate::kernels::Rule;
+use crate::systems::medvill::{MedVill, cross_entropy, ints};
+use crate::text::Specials;
+
+/// Binary cross-entropy of the map's findings; what is not to be learned from does not count.
+pub fn findings(model: &MedVill, features: Tensor<3>, batch: &[&Example]) -> Option<Tensor<1>> {
+    let logits = model.map_findings(features)?;
+    let device = logits.device();
+    let flat = batch.iter().flat_map(|e| e.findings.iter().flatten());
+    let (mut signs, mut weights) = (Vec::new(), Vec::new());
+    for target in flat {
+        signs.push(if *target == Some(true) { 1.0f32 } else { -1.0 });
+        weights.push(f32::from(u8::from(target.is_some())));
+    }
+    let count: f32 = weights.iter().sum::<f32>().max(1.0);
+    let shape = [batch.len(), 3, 14];
+    let signs = Tensor::<3>::from_data(TensorData::new(signs, shape), &device);
+    let weights = Tensor::<3>::from_data(TensorData::new(weights, shape), &device);
+    // log sigma(z) where present, log sigma(-z) where absent
+    Some((log_sigmoid(logits * signs) * weights).sum().div_scalar(count).neg())
+}
+
+/// Every word from the words before it, all at once (see [`Rule::Cloze`]): what the drafter does, in one pass.
+pub fn report(model: &MedVill, features: Tensor<3>, batch: &[&Example], specials: Specials) -> Tensor<1> {
+    let device = features.device();
+    let tokens = features.dims()[1];
+    let longest = batch.iter().map(|e| e.words.len()).max().unwrap_or(1);
+    let words = padded(batch.iter().map(|e| e.words.clone()), longest, specials.pad, &device);
+    let copies = Tensor::full([batch.len(), longest], i64::from(specials.mask), &device);
+    let context = model.embed_context(features, &(0..tokens).collect::<Vec<_>>(), specials);
+    let text = Tensor::cat(vec![model.embed_words(words, 0), model.embed_words(copies, 0)], 1);
+    let columns = tokens + 2 + 2 * longest;
+    let rule = Rule::Cloze { words: longest };
+    let encoded = model.encode(context, text, rule, vec![columns; batch.len()], |_, _| ());
+    let (mut rows, mut targets) = (Vec::new(), Vec::new());
+    for (sample, example) in batch.iter().enumerate() {
+        for (t, word) in example.words.iter().enumerate() {
+            rows.push((sample * columns + tokens + 2 + longest + t) as i32);
+            targets.push(*word as i32);
+        }
+    }
+    predicted(model, encoded.hidden, rows, targets, &device)
+}
+
+/// Masked words under S2S: 15 % of a report's words, at least one, 80 % by MASK, 10 % by a random word, 10 % as they are
+/// (Devlin et al. 2019; MedViLL, section 3.3).
+pub fn mlm(
+    model: &MedVill,
+    features: Tensor<3>,
+    batch: &[&Example],
+    specials: Specials,
+    rng: &mut ChaCha8Rng,
+) -> Tensor<1> {
+    let device = features.device();
+    let tokens = features.dims()[1];
+    let vocabulary = model.config().bert.vocabulary as u32;
+    let longest = batch.iter().map(|e| e.words.len()).max().unwrap_or(1);
+    let columns = tokens + 2 + longest;
+    let (mut rows, mut targets, mut masked) = (Vec::new(), Vec::new(), Vec::new());
+    for (sample, example) in batch.iter().enumerate() {
+        let mut words = example.words.clone();
+        let sure = rng.random_range(0..words.len());
+        for (t, word) in words.iter_mut().enumerate() {
+            if t != sure && rng.random::<f64>() >= 0.15 {
+                continue;
+            }
+            rows.push((sample * columns + tokens + 2 + t) as i32);
+            targets.push(*word as i32);
+            match rng.random::<f64>() {
+                x if x < 0.8 => *word = specials.mask,
+                x if x < 0.9 => *word = rng.random_range(0..vocabulary),
+                _ => {}
+            }
+        }
+        masked.push(words);
+    }
+    let words = padded(masked.into_iter(), longest, specials.pad, &device);
+    let context = model.embed_context(features, &(0..tokens).collect::<Vec<_>>(), specials);
+    let lengths = batch.iter().map(|e| tokens + 2 + e.words.len()).collect();
+    let encoded = model.encode(context, model.embed_words(words, 0), Rule::Seq2Seq, lengths, |_, _| ());
+    predicted(model, encoded.hidden, rows, targets, &device)
+}
+
+fn padded(words: impl Iterator<Item = Vec<u32>>, longest: usize, pad: u32, device: &Device) -> Tensor<2, Int> {
+    let mut ids = Vec::new();
+    let mut count = 0;
+    for words in words {
+        count += 1;
+        ids.extend(words.iter().map(|w| *w as i32));
+        ids.extend(std::iter::repeat_n(pad as i32, longest - words.len()));
+    }
+    ints(ids, [count, longest], device)
+}
+
+fn predicted(model: &MedVill, hidden: Tensor<3>, rows: Vec<i32>, targets: Vec<i32>, device: &Device) -> Tensor<1> {
+    let [batch, columns, width] = hidden.dims();
+    let count = rows.len();
+    let rows = ints(rows, [count], device);
+    let logits = model.mlm_logits(hidden.reshape([batch * columns, width]).select(0, rows));
+    cross_entropy(logits, ints(targets, [count], device))
+}

@@ -1,0 +1,203 @@
+//! Parity with reference tensors that other libraries computed: ResNet, BERT and MedViLL, on the CPU and on WebGPU.
+//!
+//! `tests/golden` holds small ones (its scripts name the libraries and versions); `HILUM_PARITY_DIR` may name a folder with
+//! more. Where it is not set, the tests that need it say so and pass.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use hilum::bundle::{AnyArrays, Arrays, checkpoint, import};
+use hilum::kernels::{Mask, Rule};
+use hilum::nn::{self, Array, Attend, BertConfig, Encoder, MlmHead, ResNet, ResNetConfig, TextEmbeddings};
+use hilum::systems::medvill::{MedVill, MedVillConfig};
+use hilum::tasks::{TraceInput, trace};
+use hilum::text::Specials;
+
+/// Largest absolute difference allowed.
+const TOLERANCE: f32 = 1e-4;
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden")
+}
+
+fn parity_dir() -> Option<PathBuf> {
+    let dir = std::env::var_os("HILUM_PARITY_DIR").map(PathBuf::from);
+    if dir.is_none() {
+        eprintln!("SKIPPED: HILUM_PARITY_DIR is not set");
+    }
+    dir
+}
+
+/// The CPU, and WebGPU where `HILUM_TEST_WEBGPU` asks for it.
+fn devices() -> Vec<(&'static str, Device)> {
+    let mut devices = vec![("CPU", Device::flex())];
+    if std::env::var_os("HILUM_TEST_WEBGPU").is_some() {
+        devices.push(("WebGPU", Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)));
+    } else {
+        eprintln!("SKIPPED on WebGPU: HILUM_TEST_WEBGPU is not set");
+    }
+    devices
+}
+
+fn ints(given: &AnyArrays, name: &str) -> (Vec<usize>, Vec<i64>) {
+    let array = given[name].int().unwrap_or_else(|| panic!("{name} holds no integers"));
+    (array.shape.clone(), array.data.clone())
+}
+
+fn int_tensor(given: &AnyArrays, name: &str, device: &Device) -> Tensor<2, Int> {
+    let (shape, data) = ints(given, name);
+    let data: Vec<i32> = data.iter().map(|v| *v as i32).collect();
+    Tensor::from_data(TensorData::new(data, [shape[0], shape[1]]), device)
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+fn expect(worst: &mut f32, given: &AnyArrays, name: &str, found: &[f32], device: &str) {
+    let expected = given[name].float().unwrap_or_else(|| panic!("{name} holds no numbers"));
+    assert_eq!(expected.data.len(), found.len(), "{name} on {device}");
+    for (i, (e, f)) in expected.data.iter().zip(found).enumerate() {
+        let gap = (e - f).abs();
+        assert!(gap <= TOLERANCE, "{name} on {device}: value {i} is {f}, the reference says {e}");
+        *worst = worst.max(gap);
+    }
+}
+
+/// Weights of `prefix`, without it.
+fn below(arrays: &Arrays, prefix: &str) -> Arrays {
+    let strip = |(name, array): (&String, &Array)| Some((name.strip_prefix(prefix)?.to_owned(), array.clone()));
+    arrays.iter().filter_map(strip).collect()
+}
+
+/// Names and shapes of a whole MedViLL whose parts a checkpoint may hold.
+fn medvill_shapes(config: &MedVillConfig) -> BTreeMap<String, Vec<usize>> {
+    nn::shapes(&MedVill::new(config, &Device::flex()).unwrap())
+}
+
+fn check_resnet(weights: &Path, io: &Path, config: &ResNetConfig, stages: &[(&str, &str)]) {
+    let given = checkpoint::read_safetensors_any(io).unwrap();
+    let image = given["in.image"].float().unwrap();
+    let mut weights = checkpoint::read(weights).unwrap();
+    // The classifier has no part in MedViLL.
+    weights.retain(|name, _| !name.starts_with("fc."));
+    let expected = medvill_shapes(&MedVillConfig { image: config.clone(), ..MedVillConfig::tiny() });
+    let imported = import("medvill", &weights, &expected, true).unwrap();
+    for (label, device) in devices() {
+        let net = nn::load(ResNet::new(config, &device), &below(&imported.arrays, "image."), &device, false).unwrap();
+        let shape: [usize; 4] = image.shape.clone().try_into().unwrap();
+        let x = Tensor::<4>::from_data(TensorData::new(image.data.clone(), shape), &device);
+        let mut worst = 0.0;
+        let mut seen = 0;
+        net.forward(x, |name, value| {
+            for (_, reference) in stages.iter().filter(|(stage, _)| *stage == name) {
+                expect(&mut worst, &given, reference, &values(value.clone()), label);
+                seen += 1;
+            }
+        });
+        assert_eq!(seen, stages.len());
+        println!("parity {} on {label}: largest difference {worst:.2e}", io.display());
+    }
+}
+
+#[test]
+fn parity_resnet50_w8() {
+    let Some(dir) = parity_dir() else { return };
+    let config = ResNetConfig { width: 8, ..ResNetConfig::resnet50() };
+    check_resnet(
+        &dir.join("resnet50_w8.weights.safetensors"),
+        &dir.join("resnet50_w8.io.safetensors"),
+        &config,
+        &[("stem", "out.stem"), ("layer2", "out.layer2"), ("layer4", "out.layer4")],
+    );
+}
+
+fn check_bert(weights: &Path, io: &Path, config: &BertConfig, mlm_eps: f64) {
+    let given = checkpoint::read_safetensors_any(io).unwrap();
+    let weights = checkpoint::read(weights).unwrap();
+    let medvill = MedVillConfig { bert: config.clone(), ..MedVillConfig::tiny() };
+    let imported = import("medvill", &weights, &medvill_shapes(&medvill), true).unwrap();
+    let (shape, attention) = ints(&given, "in.attention_mask");
+    let lengths: Vec<usize> =
+        attention.chunks(shape[1]).map(|row| row.iter().filter(|&&keep| keep == 1).count()).collect();
+    let (_, segments) = ints(&given, "in.token_type_ids");
+    for (label, device) in devices() {
+        let part = |prefix: &str| below(&imported.arrays, prefix);
+        let text = nn::load(TextEmbeddings::new(config, &device), &part("text."), &device, false).unwrap();
+        let encoder = nn::load(Encoder::new(config, &device), &part("encoder."), &device, false).unwrap();
+        let words = int_tensor(&given, "in.input_ids", &device);
+        let [batch, tokens] = words.dims();
+        let positions: Vec<i32> = (0..tokens as i32).cycle().take(batch * tokens).collect();
+        let positions = Tensor::<2, Int>::from_data(TensorData::new(positions, [batch, tokens]), &device);
+        // Our embeddings take one segment a call; the reference mixes both, so each token is taken from its own.
+        let [zero, one] = [0, 1].map(|segment| text.forward(words.clone(), positions.clone(), segment));
+        let second: Vec<f32> = segments.iter().map(|s| *s as f32).collect();
+        let second = Tensor::<3>::from_data(TensorData::new(second, [batch, tokens, 1]), &device);
+        let embedded = zero * (second.clone().neg() + 1.0) + one * second;
+        let mut worst = 0.0;
+        expect(&mut worst, &given, "out.embeddings", &values(embedded.clone()), label);
+        let mask = Mask { rule: Rule::Bidirectional, context: 0, query_start: 0, lengths: lengths.clone() };
+        let hidden = encoder.forward(embedded, &Attend::new(mask), &mut [], |layer, x| {
+            let name = format!("out.layer{}", layer + 1);
+            if given.contains_key(&name) {
+                expect(&mut worst, &given, &name, &values(x.clone()), label);
+            }
+        });
+        expect(&mut worst, &given, "out.last_hidden", &values(hidden.clone()), label);
+        if given.contains_key("out.mlm_logits") {
+            let head = nn::load(MlmHead::new(config, mlm_eps, &device), &part("mlm."), &device, false).unwrap();
+            let rows = hidden.reshape([batch * tokens, config.width]);
+            expect(&mut worst, &given, "out.mlm_logits", &values(head.forward(rows, text.words())), label);
+        }
+        println!("parity {} on {label}: largest difference {worst:.2e}", io.display());
+    }
+}
+
+#[test]
+fn parity_bert_h64_under_both_namings() {
+    let Some(dir) = parity_dir() else { return };
+    let config = MedVillConfig::tiny().bert;
+    for weights in ["bert_h64.weights.safetensors", "bert_h64_legacy_names.weights.safetensors"] {
+        check_bert(&dir.join(weights), &dir.join("bert_h64.io.safetensors"), &config, 1e-12);
+    }
+}
+
+#[test]
+fn parity_medvill_tiny() {
+    let Some(dir) = parity_dir() else { return };
+    let given = checkpoint::read_safetensors_any(&dir.join("medvill_tiny.io.safetensors")).unwrap();
+    let weights = checkpoint::read(&dir.join("medvill_tiny.weights.safetensors")).unwrap();
+    let config = MedVillConfig::tiny();
+    let imported = import("medvill", &weights, &medvill_shapes(&config), false).unwrap();
+    let (shape, ids) = ints(&given, "in.input_ids");
+    let (_, kept) = ints(&given, "out.visual_positions");
+    let (labels_shape, labels) = ints(&given, "in.mlm_labels");
+    let input = TraceInput {
+        image: given["in.image"].float().unwrap().clone(),
+        words: ids.chunks(shape[1]).map(|row| row.iter().map(|id| *id as u32).collect()).collect(),
+        grid: kept[..config.sampled].iter().map(|i| *i as usize).collect(),
+        specials: Specials {
+            cls: ints(&given, "in.cls_tok").1[0] as u32,
+            sep: ints(&given, "in.sep_tok").1[0] as u32,
+            ..Specials::BERT
+        },
+        mlm_labels: Some(labels.chunks(labels_shape[1]).map(<[i64]>::to_vec).collect()),
+        aligned: Some(ints(&given, "in.is_aligned").1),
+    };
+    for (label, device) in devices() {
+        let model = nn::load(MedVill::new(&config, &device).unwrap(), &imported.arrays, &device, false).unwrap();
+        let outputs = trace(&model, &input, &device).unwrap();
+        let mut worst = 0.0;
+        let mut compared = 0;
+        for (name, reference) in &given {
+            if name.starts_with("out.") && reference.float().is_some() {
+                expect(&mut worst, &given, name, &outputs[name].data, label);
+                compared += 1;
+            }
+        }
+        assert_eq!(compared, 17, "two maps, and five values of three schemes");
+        println!("parity medvill_tiny on {label}: largest difference {worst:.2e}");
+    }
+}
