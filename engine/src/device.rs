@@ -109,3 +109,22 @@ async fn webgpu() -> Result<Chosen, DeviceError> {
     let adapter = describe(&setup.adapter);
     Ok(Chosen { device, name: format!("WebGPU, {}", adapter.name), adapter: Some(adapter) })
 }
+
+/// The devices that tests run on: the CPU, and WebGPU where `HILUM_TEST_WEBGPU` is `1` or, where it is not set, an
+/// adapter is present. What is left out is said.
+#[doc(hidden)]
+#[cfg(feature = "cli")]
+pub fn test_devices() -> Vec<(&'static str, Device)> {
+    let wanted = match std::env::var("HILUM_TEST_WEBGPU").as_deref() {
+        Ok("1") => true,
+        Ok(_) => false,
+        Err(_) => !pollster::block_on(adapters()).is_empty(),
+    };
+    let mut devices = vec![("CPU", Device::flex())];
+    if wanted {
+        devices.push(("WebGPU", Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)));
+    } else {
+        println!("SKIPPED on WebGPU: no Vulkan, Metal or DirectX 12 driver, or HILUM_TEST_WEBGPU is 0");
+    }
+    devices
+}

@@ -68,13 +68,9 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// The WebGPU device for tests, or `None`, said aloud, where `HILUM_TEST_WEBGPU` does not ask for one.
+    /// The WebGPU device for tests, where there is one.
     pub fn webgpu() -> Option<Device> {
-        if std::env::var_os("HILUM_TEST_WEBGPU").is_none() {
-            eprintln!("SKIPPED on WebGPU: set HILUM_TEST_WEBGPU=1 where a Vulkan, Metal or DirectX driver is present");
-            return None;
-        }
-        Some(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice))
+        crate::device::test_devices().into_iter().map(|d| d.1).nth(1)
     }
 
     /// Asserts that two tensors of any devices agree within `absolute`.

@@ -517,3 +517,88 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
 pub fn ints<const D: usize>(values: Vec<i32>, shape: [usize; D], device: &Device) -> Tensor<D, Int> {
     Tensor::from_data(TensorData::new(values, shape), device)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Instant;
+
+    use burn::tensor::Distribution;
+
+    use super::*;
+
+    #[test]
+    fn presets_can_run_and_say_their_sizes() {
+        for name in PRESETS {
+            MedVillConfig::preset(name).unwrap().check().unwrap();
+        }
+        let paper = MedVillConfig::paper();
+        assert_eq!((paper.visual_tokens(), paper.image.features(), paper.sequence()), (256, 2048, 512));
+    }
+
+    #[test]
+    fn a_config_that_cannot_run_is_refused_by_key() {
+        let mut config = MedVillConfig::tiny();
+        config.bert.heads = 7;
+        assert!(config.check().unwrap_err().to_string().contains("bert.heads"));
+        let mut config = MedVillConfig::tiny();
+        config.sampled = 10;
+        assert!(config.check().unwrap_err().to_string().contains("sampled"));
+    }
+
+    #[test]
+    fn both_is_sequence_to_sequence_in_three_of_four() {
+        let config = MedVillConfig::tiny();
+        let draws = (0..100).map(|i| Scheme::BiAndSeq2Seq.rule(&config, f64::from(i) / 100.0));
+        assert_eq!(draws.filter(|rule| *rule == Rule::Seq2Seq).count(), 75);
+    }
+
+    #[test]
+    fn a_finding_on_the_patients_left_lies_right_in_the_picture() {
+        let device = Device::flex();
+        let config = MedVillConfig { map_findings: true, ..MedVillConfig::tiny() };
+        let model = MedVill::new(&config, &device).unwrap();
+        // A map that is loud in its last column: what the layer says of it must reach left, not right.
+        let mut loud = vec![0f32; 9 * 256];
+        for row in 0..3 {
+            loud[(row * 3 + 2) * 256..(row * 3 + 3) * 256].fill(3.0);
+        }
+        let quiet = model.map_findings(Tensor::zeros([1, 9, 256], &device)).unwrap();
+        let loud = model.map_findings(Tensor::from_data(TensorData::new(loud, [1, 9, 256]), &device)).unwrap();
+        let change: Vec<f32> = (loud - quiet).abs().sum_dim(2).into_data().iter::<f32>().collect();
+        assert!(change[1] > 1.0 && change[2] == 0.0, "{change:?}");
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "a measurement")]
+    /// `cargo test --release -p hilum --lib paper_size -- --ignored --nocapture`
+    #[test]
+    #[ignore = "takes gigabytes and half a minute; it is a measurement"]
+    fn paper_size_drafts_one_word() {
+        let config = MedVillConfig::paper();
+        for (name, device) in crate::device::test_devices() {
+            let model = MedVill::new(&config, &device).unwrap();
+            let pixels = Tensor::<3>::random([1, 512, 512], Distribution::Default, &device);
+            let began = Instant::now();
+            let features = model.encode_image(model.picture(pixels), |_, _| ());
+            device.sync().unwrap();
+            let encoded = began.elapsed();
+            let mut state = model.open_draft(features, Specials::BERT, 130);
+            device.sync().unwrap();
+            let opened = began.elapsed();
+            let mask = || ints(vec![103], [1, 1], &device);
+            let logits = model.step_draft(&mut state, None, mask());
+            assert_eq!(logits.into_data().iter::<f32>().filter(|p| p.is_finite()).count(), 30_522);
+            let stepped = began.elapsed();
+            model.step_draft(&mut state, Some(mask()), mask()).into_data();
+            let again = began.elapsed();
+            let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let peak = status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or("VmHWM: unknown").to_owned();
+            println!(
+                "paper size on {name}: picture {encoded:.2?}, context {:.2?}, first word {:.2?}, next word {:.2?}; {peak}",
+                opened - encoded,
+                stepped - opened,
+                again - stepped
+            );
+        }
+    }
+}

@@ -305,15 +305,6 @@ mod tests {
     use super::*;
     use crate::systems::medvill::MedVillConfig;
 
-    fn devices() -> Vec<Device> {
-        let mut devices = vec![Device::flex()];
-        match std::env::var_os("HILUM_TEST_WEBGPU") {
-            Some(_) => devices.push(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
-            None => eprintln!("SKIPPED on WebGPU: HILUM_TEST_WEBGPU is not set"),
-        }
-        devices
-    }
-
     fn words() -> Tokenizer {
         let texts =
             ["the heart is normal in size", "there is a small left pleural effusion", "no pneumothorax is seen"];
@@ -345,7 +336,7 @@ mod tests {
         let tokenizer = words();
         let cpu = Device::flex();
         let features = Tensor::<3>::random([3, 9, 256], Distribution::Normal(0.0, 1.0), &cpu);
-        for device in devices() {
+        for (_, device) in crate::device::test_devices() {
             let model = model(&device, &tokenizer);
             let drafter = Drafter::new(&model, &tokenizer);
             let features = features.clone().to_device(&device);
