@@ -16,8 +16,11 @@ use hilum::systems::medvill::{MedVill, MedVillConfig};
 use hilum::tasks::{TraceInput, trace};
 use hilum::text::Specials;
 
-/// Largest absolute difference allowed.
-const TOLERANCE: f32 = 1e-4;
+/// Largest difference allowed: absolute, and, for a map whose values are in the hundreds or thousands, relative to its
+/// largest. The random batch norms of `resnet50_w8` bring its last map to 4,720; the reference's own float32 is 3.5e-3
+/// away from the same computation in float64 there, 7.5e-7 of that largest value.
+const ABSOLUTE: f32 = 1e-4;
+const RELATIVE: f32 = 2e-6;
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden")
@@ -54,6 +57,7 @@ fn expect(worst: &mut f32, given: &AnyArrays, name: &str, found: &[f32], device:
 fn expect_rows(worst: &mut f32, given: &AnyArrays, name: &str, found: &[f32], device: &str, lengths: Option<&[usize]>) {
     let expected = given[name].float().unwrap_or_else(|| panic!("{name} holds no numbers"));
     assert_eq!(expected.data.len(), found.len(), "{name} on {device}");
+    let largest = expected.data.iter().fold(0f32, |m, e| m.max(e.abs()));
     let row = found.len() / expected.shape.iter().take(2).product::<usize>().max(1);
     for (i, (e, f)) in expected.data.iter().zip(found).enumerate() {
         let tokens = expected.shape.get(1).copied().unwrap_or(1);
@@ -61,8 +65,12 @@ fn expect_rows(worst: &mut f32, given: &AnyArrays, name: &str, found: &[f32], de
             continue;
         }
         let gap = (e - f).abs();
-        assert!(gap <= TOLERANCE, "{name} on {device}: value {i} is {f}, the reference says {e}");
-        *worst = worst.max(gap);
+        assert!(
+            gap <= ABSOLUTE.max(RELATIVE * largest),
+            "{name} on {device}: value {i} is {f}, the reference says {e}"
+        );
+        // What is reported is measured as what is allowed: absolute where the largest value is up to 50, relative beyond.
+        *worst = worst.max(gap / (largest * RELATIVE / ABSOLUTE).max(1.0));
     }
 }
 

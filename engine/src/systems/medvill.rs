@@ -176,7 +176,7 @@ impl MedVillConfig {
     pub fn check(&self) -> Result<(), MedVillError> {
         let bert = &self.bert;
         let fail = |key, must| Err(MedVillError::Config { key, must });
-        if bert.heads == 0 || bert.width % bert.heads != 0 {
+        if bert.heads == 0 || !bert.width.is_multiple_of(bert.heads) {
             return fail("bert.heads", "divide bert.width");
         }
         if self.size < 32 || self.size > 4096 {

@@ -99,7 +99,7 @@ impl<'a> Drafter<'a> {
         let limit = options.words.min(self.model.config().words);
         if options.beam > 1 {
             let draft = self.beam(features, options.beam, limit).await?;
-            draft.words.iter().try_for_each(|w| each(w)).is_continue();
+            let _ = draft.words.iter().try_for_each(&mut each);
             return Ok(draft);
         }
         let mut source = Source::open(self, features, 1, limit, options.cache);
@@ -211,7 +211,7 @@ impl<'a> Drafter<'a> {
 /// Where the next word's probabilities come from: the cache, or the whole sequence anew.
 enum Source {
     Cached { state: Box<DraftState>, last: Option<Vec<u32>>, batch: usize, specials: Specials },
-    Whole { features: Tensor<3>, words: Vec<Vec<u32>>, specials: Specials },
+    Whole { features: Box<Tensor<3>>, words: Vec<Vec<u32>>, specials: Specials },
 }
 
 impl Source {
@@ -221,7 +221,7 @@ impl Source {
             let state = Box::new(drafter.model.open_draft(features, specials, room + 1));
             return Self::Cached { state, last: None, batch, specials };
         }
-        Self::Whole { features, words: vec![Vec::new(); batch], specials }
+        Self::Whole { features: Box::new(features), words: vec![Vec::new(); batch], specials }
     }
 
     /// Log-probabilities of the next word, a row a sample; words that no report holds are at minus infinity.
@@ -239,7 +239,7 @@ impl Source {
                 let (batch, written) = (words.len(), words[0].len());
                 let flat: Vec<i32> = words.iter().flatten().map(|i| *i as i32).collect();
                 let words = (written > 0).then(|| ints(flat, [batch, written], &device));
-                (drafter.model.predict_next(features.clone(), words, *specials), *specials)
+                (drafter.model.predict_next(*features.clone(), words, *specials), *specials)
             }
         };
         let vocabulary = logits.dims()[1];
@@ -319,7 +319,10 @@ mod tests {
         // Random weights are drawn on the CPU, so that all devices have the same.
         let cpu = Device::flex();
         cpu.seed(7);
-        let weights = crate::nn::parameters(&MedVill::new(&config, &cpu).unwrap()).unwrap();
+        let mut weights = crate::nn::parameters(&MedVill::new(&config, &cpu).unwrap()).unwrap();
+        // Louder words and a SEP that is loath to come make a long draft whose words differ.
+        weights.get_mut("text.word_embeddings.weight").unwrap().data.iter_mut().for_each(|w| *w *= 20.0);
+        weights.get_mut("mlm.decoder.bias").unwrap().data[tokenizer.specials().sep as usize] = -6.0;
         crate::nn::load(MedVill::new(&config, device).unwrap(), &weights, device, false).unwrap()
     }
 

@@ -179,8 +179,9 @@ fn copies_that_differ_are_named_both() {
     let (shapes, mut arrays) = small();
     arrays.insert("enc.img_embeddings.word_embeddings.weight".to_owned(), array(&[6, 4], 9.0));
     let problems = problems(import("medvill", &arrays, &shapes, true));
-    assert_eq!(problems.len(), 1);
-    assert!(problems[0].contains("enc.img_embeddings.word_embeddings.weight"), "{problems:?}");
+    // The odd one is the first by name, so each of the others differs from it.
+    assert_eq!(problems.len(), 2);
+    assert!(problems.iter().all(|p| p.contains("enc.img_embeddings.word_embeddings.weight")), "{problems:?}");
     assert!(problems[0].contains("enc.txt_embeddings.word_embeddings.weight"), "{problems:?}");
 }
 
