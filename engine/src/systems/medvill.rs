@@ -4,215 +4,18 @@
 //! The sequence is CLS, V1..VK, SEP, W1..WN, SEP (section 3.2). *Release* marks what only the authors' code tells, *ours*
 //! what neither tells.
 
+mod config;
+
 use burn::module::Module;
 use burn::nn::{Initializer, Linear};
 use burn::tensor::activation::{log_softmax, tanh};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use crate::kernels::{Mask, Rule};
-use crate::nn::{Attend, BertConfig, Encoder, KeyValueCache, MlmHead, ResNet, ResNetConfig, TextEmbeddings, linear};
+use crate::nn::{Attend, Encoder, KeyValueCache, MlmHead, ResNet, TextEmbeddings, linear};
 use crate::text::Specials;
 
-/// The system's name on the command line and in bundles.
-pub const NAME: &str = "medvill";
-/// Named sizes.
-pub const PRESETS: [&str; 3] = ["paper", "demo", "tiny"];
-
-/// Figure 2's masking schemes; one that mixes two draws one of them a mini-batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scheme {
-    /// Bidirectional.
-    Bi,
-    /// Sequence to sequence.
-    Seq2Seq,
-    /// Bidirectional auto-regressive.
-    Bar,
-    /// Sequence to sequence in three of four mini-batches, else bidirectional.
-    BiAndSeq2Seq,
-    /// Modalities see only themselves; a second CLS opens the text.
-    NonCrossing,
-}
-
-impl Scheme {
-    /// All five.
-    pub const ALL: [Self; 5] = [Self::Bi, Self::Seq2Seq, Self::Bar, Self::BiAndSeq2Seq, Self::NonCrossing];
-
-    /// The attention rule of one mini-batch; `draw` in [0, 1) decides for [`Scheme::BiAndSeq2Seq`] (section 3.3: 75 % S2S).
-    pub fn rule(self, config: &MedVillConfig, draw: f64) -> Rule {
-        match self {
-            Self::Bi => Rule::Bidirectional,
-            Self::Seq2Seq => Rule::Seq2Seq,
-            Self::Bar => Rule::BidirectionalAutoregressive { padding: config.bar_sees_padding },
-            Self::BiAndSeq2Seq if draw < 0.75 => Rule::Seq2Seq,
-            Self::BiAndSeq2Seq => Rule::Bidirectional,
-            Self::NonCrossing => Rule::NonCrossing,
-        }
-    }
-}
-
-/// Sizes and switches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MedVillConfig {
-    /// Side of the square picture in pixels.
-    pub size: usize,
-    /// The image encoder.
-    pub image: ResNetConfig,
-    /// The joint encoder.
-    pub bert: BertConfig,
-    /// Words of a report at most, the closing SEP apart.
-    pub words: usize,
-    /// Visual tokens kept in pre-training; downstream all are.
-    pub sampled: usize,
-    /// Epsilon of the language-model head's norm. *Release*: 1e-5 there, 1e-12 elsewhere.
-    pub mlm_norm_eps: f64,
-    /// Context rows see padding under BAR. *Release*: yes.
-    pub bar_sees_padding: bool,
-    /// SEP after the picture has position K + 1, as the *release*'s generation and VQA code has it; else 0 as in its
-    /// pre-training code.
-    pub separator_after_visual: bool,
-    /// Mean and standard deviation of pixels in [0, 1]. *Ours* where the picture has one channel.
-    pub pixel_norm: [f32; 2],
-    /// Each picture is brought to mean 0 and deviation 1 by itself instead. *Ours*: exposures differ more than anatomies.
-    pub standardise: bool,
-    /// A linear layer on the map that reads findings and their sides from the picture alone. *Ours*: it stands in for the
-    /// ImageNet weights with which the paper's ResNet begins.
-    pub map_findings: bool,
-}
-
-impl MedVillConfig {
-    /// The sizes of the paper: ResNet-50 at 512 px, BERT-base.
-    pub fn paper() -> Self {
-        Self {
-            size: 512,
-            image: ResNetConfig::resnet50(),
-            bert: BertConfig::base(),
-            words: 253,
-            sampled: 180,
-            mlm_norm_eps: 1e-5,
-            bar_sees_padding: true,
-            separator_after_visual: false,
-            pixel_norm: [0.449, 0.226],
-            standardise: false,
-            map_findings: false,
-        }
-    }
-
-    /// Small enough for a page and for training on a laptop's CPU.
-    pub fn demo() -> Self {
-        Self {
-            size: 224,
-            image: ResNetConfig { channels: 1, width: 16, block: crate::nn::Block::Basic, depths: [1, 2, 2, 2] },
-            bert: BertConfig {
-                vocabulary: 1024,
-                width: 192,
-                layers: 3,
-                heads: 6,
-                intermediate: 768,
-                positions: 128,
-                dropout: 0.05,
-                norm_eps: 1e-12,
-            },
-            words: 100,
-            sampled: 36,
-            mlm_norm_eps: 1e-12,
-            bar_sees_padding: false,
-            separator_after_visual: false,
-            pixel_norm: [0.5, 0.25],
-            standardise: true,
-            map_findings: true,
-        }
-    }
-
-    /// For tests: the shapes of the reference tensors.
-    pub fn tiny() -> Self {
-        Self {
-            size: 96,
-            image: ResNetConfig { width: 8, ..ResNetConfig::resnet50() },
-            bert: BertConfig {
-                vocabulary: 120,
-                width: 64,
-                layers: 2,
-                heads: 4,
-                intermediate: 128,
-                positions: 64,
-                dropout: 0.1,
-                norm_eps: 1e-12,
-            },
-            words: 9,
-            sampled: 5,
-            ..Self::paper()
-        }
-    }
-
-    /// The preset of that name.
-    pub fn preset(name: &str) -> Option<Self> {
-        match name {
-            "paper" => Some(Self::paper()),
-            "demo" => Some(Self::demo()),
-            "tiny" => Some(Self::tiny()),
-            _ => None,
-        }
-    }
-
-    /// Visual tokens of a picture: cells of the last map, a 32nd of the side, squared.
-    pub const fn visual_tokens(&self) -> usize {
-        let side = self.size.div_ceil(32);
-        side * side
-    }
-
-    /// Tokens of a whole sequence with all visual tokens: CLS, V, SEP, W, SEP.
-    pub const fn sequence(&self) -> usize {
-        self.visual_tokens() + self.words + 3
-    }
-
-    /// Refuses sizes that cannot run, in words.
-    ///
-    /// # Errors
-    /// Names the key and what it must be.
-    pub fn check(&self) -> Result<(), MedVillError> {
-        let bert = &self.bert;
-        let fail = |key, must| Err(MedVillError::Config { key, must });
-        if bert.heads == 0 || !bert.width.is_multiple_of(bert.heads) {
-            return fail("bert.heads", "divide bert.width");
-        }
-        if self.size < 32 || self.size > 4096 {
-            return fail("size", "be between 32 and 4096");
-        }
-        if bert.positions < self.visual_tokens() + 2 || bert.positions < self.words + 2 {
-            return fail("bert.positions", "hold all visual tokens and all words, with two to spare");
-        }
-        if self.sampled == 0 || self.sampled > self.visual_tokens() {
-            return fail("sampled", "be between 1 and the number of visual tokens");
-        }
-        if bert.vocabulary < 6 || bert.layers == 0 || self.words == 0 {
-            return fail("bert", "have words and layers");
-        }
-        if !(0.0..1.0).contains(&bert.dropout) {
-            return fail("bert.dropout", "be at least 0 and less than 1");
-        }
-        if self.image.channels == 0 || self.image.width == 0 || self.image.depths.contains(&0) {
-            return fail("image", "have channels, width and blocks in all four stages");
-        }
-        Ok(())
-    }
-}
-
-/// What can be wrong with a config.
-#[derive(Debug, Error)]
-pub enum MedVillError {
-    /// A size that cannot run.
-    #[error("the model's config key {key} must {must}")]
-    Config {
-        /// Which key.
-        key: &'static str,
-        /// What it must be.
-        must: &'static str,
-    },
-}
+pub use config::{MedVillConfig, MedVillError, NAME, PRESETS, Scheme};
 
 /// The projection of visual features into BERT's width (*release*: before position, segment and norm; the paper's eq. 2
 /// adds them before).
@@ -335,10 +138,24 @@ impl MedVill {
         self.text.forward(words, positions, 1)
     }
 
+    /// The text as a scheme wants it: under [`Scheme::NonCrossing`] a second CLS opens it, at position 0 (*ours*), since the
+    /// first CLS cannot see it; the sequence is one token longer then.
+    ///
+    /// # Shapes
+    /// - words `(batch, tokens)` -> `(batch, tokens, width)` or `(batch, tokens + 1, width)`
+    pub fn embed_text(&self, words: Tensor<2, Int>, scheme: Scheme, specials: Specials) -> Tensor<3> {
+        if scheme != Scheme::NonCrossing {
+            return self.embed_words(words, 0);
+        }
+        let batch = words.dims()[0];
+        let cls = ints(vec![specials.cls as i32; batch], [batch, 1], &words.device());
+        self.embed_words(Tensor::cat(vec![cls, words], 1), 0)
+    }
+
     /// The encoder over an embedded sequence.
     ///
     /// # Shapes
-    /// - context `(batch, K + 2, width)`, text `(batch, tokens, width)`
+    /// - context `(batch, K + 2, width)`, text `(batch, tokens, width)` of [`MedVill::embed_text`]
     ///
     /// `lengths` counts the columns that are no padding, context included.
     pub fn encode(
@@ -353,8 +170,13 @@ impl MedVill {
         let attend = Attend::new(Mask { rule, context: columns, query_start: 0, lengths });
         let sequence = Tensor::cat(vec![context, text], 1);
         let hidden = self.encoder.forward(sequence, &attend, &mut [], watch);
-        let cls = hidden.clone().slice([0..batch, 0..1, 0..width]).reshape([batch, width]);
-        Encoded { hidden, pooled: tanh(self.pooler.forward(cls)) }
+        let pool = |column: usize| {
+            let cls = hidden.clone().slice([0..batch, column..column + 1, 0..width]).reshape([batch, width]);
+            tanh(self.pooler.forward(cls))
+        };
+        // Neither CLS sees the other's modality under this rule, so matching takes their product (*ours*).
+        let pooled = if rule == Rule::NonCrossing { pool(0) * pool(columns) } else { pool(0) };
+        Encoded { hidden, pooled }
     }
 
     /// Logits of the masked-language-model head for rows of hidden states.
@@ -567,6 +389,31 @@ mod tests {
         let loud = model.map_findings(Tensor::from_data(TensorData::new(loud, [1, 9, 256]), &device)).unwrap();
         let change: Vec<f32> = (loud - quiet).abs().sum_dim(2).into_data().iter::<f32>().collect();
         assert!(change[1] > 1.0 && change[2] == 0.0, "{change:?}");
+    }
+
+    #[test]
+    fn under_non_crossing_text_is_blind_to_the_picture_but_matching_is_not() {
+        let device = Device::flex();
+        let config = MedVillConfig::tiny();
+        let model = MedVill::new(&config, &device).unwrap();
+        let specials = Specials { cls: 1, sep: 2, ..Specials::BERT };
+        let grid: Vec<usize> = (0..9).collect();
+        let pass = |scheme: Scheme, shade: f32| {
+            let features = Tensor::<3>::full([1, 9, 256], shade, &device);
+            let words = ints(vec![7, 8, 9, 2], [1, 4], &device);
+            let context = model.embed_context(features, &grid, specials);
+            let text = model.embed_text(words, scheme, specials);
+            let columns = 11 + text.dims()[1];
+            let encoded = model.encode(context, text, scheme.rule(&config, 0.0), vec![columns], |_, _| ());
+            let words = encoded.hidden.slice([0..1, 11..columns, 0..64]);
+            let values = |x: Tensor<3>| x.into_data().iter::<f32>().collect::<Vec<_>>();
+            (values(words), encoded.pooled.into_data().iter::<f32>().collect::<Vec<_>>())
+        };
+        let (dark, bright) = (pass(Scheme::NonCrossing, 0.1), pass(Scheme::NonCrossing, 2.0));
+        assert_eq!(dark.0.len(), 5 * 64, "a second CLS opens the text");
+        assert_eq!(dark.0, bright.0);
+        assert_ne!(dark.1, bright.1);
+        assert_ne!(pass(Scheme::Bi, 0.1).0, pass(Scheme::Bi, 2.0).0);
     }
 
     #[allow(clippy::disallowed_methods, reason = "a measurement")]

@@ -94,7 +94,7 @@ pub fn trace(model: &MedVill, input: &TraceInput, device: &Device) -> Result<BTr
     let words: Tensor<2, Int> =
         ints(input.words.iter().flatten().map(|w| *w as i32).collect(), [batch, length], device);
     let context = model.embed_context(sampled, &grid, input.specials);
-    let text = model.embed_words(words, 0);
+    let text = model.embed_words(words.clone(), 0);
     out.put("out.embeddings", Tensor::cat(vec![context.clone(), text.clone()], 1))?;
     let lengths: Vec<usize> = input
         .words
@@ -109,7 +109,10 @@ pub fn trace(model: &MedVill, input: &TraceInput, device: &Device) -> Result<BTr
         };
         let mut layers = Vec::new();
         let rule = scheme.rule(config, 0.0);
-        let encoded = model.encode(context.clone(), text.clone(), rule, lengths.clone(), |layer, x| {
+        let text = model.embed_text(words.clone(), scheme, input.specials);
+        let opened = text.dims()[1] - length;
+        let lengths = lengths.iter().map(|n| n + opened).collect();
+        let encoded = model.encode(context.clone(), text, rule, lengths, |layer, x| {
             put(layer, x, &mut layers);
         });
         for (name, x) in layers {
@@ -121,7 +124,8 @@ pub fn trace(model: &MedVill, input: &TraceInput, device: &Device) -> Result<BTr
         let itm = model.itm_logits(encoded.pooled.clone());
         out.put(&format!("out.{name}.hidden"), encoded.hidden)?;
         out.put(&format!("out.{name}.pooled"), encoded.pooled)?;
-        if let Some(labels) = &input.mlm_labels {
+        // Labels are laid out without a second CLS.
+        if let Some(labels) = input.mlm_labels.as_ref().filter(|_| opened == 0) {
             let flat: Vec<i64> = labels.iter().flatten().copied().collect();
             if flat.len() != batch * sequence {
                 return fail("in.mlm_labels", format!("must be ({batch}, {sequence})"));

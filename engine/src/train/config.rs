@@ -143,6 +143,9 @@ pub struct RunConfig {
     pub out: PathBuf,
     /// A run or a bundle to begin with.
     pub init: Option<PathBuf>,
+    /// Take only the parameters under these names from `init` and draw the rest; all of them where it is empty.
+    #[serde(default)]
+    pub init_only: Vec<String>,
     /// Seed of weights, order, masks and dropout.
     #[serde(default)]
     pub seed: u64,

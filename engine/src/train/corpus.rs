@@ -74,11 +74,18 @@ impl Corpus {
         Ok(Self { size, examples })
     }
 
-    /// The order of one epoch.
-    pub fn order(&self, seed: u64, epoch: usize) -> Vec<usize> {
+    /// The batches of one epoch: shuffled, then, within stretches of 16 batches, gathered by length, so that little of a
+    /// batch is padding, and shuffled again.
+    pub fn batches(&self, seed: u64, epoch: usize, size: usize) -> Vec<Vec<usize>> {
+        let mut rng = stream(seed, epoch as u64);
         let mut order: Vec<usize> = (0..self.examples.len()).collect();
-        order.shuffle(&mut stream(seed, epoch as u64));
-        order
+        order.shuffle(&mut rng);
+        for stretch in order.chunks_mut(16 * size) {
+            stretch.sort_by_key(|&i| self.examples[i].words.len());
+        }
+        let mut batches: Vec<Vec<usize>> = order.chunks(size).map(<[usize]>::to_vec).collect();
+        batches.shuffle(&mut rng);
+        batches
     }
 
     /// Pictures of a batch in [0, 1], `(batch, size, size)`; with `rng`, shifted by up to a 28th and of varied contrast.

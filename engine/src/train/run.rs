@@ -157,6 +157,11 @@ pub fn train(
     let dir = &config.out;
     std::fs::create_dir_all(dir).map_err(io("creating", dir))?;
     let own = if resume { newest(dir)?.map(|_| Run::open(dir)).transpose()? } else { None };
+    if let (Some(run), Some(whole)) = (&own, newest(dir)?)
+        && run.step >= config.optim.steps
+    {
+        return Ok(whole);
+    }
     let init = match (&own, &config.init) {
         (None, Some(from)) => Some(Run::open(from)?),
         _ => None,
@@ -171,7 +176,8 @@ pub fn train(
     }
 
     let mut sizes = match (&own, &init) {
-        (Some(run), _) | (None, Some(run)) => run.model.clone(),
+        (Some(run), _) => run.model.clone(),
+        (None, Some(run)) if config.init_only.is_empty() => run.model.clone(),
         _ => MedVillConfig::preset(&config.preset).unwrap_or_else(MedVillConfig::demo),
     };
     let tokenizer = match (&own, &init) {
@@ -190,11 +196,19 @@ pub fn train(
     let corpus = Corpus::read(&training, sizes.size, sizes.words, &tokenizer, &tick)?;
     let validation = Corpus::read(&held_out, sizes.size, sizes.words, &tokenizer, &tick)?;
 
+    // First weights are drawn on the CPU, so that a seed means the same on every device.
+    let cpu = Device::flex();
+    cpu.seed(config.seed);
+    let fresh = nn::parameters(&MedVill::new(&sizes, &cpu)?)?;
     let autodiff = device.clone().autodiff();
     autodiff.seed(config.seed);
-    let mut model = MedVill::new(&sizes, &autodiff)?;
+    let mut model = nn::load(MedVill::new(&sizes, &autodiff)?, &fresh, &autodiff, false)?;
     if let Some(run) = own.as_ref().or(init.as_ref()) {
-        model = nn::load(model, &run.weights, &autodiff, false)?;
+        let part = own.is_none() && !config.init_only.is_empty();
+        let wanted = |name: &str| !part || config.init_only.iter().any(|n| name.split('.').next() == Some(n));
+        let weights = run.weights.iter().filter(|(name, _)| wanted(name));
+        let weights = weights.map(|(name, array)| (name.clone(), array.clone())).collect();
+        model = nn::load(model, &weights, &autodiff, part)?;
     }
     let frozen = config.optim.image_rate == Some(0.0);
     if frozen {
@@ -210,15 +224,14 @@ pub fn train(
     let mut log = open_log(dir, start)?;
     let began = Instant::now();
     let per_epoch = corpus.examples.len().div_ceil(config.optim.batch);
-    let mut order = (usize::MAX, Vec::new());
+    let mut batches = (usize::MAX, Vec::new());
     let mut newest_path = PathBuf::new();
     for step in start..config.optim.steps {
         let epoch = step / per_epoch;
-        if order.0 != epoch {
-            order = (epoch, corpus.order(config.seed, epoch));
+        if batches.0 != epoch {
+            batches = (epoch, corpus.batches(config.seed, epoch, config.optim.batch));
         }
-        let at = step % per_epoch * config.optim.batch;
-        let batch = &order.1[at..(at + config.optim.batch).min(order.1.len())];
+        let batch = &batches.1[step % per_epoch];
         let mut rng = stream(config.seed ^ 0x5eed, step as u64);
         let features = match &maps {
             Some(maps) => maps.batch(batch, &autodiff),
