@@ -98,7 +98,7 @@ impl<'a> Drafter<'a> {
     ) -> Result<Draft, DraftError> {
         let limit = options.words.min(self.model.config().words);
         if options.beam > 1 {
-            let draft = self.beam(features, options.beam, limit).await?;
+            let draft = self.beam(features, options.beam, limit, options.cache).await?;
             let _ = draft.words.iter().try_for_each(&mut each);
             return Ok(draft);
         }
@@ -153,9 +153,9 @@ impl<'a> Drafter<'a> {
     }
 
     /// Beam search; hypotheses are compared by their mean log-probability a word, SEP included.
-    async fn beam(&self, features: Tensor<3>, width: usize, limit: usize) -> Result<Draft, DraftError> {
+    async fn beam(&self, features: Tensor<3>, width: usize, limit: usize, cache: bool) -> Result<Draft, DraftError> {
         let repeated = features.repeat_dim(0, width);
-        let mut source = Source::open(self, repeated, width, limit, true);
+        let mut source = Source::open(self, repeated, width, limit, cache);
         let mut live: Vec<(f64, Vec<Word>)> = vec![(0.0, Vec::new())];
         let mut done: Vec<(f64, Draft)> = Vec::new();
         for step in 0..limit {
@@ -353,6 +353,7 @@ mod tests {
                 assert!(cached.words.len() > 5, "too short to prove anything: {} words", cached.words.len());
                 assert_eq!(ids(&cached), ids(&whole));
                 assert_eq!(ids(&cached), ids(together));
+                assert_eq!(ids(&draft(options(3, true))), ids(&draft(options(3, false))));
                 for (a, b) in cached.words.iter().zip(&whole.words) {
                     assert!((a.probability - b.probability).abs() < 1e-4);
                 }
@@ -413,5 +414,43 @@ mod tests {
         }
         let ratio = costs[60] as f64 / costs[5] as f64;
         assert!(ratio <= 1.1 && ratio > 1.0, "{ratio}");
+    }
+
+    /// `cargo test --release -p hilum --lib measure_words -- --ignored --nocapture`
+    #[test]
+    #[ignore = "it is a measurement"]
+    #[allow(clippy::disallowed_methods, reason = "a measurement")]
+    fn measure_words_5_and_60() {
+        let tokenizer = words();
+        let mut config = MedVillConfig::demo();
+        config.bert.vocabulary = tokenizer.vocabulary_size();
+        for (name, device) in crate::device::test_devices() {
+            let model = MedVill::new(&config, &device).unwrap();
+            let features = Tensor::<3>::zeros([1, config.visual_tokens(), config.image.features()], &device);
+            let column = |id: u32| ints(vec![id as i32], [1, 1], &device);
+            let (mut early, mut late) = (Vec::new(), Vec::new());
+            for round in 0..6 {
+                let mut state = model.open_draft(features.clone(), tokenizer.specials(), 70);
+                let mut last = None;
+                for step in 0..62 {
+                    let began = std::time::Instant::now();
+                    model.step_draft(&mut state, last.take(), column(tokenizer.specials().mask)).into_data();
+                    let milliseconds = began.elapsed().as_secs_f64() * 1e3;
+                    last = Some(column(9));
+                    // The first round compiles and fills caches.
+                    match step {
+                        3..=6 if round > 0 => early.push(milliseconds),
+                        58..=61 if round > 0 => late.push(milliseconds),
+                        _ => {}
+                    }
+                }
+            }
+            let median = |times: &mut Vec<f64>| {
+                times.sort_by(f64::total_cmp);
+                times[times.len() / 2]
+            };
+            let (early, late) = (median(&mut early), median(&mut late));
+            println!("{name}: word 5 {early:.2} ms, word 60 {late:.2} ms, ratio {:.2}", late / early);
+        }
     }
 }

@@ -71,8 +71,21 @@ pub fn trace(model: &MedVill, input: &TraceInput, device: &Device) -> Result<BTr
     if input.words.len() != batch || length == 0 || input.words.iter().any(|w| w.len() != length) {
         return fail("in.input_ids", format!("must be (batch, words) with a batch of {batch}"));
     }
-    if length > config.bert.positions || input.words.iter().flatten().any(|w| *w as usize >= config.bert.vocabulary) {
+    // The second CLS of the non-crossing scheme takes one position more.
+    if length + 1 > config.bert.positions || input.words.iter().flatten().any(|w| *w as usize >= config.bert.vocabulary)
+    {
         return fail("in.input_ids", "must be words of the vocabulary, no more than there are positions".to_owned());
+    }
+
+    let words = config.bert.vocabulary;
+    if input.specials.cls as usize >= words || input.specials.sep as usize >= words {
+        return fail("in.cls_tok or in.sep_tok", format!("must be less than the vocabulary's {words}"));
+    }
+    if input.mlm_labels.iter().flatten().flatten().any(|&label| label >= words as i64) {
+        return fail("in.mlm_labels", format!("must be less than the vocabulary's {words}"));
+    }
+    if input.aligned.as_ref().is_some_and(|a| a.len() != batch || a.iter().any(|v| !(0..2).contains(v))) {
+        return fail("in.is_aligned", format!("must be {batch} values of 0 or 1"));
     }
 
     let mut out = Outputs(BTreeMap::new());

@@ -199,6 +199,27 @@ impl RunConfig {
         if !(0.0..=1.0).contains(&optim.warmup) {
             return Err(format!("optim.warmup = {} must be a share of the steps, 0 to 1", optim.warmup));
         }
+        if optim.batch > 65_536 {
+            return Err(format!("optim.batch = {} must be at most 65536", optim.batch));
+        }
+        if !(optim.clip > 0.0 && optim.clip.is_finite()) {
+            return Err(format!("optim.clip = {} must be greater than 0", optim.clip));
+        }
+        if !(optim.weight_decay >= 0.0 && optim.weight_decay.is_finite()) {
+            return Err(format!("optim.weight_decay = {} must be 0 or more", optim.weight_decay));
+        }
+        if optim.image_rate.is_some_and(|rate| !(rate >= 0.0 && rate.is_finite())) {
+            return Err("optim.image_rate must be 0 or more".to_owned());
+        }
+        if self.data.augment && optim.image_rate == Some(0.0) {
+            return Err("data.augment does nothing where optim.image_rate = 0; drop one of them".to_owned());
+        }
+        if self.checkpoint_every == 0 {
+            return Err("checkpoint_every must be at least 1".to_owned());
+        }
+        if self.init.is_none() && !self.init_only.is_empty() {
+            return Err("init_only needs init".to_owned());
+        }
         let weights = [self.objectives.findings, self.objectives.report, self.objectives.mlm];
         if weights.iter().any(|w| !w.is_finite() || *w < 0.0) || weights.iter().all(|w| *w == 0.0) {
             return Err("objectives must be 0 or more, and one of them more than 0".to_owned());

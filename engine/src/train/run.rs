@@ -98,6 +98,27 @@ impl Run {
     }
 }
 
+/// What a run begins with: an earlier run or a bundle.
+struct Start {
+    model: MedVillConfig,
+    weights: Arrays,
+    tokenizer: Option<Tokenizer>,
+}
+
+impl Start {
+    fn open(from: &Path) -> Result<Self, TrainError> {
+        if !from.join("bundle.json").is_file() {
+            let run = Run::open(from)?;
+            return Ok(Self { model: run.model, weights: run.weights, tokenizer: Some(Run::tokenizer(from)?) });
+        }
+        let bundle = crate::bundle::Bundle::open(from)?;
+        let model = serde_json::from_value(bundle.manifest().config.clone())
+            .map_err(|e| TrainError::Config { path: from.join("bundle.json"), reason: e.to_string() })?;
+        let tokenizer = bundle.tokenizer()?.map(|bytes| Tokenizer::from_json(&bytes)).transpose()?;
+        Ok(Self { model, weights: bundle.arrays()?, tokenizer })
+    }
+}
+
 /// The newest folder under `checkpoints/` that was finished: an unfinished one still has its temporary name.
 fn newest(dir: &Path) -> Result<Option<PathBuf>, TrainError> {
     let folder = dir.join("checkpoints");
@@ -156,6 +177,12 @@ pub fn train(
 ) -> Result<PathBuf, TrainError> {
     let dir = &config.out;
     std::fs::create_dir_all(dir).map_err(io("creating", dir))?;
+    let refuse = |reason: String| Err(TrainError::Config { path: dir.clone(), reason });
+    if !resume && newest(dir)?.is_some() {
+        return refuse(
+            "the folder holds a run already; pass --resume to go on with it, or name another out".to_owned(),
+        );
+    }
     let own = if resume { newest(dir)?.map(|_| Run::open(dir)).transpose()? } else { None };
     if let (Some(run), Some(whole)) = (&own, newest(dir)?)
         && run.step >= config.optim.steps
@@ -163,9 +190,10 @@ pub fn train(
         return Ok(whole);
     }
     let init = match (&own, &config.init) {
-        (None, Some(from)) => Some(Run::open(from)?),
+        (None, Some(from)) => Some(Start::open(from)?),
         _ => None,
     };
+    let init = init.as_ref();
 
     let mut training: Vec<Study> = studies.iter().filter(|s| s.split == Split::Train).cloned().collect();
     training.truncate(config.data.limit.unwrap_or(usize::MAX));
@@ -175,13 +203,17 @@ pub fn train(
         return Err(TrainError::Empty { reason: "the data set has no study in its training split".to_owned() });
     }
 
-    let mut sizes = match (&own, &init) {
+    let mut sizes = match (&own, init) {
         (Some(run), _) => run.model.clone(),
-        (None, Some(run)) if config.init_only.is_empty() => run.model.clone(),
+        (None, Some(start)) if config.init_only.is_empty() => start.model.clone(),
         _ => MedVillConfig::preset(&config.preset).unwrap_or_else(MedVillConfig::demo),
     };
-    let tokenizer = match (&own, &init) {
-        (Some(run), _) | (None, Some(run)) => Run::tokenizer(&run.dir)?,
+    if config.objectives.findings > 0.0 && !sizes.map_findings {
+        return refuse(format!("objectives.findings needs a preset with map_findings, {} has none", config.preset));
+    }
+    let tokenizer = match (&own, init.and_then(|start| start.tokenizer.clone())) {
+        (Some(run), _) => Run::tokenizer(&run.dir)?,
+        (None, Some(tokenizer)) => tokenizer,
         _ => Tokenizer::train(training.iter().map(|s| training_text(s).to_owned()), sizes.bert.vocabulary)?,
     };
     sizes.bert.vocabulary = tokenizer.vocabulary_size();
@@ -203,10 +235,17 @@ pub fn train(
     let autodiff = device.clone().autodiff();
     autodiff.seed(config.seed);
     let mut model = nn::load(MedVill::new(&sizes, &autodiff)?, &fresh, &autodiff, false)?;
-    if let Some(run) = own.as_ref().or(init.as_ref()) {
-        let part = own.is_none() && !config.init_only.is_empty();
-        let wanted = |name: &str| !part || config.init_only.iter().any(|n| name.split('.').next() == Some(n));
-        let weights = run.weights.iter().filter(|(name, _)| wanted(name));
+    if let Some(run) = &own {
+        model = nn::load(model, &run.weights, &autodiff, false)?;
+    } else if let Some(start) = init {
+        let part = !config.init_only.is_empty();
+        let first = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
+        if let Some(odd) = config.init_only.iter().find(|part| !start.weights.keys().any(|name| first(name) == **part))
+        {
+            return refuse(format!("init_only names {odd:?}, but init has no parameter under that name"));
+        }
+        let wanted = |name: &str| !part || config.init_only.contains(&first(name));
+        let weights = start.weights.iter().filter(|(name, _)| wanted(name));
         let weights = weights.map(|(name, array)| (name.clone(), array.clone())).collect();
         model = nn::load(model, &weights, &autodiff, part)?;
     }

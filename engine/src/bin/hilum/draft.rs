@@ -13,7 +13,7 @@ use hilum::tasks::{DraftOptions, Drafter};
 use hilum::text::{Decoder, Tokenizer, present};
 use serde_json::json;
 
-use super::globals::Globals;
+use super::globals::{Globals, say};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, default_value_t = 128)]
     words: usize,
     /// The window: a number, a name, or CENTRE,WIDTH.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     window: Option<WindowChoice>,
     /// Compute every word from the whole sequence, without the key and value cache.
     #[arg(long)]
@@ -55,7 +55,18 @@ pub fn load(path: Option<&Path>, device: &burn::tensor::Device) -> anyhow::Resul
         .with_context(|| format!("the bundle {} has no tokenizer; import it with one", path.display()))?;
     let tokenizer = Tokenizer::from_json(&tokenizer)?;
     let model = load_model(bundle.manifest(), &bundle.arrays()?, device)?;
+    check_vocabulary(&tokenizer, model.config().bert.vocabulary)?;
     Ok(Loaded { bundle, model, tokenizer })
+}
+
+/// Refuses a tokenizer that is not the model's.
+pub fn check_vocabulary(tokenizer: &Tokenizer, words: usize) -> anyhow::Result<()> {
+    let pieces = tokenizer.vocabulary_size();
+    anyhow::ensure!(
+        pieces == words,
+        "the tokenizer has {pieces} word pieces, the model {words}; give the model its own"
+    );
+    Ok(())
 }
 
 /// `www/models/demo` in the working folder, beside the executable's workspace, or where the command was built.
@@ -116,6 +127,8 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let total = began.elapsed().as_secs_f64();
     let tokens_per_s = draft.words.len() as f64 / total.max(1e-9);
     let ids: Vec<u32> = draft.words.iter().map(|w| w.id).collect();
+    // A beam settles all words at its end: there is no time of each.
+    let each_ms: Vec<f64> = if args.beam > 1 { Vec::new() } else { times.windows(2).map(|w| w[1] - w[0]).collect() };
     if globals.json {
         let tokens: Vec<_> = draft
             .words
@@ -123,26 +136,22 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
             .map(|w| json!({ "text": tokenizer.piece(w.id), "probability": w.probability, "lead": w.lead }))
             .collect();
         let manifest = bundle.manifest();
-        println!(
-            "{}",
-            json!({
-                "text": present(&tokenizer.decode(&ids)),
-                "tokens": tokens,
-                "finished": draft.finished,
-                "timing": {
-                    "prepare_ms": prepare_ms,
-                    "encode_ms": encode_ms,
-                    "first_token_ms": encode_ms + first_token_ms,
-                    "tokens_per_s": tokens_per_s,
-                    "token_ms": times.windows(2).map(|w| w[1] - w[0]).collect::<Vec<_>>(),
-                },
-                "device": chosen.name,
-                "bundle": { "name": manifest.name, "version": manifest.version, "sha256": bundle.sha256() },
-            })
-        );
-        return Ok(());
+        return say(json!({
+            "text": present(&tokenizer.decode(&ids)),
+            "tokens": tokens,
+            "finished": draft.finished,
+            "timing": {
+                "prepare_ms": prepare_ms,
+                "encode_ms": encode_ms,
+                "first_token_ms": prepare_ms + encode_ms + first_token_ms,
+                "tokens_per_s": tokens_per_s,
+                "token_ms": each_ms,
+            },
+            "device": chosen.name,
+            "bundle": { "name": manifest.name, "version": manifest.version, "sha256": bundle.sha256() },
+        }));
     }
-    println!("{}", stream.finish());
+    say(stream.finish())?;
     if !draft.finished {
         eprintln!("note: the draft stopped at {} word pieces without coming to its end", draft.words.len());
     }

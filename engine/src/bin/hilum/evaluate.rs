@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use hilum::data::{ReadOptions, Split, load as load_data};
+use hilum::data::{Layout, ReadOptions, Split, load as load_data};
 use hilum::metrics::DraftScores;
 use hilum::tasks::evaluate_drafts;
 use indicatif::ProgressBar;
 
 use super::draft::{Loaded, load};
-use super::globals::Globals;
+use super::globals::{Globals, say};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -17,16 +17,16 @@ pub struct Args {
     #[arg(long)]
     bundle: Option<PathBuf>,
     /// What to score.
-    #[arg(long)]
+    #[arg(long, value_parser = ["draft"])]
     task: String,
     /// The data set's folder.
     #[arg(long)]
     data: PathBuf,
     /// Its layout, where it is not recognised by its files.
     #[arg(long)]
-    layout: Option<String>,
+    layout: Option<Layout>,
     /// train, validate, test or all.
-    #[arg(long, default_value = "test")]
+    #[arg(long, default_value = "test", value_parser = ["train", "validate", "test", "all"])]
     split: String,
     /// Score so many studies at most.
     #[arg(long)]
@@ -37,15 +37,11 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
-    if args.task != "draft" {
-        bail!("the task {:?} cannot be evaluated yet; draft can", args.task);
-    }
     let split = match args.split.as_str() {
         "all" => None,
         name => Some(name.parse::<Split>().map_err(anyhow::Error::msg)?),
     };
-    let layout = args.layout.as_deref().map(str::parse).transpose()?;
-    let loaded = load_data(&args.data, layout, &ReadOptions::default())?;
+    let loaded = load_data(&args.data, args.layout, &ReadOptions::default())?;
     let mut studies: Vec<_> = loaded.studies.into_iter().filter(|s| split.is_none_or(|w| s.split == w)).collect();
     studies.truncate(args.limit.unwrap_or(usize::MAX));
     if studies.is_empty() {
@@ -63,7 +59,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         std::fs::write(path, lines.join("\n") + "\n")?;
     }
     if globals.json {
-        println!("{}", serde_json::to_string(&outcome.scores)?);
+        say(serde_json::to_string(&outcome.scores)?)?;
     } else {
         print(&outcome.scores);
     }

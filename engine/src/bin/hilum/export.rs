@@ -30,7 +30,7 @@ pub struct Args {
     command: Option<String>,
 }
 
-pub fn run(args: &Args, _globals: &Globals) -> anyhow::Result<()> {
+pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let run = Run::open(&args.from)?;
     let tokenizer = Run::tokenizer(&args.from)?;
     let config: RunConfig = toml::from_str(&std::fs::read_to_string(args.from.join("config.toml"))?)?;
@@ -38,16 +38,43 @@ pub fn run(args: &Args, _globals: &Globals) -> anyhow::Result<()> {
     let name = args.name.clone().unwrap_or(folder);
     let mut manifest = Manifest::new(&name, medvill::NAME, &config.preset, serde_json::to_value(&run.model)?);
     manifest.tasks = vec!["draft".to_owned()];
-    let objectives = serde_json::to_string(&config.objectives)?;
     manifest.provenance = Provenance {
         data: args.data.clone().unwrap_or_else(|| format!("{:?} ({})", config.data.roots, config.data.layout)),
-        training: format!("{} steps of {}, objectives {objectives}", run.step, config.optim.batch),
+        training: training(&run, &config),
         command: args.command.clone().unwrap_or_default(),
-        seeds: vec![config.seed],
+        seeds: seeds(&config),
         engine_version: String::new(),
     };
     let manifest = write(&args.out, manifest, &run.weights, Some(&tokenizer.to_json()?), args.weights)?;
     let bytes: u64 = manifest.files.iter().map(|f| f.bytes).sum();
-    println!("{}: {} files, {:.1} MB", args.out.display(), manifest.files.len(), bytes as f64 / 1e6);
-    Ok(())
+    globals.tell(
+        &serde_json::json!({ "bundle": args.out, "files": manifest.files.len(), "bytes": bytes }),
+        format_args!("{}: {} files, {:.1} MB", args.out.display(), manifest.files.len(), bytes as f64 / 1e6),
+    )
+}
+
+/// A run in words, and before it the run that it began with.
+fn training(run: &Run, config: &RunConfig) -> String {
+    let o = &config.objectives;
+    let objectives: Vec<String> = [("findings", o.findings), ("report", o.report), ("mlm", o.mlm)]
+        .iter()
+        .filter(|(_, weight)| *weight > 0.0)
+        .map(|(name, weight)| format!("{name} x{weight}"))
+        .collect();
+    let own = format!("{} steps of {} examples on {}", run.step, config.optim.batch, objectives.join(" and "));
+    let before = before(config).and_then(|(config, dir)| Some(training(&Run::open(&dir).ok()?, &config)));
+    before.map_or(own.clone(), |before| format!("{before}; then {own}"))
+}
+
+fn seeds(config: &RunConfig) -> Vec<u64> {
+    let mut seeds = before(config).map_or(Vec::new(), |(config, _)| seeds(&config));
+    seeds.push(config.seed);
+    seeds
+}
+
+/// The config of the run that `init` names, where it is a run that is still there.
+fn before(config: &RunConfig) -> Option<(RunConfig, PathBuf)> {
+    let dir = config.init.clone()?;
+    let text = std::fs::read_to_string(dir.join("config.toml")).ok()?;
+    Some((toml::from_str(&text).ok()?, dir))
 }

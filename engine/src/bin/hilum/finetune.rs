@@ -21,9 +21,7 @@ pub struct Args {
 
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let mut config = RunConfig::read(&args.config)?;
-    if globals.seed != 0 {
-        config.seed = globals.seed;
-    }
+    config.seed = globals.seed.unwrap_or(config.seed);
     let chosen = globals.open_device()?;
     eprintln!("training {} {} on {}", config.system, config.preset, chosen.name);
     let mut studies = Vec::new();
@@ -53,6 +51,5 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     };
     let newest = train(&config, &studies, &chosen.device, args.resume, &|| stop.load(Ordering::SeqCst), &report)?;
     bar.finish_and_clear();
-    println!("{}", newest.display());
-    Ok(())
+    globals.tell(&serde_json::json!({ "checkpoint": newest }), newest.display())
 }

@@ -23,12 +23,26 @@ pub struct Globals {
     /// Print JSON instead of text.
     #[arg(long, global = true)]
     pub json: bool,
-    /// Seed of every random draw.
-    #[arg(long, global = true, default_value_t = 0)]
-    pub seed: u64,
+    /// Seed of every random draw; 0, or what a config says, where it is not given.
+    #[arg(long, global = true)]
+    pub seed: Option<u64>,
+}
+
+/// Prints a line to stdout; a reader that has closed the pipe has seen enough and is no error.
+pub fn say(line: impl std::fmt::Display) -> anyhow::Result<()> {
+    use std::io::Write;
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 impl Globals {
+    /// Prints `value` with `--json`, else `text`.
+    pub fn tell(&self, value: &serde_json::Value, text: impl std::fmt::Display) -> anyhow::Result<()> {
+        if self.json { say(value) } else { say(text) }
+    }
+
     /// The device that was asked for, opened.
     ///
     /// # Errors

@@ -8,12 +8,13 @@ use hilum::nn::{parameters, shapes};
 use hilum::systems::medvill::{MedVill, MedVillConfig, PRESETS};
 use hilum::text::Tokenizer;
 
+use super::draft::check_vocabulary;
 use super::globals::Globals;
 
 #[derive(clap::Args)]
 pub struct Args {
     /// The system.
-    #[arg(long)]
+    #[arg(long, value_parser = [hilum::systems::medvill::NAME])]
     system: String,
     /// A checkpoint, .safetensors, .bin, .pth or .pt; several are joined (BERT and ResNet apart).
     #[arg(long, required = true)]
@@ -22,7 +23,7 @@ pub struct Args {
     #[arg(long)]
     out: PathBuf,
     /// The preset whose sizes the checkpoint has; without it, the first that fits.
-    #[arg(long)]
+    #[arg(long, value_parser = PRESETS)]
     preset: Option<String>,
     /// The vocabulary that belongs to it: vocab.txt or tokenizer.json.
     #[arg(long)]
@@ -45,7 +46,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         None => PRESETS.to_vec(),
     };
     let device = hilum::device::cpu().device;
-    device.seed(globals.seed);
+    device.seed(globals.seed.unwrap_or(0));
     let mut refusals = Vec::new();
     for preset in presets {
         let Some(mut config) = MedVillConfig::preset(preset) else {
@@ -55,6 +56,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         if let Some(words) = weights.iter().find(|(name, _)| name.ends_with("word_embeddings.weight")) {
             config.bert.vocabulary = words.1.shape.first().copied().unwrap_or(config.bert.vocabulary);
         }
+        // The release's fine-tuned files, for generation and VQA, lack the prefix and place SEP after the picture.
+        config.separator_after_visual =
+            weights.keys().any(|name| name.contains("img_encoder.model.") && !name.starts_with("enc."));
         config.map_findings = weights.contains_key("map_findings.weight");
         let model = MedVill::new(&config, &device)?;
         let imported = match import(&args.system, &weights, &shapes(&model), args.allow_missing) {
@@ -71,16 +75,22 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         manifest.provenance = Provenance {
             training: format!("imported from {}", names(&args.from)),
             command: "hilum import".to_owned(),
-            seeds: if args.allow_missing { vec![globals.seed] } else { Vec::new() },
+            seeds: if args.allow_missing { vec![globals.seed.unwrap_or(0)] } else { Vec::new() },
             ..Provenance::default()
         };
+        if let Some(tokenizer) = &tokenizer {
+            check_vocabulary(tokenizer, config.bert.vocabulary)?;
+        }
+        manifest.tasks = vec!["draft".to_owned()];
         let json = tokenizer.map(|t| t.to_json()).transpose()?;
         write(&args.out, manifest, &arrays, json.as_deref(), args.weights)?;
         for note in &imported.notes {
             eprintln!("note: {note}");
         }
-        println!("{}: {} {preset}, {} tensors", args.out.display(), args.system, arrays.len());
-        return Ok(());
+        return globals.tell(
+            &serde_json::json!({ "bundle": args.out, "preset": preset, "tensors": arrays.len(), "notes": imported.notes }),
+            format_args!("{}: {} {preset}, {} tensors", args.out.display(), args.system, arrays.len()),
+        );
     }
     // The preset that came nearest says most.
     let nearest = refusals.into_iter().min_by_key(|(_, error)| error.to_string().len());

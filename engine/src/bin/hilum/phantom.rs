@@ -41,7 +41,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<()> {
         count: args.count,
         size: args.size,
         format: args.format,
-        seed: globals.seed,
+        seed: globals.seed.unwrap_or(0),
         split_all: args.split,
     };
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} phantoms, {eta} left")?;

@@ -62,8 +62,10 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     };
     let outputs = trace(&model, &input, &chosen.device)?;
     checkpoint::write_safetensors(&args.out, &outputs)?;
-    println!("{}: {} tensors, {}", args.out.display(), outputs.len(), chosen.name);
-    Ok(())
+    globals.tell(
+        &serde_json::json!({ "out": args.out, "tensors": outputs.len(), "device": chosen.name }),
+        format_args!("{}: {} tensors, {}", args.out.display(), outputs.len(), chosen.name),
+    )
 }
 
 /// An integer tensor as rows of its last axis.

@@ -167,6 +167,26 @@ impl MedVillConfig {
     pub fn check(&self) -> Result<(), MedVillError> {
         let bert = &self.bert;
         let fail = |key, must| Err(MedVillError::Config { key, must });
+        // A damaged or hostile manifest must not make us allocate: nothing published comes near these.
+        let image = &self.image;
+        let small = bert.vocabulary <= 1 << 20
+            && bert.width <= 8192
+            && bert.intermediate <= 65_536
+            && bert.positions <= 65_536
+            && bert.layers <= 128
+            && self.words <= 65_536;
+        if !small {
+            return fail(
+                "bert",
+                "have at most 2^20 words, width 8192, 128 layers, and 65536 positions and inner units",
+            );
+        }
+        if image.width > 1024 || image.channels > 16 || image.depths.iter().any(|&n| n > 256) {
+            return fail("image", "have at most width 1024, 16 channels and 256 blocks a stage");
+        }
+        if !(self.pixel_norm[1] > 0.0 && self.pixel_norm.iter().all(|v| v.is_finite())) {
+            return fail("pixel_norm", "be a mean and a deviation greater than 0");
+        }
         if bert.heads == 0 || !bert.width.is_multiple_of(bert.heads) {
             return fail("bert.heads", "divide bert.width");
         }
