@@ -7,7 +7,7 @@
 mod config;
 
 use burn::module::Module;
-use burn::nn::{Initializer, Linear};
+use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear};
 use burn::tensor::activation::{log_softmax, tanh};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -22,6 +22,7 @@ pub use config::{MedVillConfig, MedVillError, NAME, PRESETS, Scheme};
 #[derive(Module, Debug)]
 pub struct VisualEmbeddings {
     projection: Linear,
+    grid: Option<Embedding>,
 }
 
 /// The model.
@@ -58,7 +59,14 @@ impl MedVill {
         Ok(Self {
             image: ResNet::new(&config.image, device),
             text: TextEmbeddings::new(bert, device),
-            visual: VisualEmbeddings { projection: linear(features, bert.width, device) },
+            visual: VisualEmbeddings {
+                projection: linear(features, bert.width, device),
+                grid: config.own_grid.then(|| {
+                    let initializer = Initializer::Normal { mean: 0.0, std: 0.3 };
+                    let table = EmbeddingConfig::new(config.visual_tokens(), bert.width);
+                    table.with_initializer(initializer).init(device)
+                }),
+            },
             encoder: Encoder::new(bert, device),
             pooler: linear(bert.width, bert.width, device),
             mlm: MlmHead::new(bert, config.mlm_norm_eps, device),
@@ -116,9 +124,13 @@ impl MedVill {
     pub fn embed_context(&self, features: Tensor<3>, grid: &[usize], specials: Specials) -> Tensor<3> {
         let [batch, tokens, _] = features.dims();
         let device = features.device();
-        let projected = self.visual.projection.forward(features);
         let positions = grid.iter().map(|&i| i as i32).cycle().take(batch * tokens).collect::<Vec<_>>();
-        let visual = self.text.embed(projected, ints(positions, [batch, tokens], &device), 0);
+        let positions = ints(positions, [batch, tokens], &device);
+        let mut projected = self.visual.projection.forward(features);
+        if let Some(grid) = &self.visual.grid {
+            projected = projected + grid.forward(positions.clone());
+        }
+        let visual = self.text.embed(projected, positions, 0);
         let single = |word: u32, position: usize| {
             let position = ints(vec![position as i32; batch], [batch, 1], &device);
             self.text.forward(ints(vec![word as i32; batch], [batch, 1], &device), position, 0)

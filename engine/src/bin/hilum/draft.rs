@@ -59,6 +59,34 @@ pub fn load(path: Option<&Path>, device: &burn::tensor::Device) -> anyhow::Resul
     Ok(Loaded { bundle, model, tokenizer })
 }
 
+/// What is on the screen of a draft: words as they become whole, sentences with a capital.
+struct Shown<'a> {
+    decoder: Decoder<'a>,
+    raw: String,
+    printed: usize,
+}
+
+impl Shown<'_> {
+    fn push(&mut self, id: u32) -> String {
+        let piece = self.decoder.push(id).unwrap_or_default();
+        self.show(&piece)
+    }
+
+    fn finish(mut self) -> String {
+        let piece = self.decoder.finish();
+        self.show(&piece)
+    }
+
+    /// The part of the presented text that `piece` adds.
+    fn show(&mut self, piece: &str) -> String {
+        self.raw += piece;
+        let whole = present(&self.raw);
+        let new = whole.get(self.printed..).unwrap_or_default().to_owned();
+        self.printed = whole.len();
+        new
+    }
+}
+
 /// Refuses a tokenizer that is not the model's.
 pub fn check_vocabulary(tokenizer: &Tokenizer, words: usize) -> anyhow::Result<()> {
     let pieces = tokenizer.vocabulary_size();
@@ -107,7 +135,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let options = DraftOptions { beam: args.beam.into(), words: args.words, cache: !args.no_cache };
     let mut first_token_ms = 0.0;
     let mut times = Vec::new();
-    let mut stream = Decoder::new(&tokenizer);
+    let mut stream = Shown { decoder: Decoder::new(&tokenizer), raw: String::new(), printed: 0 };
     let quiet = globals.json;
     let mut out = std::io::stdout();
     let began = Instant::now();
@@ -116,11 +144,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         if times.len() == 1 {
             first_token_ms = times[0];
         }
-        if !quiet && let Some(text) = stream.push(word.id) {
-            // A closed pipe ends the draft, not the command with a panic.
-            if write!(out, "{text}").and_then(|()| out.flush()).is_err() {
-                return ControlFlow::Break(());
-            }
+        // A closed pipe ends the draft, not the command with a panic.
+        if !quiet && write!(out, "{}", stream.push(word.id)).and_then(|()| out.flush()).is_err() {
+            return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     }))?;

@@ -69,6 +69,10 @@ pub struct MedVillConfig {
     pub pixel_norm: [f32; 2],
     /// Each picture is brought to mean 0 and deviation 1 by itself instead. *Ours*: exposures differ more than anatomies.
     pub standardise: bool,
+    /// Visual tokens get a position from a table of the grid's own as well. *Ours*: the shared table begins so quiet that a
+    /// drafter trained from scratch takes long to tell left from right.
+    #[serde(default)]
+    pub own_grid: bool,
     /// A linear layer on the map that reads findings and their sides from the picture alone. *Ours*: it stands in for the
     /// ImageNet weights with which the paper's ResNet begins.
     pub map_findings: bool,
@@ -88,6 +92,7 @@ impl MedVillConfig {
             separator_after_visual: false,
             pixel_norm: [0.449, 0.226],
             standardise: false,
+            own_grid: false,
             map_findings: false,
         }
     }
@@ -114,6 +119,7 @@ impl MedVillConfig {
             separator_after_visual: false,
             pixel_norm: [0.5, 0.25],
             standardise: true,
+            own_grid: true,
             map_findings: true,
         }
     }
