@@ -23,6 +23,7 @@ pub use config::{MedVillConfig, MedVillError, NAME, PRESETS, Scheme};
 pub struct VisualEmbeddings {
     projection: Linear,
     grid: Option<Embedding>,
+    side: Option<Linear>,
 }
 
 /// The model.
@@ -66,6 +67,7 @@ impl MedVill {
                     let table = EmbeddingConfig::new(config.visual_tokens(), bert.width);
                     table.with_initializer(initializer).init(device)
                 }),
+                side: config.side_projection.then(|| linear(features, bert.width, device)),
             },
             encoder: Encoder::new(bert, device),
             pooler: linear(bert.width, bert.width, device),
@@ -126,7 +128,15 @@ impl MedVill {
         let device = features.device();
         let positions = grid.iter().map(|&i| i as i32).cycle().take(batch * tokens).collect::<Vec<_>>();
         let positions = ints(positions, [batch, tokens], &device);
-        let mut projected = self.visual.projection.forward(features);
+        let mut projected = self.visual.projection.forward(features.clone());
+        if let Some(side) = &self.visual.side {
+            // -1 at the picture's left edge, the patient's right, to 1.
+            let columns = self.config.size.div_ceil(32);
+            let middle = ((columns - 1) as f32 / 2.0).max(0.5);
+            let across: Vec<f32> = grid.iter().map(|&i| (i % columns) as f32 / middle - 1.0).collect();
+            let across = Tensor::<3>::from_data(TensorData::new(across, [1, tokens, 1]), &device);
+            projected = projected + side.forward(features) * across;
+        }
         if let Some(grid) = &self.visual.grid {
             projected = projected + grid.forward(positions.clone());
         }

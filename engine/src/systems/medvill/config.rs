@@ -73,6 +73,10 @@ pub struct MedVillConfig {
     /// drafter trained from scratch takes long to tell left from right.
     #[serde(default)]
     pub own_grid: bool,
+    /// Visual tokens get a second projection, scaled by how far left or right of the middle they lie. *Ours*: what a drafter
+    /// sums over the map then still tells sides.
+    #[serde(default)]
+    pub side_projection: bool,
     /// A linear layer on the map that reads findings and their sides from the picture alone. *Ours*: it stands in for the
     /// ImageNet weights with which the paper's ResNet begins.
     pub map_findings: bool,
@@ -93,6 +97,7 @@ impl MedVillConfig {
             pixel_norm: [0.449, 0.226],
             standardise: false,
             own_grid: false,
+            side_projection: false,
             map_findings: false,
         }
     }
@@ -120,6 +125,7 @@ impl MedVillConfig {
             pixel_norm: [0.5, 0.25],
             standardise: true,
             own_grid: true,
+            side_projection: true,
             map_findings: true,
         }
     }
