@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Makes the demo bundle: phantoms, the image encoder, the drafter, the bundle. About an hour and a half on two cores.
+# The committed bundle was made before `side_projection` and with fewer steps of the last run: this makes its successor.
 # Each step is skipped where its result is there already, so a broken run goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
