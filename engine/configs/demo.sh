@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # Makes the demo bundle: phantoms, the image encoder, the drafter, the bundle. About an hour and a half on two cores.
-# The committed bundle was made before `side_projection` and with fewer steps of the last run: this makes its successor.
 # Each step is skipped where its result is there already, so a broken run goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -11,8 +10,7 @@ hilum() { cargo run --quiet --release -- "$@"; }
 [ -d runs/data/train-384 ] || hilum phantom --seed 2000000 --count 2500 --size 384 --split train --out runs/data/train-384
 hilum finetune engine/configs/demo-image.toml --device cpu --resume
 hilum finetune engine/configs/demo-report.toml --device cpu --resume
-hilum finetune engine/configs/demo-side.toml --device cpu --resume
 rm -rf www/models/demo
-hilum export --from runs/demo-side --out www/models/demo --weights f16 --name demo \
+hilum export --from runs/demo-report --out www/models/demo --weights f16 --name demo \
   --data "9,500 phantoms at 256 and 384 px (seeds 1000000 and 2000000), 500 for validation (seed 101); nothing of a patient" \
   --command "engine/configs/demo.sh"

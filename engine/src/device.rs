@@ -75,8 +75,10 @@ fn describe(adapter: &wgpu::Adapter) -> Adapter {
 
 /// All adapters of this machine.
 pub async fn adapters() -> Vec<Adapter> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    instance.enumerate_adapters(wgpu::Backends::all()).await.iter().map(describe).collect()
+    // Not OpenGL: it is not where the engine's shaders run.
+    let backends = wgpu::Backends::PRIMARY;
+    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    wgpu::Instance::new(descriptor).enumerate_adapters(backends).await.iter().map(describe).collect()
 }
 
 /// The CPU.

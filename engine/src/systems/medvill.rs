@@ -8,7 +8,7 @@ mod config;
 
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear};
-use burn::tensor::activation::{log_softmax, tanh};
+use burn::tensor::activation::{log_softmax, sigmoid, tanh};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::kernels::{Mask, Rule};
@@ -23,7 +23,7 @@ pub use config::{MedVillConfig, MedVillError, NAME, PRESETS, Scheme};
 pub struct VisualEmbeddings {
     projection: Linear,
     grid: Option<Embedding>,
-    side: Option<Linear>,
+    findings: Option<Linear>,
 }
 
 /// The model.
@@ -67,7 +67,7 @@ impl MedVill {
                     let table = EmbeddingConfig::new(config.visual_tokens(), bert.width);
                     table.with_initializer(initializer).init(device)
                 }),
-                side: config.side_projection.then(|| linear(features, bert.width, device)),
+                findings: config.findings_projection.then(|| loud_linear(3 * 14, bert.width, device)),
             },
             encoder: Encoder::new(bert, device),
             pooler: linear(bert.width, bert.width, device),
@@ -129,13 +129,10 @@ impl MedVill {
         let positions = grid.iter().map(|&i| i as i32).cycle().take(batch * tokens).collect::<Vec<_>>();
         let positions = ints(positions, [batch, tokens], &device);
         let mut projected = self.visual.projection.forward(features.clone());
-        if let Some(side) = &self.visual.side {
-            // -1 at the picture's left edge, the patient's right, to 1.
-            let columns = self.config.size.div_ceil(32);
-            let middle = ((columns - 1) as f32 / 2.0).max(0.5);
-            let across: Vec<f32> = grid.iter().map(|&i| (i % columns) as f32 / middle - 1.0).collect();
-            let across = Tensor::<3>::from_data(TensorData::new(across, [1, tokens, 1]), &device);
-            projected = projected + side.forward(features) * across;
+        let seen = self.visual.findings.as_ref().zip(self.map_findings(features, grid));
+        if let Some((projection, logits)) = seen {
+            let probabilities = sigmoid(logits).reshape([batch, 1, 3 * 14]);
+            projected = projected + projection.forward(probabilities);
         }
         if let Some(grid) = &self.visual.grid {
             projected = projected + grid.forward(positions.clone());
@@ -223,8 +220,10 @@ impl MedVill {
     /// column, the patient's left being the right of the picture.
     ///
     /// # Shapes
-    /// - features `(batch, K, features)` -> `(batch, 3, 14)`; `None` where the config has no such layer
-    pub fn map_findings(&self, features: Tensor<3>) -> Option<Tensor<3>> {
+    /// - features `(batch, tokens, features)` -> `(batch, 3, 14)`; `None` where the config has no such layer
+    ///
+    /// `grid` holds the map index of each token.
+    pub fn map_findings(&self, features: Tensor<3>, grid: &[usize]) -> Option<Tensor<3>> {
         let layer = self.map_findings.as_ref()?;
         let [batch, tokens, _] = features.dims();
         let side = self.config.size.div_ceil(32);
@@ -232,11 +231,11 @@ impl MedVill {
         let cells = layer.forward(features).reshape([batch, tokens, 3, 14]);
         let middle = side / 2;
         let mut hidden = vec![0f32; tokens * 3];
-        for cell in 0..tokens {
+        for (token, cell) in grid.iter().enumerate() {
             let column = cell % side;
             // 0: anywhere, 1: the patient's left, 2: the patient's right
-            hidden[cell * 3 + 1] = if column < middle { -1e4 } else { 0.0 };
-            hidden[cell * 3 + 2] = if column > side - 1 - middle { -1e4 } else { 0.0 };
+            hidden[token * 3 + 1] = if column < middle { -1e4 } else { 0.0 };
+            hidden[token * 3 + 2] = if column > side - 1 - middle { -1e4 } else { 0.0 };
         }
         let hidden = Tensor::<4>::from_data(TensorData::new(hidden, [1, tokens, 3, 1]), &device);
         let cells = cells + hidden;
@@ -315,6 +314,13 @@ impl MedVill {
     }
 }
 
+/// A linear layer whose few inputs near 1 are heard beside visual features, whose sum over many channels is about 1.
+fn loud_linear(inputs: usize, outputs: usize, device: &Device) -> Linear {
+    let layer = linear(inputs, outputs, device);
+    let initializer = Initializer::Normal { mean: 0.0, std: 0.5 };
+    Linear { weight: initializer.init([inputs, outputs], device), ..layer }
+}
+
 /// The layer begins where no cell shows anything: summed over the cells of a map, findings are rare then, as they are.
 fn map_findings_layer(features: usize, device: &Device) -> Linear {
     let layer = linear(features, 3 * 14, device);
@@ -364,110 +370,4 @@ pub fn ints<const D: usize>(values: Vec<i32>, shape: [usize; D], device: &Device
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use std::time::Instant;
-
-    use burn::tensor::Distribution;
-
-    use super::*;
-
-    #[test]
-    fn presets_can_run_and_say_their_sizes() {
-        for name in PRESETS {
-            MedVillConfig::preset(name).unwrap().check().unwrap();
-        }
-        let paper = MedVillConfig::paper();
-        assert_eq!((paper.visual_tokens(), paper.image.features(), paper.sequence()), (256, 2048, 512));
-    }
-
-    #[test]
-    fn a_config_that_cannot_run_is_refused_by_key() {
-        let mut config = MedVillConfig::tiny();
-        config.bert.heads = 7;
-        assert!(config.check().unwrap_err().to_string().contains("bert.heads"));
-        let mut config = MedVillConfig::tiny();
-        config.sampled = 10;
-        assert!(config.check().unwrap_err().to_string().contains("sampled"));
-    }
-
-    #[test]
-    fn both_is_sequence_to_sequence_in_three_of_four() {
-        let config = MedVillConfig::tiny();
-        let draws = (0..100).map(|i| Scheme::BiAndSeq2Seq.rule(&config, f64::from(i) / 100.0));
-        assert_eq!(draws.filter(|rule| *rule == Rule::Seq2Seq).count(), 75);
-    }
-
-    #[test]
-    fn a_finding_on_the_patients_left_lies_right_in_the_picture() {
-        let device = Device::flex();
-        let config = MedVillConfig { map_findings: true, ..MedVillConfig::tiny() };
-        let model = MedVill::new(&config, &device).unwrap();
-        // A map that is loud in its last column: what the layer says of it must reach left, not right.
-        let mut loud = vec![0f32; 9 * 256];
-        for row in 0..3 {
-            loud[(row * 3 + 2) * 256..(row * 3 + 3) * 256].fill(3.0);
-        }
-        let quiet = model.map_findings(Tensor::zeros([1, 9, 256], &device)).unwrap();
-        let loud = model.map_findings(Tensor::from_data(TensorData::new(loud, [1, 9, 256]), &device)).unwrap();
-        let change: Vec<f32> = (loud - quiet).abs().sum_dim(2).into_data().iter::<f32>().collect();
-        assert!(change[1] > 1.0 && change[2] == 0.0, "{change:?}");
-    }
-
-    #[test]
-    fn under_non_crossing_text_is_blind_to_the_picture_but_matching_is_not() {
-        let device = Device::flex();
-        let config = MedVillConfig::tiny();
-        let model = MedVill::new(&config, &device).unwrap();
-        let specials = Specials { cls: 1, sep: 2, ..Specials::BERT };
-        let grid: Vec<usize> = (0..9).collect();
-        let pass = |scheme: Scheme, shade: f32| {
-            let features = Tensor::<3>::full([1, 9, 256], shade, &device);
-            let words = ints(vec![7, 8, 9, 2], [1, 4], &device);
-            let context = model.embed_context(features, &grid, specials);
-            let text = model.embed_text(words, scheme, specials);
-            let columns = 11 + text.dims()[1];
-            let encoded = model.encode(context, text, scheme.rule(&config, 0.0), vec![columns], |_, _| ());
-            let words = encoded.hidden.slice([0..1, 11..columns, 0..64]);
-            let values = |x: Tensor<3>| x.into_data().iter::<f32>().collect::<Vec<_>>();
-            (values(words), encoded.pooled.into_data().iter::<f32>().collect::<Vec<_>>())
-        };
-        let (dark, bright) = (pass(Scheme::NonCrossing, 0.1), pass(Scheme::NonCrossing, 2.0));
-        assert_eq!(dark.0.len(), 5 * 64, "a second CLS opens the text");
-        assert_eq!(dark.0, bright.0);
-        assert_ne!(dark.1, bright.1);
-        assert_ne!(pass(Scheme::Bi, 0.1).0, pass(Scheme::Bi, 2.0).0);
-    }
-
-    #[allow(clippy::disallowed_methods, reason = "a measurement")]
-    /// `cargo test --release -p hilum --lib paper_size -- --ignored --nocapture`
-    #[test]
-    #[ignore = "takes gigabytes and half a minute; it is a measurement"]
-    fn paper_size_drafts_one_word() {
-        let config = MedVillConfig::paper();
-        for (name, device) in crate::device::test_devices() {
-            let model = MedVill::new(&config, &device).unwrap();
-            let pixels = Tensor::<3>::random([1, 512, 512], Distribution::Default, &device);
-            let began = Instant::now();
-            let features = model.encode_image(model.picture(pixels), |_, _| ());
-            device.sync().unwrap();
-            let encoded = began.elapsed();
-            let mut state = model.open_draft(features, Specials::BERT, 130);
-            device.sync().unwrap();
-            let opened = began.elapsed();
-            let mask = || ints(vec![103], [1, 1], &device);
-            let logits = model.step_draft(&mut state, None, mask());
-            assert_eq!(logits.into_data().iter::<f32>().filter(|p| p.is_finite()).count(), 30_522);
-            let stepped = began.elapsed();
-            model.step_draft(&mut state, Some(mask()), mask()).into_data();
-            let again = began.elapsed();
-            let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-            let peak = status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or("VmHWM: unknown").to_owned();
-            println!(
-                "paper size on {name}: picture {encoded:.2?}, context {:.2?}, first word {:.2?}, next word {:.2?}; {peak}",
-                opened - encoded,
-                stepped - opened,
-                again - stepped
-            );
-        }
-    }
-}
+mod tests;

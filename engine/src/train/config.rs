@@ -95,6 +95,9 @@ pub struct ObjectiveWeights {
     /// Every word of the report from the words before it, as the drafter predicts it (cross-entropy). *Ours*.
     #[serde(default)]
     pub report: f64,
+    /// Beside `report`, the same over the words that tell a side alone. *Ours*.
+    #[serde(default)]
+    pub sides: f64,
     /// Masked words under S2S, 15 %, 80/10/10 (MedViLL, section 3.3).
     #[serde(default)]
     pub mlm: f64,
@@ -220,9 +223,13 @@ impl RunConfig {
         if self.init.is_none() && !self.init_only.is_empty() {
             return Err("init_only needs init".to_owned());
         }
-        let weights = [self.objectives.findings, self.objectives.report, self.objectives.mlm];
+        let ObjectiveWeights { findings, report, sides, mlm } = self.objectives;
+        let weights = [findings, report, sides, mlm];
         if weights.iter().any(|w| !w.is_finite() || *w < 0.0) || weights.iter().all(|w| *w == 0.0) {
             return Err("objectives must be 0 or more, and one of them more than 0".to_owned());
+        }
+        if sides > 0.0 && report == 0.0 {
+            return Err("objectives.sides needs objectives.report, whose words it is about".to_owned());
         }
         if self.data.roots.is_empty() {
             return Err("data.roots must name at least one folder".to_owned());

@@ -7,11 +7,12 @@ use rand_chacha::ChaCha8Rng;
 use super::corpus::Example;
 use crate::kernels::Rule;
 use crate::systems::medvill::{MedVill, cross_entropy, ints};
-use crate::text::Specials;
+use crate::text::{Specials, Tokenizer};
 
 /// Binary cross-entropy of the map's findings; what is not to be learned from does not count.
 pub fn findings(model: &MedVill, features: Tensor<3>, batch: &[&Example]) -> Option<Tensor<1>> {
-    let logits = model.map_findings(features)?;
+    let grid: Vec<usize> = (0..features.dims()[1]).collect();
+    let logits = model.map_findings(features, &grid)?;
     let device = logits.device();
     let flat = batch.iter().flat_map(|e| e.findings.iter().flatten());
     let (mut signs, mut weights) = (Vec::new(), Vec::new());
@@ -27,37 +28,66 @@ pub fn findings(model: &MedVill, features: Tensor<3>, batch: &[&Example]) -> Opt
     Some((log_sigmoid(logits * signs) * weights).sum().div_scalar(count).neg())
 }
 
-/// Every word from the words before it, all at once (see [`Rule::Cloze`]): what the drafter does, in one pass.
-pub fn report(model: &MedVill, features: Tensor<3>, batch: &[&Example], specials: Specials) -> Tensor<1> {
+/// The words of which the model must know its special ones, and those that tell a side.
+pub struct Words {
+    specials: Specials,
+    sides: Vec<u32>,
+}
+
+impl Words {
+    /// The words of a tokenizer.
+    pub fn new(tokenizer: &Tokenizer) -> Self {
+        let sides = ["left", "right", "bilateral", "both"];
+        let tells = |id: &u32| sides.contains(&tokenizer.piece(*id).as_str());
+        let sides = (0..tokenizer.vocabulary_size() as u32).filter(tells).collect();
+        Self { specials: tokenizer.specials(), sides }
+    }
+}
+
+/// Every word from the words before it, all at once (see [`Rule::Cloze`]): what the drafter does, in one pass. Beside the
+/// mean over all words that over the words which tell a side: one in forty, so that left and right drown in the former.
+pub fn report(
+    model: &MedVill,
+    features: Tensor<3>,
+    batch: &[&Example],
+    words: &Words,
+) -> (Tensor<1>, Option<Tensor<1>>) {
+    let specials = words.specials;
     let device = features.device();
     let tokens = features.dims()[1];
     let longest = batch.iter().map(|e| e.words.len()).max().unwrap_or(1);
-    let words = padded(batch.iter().map(|e| e.words.clone()), longest, specials.pad, &device);
+    let texts = padded(batch.iter().map(|e| e.words.clone()), longest, specials.pad, &device);
     let copies = Tensor::full([batch.len(), longest], i64::from(specials.mask), &device);
     let context = model.embed_context(features, &(0..tokens).collect::<Vec<_>>(), specials);
-    let text = Tensor::cat(vec![model.embed_words(words, 0), model.embed_words(copies, 0)], 1);
+    let text = Tensor::cat(vec![model.embed_words(texts, 0), model.embed_words(copies, 0)], 1);
     let columns = tokens + 2 + 2 * longest;
     let rule = Rule::Cloze { words: longest };
     let encoded = model.encode(context, text, rule, vec![columns; batch.len()], |_, _| ());
-    let (mut rows, mut targets) = (Vec::new(), Vec::new());
+    let (mut rows, mut targets, mut sides) = (Vec::new(), Vec::new(), Vec::new());
     for (sample, example) in batch.iter().enumerate() {
         for (t, word) in example.words.iter().enumerate() {
+            if words.sides.contains(word) {
+                sides.push(rows.len() as i32);
+            }
             rows.push((sample * columns + tokens + 2 + longest + t) as i32);
             targets.push(*word as i32);
         }
     }
-    predicted(model, encoded.hidden, rows, targets, &device)
+    let logits = logits(model, encoded.hidden, rows);
+    let count = targets.len();
+    let targets = ints(targets, [count], &device);
+    let side = (!sides.is_empty()).then(|| {
+        let count = sides.len();
+        let sides = ints(sides, [count], &device);
+        cross_entropy(logits.clone().select(0, sides.clone()), targets.clone().select(0, sides))
+    });
+    (cross_entropy(logits, targets), side)
 }
 
 /// Masked words under S2S: 15 % of a report's words, at least one, 80 % by MASK, 10 % by a random word, 10 % as they are
 /// (Devlin et al. 2019; MedViLL, section 3.3).
-pub fn mlm(
-    model: &MedVill,
-    features: Tensor<3>,
-    batch: &[&Example],
-    specials: Specials,
-    rng: &mut ChaCha8Rng,
-) -> Tensor<1> {
+pub fn mlm(model: &MedVill, features: Tensor<3>, batch: &[&Example], words: &Words, rng: &mut ChaCha8Rng) -> Tensor<1> {
+    let specials = words.specials;
     let device = features.device();
     let tokens = features.dims()[1];
     let vocabulary = model.config().bert.vocabulary as u32;
@@ -81,11 +111,12 @@ pub fn mlm(
         }
         masked.push(words);
     }
-    let words = padded(masked.into_iter(), longest, specials.pad, &device);
+    let texts = padded(masked.into_iter(), longest, specials.pad, &device);
     let context = model.embed_context(features, &(0..tokens).collect::<Vec<_>>(), specials);
     let lengths = batch.iter().map(|e| tokens + 2 + e.words.len()).collect();
-    let encoded = model.encode(context, model.embed_words(words, 0), Rule::Seq2Seq, lengths, |_, _| ());
-    predicted(model, encoded.hidden, rows, targets, &device)
+    let encoded = model.encode(context, model.embed_words(texts, 0), Rule::Seq2Seq, lengths, |_, _| ());
+    let count = targets.len();
+    cross_entropy(logits(model, encoded.hidden, rows), ints(targets, [count], &device))
 }
 
 fn padded(words: impl Iterator<Item = Vec<u32>>, longest: usize, pad: u32, device: &Device) -> Tensor<2, Int> {
@@ -99,10 +130,10 @@ fn padded(words: impl Iterator<Item = Vec<u32>>, longest: usize, pad: u32, devic
     ints(ids, [count, longest], device)
 }
 
-fn predicted(model: &MedVill, hidden: Tensor<3>, rows: Vec<i32>, targets: Vec<i32>, device: &Device) -> Tensor<1> {
+/// The language model's logits at `rows` of the flattened hidden states.
+fn logits(model: &MedVill, hidden: Tensor<3>, rows: Vec<i32>) -> Tensor<2> {
     let [batch, columns, width] = hidden.dims();
+    let device = hidden.device();
     let count = rows.len();
-    let rows = ints(rows, [count], device);
-    let logits = model.mlm_logits(hidden.reshape([batch * columns, width]).select(0, rows));
-    cross_entropy(logits, ints(targets, [count], device))
+    model.mlm_logits(hidden.reshape([batch * columns, width]).select(0, ints(rows, [count], &device)))
 }

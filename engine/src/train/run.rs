@@ -16,7 +16,7 @@ use super::{curves, objectives};
 use crate::data::{Split, Study};
 use crate::nn::{self, Arrays};
 use crate::systems::medvill::{MedVill, MedVillConfig};
-use crate::text::{Specials, Tokenizer};
+use crate::text::Tokenizer;
 
 /// What the loop tells while it runs.
 pub enum Progress<'a> {
@@ -255,7 +255,7 @@ pub fn train(
     }
     let mut optimizer = own.as_ref().map_or_else(AdamW::default, |run| AdamW::restore(&run.optimizer, device));
     let start = own.as_ref().map_or(0, |run| run.step);
-    let specials = tokenizer.specials();
+    let words = objectives::Words::new(&tokenizer);
     // A frozen image encoder sees the same pictures every epoch: its maps are computed once.
     let maps = if frozen { Some(Maps::compute(&model, &corpus, device)) } else { None };
     let validation_maps = Maps::compute_if(frozen, &model, &validation, device);
@@ -281,7 +281,7 @@ pub fn train(
             }
         };
         let examples: Vec<&Example> = batch.iter().map(|&i| &corpus.examples[i]).collect();
-        let (total, parts) = losses(&model, features, &examples, config, specials, &mut rng);
+        let (total, parts) = losses(&model, features, &examples, config, &words, &mut rng);
         let gradients = total.backward();
         let rate = |peak| warmup_cosine(step, config.optim.steps, config.optim.warmup, peak);
         let (text, image) = (rate(config.optim.rate), rate(config.optim.image_rate.unwrap_or(config.optim.rate)));
@@ -305,7 +305,7 @@ pub fn train(
         let last = step + 1 == config.optim.steps || stop();
         let mut line: BTreeMap<String, f32> = values.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
         if last || (step + 1) % config.checkpoint_every == 0 {
-            line.extend(validate(&model.valid(), &validation, validation_maps.as_ref(), config, specials, device));
+            line.extend(validate(&model.valid(), &validation, validation_maps.as_ref(), config, &words, device));
         }
         let seconds = began.elapsed().as_secs_f64();
         let line = Line { step: step + 1, rate: text, seconds, values: line };
@@ -373,7 +373,7 @@ fn losses(
     features: Tensor<3>,
     batch: &[&Example],
     config: &RunConfig,
-    specials: Specials,
+    words: &objectives::Words,
     rng: &mut rand_chacha::ChaCha8Rng,
 ) -> (Tensor<1>, Parts) {
     let weights = &config.objectives;
@@ -393,10 +393,14 @@ fn losses(
         add("findings", weights.findings, loss);
     }
     if weights.report > 0.0 {
-        add("report", weights.report, objectives::report(model, features.clone(), batch, specials));
+        let (report, sides) = objectives::report(model, features.clone(), batch, words);
+        add("report", weights.report, report);
+        if let Some(sides) = sides {
+            add("sides", weights.sides, sides);
+        }
     }
     if weights.mlm > 0.0 {
-        add("mlm", weights.mlm, objectives::mlm(model, features.clone(), batch, specials, rng));
+        add("mlm", weights.mlm, objectives::mlm(model, features.clone(), batch, words, rng));
     }
     // The config refuses a run without a loss; a model without the layer that its only loss needs learns nothing.
     let total = total.unwrap_or_else(|| features.sum().mul_scalar(0.0));
@@ -408,11 +412,12 @@ fn validate(
     corpus: &Corpus,
     maps: Option<&Maps>,
     config: &RunConfig,
-    specials: Specials,
+    words: &objectives::Words,
     device: &Device,
 ) -> BTreeMap<String, f32> {
     let mut sums: BTreeMap<String, (f32, usize)> = BTreeMap::new();
     let (mut right, mut claimed, mut true_all) = (0usize, 0usize, 0usize);
+    let (mut sides_right, mut sides) = (0usize, 0usize);
     let indices: Vec<usize> = (0..corpus.examples.len()).collect();
     for (number, batch) in indices.chunks(32).enumerate() {
         let mut rng = stream(config.seed ^ 0xa11d, number as u64);
@@ -421,14 +426,14 @@ fn validate(
             None => model.encode_image(model.picture(corpus.pictures(batch, None, device)), |_, _| ()),
         };
         let examples: Vec<&Example> = batch.iter().map(|&i| &corpus.examples[i]).collect();
-        let (_, parts) = losses(model, features.clone(), &examples, config, specials, &mut rng);
+        let (_, parts) = losses(model, features.clone(), &examples, config, words, &mut rng);
         for (name, loss) in parts {
             let entry = sums.entry(format!("validation_{name}")).or_default();
             entry.0 += loss.into_scalar::<f32>() * batch.len() as f32;
             entry.1 += batch.len();
         }
         if config.objectives.findings > 0.0
-            && let Some(logits) = model.map_findings(features)
+            && let Some(logits) = model.map_findings(features.clone(), &(0..features.dims()[1]).collect::<Vec<_>>())
         {
             let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
             for (sample, example) in examples.iter().enumerate() {
@@ -438,12 +443,20 @@ fn validate(
                     right += usize::from(says && is);
                     claimed += usize::from(says);
                     true_all += usize::from(is);
+                    if let (true, Some(left), Some(right)) =
+                        (is, example.findings[1][category], example.findings[2][category])
+                    {
+                        let says = |side: usize| logits[sample * 42 + side * 14 + category] > 0.0;
+                        sides += 1;
+                        sides_right += usize::from(says(1) == left && says(2) == right);
+                    }
                 }
             }
         }
     }
     let mut out: BTreeMap<String, f32> = sums.into_iter().map(|(k, (sum, n))| (k, sum / n.max(1) as f32)).collect();
     if config.objectives.findings > 0.0 {
+        out.insert("validation_side".to_owned(), sides_right as f32 / sides.max(1) as f32);
         out.insert("validation_micro_f1".to_owned(), 2.0 * right as f32 / (claimed + true_all).max(1) as f32);
     }
     out

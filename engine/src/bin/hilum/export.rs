@@ -56,7 +56,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
 /// A run in words, and before it the run that it began with.
 fn training(run: &Run, config: &RunConfig) -> String {
     let o = &config.objectives;
-    let objectives: Vec<String> = [("findings", o.findings), ("report", o.report), ("mlm", o.mlm)]
+    let objectives: Vec<String> = [("findings", o.findings), ("report", o.report), ("sides", o.sides), ("mlm", o.mlm)]
         .iter()
         .filter(|(_, weight)| *weight > 0.0)
         .map(|(name, weight)| format!("{name} x{weight}"))

@@ -52,7 +52,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         let Some(mut config) = MedVillConfig::preset(preset) else {
             bail!("the system {} has no preset {preset}; it has {}", args.system, PRESETS.join(", "));
         };
-        // The vocabulary is the checkpoint's own, and so is whether it reads findings from the map.
+        // The vocabulary is the checkpoint's own, and so are the layers that not every checkpoint has.
         if let Some(words) = weights.iter().find(|(name, _)| name.ends_with("word_embeddings.weight")) {
             config.bert.vocabulary = words.1.shape.first().copied().unwrap_or(config.bert.vocabulary);
         }
@@ -60,6 +60,8 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         config.separator_after_visual =
             weights.keys().any(|name| name.contains("img_encoder.model.") && !name.starts_with("enc."));
         config.map_findings = weights.contains_key("map_findings.weight");
+        config.own_grid = weights.contains_key("visual.grid.weight");
+        config.findings_projection = weights.contains_key("visual.findings.weight");
         let model = MedVill::new(&config, &device)?;
         let imported = match import(&args.system, &weights, &shapes(&model), args.allow_missing) {
             Ok(imported) => imported,

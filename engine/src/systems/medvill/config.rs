@@ -73,10 +73,10 @@ pub struct MedVillConfig {
     /// drafter trained from scratch takes long to tell left from right.
     #[serde(default)]
     pub own_grid: bool,
-    /// Visual tokens get a second projection, scaled by how far left or right of the middle they lie. *Ours*: what a drafter
-    /// sums over the map then still tells sides.
+    /// Visual tokens carry what `map_findings` reads off the whole map, through a linear layer of its own. *Ours*: a small
+    /// drafter pools over the map, and left and right cancel in a pool; what was read by side does not.
     #[serde(default)]
-    pub side_projection: bool,
+    pub findings_projection: bool,
     /// A linear layer on the map that reads findings and their sides from the picture alone. *Ours*: it stands in for the
     /// ImageNet weights with which the paper's ResNet begins.
     pub map_findings: bool,
@@ -97,7 +97,7 @@ impl MedVillConfig {
             pixel_norm: [0.449, 0.226],
             standardise: false,
             own_grid: false,
-            side_projection: false,
+            findings_projection: false,
             map_findings: false,
         }
     }
@@ -125,7 +125,7 @@ impl MedVillConfig {
             pixel_norm: [0.5, 0.25],
             standardise: true,
             own_grid: true,
-            side_projection: true,
+            findings_projection: true,
             map_findings: true,
         }
     }
@@ -198,6 +198,9 @@ impl MedVillConfig {
         }
         if !(self.pixel_norm[1] > 0.0 && self.pixel_norm.iter().all(|v| v.is_finite())) {
             return fail("pixel_norm", "be a mean and a deviation greater than 0");
+        }
+        if self.findings_projection && !self.map_findings {
+            return fail("findings_projection", "stand beside map_findings, whose findings it projects");
         }
         if bert.heads == 0 || !bert.width.is_multiple_of(bert.heads) {
             return fail("bert.heads", "divide bert.width");

@@ -1,0 +1,108 @@
+//! Tests of the model whole: masks, sides, sizes.
+
+use std::time::Instant;
+
+use burn::tensor::Distribution;
+
+use super::*;
+
+#[test]
+fn presets_can_run_and_say_their_sizes() {
+    for name in PRESETS {
+        MedVillConfig::preset(name).unwrap().check().unwrap();
+    }
+    let paper = MedVillConfig::paper();
+    assert_eq!((paper.visual_tokens(), paper.image.features(), paper.sequence()), (256, 2048, 512));
+}
+
+#[test]
+fn a_config_that_cannot_run_is_refused_by_key() {
+    let mut config = MedVillConfig::tiny();
+    config.bert.heads = 7;
+    assert!(config.check().unwrap_err().to_string().contains("bert.heads"));
+    let mut config = MedVillConfig::tiny();
+    config.sampled = 10;
+    assert!(config.check().unwrap_err().to_string().contains("sampled"));
+}
+
+#[test]
+fn both_is_sequence_to_sequence_in_three_of_four() {
+    let config = MedVillConfig::tiny();
+    let draws = (0..100).map(|i| Scheme::BiAndSeq2Seq.rule(&config, f64::from(i) / 100.0));
+    assert_eq!(draws.filter(|rule| *rule == Rule::Seq2Seq).count(), 75);
+}
+
+#[test]
+fn a_finding_on_the_patients_left_lies_right_in_the_picture() {
+    let device = Device::flex();
+    let config = MedVillConfig { map_findings: true, ..MedVillConfig::tiny() };
+    let model = MedVill::new(&config, &device).unwrap();
+    let grid: Vec<usize> = (0..9).collect();
+    // A map that is loud in its last column: what the layer says of it must reach left, not right.
+    let mut loud = vec![0f32; 9 * 256];
+    for row in 0..3 {
+        loud[(row * 3 + 2) * 256..(row * 3 + 3) * 256].fill(3.0);
+    }
+    let quiet = model.map_findings(Tensor::zeros([1, 9, 256], &device), &grid).unwrap();
+    let loud = model.map_findings(Tensor::from_data(TensorData::new(loud, [1, 9, 256]), &device), &grid).unwrap();
+    let change: Vec<f32> = (loud - quiet).abs().sum_dim(2).into_data().iter::<f32>().collect();
+    assert!(change[1] > 1.0 && change[2] == 0.0, "{change:?}");
+}
+
+#[test]
+fn under_non_crossing_text_is_blind_to_the_picture_but_matching_is_not() {
+    let device = Device::flex();
+    let config = MedVillConfig::tiny();
+    let model = MedVill::new(&config, &device).unwrap();
+    let specials = Specials { cls: 1, sep: 2, ..Specials::BERT };
+    let grid: Vec<usize> = (0..9).collect();
+    let pass = |scheme: Scheme, shade: f32| {
+        let features = Tensor::<3>::full([1, 9, 256], shade, &device);
+        let words = ints(vec![7, 8, 9, 2], [1, 4], &device);
+        let context = model.embed_context(features, &grid, specials);
+        let text = model.embed_text(words, scheme, specials);
+        let columns = 11 + text.dims()[1];
+        let encoded = model.encode(context, text, scheme.rule(&config, 0.0), vec![columns], |_, _| ());
+        let words = encoded.hidden.slice([0..1, 11..columns, 0..64]);
+        let values = |x: Tensor<3>| x.into_data().iter::<f32>().collect::<Vec<_>>();
+        (values(words), encoded.pooled.into_data().iter::<f32>().collect::<Vec<_>>())
+    };
+    let (dark, bright) = (pass(Scheme::NonCrossing, 0.1), pass(Scheme::NonCrossing, 2.0));
+    assert_eq!(dark.0.len(), 5 * 64, "a second CLS opens the text");
+    assert_eq!(dark.0, bright.0);
+    assert_ne!(dark.1, bright.1);
+    assert_ne!(pass(Scheme::Bi, 0.1).0, pass(Scheme::Bi, 2.0).0);
+}
+
+#[allow(clippy::disallowed_methods, reason = "a measurement")]
+/// `cargo test --release -p hilum --lib paper_size -- --ignored --nocapture`
+#[test]
+#[ignore = "takes gigabytes and half a minute; it is a measurement"]
+fn paper_size_drafts_one_word() {
+    let config = MedVillConfig::paper();
+    for (name, device) in crate::device::test_devices() {
+        let model = MedVill::new(&config, &device).unwrap();
+        let pixels = Tensor::<3>::random([1, 512, 512], Distribution::Default, &device);
+        let began = Instant::now();
+        let features = model.encode_image(model.picture(pixels), |_, _| ());
+        device.sync().unwrap();
+        let encoded = began.elapsed();
+        let mut state = model.open_draft(features, Specials::BERT, 130);
+        device.sync().unwrap();
+        let opened = began.elapsed();
+        let mask = || ints(vec![103], [1, 1], &device);
+        let logits = model.step_draft(&mut state, None, mask());
+        assert_eq!(logits.into_data().iter::<f32>().filter(|p| p.is_finite()).count(), 30_522);
+        let stepped = began.elapsed();
+        model.step_draft(&mut state, Some(mask()), mask()).into_data();
+        let again = began.elapsed();
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let peak = status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or("VmHWM: unknown").to_owned();
+        println!(
+            "paper size on {name}: picture {encoded:.2?}, context {:.2?}, first word {:.2?}, next word {:.2?}; {peak}",
+            opened - encoded,
+            stepped - opened,
+            again - stepped
+        );
+    }
+}
