@@ -10,7 +10,8 @@ hilum() { cargo run --quiet --release -- "$@"; }
 [ -d runs/data/train-384 ] || hilum phantom --seed 2000000 --count 2500 --size 384 --split train --out runs/data/train-384
 hilum finetune engine/configs/demo-image.toml --device cpu --resume
 hilum finetune engine/configs/demo-report.toml --device cpu --resume
+hilum finetune engine/configs/demo-finish.toml --device cpu --resume
 rm -rf www/models/demo
-hilum export --from runs/demo-report --out www/models/demo --weights f16 --name demo \
+hilum export --from runs/demo-finish --out www/models/demo --weights f16 --name demo \
   --data "9,500 phantoms at 256 and 384 px (seeds 1000000 and 2000000), 500 for validation (seed 101); nothing of a patient" \
   --command "engine/configs/demo.sh"
