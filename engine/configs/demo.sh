@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the demo bundle: phantoms, the image encoder, the drafter, the bundle. About an hour and a half on two cores.
+# Makes the demo bundle: phantoms, the image encoder, the drafter, the bundle. About two hours on two cores.
 # Each step is skipped where its result is there already, so a broken run goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -11,7 +11,8 @@ hilum() { cargo run --quiet --release -- "$@"; }
 hilum finetune engine/configs/demo-image.toml --device cpu --resume
 hilum finetune engine/configs/demo-report.toml --device cpu --resume
 hilum finetune engine/configs/demo-finish.toml --device cpu --resume
+hilum finetune engine/configs/demo-joint.toml --device cpu --resume
 rm -rf www/models/demo
-hilum export --from runs/demo-finish --out www/models/demo --weights f16 --name demo \
+hilum export --from runs/demo-joint --out www/models/demo --weights f16 --name demo \
   --data "9,500 phantoms at 256 and 384 px (seeds 1000000 and 2000000), 500 for validation (seed 101); nothing of a patient" \
   --command "engine/configs/demo.sh"
