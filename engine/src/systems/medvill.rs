@@ -117,7 +117,8 @@ impl MedVill {
         map.reshape([batch, features, rows * columns]).swap_dims(1, 2)
     }
 
-    /// CLS, the visual tokens and SEP, embedded (*release*: three separate calls, so that SEP has position 0).
+    /// CLS, the visual tokens and SEP, embedded (*release*: three separate calls, so that SEP has position 0). Where the
+    /// config says so, visual tokens carry a table of the grid's own and the probabilities of [`MedVill::map_findings`].
     ///
     /// # Shapes
     /// - features `(batch, tokens, features)` -> `(batch, tokens + 2, width)`
@@ -129,8 +130,9 @@ impl MedVill {
         let positions = grid.iter().map(|&i| i as i32).cycle().take(batch * tokens).collect::<Vec<_>>();
         let positions = ints(positions, [batch, tokens], &device);
         let mut projected = self.visual.projection.forward(features.clone());
-        let seen = self.visual.findings.as_ref().zip(self.map_findings(features, grid));
-        if let Some((projection, logits)) = seen {
+        if let Some(projection) = &self.visual.findings
+            && let Some(logits) = self.map_findings(features, grid)
+        {
             let probabilities = sigmoid(logits).reshape([batch, 1, 3 * 14]);
             projected = projected + projection.forward(probabilities);
         }

@@ -3,6 +3,7 @@
 mod config;
 mod corpus;
 mod curves;
+mod maps;
 mod objectives;
 mod optimizer;
 mod run;

@@ -28,7 +28,7 @@ pub fn findings(model: &MedVill, features: Tensor<3>, batch: &[&Example]) -> Opt
     Some((log_sigmoid(logits * signs) * weights).sum().div_scalar(count).neg())
 }
 
-/// The words of which the model must know its special ones, and those that tell a side.
+/// Ids of a vocabulary that the losses must know: the special ones, and those that tell a side.
 pub struct Words {
     specials: Specials,
     sides: Vec<u32>,
@@ -41,6 +41,11 @@ impl Words {
         let tells = |id: &u32| sides.contains(&tokenizer.piece(*id).as_str());
         let sides = (0..tokenizer.vocabulary_size() as u32).filter(tells).collect();
         Self { specials: tokenizer.specials(), sides }
+    }
+
+    /// Whether at least two words that tell a side are whole in the vocabulary, so that there is something to tell apart.
+    pub fn tell_sides(&self) -> bool {
+        self.sides.len() > 1
     }
 }
 
@@ -136,4 +141,41 @@ fn logits(model: &MedVill, hidden: Tensor<3>, rows: Vec<i32>) -> Tensor<2> {
     let device = hidden.device();
     let count = rows.len();
     model.mlm_logits(hidden.reshape([batch * columns, width]).select(0, ints(rows, [count], &device)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::systems::medvill::MedVillConfig;
+
+    #[test]
+    fn the_loss_of_sides_is_over_the_words_that_tell_one() {
+        // Said often enough for the words to be pieces of their own.
+        let texts = ["there is a small left pleural effusion", "no pneumothorax is seen on the right"].repeat(8);
+        let tokenizer = Tokenizer::train(texts.iter().map(|t| (*t).to_owned()), 200).unwrap();
+        let words = Words::new(&tokenizer);
+        assert!(words.tell_sides());
+        let mut config = MedVillConfig::tiny();
+        config.bert.vocabulary = tokenizer.vocabulary_size();
+        config.bert.dropout = 0.0;
+        let device = Device::flex();
+        let model = MedVill::new(&config, &device).unwrap();
+        let example = |text: &str| Example {
+            id: String::new(),
+            pixels: Vec::new(),
+            words: tokenizer.encode(text, 20).unwrap(),
+            findings: [[None; 14]; 3],
+        };
+        let value = |loss: Tensor<1>| loss.into_scalar::<f32>();
+        let loss = |text: &str| {
+            let (all, sides) = report(&model, Tensor::zeros([1, 9, 256], &device), &[&example(text)], &words);
+            (value(all), sides.map(value))
+        };
+        assert_eq!(loss("no pneumothorax is seen").1, None);
+        // Of a text that is one such word alone, both losses are the same; beside other words, they are not.
+        let (all, sides) = loss("left");
+        assert!((all - sides.unwrap()).abs() < 1e-6);
+        let (all, sides) = loss("small left effusion");
+        assert!((all - sides.unwrap()).abs() > 1e-6);
+    }
 }

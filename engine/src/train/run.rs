@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::config::{RunConfig, TrainError};
 use super::corpus::{Corpus, Example, stream, training_text};
+use super::maps::Maps;
 use super::optimizer::{AdamW, Pace, warmup_cosine};
 use super::{curves, objectives};
 use crate::data::{Split, Study};
@@ -256,9 +257,14 @@ pub fn train(
     let mut optimizer = own.as_ref().map_or_else(AdamW::default, |run| AdamW::restore(&run.optimizer, device));
     let start = own.as_ref().map_or(0, |run| run.step);
     let words = objectives::Words::new(&tokenizer);
+    if config.objectives.sides > 0.0 && !words.tell_sides() {
+        return refuse(
+            "objectives.sides finds no whole left and right in the tokenizer's words; set it to 0".to_owned(),
+        );
+    }
     // A frozen image encoder sees the same pictures every epoch: its maps are computed once.
-    let maps = if frozen { Some(Maps::compute(&model, &corpus, device)) } else { None };
-    let validation_maps = Maps::compute_if(frozen, &model, &validation, device);
+    let maps = frozen.then(|| Maps::compute(&model, &corpus, device));
+    let validation_maps = frozen.then(|| Maps::compute(&model, &validation, device));
 
     let mut log = open_log(dir, start)?;
     let began = Instant::now();
@@ -460,36 +466,4 @@ fn validate(
         out.insert("validation_micro_f1".to_owned(), 2.0 * right as f32 / (claimed + true_all).max(1) as f32);
     }
     out
-}
-
-/// Maps of a frozen image encoder, one row an example.
-struct Maps {
-    rows: Vec<Vec<f32>>,
-    shape: [usize; 2],
-}
-
-impl Maps {
-    fn compute_if(wanted: bool, model: &MedVill, corpus: &Corpus, device: &Device) -> Option<Self> {
-        wanted.then(|| Self::compute(model, corpus, device))
-    }
-
-    fn compute(model: &MedVill, corpus: &Corpus, device: &Device) -> Self {
-        let model = model.valid();
-        let mut rows = Vec::with_capacity(corpus.examples.len());
-        let mut shape = [0, 0];
-        let indices: Vec<usize> = (0..corpus.examples.len()).collect();
-        for batch in indices.chunks(32) {
-            let features = model.encode_image(model.picture(corpus.pictures(batch, None, device)), |_, _| ());
-            let [_, tokens, width] = features.dims();
-            shape = [tokens, width];
-            let values: Vec<f32> = features.into_data().iter::<f32>().collect();
-            rows.extend(values.chunks(tokens * width).map(<[f32]>::to_vec));
-        }
-        Self { rows, shape }
-    }
-
-    fn batch(&self, batch: &[usize], device: &Device) -> Tensor<3> {
-        let values: Vec<f32> = batch.iter().flat_map(|&i| self.rows[i].iter().copied()).collect();
-        Tensor::from_data(TensorData::new(values, [batch.len(), self.shape[0], self.shape[1]]), device)
-    }
 }

@@ -23,6 +23,30 @@ fn a_config_that_cannot_run_is_refused_by_key() {
     let mut config = MedVillConfig::tiny();
     config.sampled = 10;
     assert!(config.check().unwrap_err().to_string().contains("sampled"));
+    let config = MedVillConfig { findings_projection: true, ..MedVillConfig::tiny() };
+    assert!(config.check().unwrap_err().to_string().contains("findings_projection"));
+}
+
+#[test]
+fn every_visual_token_carries_what_the_map_shows_elsewhere() {
+    let device = Device::flex();
+    let change = |findings_projection: bool| {
+        let config = MedVillConfig { map_findings: true, findings_projection, ..MedVillConfig::tiny() };
+        let model = MedVill::new(&config, &device).unwrap();
+        let specials = Specials { cls: 1, sep: 2, ..Specials::BERT };
+        let grid: Vec<usize> = (0..9).collect();
+        let embed = |last: f32| {
+            let mut map = vec![0f32; 9 * 256];
+            map[8 * 256..].fill(last);
+            let map = Tensor::from_data(TensorData::new(map, [1, 9, 256]), &device);
+            model.embed_context(map, &grid, specials)
+        };
+        // Column 1 is the first cell; only the last cell was changed.
+        let first = (embed(9.0) - embed(0.0)).abs().slice([0..1, 1..2, 0..64]);
+        first.max().into_scalar::<f32>()
+    };
+    assert_eq!(change(false), 0.0);
+    assert!(change(true) > 0.01);
 }
 
 #[test]
