@@ -22,7 +22,7 @@ Usage: cargo xtask COMMAND
 
   setup [--test] [--wasm]   install what the tests need, the WebAssembly target, or (with neither) both
   demo                      set up, build page and command, serve the page on this machine, print its address
-  test [--only PARTS]       set up, then run everything; PARTS: fmt, clippy, native, page, browser, comma-separated
+  test [--only PARTS]       set up, then run everything; PARTS: fmt, clippy, native, page, worker, browser, comma-separated
   help                      this text
 
 Tests read two folders where these variables name them:

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold before a change goes in.
 
 use crate::report::{Outcome, Report};
-use crate::{browser, page, rustup, shell, vulkan, wasm};
+use crate::{browser, page, rustup, shell, tools, vulkan, wasm};
 use std::process::Command;
 
 /// Tells the tests whether WebGPU has to work: `1`, a driver is there and a test that finds no adapter fails;
@@ -19,12 +19,14 @@ pub enum Part {
     Native,
     /// The page builds for WebAssembly.
     Page,
+    /// The engine's tests in a browser's worker.
+    Worker,
     /// The page works in a real browser, and weighs no more than it may.
     Browser,
 }
 
 impl Part {
-    const ALL: [Self; 5] = [Self::Fmt, Self::Clippy, Self::Native, Self::Page, Self::Browser];
+    const ALL: [Self; 6] = [Self::Fmt, Self::Clippy, Self::Native, Self::Page, Self::Worker, Self::Browser];
 
     fn name(self) -> &'static str {
         match self {
@@ -32,6 +34,7 @@ impl Part {
             Self::Clippy => "clippy",
             Self::Native => "native",
             Self::Page => "page",
+            Self::Worker => "worker",
             Self::Browser => "browser",
         }
     }
@@ -47,7 +50,7 @@ pub fn parse_parts(arguments: &[String]) -> Result<Vec<Part>, String> {
         [option, names] if option == "--only" => names.as_str(),
         [option] if option.starts_with("--only=") => &option["--only=".len()..],
         [option] if option == "--only" => {
-            return Err("`--only` needs parts: fmt, clippy, native, page, browser.".into());
+            return Err("`--only` needs parts: fmt, clippy, native, page, worker, browser.".into());
         }
         [other, ..] => return Err(format!("`cargo xtask test` takes `--only PARTS`, not `{other}`.")),
     };
@@ -55,7 +58,8 @@ pub fn parse_parts(arguments: &[String]) -> Result<Vec<Part>, String> {
     let parts: Result<Vec<Part>, String> = names
         .split(',')
         .map(|name| {
-            find(name).ok_or(format!("There is no part `{name}`; there are fmt, clippy, native, page and browser."))
+            find(name)
+                .ok_or(format!("There is no part `{name}`; there are fmt, clippy, native, page, worker and browser."))
         })
         .collect();
     // In the order of all parts, each once, however they were named.
@@ -71,6 +75,7 @@ pub fn run(parts: &[Part]) -> bool {
             Part::Clippy => report.part("clippy", clippy),
             Part::Native => native(&mut report),
             Part::Page => report.part("page", page_build),
+            Part::Worker => report.part("worker", worker_tests),
             Part::Browser => report.part("browser", browser_tests),
         }
     }
@@ -132,6 +137,20 @@ fn page_build() -> Outcome {
         return Outcome::Skipped(reason);
     }
     verdict(page::build().map(|_| ()), "the page is built")
+}
+
+fn worker_tests() -> Outcome {
+    let found = wasm::ensure().and_then(|toolchain| Ok((toolchain, tools::ensure()?, browser::ensure()?)));
+    let (toolchain, tools, driver) = match found {
+        Ok(found) => found,
+        Err(reason) => return Outcome::Skipped(reason),
+    };
+    let arguments = ["test", "--release", "--package", "hilum-page", "--test", "engine", "--target", wasm::TARGET];
+    let mut tests = toolchain.cargo(&arguments);
+    tests.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", tools.join("wasm-bindgen-test-runner"));
+    // A software adapter takes its time to compile shaders.
+    tests.env("CHROMEDRIVER", driver).env("WASM_BINDGEN_TEST_TIMEOUT", "300");
+    tallied(&mut tests, "worker")
 }
 
 fn browser_tests() -> Outcome {
