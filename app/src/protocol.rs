@@ -135,6 +135,9 @@ pub struct Shown {
     /// The values, little-endian f32.
     #[serde(with = "serde_bytes")]
     pub values: Vec<u8>,
+    /// 1 where a pixel is padding; empty where none is.
+    #[serde(with = "serde_bytes")]
+    pub padding: Vec<u8>,
     /// Columns and rows of the file's picture.
     pub full: (usize, usize),
 }
@@ -143,14 +146,17 @@ impl Shown {
     /// Packs a picture.
     pub fn new(picture: &Radiograph, most: usize) -> Self {
         let mut small = picture.shrunk(most);
+        // Lists of numbers would cross as lists of objects; bytes cross as they are.
         let values = std::mem::take(&mut small.values).iter().flat_map(|v| v.to_le_bytes()).collect();
-        Self { radiograph: small, values, full: (picture.width, picture.height) }
+        let padding = small.padding.take().unwrap_or_default().into_iter().map(u8::from).collect();
+        Self { radiograph: small, values, padding, full: (picture.width, picture.height) }
     }
 
     /// The picture again.
     pub fn unpack(self) -> Radiograph {
         let values = self.values.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-        Radiograph { values, ..self.radiograph }
+        let padding = (!self.padding.is_empty()).then(|| self.padding.iter().map(|p| *p == 1).collect());
+        Radiograph { values, padding, ..self.radiograph }
     }
 }
 

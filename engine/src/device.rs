@@ -75,7 +75,7 @@ pub struct Chosen {
 impl Chosen {
     /// Calls `report` with the reason when the adapter's device is lost: its driver crashed, the card was taken out, the
     /// system took it away. Nothing that lives on it can be used then.
-    pub fn on_lost(&self, report: impl FnOnce(String) + Send + 'static) {
+    pub fn on_lost(&self, report: impl Fn(String) + Send + 'static) {
         if let Some(handle) = &self.handle {
             handle.set_device_lost_callback(move |reason, message| report(format!("{reason:?}: {message}")));
         }

@@ -53,8 +53,8 @@ pub fn listen(desk: Desk) {
             desk.notice.set(Some("What was dropped is no file; drop a DICOM, PNG or JPEG file.".to_owned()));
         }
     });
-    let paste = window_event_listener(leptos::ev::paste, move |event: Event| {
-        let data = event.dyn_ref::<ClipboardEvent>().and_then(ClipboardEvent::clipboard_data);
+    let paste = window_event_listener(leptos::ev::paste, move |event: ClipboardEvent| {
+        let data = event.clipboard_data();
         // Text is pasted into the editor as ever.
         if take_first(desk, data) {
             event.prevent_default();

@@ -40,9 +40,10 @@ pub fn start(hear: impl Fn(FromEngine) + 'static, broken: impl Fn(String) + Clon
         .map_err(|e| format!("this browser does not start module workers ({e:?}); a newer one does"))?;
     let failed = broken.clone();
     let message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-        // The boot program says in text what it could not load; all else is the engine's.
-        if let Some(text) = event.data().as_string() {
-            return failed(text);
+        // What the boot program says of a failure is under this key; all else is the engine's.
+        let broken = js_sys::Reflect::get(&event.data(), &"broken".into()).ok().and_then(|b| b.as_string());
+        if let Some(why) = broken {
+            return failed(why);
         }
         match serde_wasm_bindgen::from_value(event.data()) {
             Ok(message) => hear(message),

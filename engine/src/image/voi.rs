@@ -42,7 +42,7 @@ impl Window {
 }
 
 /// A table from whole values to whole values; what lies beyond its ends has the end's entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lut {
     /// The value of the first entry.
     pub first: i64,
