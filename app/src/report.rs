@@ -1,6 +1,6 @@
 //! The report: drafted word by word into an editor, stopped, edited, copied, downloaded.
 
-use hilum_page::protocol::Opened;
+use hilum_protocol::Opened;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use wasm_bindgen::prelude::*;

@@ -1,6 +1,6 @@
 //! What surrounds a worker: its messages, its clock, its turn in the browser's queue.
 
-use hilum_page::protocol::FromEngine;
+use hilum_protocol::FromEngine;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::DedicatedWorkerGlobalScope;

@@ -75,7 +75,7 @@ fn damaged_pictures_are_errors_here_too() {
     for bytes in [&b""[..], b"text", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", &[0; 132]] {
         assert!(decode(bytes).is_err());
     }
-    let png = include_bytes!("../../www/samples/effusion.png");
+    let png = include_bytes!("../../../www/samples/effusion.png");
     let picture = decode(png).unwrap().display(&WindowChoice::Default).unwrap();
     assert!(picture.pixels.iter().any(|v| *v > 100));
     for end in [40, 400, 4000] {

@@ -5,7 +5,7 @@ use hilum::device::{self, DeviceChoice};
 use hilum::image::{Gray8, prepare};
 use hilum::tasks::{DraftOptions, Drafter};
 use hilum::text::Tokenizer;
-use hilum_page::protocol::{FromEngine, OpenTimes, Opened, Phase, Wish};
+use hilum_protocol::{FromEngine, OpenTimes, Opened, Phase, Wish};
 
 use super::engine::Ready;
 use super::scope::{breathe, memory, now, post};

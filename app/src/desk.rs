@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hilum::image::Radiograph;
-use hilum_page::protocol::{Drafted, FromEngine, Opened, Phase, ToEngine, Wish};
+use hilum_protocol::{Drafted, FromEngine, Opened, Phase, ToEngine, Wish};
 use leptos::leptos_dom::helpers::{set_timeout, window};
 use leptos::prelude::*;
 use std::time::Duration;
@@ -251,7 +251,7 @@ impl Desk {
         }
     }
 
-    fn take_picture(self, current: bool, result: Result<Box<hilum_page::protocol::Shown>, String>) {
+    fn take_picture(self, current: bool, result: Result<Box<hilum_protocol::Shown>, String>) {
         let Picture::Reading(name) = self.picture.get_untracked() else { return };
         if !current {
             return;

@@ -8,7 +8,7 @@ use hilum::image::{Radiograph, WindowChoice, decode, prepare};
 use hilum::systems::medvill::MedVill;
 use hilum::tasks::{DraftOptions, Drafter};
 use hilum::text::{Presenter, Tokenizer, present};
-use hilum_page::protocol::{Drafted, FromEngine, Piece, Shown, ToEngine};
+use hilum_protocol::{Drafted, FromEngine, Piece, Shown, ToEngine};
 use wasm_bindgen::prelude::*;
 use web_sys::MessageEvent;
 

@@ -1,6 +1,6 @@
 //! The page whole: the state of the engine above, the radiograph and the report side by side.
 
-use hilum_page::protocol::{Phase, Wish};
+use hilum_protocol::{Phase, Wish};
 use leptos::prelude::*;
 
 use super::desk::{Desk, Picture, Status};

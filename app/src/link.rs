@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use hilum_page::protocol::{FromEngine, ToEngine};
+use hilum_protocol::{FromEngine, ToEngine};
 use wasm_bindgen::prelude::*;
 use web_sys::{Event, MessageEvent, Worker, WorkerOptions, WorkerType};
 
