@@ -34,7 +34,8 @@ fn shrink(page: &Path) -> Result<(), String> {
     for module in fs::read_dir(page).map_err(|error| fail(page, error))?.flatten().map(|entry| entry.path()) {
         if module.extension().is_some_and(|end| end == "wasm") {
             let bytes = fs::read(&module).map_err(|error| fail(&module, error))?;
-            let small = without_names(&bytes).ok_or_else(|| format!("{} is no WebAssembly module.", module.display()))?;
+            let small =
+                without_names(&bytes).ok_or_else(|| format!("{} is no WebAssembly module.", module.display()))?;
             fs::write(&module, &small).map_err(|error| fail(&module, error))?;
             println!("{}: {} bytes, {} with names", module.display(), small.len(), bytes.len());
         }
