@@ -215,7 +215,12 @@ pub fn Viewer(desk: Desk) -> impl IntoView {
                 <button aria-pressed=move || (!is_window()).to_string() on:click=move |_| tool.set(Tool::Move)>"Move"</button>
                 <label>"C" <input id="window-center" type="number" step="any" aria-label="Window centre" prop:value=number(0) on:change=set_number(0)/></label>
                 <label>"W" <input id="window-width" type="number" step="any" min="0" aria-label="Window width" prop:value=number(1) on:change=set_number(1)/></label>
-                <select aria-label="Window of the file" hidden=move || names().len() < 2 on:change=choose>
+                <select
+                    aria-label="Window of the file"
+                    hidden=move || names().len() < 2
+                    prop:value=move || match look.get().window { WindowChoice::Index(i) => i.to_string(), _ => "0".to_owned() }
+                    on:change=choose
+                >
                     {move || names().into_iter().enumerate().map(|(i, name)| view! { <option value=i.to_string()>{name}</option> }).collect_view()}
                 </select>
                 <button on:click=move |_| look.update(|look| look.inverted = !look.inverted) aria-pressed=move || look.get().inverted.to_string()>"Invert"</button>

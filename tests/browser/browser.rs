@@ -224,11 +224,16 @@ impl Browser {
         entries.as_array().into_iter().flatten().filter(grave).map(|e| e["message"].to_string()).collect()
     }
 
+    /// A command of the browser's developer tools.
+    pub async fn devtools(&self, command: &str, parameters: Value) {
+        let body = json!({ "cmd": command, "params": parameters });
+        self.client.issue_cmd(Own { path: "goog/cdp/execute", body }).await.expect("the developer tools do as asked");
+    }
+
     /// Makes the page so wide and high.
     pub async fn size(&self, width: u32, height: u32) {
         let parameters = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
-        let body = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": parameters });
-        self.client.issue_cmd(Own { path: "goog/cdp/execute", body }).await.expect("the window takes a size");
+        self.devtools("Emulation.setDeviceMetricsOverride", parameters).await;
     }
 
     /// A picture of the page, into the folder of `HILUM_SCREENSHOTS` where it is set.

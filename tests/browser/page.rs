@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hilum_browser_tests::{Browser, Server, Setting, copy, run};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Chromium's own software Vulkan driver: the shell's WebGPU on it is the page's.
 const SWIFTSHADER: &str = "/usr/lib/chromium/vk_swiftshader_icd.json";
@@ -194,6 +194,48 @@ fn a_lost_device_is_rebuilt_once_and_then_said() {
         browser.script("[...document.querySelectorAll('#engine button')].at(-1).click()").await;
         browser.ready().await;
         assert!(browser.text("#engine").await.contains("CPU"));
+        browser.end().await;
+    });
+}
+
+#[test]
+fn full_storage_and_missing_simd_are_said_in_words() {
+    let Some(setting) = Setting::find() else { return };
+    run(async {
+        let server = Server::start(&setting, &setting.page);
+        let browser = Browser::start(&setting).await;
+        let origin = server.url.trim_end_matches('/');
+        browser.devtools("Storage.overrideQuotaForOrigin", json!({ "origin": origin, "quotaSize": 1000 })).await;
+        browser.open(&format!("{}?device=cpu", server.url)).await;
+        browser.ready().await;
+        let said = browser.text("#notice").await;
+        assert!(said.contains("storage") && said.contains("downloaded at every visit"), "{said}");
+
+        let source = "WebAssembly.validate = () => false";
+        browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source })).await;
+        browser.open(&format!("{}?device=cpu", server.url)).await;
+        browser.until("#waiting", "role", &["alert"], Duration::from_secs(10)).await;
+        assert!(browser.text("#waiting").await.contains("SIMD"));
+        browser.end().await;
+    });
+}
+
+#[test]
+fn a_page_that_slept_in_mid_draft_ends_its_draft() {
+    let Some(setting) = Setting::find() else { return };
+    run(async {
+        let server = Server::start(&setting, &setting.page);
+        let browser = Browser::start(&setting).await;
+        browser.open(&format!("{}?device=webgpu", server.url)).await;
+        browser.ready().await;
+        browser.click("[data-sample='devices.png']").await;
+        browser.until("main", "data-picture", &["read"], Duration::from_secs(30)).await;
+        browser.click("#draft").await;
+        browser.devtools("Page.setWebLifecycleState", json!({ "state": "frozen" })).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        browser.devtools("Page.setWebLifecycleState", json!({ "state": "active" })).await;
+        browser.until(".report", "data-draft", &["done"], DRAFT).await;
+        assert!(browser.report().await.split_whitespace().count() > 4);
         browser.end().await;
     });
 }
