@@ -19,9 +19,20 @@ pub enum DeviceChoice {
 
 /// Why WebGPU was asked for in vain.
 #[derive(Debug, Error)]
-#[error("no WebGPU adapter can be had ({reason}); install a Vulkan, Metal or DirectX 12 driver, or pass --device cpu")]
+#[error("no WebGPU adapter can be had ({reason}); {remedy}")]
 pub struct DeviceError {
     reason: String,
+    remedy: &'static str,
+}
+
+impl DeviceError {
+    fn new(reason: impl Into<String>) -> Self {
+        let remedy = match cfg!(target_family = "wasm") {
+            true => "use a browser with WebGPU, or let the CPU compute",
+            false => "install a Vulkan, Metal or DirectX 12 driver, or pass --device cpu",
+        };
+        Self { reason: reason.into(), remedy }
+    }
 }
 
 /// An adapter's name and the limits that matter here.
@@ -56,6 +67,26 @@ pub struct Chosen {
     pub name: String,
     /// The adapter, where there is one.
     pub adapter: Option<Adapter>,
+    /// Why it is the CPU although WebGPU would have been taken.
+    pub why: Option<String>,
+    handle: Option<wgpu::Device>,
+}
+
+impl Chosen {
+    /// Calls `report` with the reason when the adapter's device is lost: its driver crashed, the card was taken out, the
+    /// system took it away. Nothing that lives on it can be used then.
+    pub fn on_lost(&self, report: impl Fn(String) + Send + 'static) {
+        if let Some(handle) = &self.handle {
+            handle.set_device_lost_callback(move |reason, message| report(format!("{reason:?}: {message}")));
+        }
+    }
+
+    /// Loses the adapter's device, for those who test what comes after.
+    pub fn lose(&self) {
+        if let Some(handle) = &self.handle {
+            handle.destroy();
+        }
+    }
 }
 
 fn describe(adapter: &wgpu::Adapter) -> Adapter {
@@ -83,7 +114,11 @@ pub async fn adapters() -> Vec<Adapter> {
 
 /// The CPU.
 pub fn cpu() -> Chosen {
-    Chosen { device: Device::flex(), name: "CPU".to_owned(), adapter: None }
+    Chosen { device: Device::flex(), name: "CPU".to_owned(), adapter: None, why: None, handle: None }
+}
+
+fn cpu_because(why: impl Into<String>) -> Chosen {
+    Chosen { why: Some(why.into()), ..cpu() }
 }
 
 /// The device that was asked for. Call it once: a WebGPU device cannot be initialised twice.
@@ -91,25 +126,35 @@ pub fn cpu() -> Chosen {
 /// # Errors
 /// When WebGPU was asked for by name and cannot be had.
 pub async fn choose(choice: DeviceChoice) -> Result<Chosen, DeviceError> {
-    match choice {
-        DeviceChoice::Cpu => return Ok(cpu()),
-        DeviceChoice::Auto if adapters().await.iter().all(|a| a.software) => return Ok(cpu()),
+    if choice == DeviceChoice::Cpu {
+        return Ok(cpu());
+    }
+    let found = adapters().await;
+    let automatic = choice == DeviceChoice::Auto;
+    match found.as_slice() {
+        [] if automatic => return Ok(cpu_because("there is no WebGPU adapter")),
+        [] => return Err(DeviceError::new("none is present")),
+        found if automatic && found.iter().all(|a| a.software) => {
+            return Ok(cpu_because("the only WebGPU adapter computes in software, more slowly than the CPU does"));
+        }
         _ => {}
     }
     match webgpu().await {
-        Err(_) if choice == DeviceChoice::Auto => Ok(cpu()),
+        Err(error) if automatic => Ok(cpu_because(format!("WebGPU did not start: {}", error.reason))),
         outcome => outcome,
     }
 }
 
 async fn webgpu() -> Result<Chosen, DeviceError> {
-    if adapters().await.is_empty() {
-        return Err(DeviceError { reason: "none is present".to_owned() });
-    }
     let (device, setup) =
-        Device::wgpu_options().init_with_setup_async().await.map_err(|e| DeviceError { reason: e.to_string() })?;
+        Device::wgpu_options().init_with_setup_async().await.map_err(|e| DeviceError::new(e.to_string()))?;
     let adapter = describe(&setup.adapter);
-    Ok(Chosen { device, name: format!("WebGPU, {}", adapter.name), adapter: Some(adapter) })
+    // A browser may keep an adapter's name to itself.
+    let name = match adapter.name.as_str() {
+        "" => "WebGPU".to_owned(),
+        name => format!("WebGPU, {name}"),
+    };
+    Ok(Chosen { device, name, adapter: Some(adapter), why: None, handle: Some(setup.device) })
 }
 
 /// The devices that tests run on: the CPU, and WebGPU where `HILUM_TEST_WEBGPU` is `1` or, where it is not set, an

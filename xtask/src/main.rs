@@ -4,11 +4,14 @@
 //! Exit status: 0 done, 1 failed, 2 usage.
 
 mod apt;
+mod browser;
+mod page;
 mod report;
 mod rustup;
 mod setup;
 mod shell;
 mod test;
+mod tools;
 mod vulkan;
 mod wasm;
 
@@ -18,7 +21,8 @@ const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
   setup [--test] [--wasm]   install what the tests need, the WebAssembly target, or (with neither) both
-  test [--only PARTS]       set up, then run everything; PARTS: fmt, clippy, native, wasm, comma-separated
+  demo                      set up, build page and command, serve the page on this machine, print its address
+  test [--only PARTS]       set up, then run everything; PARTS: fmt, clippy, native, page, worker, browser, comma-separated
   help                      this text
 
 Tests read two folders where these variables name them:
@@ -44,10 +48,11 @@ fn dispatch(arguments: &[String]) -> Result<bool, String> {
     match command.as_str() {
         "setup" => Ok(setup::run(setup::Wanted::parse(rest)?)),
         "test" => Ok(test::run(&test::parse_parts(rest)?)),
-        "demo" | "dist" => {
-            Err(format!("`cargo xtask {command}` comes with the web page, which is not in this version."))
-        }
-        "bench" => Err("`cargo xtask bench` comes in a later version.".into()),
+        "demo" => match rest {
+            [] => Ok(page::demo()),
+            [other, ..] => Err(format!("`cargo xtask demo` takes no options, not `{other}` either.")),
+        },
+        "bench" | "dist" => Err(format!("`cargo xtask {command}` comes in a later version.")),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(true)
@@ -73,7 +78,8 @@ mod tests {
             ("test --only", "--only"),
             ("test fmt", "`fmt`"),
             ("setup --gpu", "`--gpu`"),
-            ("demo", "web page"),
+            ("demo --fast", "`--fast`"),
+            ("dist", "later"),
         ] {
             let message = dispatch(&words(line)).expect_err(line);
             assert!(message.contains(needle), "`{line}` answered: {message}");

@@ -28,8 +28,8 @@ impl Report {
         let outcome = work();
         match &outcome {
             Outcome::Passed(_) => {}
-            Outcome::Failed(reason) => println!("FAILED {name}: {reason}"),
-            Outcome::Skipped(reason) => println!("SKIPPED {name}: {reason}"),
+            Outcome::Failed(reason) => println!("{name} FAILED: {reason}"),
+            Outcome::Skipped(reason) => println!("{name} was SKIPPED: {reason}"),
         }
         self.parts.push((name, outcome, begun.elapsed()));
     }

@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: what the tests and the page need, installed ahead of time.
 
 use crate::report::{Outcome, Report};
-use crate::{rustup, vulkan, wasm};
+use crate::{browser, rustup, tools, vulkan, wasm};
 
 /// What to set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +35,11 @@ pub fn run(wanted: Wanted) -> bool {
         report.part("rustfmt", || done(rustup::ensure_component("rustfmt", "fmt").map(|()| "present".into())));
         report.part("clippy", || done(rustup::ensure_component("clippy", "clippy").map(|()| "present".into())));
         report.part("vulkan", || done(vulkan::ensure().map(|driver| driver.words())));
+        report.part("browser", || done(browser::ensure().map(|driver| driver.display().to_string())));
     }
     if wanted.wasm {
         report.part("wasm", || done(wasm::ensure().map(|toolchain| toolchain.words())));
+        report.part("tools", || done(tools::ensure().map(|folder| folder.display().to_string())));
     }
     println!("{}", report.summary());
     report.good()

@@ -1,7 +1,8 @@
 //! `cargo xtask test`: everything that must hold before a change goes in.
 
 use crate::report::{Outcome, Report};
-use crate::{rustup, shell, vulkan, wasm};
+use crate::{browser, page, rustup, shell, tools, vulkan, wasm};
+use std::process::Command;
 
 /// Tells the tests whether WebGPU has to work: `1`, a driver is there and a test that finds no adapter fails;
 /// `0`, there is none and such a test says that it skipped.
@@ -16,19 +17,25 @@ pub enum Part {
     Clippy,
     /// Unit, parity and command-line tests, on the CPU and on WebGPU.
     Native,
-    /// The library builds for WebAssembly.
-    Wasm,
+    /// The page builds for WebAssembly.
+    Page,
+    /// The engine's tests in a browser's worker.
+    Worker,
+    /// The page works in a real browser, and weighs no more than it may.
+    Browser,
 }
 
 impl Part {
-    const ALL: [Self; 4] = [Self::Fmt, Self::Clippy, Self::Native, Self::Wasm];
+    const ALL: [Self; 6] = [Self::Fmt, Self::Clippy, Self::Native, Self::Page, Self::Worker, Self::Browser];
 
     fn name(self) -> &'static str {
         match self {
             Self::Fmt => "fmt",
             Self::Clippy => "clippy",
             Self::Native => "native",
-            Self::Wasm => "wasm",
+            Self::Page => "page",
+            Self::Worker => "worker",
+            Self::Browser => "browser",
         }
     }
 }
@@ -42,13 +49,18 @@ pub fn parse_parts(arguments: &[String]) -> Result<Vec<Part>, String> {
         [] => return Ok(Part::ALL.to_vec()),
         [option, names] if option == "--only" => names.as_str(),
         [option] if option.starts_with("--only=") => &option["--only=".len()..],
-        [option] if option == "--only" => return Err("`--only` needs parts: fmt, clippy, native, wasm.".into()),
+        [option] if option == "--only" => {
+            return Err("`--only` needs parts: fmt, clippy, native, page, worker, browser.".into());
+        }
         [other, ..] => return Err(format!("`cargo xtask test` takes `--only PARTS`, not `{other}`.")),
     };
     let find = |name: &str| Part::ALL.into_iter().find(|part| part.name() == name.trim());
     let parts: Result<Vec<Part>, String> = names
         .split(',')
-        .map(|name| find(name).ok_or(format!("There is no part `{name}`; there are fmt, clippy, native and wasm.")))
+        .map(|name| {
+            find(name)
+                .ok_or(format!("There is no part `{name}`; there are fmt, clippy, native, page, worker and browser."))
+        })
         .collect();
     // In the order of all parts, each once, however they were named.
     parts.map(|parts| Part::ALL.into_iter().filter(|part| parts.contains(part)).collect())
@@ -62,7 +74,9 @@ pub fn run(parts: &[Part]) -> bool {
             Part::Fmt => report.part("fmt", fmt),
             Part::Clippy => report.part("clippy", clippy),
             Part::Native => native(&mut report),
-            Part::Wasm => report.part("wasm", wasm_library),
+            Part::Page => report.part("page", page_build),
+            Part::Worker => report.part("worker", worker_tests),
+            Part::Browser => report.part("browser", browser_tests),
         }
     }
     println!("{}", report.summary());
@@ -80,14 +94,15 @@ fn clippy() -> Outcome {
     if let Err(reason) = rustup::ensure_component("clippy", "clippy") {
         return Outcome::Skipped(reason);
     }
-    let arguments = ["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    let arguments = ["clippy", "--release", "-p", "hilum", "-p", "xtask", "--all-targets", "--", "-D", "warnings"];
     verdict(shell::run(&mut shell::cargo(&arguments)), "no warnings")
 }
 
 fn native(report: &mut Report) {
     let driver = vulkan::ensure();
     report.part("native", || {
-        let mut tests = shell::cargo(&["test", "--release", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+        let mut tests =
+            shell::cargo(&["test", "--release", "-p", "hilum", "-p", "xtask", "--no-fail-fast", "--", "--show-output"]);
         match &driver {
             Ok(driver) => {
                 println!("WebGPU runs on {}.", driver.words());
@@ -95,15 +110,7 @@ fn native(report: &mut Report) {
             }
             Err(_) => _ = tests.env(WEBGPU_VARIABLE, "0"),
         }
-        let mut tally = Tally::default();
-        let result = shell::run_watched(&mut tests, |line| tally.read(line));
-        for line in &tally.skipped {
-            println!("SKIPPED within native: {line}");
-        }
-        match result {
-            Ok(()) if tally.passed == 0 => Outcome::Failed("not one test ran".into()),
-            result => verdict(result, &tally.words()),
-        }
+        tallied(&mut tests, "native")
     });
     // The halves of the tests that need WebGPU are inside the run above; what was left out is said on its own.
     if let Err(reason) = driver {
@@ -111,15 +118,69 @@ fn native(report: &mut Report) {
     }
 }
 
-fn wasm_library() -> Outcome {
-    let toolchain = match wasm::ensure() {
-        Ok(toolchain) => toolchain,
+/// Runs tests and counts what they say.
+fn tallied(tests: &mut Command, part: &str) -> Outcome {
+    let mut tally = Tally::default();
+    let result = shell::run_watched(tests, |line| tally.read(line));
+    for line in &tally.skipped {
+        println!("SKIPPED within {part}: {line}");
+    }
+    match result {
+        Ok(()) if tally.passed == 0 => Outcome::Failed("not one test ran".into()),
+        result => verdict(result, &tally.words()),
+    }
+}
+
+fn page_build() -> Outcome {
+    // Without a compiler for WebAssembly there is nothing to test; that is said, and is no failure of the project.
+    if let Err(reason) = wasm::ensure() {
+        return Outcome::Skipped(reason);
+    }
+    verdict(page::build().map(|_| ()), "the page is built")
+}
+
+fn worker_tests() -> Outcome {
+    let found = wasm::ensure().and_then(|toolchain| Ok((toolchain, tools::ensure()?, browser::ensure()?)));
+    let (toolchain, tools, driver) = match found {
+        Ok(found) => found,
         Err(reason) => return Outcome::Skipped(reason),
     };
-    println!("{}", toolchain.words());
-    // Unoptimised, so that the build costs no more than a check would; the page's build is the optimised one.
-    let arguments = ["build", "--package", "hilum", "--lib", "--no-default-features", "--target", wasm::TARGET];
-    verdict(shell::run(&mut toolchain.cargo(&arguments)), "the library builds")
+    let arguments = ["test", "--release", "--package", "hilum-page", "--test", "engine", "--target", wasm::TARGET];
+    let mut tests = toolchain.cargo(&arguments);
+    tests.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", tools.join("wasm-bindgen-test-runner"));
+    // A software adapter takes its time to compile shaders.
+    tests.env("CHROMEDRIVER", driver).env("WASM_BINDGEN_TEST_TIMEOUT", "300");
+    tallied(&mut tests, "worker")
+}
+
+fn browser_tests() -> Outcome {
+    if !page::folder().join("index.html").is_file() {
+        return Outcome::Skipped("the page is not built".into());
+    }
+    let driver = match browser::ensure() {
+        Ok(driver) => driver,
+        Err(reason) => return Outcome::Skipped(reason),
+    };
+    // The command that the page is compared with; the native tests have built it already.
+    let built = shell::run(&mut shell::cargo(&["build", "--release", "--package", "hilum"]));
+    if let Err(reason) = built {
+        return Outcome::Failed(reason);
+    }
+    let command = shell::target_dir().join("release/hilum");
+    // One browser at a time: a software adapter has no use for a second one beside it.
+    let arguments = [
+        "test",
+        "--release",
+        "--package",
+        "hilum-browser-tests",
+        "--no-fail-fast",
+        "--",
+        "--show-output",
+        "--test-threads=1",
+    ];
+    let mut tests = shell::cargo(&arguments);
+    tests.env("HILUM_BIN", command).env("HILUM_PAGE_DIR", page::folder()).env("HILUM_CHROMEDRIVER", driver);
+    tallied(&mut tests, "browser")
 }
 
 fn verdict(result: Result<(), String>, note: &str) -> Outcome {
@@ -166,7 +227,7 @@ mod tests {
     fn parts_come_once_and_in_order() {
         let parse = |words: &[&str]| parse_parts(&words.iter().map(|&word| word.into()).collect::<Vec<_>>());
         assert_eq!(parse(&[]), Ok(Part::ALL.to_vec()));
-        assert_eq!(parse(&["--only", "wasm, fmt,fmt"]), Ok(vec![Part::Fmt, Part::Wasm]));
+        assert_eq!(parse(&["--only", "page, fmt,fmt"]), Ok(vec![Part::Fmt, Part::Page]));
         assert_eq!(parse(&["--only=clippy"]), Ok(vec![Part::Clippy]));
         assert!(parse(&["--only", "fmt,"]).is_err());
     }

@@ -1,22 +1,76 @@
-//! From arrays to a model on a device.
+//! From shards to a model on a device.
+
+use std::collections::BTreeSet;
 
 use burn::tensor::Device;
 
-use super::{Arrays, BundleError, Manifest};
+use super::{Arrays, BundleError, FileEntry, Manifest, ShardDecoder};
 use crate::nn;
 use crate::systems::medvill::{self, MedVill, MedVillConfig};
+
+fn unusable(why: String) -> BundleError {
+    BundleError::Manifest { why }
+}
+
+/// Builds a model shard by shard: each is verified, decoded and put on the device before the next one is asked for, so that
+/// beside the weights on the device no more than one shard is in memory.
+pub struct ModelLoader {
+    model: MedVill,
+    device: Device,
+    decoder: ShardDecoder,
+    missing: BTreeSet<String>,
+}
+
+impl ModelLoader {
+    /// A loader for the model that a manifest describes.
+    ///
+    /// # Errors
+    /// A system that this engine does not run, and a config that cannot run.
+    pub fn new(manifest: &Manifest, device: &Device) -> Result<Self, BundleError> {
+        if manifest.system != medvill::NAME {
+            let why = format!("its system is {:?} and this engine runs {}", manifest.system, medvill::NAME);
+            return Err(unusable(why));
+        }
+        let config: MedVillConfig = serde_json::from_value(manifest.config.clone())
+            .map_err(|e| unusable(format!("its config is wrong ({e})")))?;
+        let model = MedVill::new(&config, device).map_err(|e| unusable(e.to_string()))?;
+        let missing = nn::shapes(&model).into_keys().collect();
+        Ok(Self { model, device: device.clone(), decoder: ShardDecoder::new(), missing })
+    }
+
+    /// Takes the next shard, in the manifest's order.
+    ///
+    /// # Errors
+    /// A shard that is not what was exported, and weights that do not fit the model.
+    pub fn push(self, entry: &FileEntry, bytes: &[u8]) -> Result<Self, BundleError> {
+        let Self { model, device, mut decoder, missing } = self;
+        let arrays = decoder.push(entry, bytes)?;
+        Self { model, device, decoder, missing }.place(arrays)
+    }
+
+    fn place(mut self, arrays: Arrays) -> Result<Self, BundleError> {
+        arrays.keys().for_each(|name| _ = self.missing.remove(name));
+        self.model = nn::place(self.model, arrays, &self.device).map_err(|e| unusable(e.to_string()))?;
+        Ok(self)
+    }
+
+    /// The model.
+    ///
+    /// # Errors
+    /// A tensor that no shard held.
+    pub fn finish(self) -> Result<MedVill, BundleError> {
+        self.decoder.finish()?;
+        match self.missing.first() {
+            None => Ok(self.model),
+            Some(name) => Err(unusable(format!("its shards lack {name}; was it exported from another preset?"))),
+        }
+    }
+}
 
 /// The model that a manifest describes, with `arrays` as its weights.
 ///
 /// # Errors
 /// A system that this engine does not run, a config that cannot run, and weights that do not fit it.
-pub fn load_model(manifest: &Manifest, arrays: &Arrays, device: &Device) -> Result<MedVill, BundleError> {
-    let unusable = |why: String| BundleError::Manifest { why };
-    if manifest.system != medvill::NAME {
-        return Err(unusable(format!("its system is {:?} and this engine runs {}", manifest.system, medvill::NAME)));
-    }
-    let config: MedVillConfig =
-        serde_json::from_value(manifest.config.clone()).map_err(|e| unusable(format!("its config is wrong ({e})")))?;
-    let model = MedVill::new(&config, device).map_err(|e| unusable(e.to_string()))?;
-    nn::load(model, arrays, device, false).map_err(|e| unusable(e.to_string()))
+pub fn load_model(manifest: &Manifest, arrays: Arrays, device: &Device) -> Result<MedVill, BundleError> {
+    ModelLoader::new(manifest, device)?.place(arrays)?.finish()
 }

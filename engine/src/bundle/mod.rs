@@ -23,7 +23,7 @@ pub mod writer;
 pub use array::{AnyArray, AnyArrays, Array, Arrays, IntArray};
 pub use error::BundleError;
 pub use import::{Imported, import};
-pub use load::load_model;
+pub use load::{ModelLoader, load_model};
 pub use manifest::{Dtype, FileEntry, Label, Manifest, Provenance, sha256_hex, verify};
 #[cfg(not(target_family = "wasm"))]
 pub use reader::Bundle;

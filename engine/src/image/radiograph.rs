@@ -2,11 +2,13 @@
 
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::error::ImageError;
 use super::voi::{VoiLut, Window, WindowFunction};
 
 /// Which end of the values is white (the photometric interpretation of a grey image).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Polarity {
     /// The lowest value is white.
     Monochrome1,
@@ -29,7 +31,7 @@ pub struct Gray8 {
 pub type GrayImage8 = Gray8;
 
 /// What a DICOM object says of itself; empty where it says nothing, and for PNG and JPEG.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Patient ID.
     pub patient_id: String,
@@ -52,7 +54,7 @@ pub struct Identity {
 }
 
 /// One frame in grey, with all that its display needs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Radiograph {
     /// Columns.
     pub width: usize,
@@ -180,6 +182,58 @@ impl Radiograph {
         range.unwrap_or((0.0, 0.0))
     }
 
+    /// The picture at most `most` pixels wide and high, each a mean of those that it stands for, padding apart: a screen
+    /// shows no more, and a window is applied to it the faster.
+    pub fn shrunk(&self, most: usize) -> Self {
+        let step = self.width.max(self.height).div_ceil(most.max(1)).max(1);
+        let (width, height) = (self.width.div_ceil(step), self.height.div_ceil(step));
+        let mut values = Vec::with_capacity(width * height);
+        let mut padding = self.padding.as_ref().map(|_| Vec::with_capacity(width * height));
+        for row in 0..height {
+            for column in 0..width {
+                let (mut sum, mut count) = (0f64, 0u32);
+                let (rows, columns) =
+                    (row * step..self.height.min((row + 1) * step), column * step..self.width.min((column + 1) * step));
+                for i in rows.flat_map(|r| columns.clone().map(move |c| (r, c))).map(|(r, c)| r * self.width + c) {
+                    if self.padding.as_ref().is_none_or(|p| !p[i]) {
+                        sum += f64::from(self.values[i]);
+                        count += 1;
+                    }
+                }
+                values.push(if count > 0 {
+                    (sum / f64::from(count)) as f32
+                } else {
+                    self.values[row * step * self.width + column * step]
+                });
+                if let Some(padding) = &mut padding {
+                    padding.push(count == 0);
+                }
+            }
+        }
+        let step = step as f32;
+        let spacing_mm = self.spacing_mm.map(|(rows, columns)| (rows * step, columns * step));
+        Self { width, height, values, padding, spacing_mm, ..self.without_pixels() }
+    }
+
+    /// What the file says besides its pixels.
+    pub fn without_pixels(&self) -> Self {
+        Self {
+            width: self.width,
+            height: self.height,
+            values: Vec::new(),
+            photometric: self.photometric,
+            windows: self.windows.clone(),
+            voi_luts: self.voi_luts.clone(),
+            voi_function: self.voi_function,
+            display_range: self.display_range,
+            padding: None,
+            spacing_mm: self.spacing_mm,
+            notes: self.notes.clone(),
+            format: self.format.clone(),
+            identity: self.identity.clone(),
+        }
+    }
+
     fn numbered(&self, index: usize) -> Option<View<'_>> {
         match self.voi_luts.get(index) {
             Some(lut) => Some(View::Lut(lut)),
@@ -283,6 +337,18 @@ mod tests {
         assert_eq!(by("50.5,101").unwrap(), by("0").unwrap());
         assert!(by("2").unwrap_err().to_string().contains("WIDE, BRIGHT"));
         assert!(by("bone").is_err());
+    }
+
+    #[test]
+    fn a_shrunk_picture_is_a_mean_without_padding_and_covers_the_last_row_and_column() {
+        let mut r = radiograph(vec![1.0, 3.0, 5.0, 1.0, 3.0, 5.0, 9.0, 7.0, -50.0]);
+        (r.width, r.height) = (3, 3);
+        r.padding = Some((0..9).map(|i| i == 8).collect());
+        let small = r.shrunk(2);
+        assert_eq!((small.width, small.height), (2, 2));
+        assert_eq!(small.values, [2.0, 5.0, 8.0, -50.0]);
+        assert_eq!(small.padding.unwrap(), [false, false, false, true]);
+        assert_eq!(r.shrunk(3).values, r.values);
     }
 
     #[test]

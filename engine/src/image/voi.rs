@@ -1,7 +1,9 @@
 //! Look-up tables and windows (PS3.3 C.11.1 and C.11.2).
 
+use serde::{Deserialize, Serialize};
+
 /// How a window maps values (PS3.3 C.11.2.1.2 and C.11.2.1.3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WindowFunction {
     /// The standard's linear function, whose centre lies half a value low and whose width counts values.
     #[default]
@@ -13,7 +15,7 @@ pub enum WindowFunction {
 }
 
 /// A window: what is shown between black and white.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Window {
     /// The middle grey's value, in units after the modality LUT.
     pub center: f64,
@@ -40,7 +42,7 @@ impl Window {
 }
 
 /// A table from whole values to whole values; what lies beyond its ends has the end's entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lut {
     /// The value of the first entry.
     pub first: i64,
@@ -60,7 +62,7 @@ impl Lut {
 }
 
 /// A VOI LUT with its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VoiLut {
     /// The table.
     pub lut: Lut,

@@ -7,7 +7,7 @@ mod resnet;
 
 pub use attention::{Attend, KeyValueCache, SelfAttention};
 pub use bert::{BertConfig, BertLayer, Encoder, MlmHead, TextEmbeddings};
-pub use parameters::{Array, Arrays, ParameterError, ids, load, parameters, shapes};
+pub use parameters::{Array, Arrays, ParameterError, ids, load, parameters, place, shapes};
 pub use resnet::{Block, ResNet, ResNetConfig};
 
 use burn::nn::{Initializer, Linear};

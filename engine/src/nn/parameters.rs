@@ -1,6 +1,6 @@
 //! A module's parameters by name, in PyTorch's layout: linear weights are `(out, in)` outside and `(in, out)` inside.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -125,12 +125,13 @@ impl ModuleVisitor for Collect {
         let name = self.path.name();
         self.ids.insert(name.clone(), param.id);
         let Ok(found) = &mut self.found else { return };
-        let tensor = param.val();
-        let mut shape: Vec<usize> = tensor.dims().to_vec();
+        // A parameter that nobody has used yet has no memory on the device, and looking at its shape gives it none.
+        let mut shape: Vec<usize> = param.lazy_shape().to_vec();
         let transpose = D == 2 && self.path.in_linear();
         let mut data = Vec::new();
         if self.values {
-            match tensor
+            match param
+                .val()
                 .try_into_data()
                 .map_err(|e| e.to_string())
                 .and_then(|d| d.try_to_vec::<f32>().map_err(|e| format!("{e:?}")))
@@ -177,16 +178,14 @@ pub fn ids<M: Module>(module: &M) -> BTreeMap<String, ParamId> {
     collect(module, false).ids
 }
 
-struct Load<'a> {
+struct Place {
     path: Path,
     device: Device,
-    weights: &'a Arrays,
-    taken: BTreeSet<String>,
+    weights: Arrays,
     problem: Option<ParameterError>,
-    allow_missing: bool,
 }
 
-impl ModuleMapper for Load<'_> {
+impl ModuleMapper for Place {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.enter(name, container);
     }
@@ -197,28 +196,40 @@ impl ModuleMapper for Load<'_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let name = self.path.name();
-        let inner = param.val().dims();
+        let Some(weights) = self.weights.remove(&name) else { return param };
+        let inner = param.lazy_shape().to_vec();
         let transpose = D == 2 && self.path.in_linear();
-        let mut expected = inner.to_vec();
+        let mut expected = inner.clone();
         if transpose {
             expected.reverse();
         }
-        let Some(weights) = self.weights.get(&name) else {
-            if !self.allow_missing && self.problem.is_none() {
-                self.problem = Some(ParameterError::Missing { name, shape: expected });
-            }
-            return param;
-        };
         if weights.shape != expected || weights.data.len() != expected.iter().product::<usize>() {
             if self.problem.is_none() {
-                self.problem = Some(ParameterError::Shape { name, expected, found: weights.shape.clone() });
+                self.problem = Some(ParameterError::Shape { name, expected, found: weights.shape });
             }
             return param;
         }
-        self.taken.insert(name);
-        let data = if transpose { transposed(&weights.shape, &weights.data) } else { weights.data.clone() };
-        let data = TensorData::new(data, inner);
-        param.map(|old| Tensor::from_data(data, &self.device).set_require_grad(old.is_require_grad()))
+        let data = if transpose { transposed(&weights.shape, &weights.data) } else { weights.data };
+        let tensor = Tensor::from_data(TensorData::new(data, inner), &self.device);
+        let id = param.id;
+        param.transform_for_load(tensor, id)
+    }
+}
+
+/// Puts `weights` in the place of the module's own where the names agree; the others stay as they are, and take no memory
+/// if nobody has used them. So a model is loaded piece by piece.
+///
+/// # Errors
+/// The first tensor of another shape, with both shapes, or that the module does not have.
+pub fn place<M: Module>(module: M, weights: Arrays, device: &Device) -> Result<M, ParameterError> {
+    let mut mapper = Place { path: Path::default(), device: device.clone(), weights, problem: None };
+    let module = module.map(&mut mapper);
+    if let Some(problem) = mapper.problem {
+        return Err(problem);
+    }
+    match mapper.weights.keys().next() {
+        Some(name) => Err(ParameterError::LeftOver { name: name.clone(), count: mapper.weights.len() }),
+        None => Ok(module),
     }
 }
 
@@ -227,21 +238,9 @@ impl ModuleMapper for Load<'_> {
 /// # Errors
 /// The first tensor that is missing (unless allowed), of another shape, or left over, with both shapes.
 pub fn load<M: Module>(module: M, weights: &Arrays, device: &Device, allow_missing: bool) -> Result<M, ParameterError> {
-    let mut mapper = Load {
-        path: Path::default(),
-        device: device.clone(),
-        weights,
-        taken: BTreeSet::new(),
-        problem: None,
-        allow_missing,
-    };
-    let module = module.map(&mut mapper);
-    if let Some(problem) = mapper.problem {
-        return Err(problem);
-    }
-    let left: Vec<_> = weights.keys().filter(|name| !mapper.taken.contains(*name)).collect();
-    match left.first() {
-        Some(name) => Err(ParameterError::LeftOver { name: (*name).clone(), count: left.len() }),
-        None => Ok(module),
+    let missing = shapes(&module).into_iter().find(|(name, _)| !weights.contains_key(name));
+    match missing {
+        Some((name, shape)) if !allow_missing => Err(ParameterError::Missing { name, shape }),
+        _ => place(module, weights.clone(), device),
     }
 }

@@ -102,22 +102,21 @@ impl<'a> Drafter<'a> {
             let _ = draft.words.iter().try_for_each(&mut each);
             return Ok(draft);
         }
-        let mut source = Source::open(self, features, 1, limit, options.cache);
-        let mut draft = Draft { words: Vec::new(), finished: false };
-        while draft.words.len() < limit {
-            let scores = source.next(self).await?;
-            let word = best(&scores[0]);
-            if word.id == self.specials.sep {
-                draft.finished = true;
-                break;
-            }
-            source.settle(&[word.id]);
-            draft.words.push(word.clone());
+        let mut drafting = self.begin(features, options);
+        while let Some(word) = drafting.next().await? {
             if each(&word).is_break() {
                 break;
             }
         }
-        Ok(draft)
+        Ok(drafting.draft)
+    }
+
+    /// Begins a greedy draft from visual tokens `(1, K, features)` whose words the caller asks for one by one, whatever
+    /// `options.beam` says.
+    pub fn begin(&self, features: Tensor<3>, options: DraftOptions) -> Drafting<'_> {
+        let limit = options.words.min(self.model.config().words);
+        let source = Source::open(self, features, 1, limit, options.cache);
+        Drafting { drafter: self, source, limit, draft: Draft { words: Vec::new(), finished: false } }
     }
 
     /// Drafts for several pictures at once, greedily: `(batch, K, features)`.
@@ -205,6 +204,40 @@ impl<'a> Drafter<'a> {
             false => done.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)),
         };
         Ok(best.map_or(Draft { words: Vec::new(), finished: false }, |b| b.1))
+    }
+}
+
+/// A greedy draft under way.
+pub struct Drafting<'a> {
+    drafter: &'a Drafter<'a>,
+    source: Source,
+    limit: usize,
+    draft: Draft,
+}
+
+impl Drafting<'_> {
+    /// The next word, settled; nothing once SEP has come or the limit is reached.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub async fn next(&mut self) -> Result<Option<Word>, DraftError> {
+        if self.draft.finished || self.draft.words.len() >= self.limit {
+            return Ok(None);
+        }
+        let scores = self.source.next(self.drafter).await?;
+        let word = best(&scores[0]);
+        if word.id == self.drafter.specials.sep {
+            self.draft.finished = true;
+            return Ok(None);
+        }
+        self.source.settle(&[word.id]);
+        self.draft.words.push(word.clone());
+        Ok(Some(word))
+    }
+
+    /// The words so far.
+    pub fn draft(&self) -> &Draft {
+        &self.draft
     }
 }
 

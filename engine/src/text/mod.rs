@@ -10,4 +10,4 @@ pub use error::TextError;
 pub use finding::{Certainty, Finding, Labels, Side, Zone};
 pub use label::{LEXICON, Labeler, Labelled, Mention, Reading};
 pub use sections::Report;
-pub use tokenizer::{Decoder, Specials, Tokenizer, present};
+pub use tokenizer::{Decoder, Presenter, Specials, Tokenizer, present};

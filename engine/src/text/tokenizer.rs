@@ -244,6 +244,41 @@ impl<'a> Decoder<'a> {
     }
 }
 
+/// A stream of ids as a reader wants to see it grow: words as they become whole, sentences with a capital. What comes out,
+/// put together, is [`present`] of [`Tokenizer::decode`].
+pub struct Presenter<'a> {
+    decoder: Decoder<'a>,
+    raw: String,
+    shown: usize,
+}
+
+impl<'a> Presenter<'a> {
+    /// A presenter at the beginning of a text.
+    pub const fn new(tokenizer: &'a Tokenizer) -> Self {
+        Self { decoder: Decoder::new(tokenizer), raw: String::new(), shown: 0 }
+    }
+
+    /// Takes the next id; gives what it adds to the text.
+    pub fn push(&mut self, id: u32) -> String {
+        let piece = self.decoder.push(id).unwrap_or_default();
+        self.show(&piece)
+    }
+
+    /// The end of the text.
+    pub fn finish(mut self) -> String {
+        let piece = self.decoder.finish();
+        self.show(&piece)
+    }
+
+    fn show(&mut self, piece: &str) -> String {
+        self.raw += piece;
+        let whole = present(&self.raw);
+        let new = whole.get(self.shown..).unwrap_or_default().to_owned();
+        self.shown = whole.len();
+        new
+    }
+}
+
 /// Whether a space stands between what was written and a word that begins with `next`.
 fn spaced((last, digit_before): (char, bool), next: char) -> bool {
     let joins_both = |c: char| matches!(c, '-' | '/' | '\'' | '\u{2019}');

@@ -10,7 +10,7 @@ use hilum::bundle::{Bundle, load_model};
 use hilum::image::{WindowChoice, decode_file, prepare};
 use hilum::systems::medvill::MedVill;
 use hilum::tasks::{DraftOptions, Drafter};
-use hilum::text::{Decoder, Tokenizer, present};
+use hilum::text::{Presenter, Tokenizer, present};
 use serde_json::json;
 
 use super::globals::{Globals, say};
@@ -54,37 +54,9 @@ pub fn load(path: Option<&Path>, device: &burn::tensor::Device) -> anyhow::Resul
         .tokenizer()?
         .with_context(|| format!("the bundle {} has no tokenizer; import it with one", path.display()))?;
     let tokenizer = Tokenizer::from_json(&tokenizer)?;
-    let model = load_model(bundle.manifest(), &bundle.arrays()?, device)?;
+    let model = load_model(bundle.manifest(), bundle.arrays()?, device)?;
     check_vocabulary(&tokenizer, model.config().bert.vocabulary)?;
     Ok(Loaded { bundle, model, tokenizer })
-}
-
-/// What is on the screen of a draft: words as they become whole, sentences with a capital.
-struct Shown<'a> {
-    decoder: Decoder<'a>,
-    raw: String,
-    printed: usize,
-}
-
-impl Shown<'_> {
-    fn push(&mut self, id: u32) -> String {
-        let piece = self.decoder.push(id).unwrap_or_default();
-        self.show(&piece)
-    }
-
-    fn finish(mut self) -> String {
-        let piece = self.decoder.finish();
-        self.show(&piece)
-    }
-
-    /// The part of the presented text that `piece` adds.
-    fn show(&mut self, piece: &str) -> String {
-        self.raw += piece;
-        let whole = present(&self.raw);
-        let new = whole.get(self.printed..).unwrap_or_default().to_owned();
-        self.printed = whole.len();
-        new
-    }
 }
 
 /// Refuses a tokenizer that is not the model's.
@@ -135,7 +107,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let options = DraftOptions { beam: args.beam.into(), words: args.words, cache: !args.no_cache };
     let mut first_token_ms = 0.0;
     let mut times = Vec::new();
-    let mut stream = Shown { decoder: Decoder::new(&tokenizer), raw: String::new(), printed: 0 };
+    let mut stream = Presenter::new(&tokenizer);
     let quiet = globals.json;
     let mut out = std::io::stdout();
     let began = Instant::now();

@@ -13,6 +13,7 @@ mod globals;
 mod import;
 mod label;
 mod phantom;
+mod serve;
 mod systems;
 mod trace;
 
@@ -56,6 +57,8 @@ enum Command {
     Trace(trace::Args),
     /// Drafts a report from a radiograph.
     Draft(draft::Args),
+    /// Serves the page to this machine's browsers.
+    Serve(serve::Args),
 }
 
 fn main() -> ExitCode {
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(args, globals),
         Command::Trace(args) => trace::run(args, globals),
         Command::Draft(args) => draft::run(args, globals),
+        Command::Serve(args) => serve::run(args, globals),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

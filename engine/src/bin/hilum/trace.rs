@@ -26,7 +26,7 @@ pub struct Args {
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let chosen = globals.open_device()?;
     let bundle = Bundle::open(&args.bundle)?;
-    let model = load_model(bundle.manifest(), &bundle.arrays()?, &chosen.device)?;
+    let model = load_model(bundle.manifest(), bundle.arrays()?, &chosen.device)?;
     let given = checkpoint::read_safetensors_any(&args.input)?;
     let Some(image) = given.get("in.image").and_then(|a| a.float()) else {
         bail!("{} has no in.image with numbers", args.input.display());

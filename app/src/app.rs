@@ -1,0 +1,148 @@
+//! The page whole: the state of the engine above, the radiograph and the report side by side.
+
+use hilum_protocol::{Phase, Wish};
+use leptos::prelude::*;
+
+use super::desk::{Desk, Picture, Status};
+use super::files::{self, Chooser, Samples};
+use super::report::Report;
+use super::viewer::Viewer;
+
+/// Puts the page in the place of what the document says while it loads.
+pub fn mount() {
+    if let Some(waiting) = document().get_element_by_id("waiting") {
+        waiting.remove();
+    }
+    leptos::mount::mount_to_body(App);
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+/// The engine's state in words, and how far it is.
+fn progress(phase: Phase, done: u64, total: u64) -> (String, Option<f64>) {
+    let share = (total > 0).then(|| done as f64 / total as f64);
+    match phase {
+        Phase::Device => ("Looking for a graphics device …".to_owned(), None),
+        Phase::Weights => (format!("Loading the model: {} of {}", megabytes(done), megabytes(total)), share),
+        Phase::Warming => ("Preparing the device: its programs are compiled once …".to_owned(), share),
+    }
+}
+
+#[component]
+fn Engine(desk: Desk) -> impl IntoView {
+    let choose = move |event: leptos::ev::Event| {
+        desk.compute_on(Wish::parse(&event_target_value(&event)).unwrap_or_default());
+    };
+    let words = move || match desk.status.get() {
+        Status::Loading(phase, done, total) => {
+            let (words, share) = progress(phase, done, total);
+            view! { <span>{words}</span><progress max="1" value=share.map(|s| s.to_string())></progress> }.into_any()
+        }
+        Status::Ready(opened) => {
+            let why = opened.why.map(|why| format!(", since {why}"));
+            let from = if opened.downloaded == 0 { "from this browser's storage" } else { "downloaded" };
+            view! {
+                <span class="ready">"Ready"</span>
+                <span>{format!("{}{}", opened.device, why.unwrap_or_default())}</span>
+                <span class="hint" title=format!("SHA-256 {}. Trained on: {}", opened.sha256, opened.data)>
+                    {format!("{} · {} · {} {from}", opened.bundle, opened.system, megabytes(opened.bytes))}
+                </span>
+            }
+            .into_any()
+        }
+        Status::Failed(why) => view! {
+            <span class="failed" role="alert">{why}</span>
+            <button on:click=move |_| desk.compute_on(desk.wish.get_untracked())>"Try again"</button>
+            <button on:click=move |_| desk.compute_on(Wish::Cpu)>"Let the CPU compute"</button>
+        }
+        .into_any(),
+    };
+    view! {
+        <div class="engine" id="engine" aria-live="polite">{words}</div>
+        <label class="device">"Compute on "
+            <select id="device" prop:value=move || desk.wish.get().name() on:change=choose>
+                <option value="auto">"what fits"</option>
+                <option value="webgpu">"WebGPU"</option>
+                <option value="cpu">"CPU"</option>
+            </select>
+        </label>
+    }
+}
+
+#[component]
+fn App() -> impl IntoView {
+    let desk = Desk::new();
+    files::listen(desk);
+    desk.start();
+    let visible = window_event_listener_untyped("visibilitychange", move |_| desk.wake());
+    let shown = window_event_listener_untyped("pageshow", move |_| desk.wake());
+    let lose = window_event_listener_untyped("hilum-lose-device", move |_| desk.lose_device());
+    // They live as long as the page.
+    std::mem::forget((visible, shown, lose));
+
+    let engine = move || match desk.status.get() {
+        Status::Loading(..) => "loading",
+        Status::Ready(_) => "ready",
+        Status::Failed(_) => "failed",
+    };
+    // For those who measure: what was opened, and how long each part took.
+    let measured = move || match desk.status.get() {
+        Status::Ready(o) => {
+            let t = o.times;
+            format!(
+                "device {:.0} ms, files {:.0} ms, upload {:.0} ms, warm {:.0} ms, downloaded {} B of {} B, memory {} B",
+                t.device, t.files, t.upload, t.warm, o.downloaded, o.bytes, o.memory
+            )
+        }
+        _ => String::new(),
+    };
+    let picture = move || match desk.picture.get() {
+        Picture::None => "none",
+        Picture::Reading(_) => "reading",
+        Picture::Read(..) => "read",
+        Picture::Unreadable(..) => "unreadable",
+    };
+    let place = move || {
+        match desk.picture.get() {
+        Picture::None => view! {
+            <div class="empty">
+                <p class="large">"Drop a chest radiograph here"</p>
+                <p class="hint">"or paste it, or open a file. DICOM, PNG or JPEG. It stays on this device: nothing is sent anywhere."</p>
+            </div>
+        }
+        .into_any(),
+        Picture::Reading(name) => view! { <div class="empty"><p class="large">{format!("Reading {name} …")}</p></div> }.into_any(),
+        Picture::Unreadable(name, why) => view! {
+            <div class="empty" role="alert" id="unreadable">
+                <p class="large">{format!("{name} could not be read")}</p>
+                <p>{why}</p>
+            </div>
+        }
+        .into_any(),
+        Picture::Read(..) => ().into_any(),
+    }
+    };
+    view! {
+        <header>
+            <h1>"Hilum"</h1>
+            <Engine desk/>
+        </header>
+        <p class="notice" role="status" hidden=move || desk.notice.get().is_none()>
+            <span id="notice">{move || desk.notice.get()}</span>
+            <button aria-label="Dismiss" on:click=move |_| desk.notice.set(None)>"×"</button>
+        </p>
+        <main data-engine=engine data-picture=picture data-measured=measured>
+            <section class="picture" aria-label="Radiograph">
+                <div class="toolbar">
+                    <Chooser desk/>
+                    <Samples desk/>
+                </div>
+                {place}
+                <Viewer desk/>
+            </section>
+            <Report desk/>
+        </main>
+    }
+}

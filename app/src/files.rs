@@ -1,0 +1,117 @@
+//! Files come in: dropped, pasted, chosen, or a sample.
+
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{ClipboardEvent, DataTransfer, DragEvent, Event, File, HtmlInputElement, Response};
+
+use super::desk::{Desk, Picture};
+
+/// The samples that come with the page: file, name.
+const SAMPLES: [(&str, &str); 4] = [
+    ("normal.png", "Normal"),
+    ("effusion.png", "Effusion"),
+    ("pneumothorax.png", "Pneumothorax"),
+    ("devices.png", "Devices"),
+];
+/// No radiograph is larger; the engine says so too, but only once the browser has copied it.
+const LARGEST: f64 = 512.0 * 1024.0 * 1024.0;
+
+/// Takes a file to the desk.
+fn take(desk: Desk, file: File) {
+    let name = file.name();
+    if file.size() > LARGEST {
+        return desk.unreadable(name, "the file is larger than 512 MiB; no radiograph is".to_owned());
+    }
+    spawn_local(async move {
+        match JsFuture::from(file.array_buffer()).await {
+            Ok(buffer) => desk.open(name, js_sys::Uint8Array::new(&buffer).to_vec()),
+            Err(_) => desk.unreadable(name, "the browser could not read the file; was it moved or removed?".to_owned()),
+        }
+    });
+}
+
+fn take_first(desk: Desk, data: Option<DataTransfer>) -> bool {
+    let files = data.and_then(|data| data.files());
+    let Some(file) = files.as_ref().and_then(|files| files.get(0)) else { return false };
+    let more = files.map_or(0, |files| files.length()).saturating_sub(1);
+    if more > 0 {
+        desk.notice
+            .set(Some(format!("One radiograph at a time: {} was opened, {more} more were left out.", file.name())));
+    }
+    take(desk, file);
+    true
+}
+
+/// Takes what is dropped or pasted anywhere on the page.
+pub fn listen(desk: Desk) {
+    let over = window_event_listener(leptos::ev::dragover, |event: DragEvent| event.prevent_default());
+    let drop = window_event_listener(leptos::ev::drop, move |event: DragEvent| {
+        event.prevent_default();
+        if !take_first(desk, event.data_transfer()) {
+            desk.notice.set(Some("What was dropped is no file; drop a DICOM, PNG or JPEG file.".to_owned()));
+        }
+    });
+    let paste = window_event_listener(leptos::ev::paste, move |event: ClipboardEvent| {
+        let data = event.clipboard_data();
+        // Text is pasted into the editor as ever.
+        if take_first(desk, data) {
+            event.prevent_default();
+        }
+    });
+    // They live as long as the page.
+    std::mem::forget((over, drop, paste));
+}
+
+fn sample(desk: Desk, file: &'static str) {
+    desk.picture.set(Picture::Reading(file.to_owned()));
+    spawn_local(async move {
+        let fetched = async {
+            let response = JsFuture::from(window().fetch_with_str(&format!("samples/{file}"))).await.ok()?;
+            let response = response.dyn_into::<Response>().ok().filter(Response::ok)?;
+            let buffer = JsFuture::from(response.array_buffer().ok()?).await.ok()?;
+            Some(js_sys::Uint8Array::new(&buffer).to_vec())
+        };
+        match fetched.await {
+            Some(bytes) => desk.open(file.to_owned(), bytes),
+            None => desk.unreadable(file.to_owned(), "the sample did not arrive; is the server there?".to_owned()),
+        }
+    });
+}
+
+/// The button that opens a file.
+#[component]
+pub fn Chooser(desk: Desk) -> impl IntoView {
+    let choose = move |event: Event| {
+        let Some(input) = event.target().and_then(|t| t.dyn_into::<HtmlInputElement>().ok()) else { return };
+        if let Some(file) = input.files().and_then(|files| files.get(0)) {
+            take(desk, file);
+        }
+        // The same file may be chosen again.
+        input.set_value("");
+    };
+    view! {
+        <label class="button primary" for="file">"Open a radiograph"</label>
+        <input id="file" class="unseen" type="file" accept=".dcm,.dicom,.png,.jpg,.jpeg,application/dicom,image/png,image/jpeg,*/*" on:change=choose/>
+    }
+}
+
+/// The samples, one click away.
+#[component]
+pub fn Samples(desk: Desk) -> impl IntoView {
+    let buttons = SAMPLES.map(|(file, name)| {
+        view! {
+            <button class="sample" data-sample=file on:click=move |_| sample(desk, file)>
+                <img src=format!("samples/{file}") alt="" width="64" height="64" loading="lazy"/>
+                <span>{name}</span>
+            </button>
+        }
+    });
+    view! {
+        <section class="samples" aria-label="Sample phantoms">
+            <span class="hint">"Samples (synthetic):"</span>
+            {buttons.into_iter().collect_view()}
+        </section>
+    }
+}

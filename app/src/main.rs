@@ -1,0 +1,25 @@
+//! The page: a reading room. What is read and written here never leaves it.
+
+#[cfg(target_family = "wasm")]
+mod app;
+#[cfg(target_family = "wasm")]
+mod desk;
+#[cfg(target_family = "wasm")]
+mod files;
+#[cfg(target_family = "wasm")]
+mod link;
+#[cfg(target_family = "wasm")]
+mod report;
+#[cfg(target_family = "wasm")]
+mod viewer;
+
+#[cfg(target_family = "wasm")]
+fn main() {
+    console_error_panic_hook::set_once();
+    app::mount();
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn main() {
+    eprintln!("this program runs in a browser; build the page with `cargo xtask demo`");
+}

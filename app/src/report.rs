@@ -1,0 +1,115 @@
+//! The report: drafted word by word into an editor, stopped, edited, copied, downloaded.
+
+use hilum_protocol::Opened;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
+
+use super::desk::{Desk, Draft, Picture, Status};
+
+/// What every text that leaves the page ends with.
+const DISCLAIMER: &str = "Research software, not for clinical use.";
+
+/// The text with where it came from.
+fn signed(text: &str, opened: Option<&Opened>) -> String {
+    let model = opened.map_or(String::new(), |o| {
+        format!("Drafted by Hilum with {} ({}), bundle SHA-256 {}.\n", o.bundle, o.system, o.sha256)
+    });
+    format!("{}\n\n{model}{DISCLAIMER}\n", text.trim_end())
+}
+
+fn opened(desk: Desk) -> Option<Opened> {
+    match desk.status.get_untracked() {
+        Status::Ready(opened) => Some(opened),
+        _ => None,
+    }
+}
+
+/// Offers a text as a file; it is made in the page and goes through no server.
+fn download(name: &str, text: &str) -> Result<(), JsValue> {
+    let parts = js_sys::Array::of1(&text.into());
+    let kind = BlobPropertyBag::new();
+    kind.set_type("text/plain;charset=utf-8");
+    let url = Url::create_object_url_with_blob(&Blob::new_with_str_sequence_and_options(&parts, &kind)?)?;
+    let link: HtmlAnchorElement = document().create_element("a")?.unchecked_into();
+    link.set_href(&url);
+    link.set_download(name);
+    link.click();
+    Url::revoke_object_url(&url)
+}
+
+/// The editor and its buttons.
+#[component]
+pub fn Report(desk: Desk) -> impl IntoView {
+    let running = move || desk.draft.get() == Draft::Running;
+    let empty = move || desk.text.get().trim().is_empty();
+    let can_draft = move || {
+        matches!(desk.status.get(), Status::Ready(_)) && matches!(desk.picture.get(), Picture::Read(..)) && !running()
+    };
+    let copied = RwSignal::new("");
+    let copy = move |_| {
+        let text = signed(&desk.text.get_untracked(), opened(desk).as_ref());
+        spawn_local(async move {
+            let done = JsFuture::from(window().navigator().clipboard().write_text(&text)).await;
+            copied.set(if done.is_ok() {
+                "Copied."
+            } else {
+                "The browser did not allow it; select the text and copy it."
+            });
+        });
+    };
+    let save = move |_| {
+        let text = signed(&desk.text.get_untracked(), opened(desk).as_ref());
+        if download("report-draft.txt", &text).is_err() {
+            desk.notice.set(Some("The browser did not allow the download; copy the text instead.".to_owned()));
+        }
+    };
+    let outcome = move || match desk.draft.get() {
+        Draft::None => String::new(),
+        Draft::Running => "Drafting …".to_owned(),
+        Draft::Failed(why) => format!("No draft: {why}."),
+        Draft::Done(d) => {
+            let end = match (d.stopped, d.finished) {
+                (true, _) => "Stopped",
+                (_, true) => "Done",
+                _ => "Ended at its greatest length",
+            };
+            format!("{end}: first word after {:.0} ms, {:.0} word pieces a second.", d.first_ms, d.pieces_per_s)
+        }
+    };
+    let state = move || match desk.draft.get() {
+        Draft::None => "none",
+        Draft::Running => "running",
+        Draft::Done(_) => "done",
+        Draft::Failed(_) => "failed",
+    };
+    // For those who compare with the command: the word pieces themselves.
+    let pieces = move || match desk.draft.get() {
+        Draft::Done(d) => d.pieces.iter().map(|p| p.text.clone()).collect::<Vec<_>>().join(" "),
+        _ => String::new(),
+    };
+    view! {
+        <section class="report" aria-label="Report" data-draft=state data-pieces=pieces>
+            <div class="toolbar" role="toolbar" aria-label="Report">
+                <button id="draft" class="primary" hidden=running disabled=move || !can_draft() on:click=move |_| desk.ask_draft()>"Draft"</button>
+                <button id="stop" class="primary" hidden=move || !running() on:click=move |_| desk.stop()>"Stop"</button>
+                <button id="copy" disabled=empty on:click=copy>"Copy"</button>
+                <button id="download" disabled=empty on:click=save>"Download"</button>
+                <button id="restore" hidden=move || desk.replaced.get().is_none() disabled=running on:click=move |_| desk.restore()>"Bring back the text before"</button>
+            </div>
+            <label class="unseen" for="text">"Report, a draft to correct"</label>
+            <textarea
+                id="text"
+                spellcheck="true"
+                placeholder="The draft appears here, to be corrected."
+                readonly=running
+                prop:value=move || desk.text.get()
+                on:input=move |event| { copied.set(""); desk.text.set(event_target_value(&event)) }
+            ></textarea>
+            <p class="outcome" id="outcome" aria-live="polite">{outcome}" "{move || copied.get()}</p>
+            <p class="disclaimer">"Research software, not for clinical use. The bundled model has seen synthetic drawings only: on real radiographs it writes fluent, wrong sentences."</p>
+        </section>
+    }
+}

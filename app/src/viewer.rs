@@ -1,0 +1,252 @@
+//! The radiograph: window and level by dragging and by number, fit, zoom, move.
+
+use std::sync::Arc;
+
+use hilum::image::{Polarity, Radiograph, WindowChoice};
+use leptos::html::Canvas;
+use leptos::prelude::*;
+use wasm_bindgen::prelude::*;
+use web_sys::{CanvasRenderingContext2d, ImageData, KeyboardEvent, PointerEvent, WheelEvent};
+
+use super::desk::{Desk, Picture};
+
+/// Dragging over so many screen pixels changes the window by the picture's whole range.
+const TRAVEL: f64 = 400.0;
+const ZOOM: (f64, f64) = (0.5, 12.0);
+
+/// How the picture is looked at.
+#[derive(Clone, Debug, PartialEq)]
+struct Look {
+    window: WindowChoice,
+    inverted: bool,
+    zoom: f64,
+    shift: (f64, f64),
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self { window: WindowChoice::Default, inverted: false, zoom: 1.0, shift: (0.0, 0.0) }
+    }
+}
+
+impl Look {
+    fn zoomed(&mut self, factor: f64) {
+        self.zoom = (self.zoom * factor).clamp(ZOOM.0, ZOOM.1);
+    }
+}
+
+/// What a pointer does to the picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Tool {
+    Window,
+    Move,
+}
+
+/// Centre and width in use; of a look-up table, those of the whole range, from which a drag then begins.
+fn numbers(picture: &Radiograph, choice: &WindowChoice) -> (f64, f64) {
+    let named = |index: usize| picture.windows.get(index.checked_sub(picture.voi_luts.len())?);
+    let window = match choice {
+        WindowChoice::Explicit { center, width } => return (*center, *width),
+        WindowChoice::Index(index) => named(*index),
+        _ => named(0),
+    };
+    window.map_or_else(
+        || {
+            let (low, high) = picture.display_range.unwrap_or_else(|| picture.value_range());
+            (f64::midpoint(low.into(), high.into()), (f64::from(high) - f64::from(low)).max(1e-6))
+        },
+        |window| (window.center, window.width),
+    )
+}
+
+fn span(picture: &Radiograph) -> f64 {
+    let (low, high) = picture.value_range();
+    (f64::from(high) - f64::from(low)).max(1e-6)
+}
+
+fn paint(canvas: &web_sys::HtmlCanvasElement, picture: &Radiograph, look: &Look) -> Option<()> {
+    let gray = picture.display(&look.window).ok()?;
+    let shade = |v: u8| if look.inverted { 255 - v } else { v };
+    let rgba: Vec<u8> = gray.pixels.iter().flat_map(|&v| [shade(v), shade(v), shade(v), 255]).collect();
+    let (width, height) = (u32::try_from(gray.width).ok()?, u32::try_from(gray.height).ok()?);
+    // Setting the size clears the canvas, so it is done only where it changes.
+    if canvas.width() != width || canvas.height() != height {
+        canvas.set_width(width);
+        canvas.set_height(height);
+    }
+    let data = ImageData::new_with_u8_clamped_array_and_sh(wasm_bindgen::Clamped(&rgba), width, height).ok()?;
+    let context = canvas.get_context("2d").ok()??.dyn_into::<CanvasRenderingContext2d>().ok()?;
+    context.put_image_data(&data, 0.0, 0.0).ok()
+}
+
+/// The picture with its tools.
+#[component]
+pub fn Viewer(desk: Desk) -> impl IntoView {
+    let look = RwSignal::new(Look::default());
+    let tool = RwSignal::new(Tool::Window);
+    let canvas = NodeRef::<Canvas>::new();
+    let read = Memo::new_with_compare(
+        move |_| match desk.picture.get() {
+            Picture::Read(name, picture, full) => Some((name, picture, full)),
+            _ => None,
+        },
+        |a, b| match (a, b) {
+            (Some(Some((_, a, _))), Some(Some((_, b, _)))) => !Arc::ptr_eq(a, b),
+            (a, b) => a.map(Option::is_some) != b.map(Option::is_some),
+        },
+    );
+    let picture = move || read.get().map(|(_, picture, _)| picture);
+    // A new picture is looked at afresh.
+    Effect::new(move |_| {
+        read.track();
+        look.set(Look::default());
+    });
+    Effect::new(move |_| {
+        if let (Some(canvas), Some(picture)) = (canvas.get(), picture()) {
+            // The default window was shown to exist when the file was decoded; another one is always explicit or listed.
+            let _ = paint(&canvas, &picture, &look.get());
+        }
+    });
+
+    let drag = StoredValue::new(None::<(f64, f64)>);
+    let begin = move |event: PointerEvent| {
+        drag.set_value(Some((event.client_x().into(), event.client_y().into())));
+        if let Some(canvas) = canvas.get_untracked() {
+            // Where it is not granted, the drag ends at the picture's edge.
+            let _ = canvas.set_pointer_capture(event.pointer_id());
+        }
+    };
+    let drag_on = move |event: PointerEvent| {
+        let (Some((x, y)), Some(picture)) = (drag.get_value(), read.get_untracked().map(|r| r.1)) else { return };
+        let (now_x, now_y) = (f64::from(event.client_x()), f64::from(event.client_y()));
+        drag.set_value(Some((now_x, now_y)));
+        let (dx, dy) = (now_x - x, now_y - y);
+        // The right button, and a second tool, move.
+        if tool.get_untracked() == Tool::Move || event.buttons() & 6 != 0 {
+            look.update(|look| look.shift = (look.shift.0 + dx, look.shift.1 + dy));
+        } else {
+            let by = span(&picture) / TRAVEL;
+            look.update(|look| {
+                let (center, width) = numbers(&picture, &look.window);
+                let width = (width + dx * by).max(by / 8.0);
+                look.window = WindowChoice::Explicit { center: center + dy * by, width };
+            });
+        }
+    };
+    let wheel = move |event: WheelEvent| {
+        event.prevent_default();
+        look.update(|look| look.zoomed((-event.delta_y() / 500.0).exp()));
+    };
+    let key = move |event: KeyboardEvent| {
+        let Some(picture) = read.get_untracked().map(|r| r.1) else { return };
+        let by = span(&picture) / 50.0;
+        let mut taken = true;
+        look.update(|look| {
+            let (center, width) = numbers(&picture, &look.window);
+            let mut set =
+                |center, width: f64| look.window = WindowChoice::Explicit { center, width: width.max(by / 50.0) };
+            match event.key().as_str() {
+                "ArrowUp" => set(center - by, width),
+                "ArrowDown" => set(center + by, width),
+                "ArrowLeft" => set(center, width - by),
+                "ArrowRight" => set(center, width + by),
+                "+" | "=" => look.zoomed(1.25),
+                "-" => look.zoomed(0.8),
+                "i" => look.inverted = !look.inverted,
+                "0" | "f" => *look = Look { window: look.window.clone(), inverted: look.inverted, ..Look::default() },
+                "Escape" => *look = Look::default(),
+                _ => taken = false,
+            }
+        });
+        if taken {
+            event.prevent_default();
+        }
+    };
+    let number = move |at: usize| {
+        move || {
+            picture().map_or(String::new(), |picture| {
+                let (center, width) = numbers(&picture, &look.get().window);
+                let value = [center, width][at];
+                // As many digits as the picture's range has use for.
+                if span(&picture) > 20.0 { format!("{value:.0}") } else { format!("{value:.3}") }
+            })
+        }
+    };
+    let set_number = move |at: usize| {
+        move |event: leptos::ev::Event| {
+            let (Ok(value), Some(picture)) =
+                (event_target_value(&event).parse::<f64>(), read.get_untracked().map(|r| r.1))
+            else {
+                return;
+            };
+            look.update(|look| {
+                let (center, width) = numbers(&picture, &look.window);
+                let (center, width) = if at == 0 { (value, width) } else { (center, value) };
+                if width > 0.0 && center.is_finite() && width.is_finite() {
+                    look.window = WindowChoice::Explicit { center, width };
+                }
+            });
+        }
+    };
+    let choose = move |event: leptos::ev::Event| {
+        let window = event_target_value(&event).parse().map_or(WindowChoice::Default, WindowChoice::Index);
+        look.update(|look| look.window = window);
+    };
+    let names = move || picture().map(|picture| picture.window_names()).unwrap_or_default();
+    let transform = move || {
+        let look = look.get();
+        format!("translate({:.1}px, {:.1}px) scale({:.4})", look.shift.0, look.shift.1, look.zoom)
+    };
+    let is_window = move || tool.get() == Tool::Window;
+    let facts = move || {
+        read.get().map(|(name, picture, (width, height))| {
+            let polarity = if picture.photometric == Polarity::Monochrome1 { ", MONOCHROME1" } else { "" };
+            let notes = picture.notes.iter().map(|note| view! { <li>{note.clone()}</li> }).collect_view();
+            view! {
+                <p class="facts"><strong>{name}</strong>{format!(" · {} · {width} × {height}{polarity}", picture.format)}</p>
+                <ul class="notes">{notes}</ul>
+            }
+        })
+    };
+    view! {
+        <div class="viewer" class:reading=move || read.get().is_some()>
+            <div class="toolbar" role="toolbar" aria-label="Picture" hidden=move || read.get().is_none()>
+                <button aria-pressed=move || is_window().to_string() on:click=move |_| tool.set(Tool::Window)>"Window"</button>
+                <button aria-pressed=move || (!is_window()).to_string() on:click=move |_| tool.set(Tool::Move)>"Move"</button>
+                <label>"C" <input id="window-center" type="number" step="any" aria-label="Window centre" prop:value=number(0) on:change=set_number(0)/></label>
+                <label>"W" <input id="window-width" type="number" step="any" min="0" aria-label="Window width" prop:value=number(1) on:change=set_number(1)/></label>
+                <select
+                    aria-label="Window of the file"
+                    hidden=move || names().len() < 2
+                    prop:value=move || match look.get().window { WindowChoice::Index(i) => i.to_string(), _ => "0".to_owned() }
+                    on:change=choose
+                >
+                    {move || names().into_iter().enumerate().map(|(i, name)| view! { <option value=i.to_string()>{name}</option> }).collect_view()}
+                </select>
+                <button on:click=move |_| look.update(|look| look.inverted = !look.inverted) aria-pressed=move || look.get().inverted.to_string()>"Invert"</button>
+                <button aria-label="Zoom in" on:click=move |_| look.update(|look| look.zoomed(1.25))>"+"</button>
+                <button aria-label="Zoom out" on:click=move |_| look.update(|look| look.zoomed(0.8))>"−"</button>
+                <button on:click=move |_| look.update(|look| { look.zoom = 1.0; look.shift = (0.0, 0.0) })>"Fit"</button>
+                <button on:click=move |_| look.set(Look::default())>"Reset"</button>
+            </div>
+            <div class="stage" hidden=move || read.get().is_none() class:moving=move || !is_window()>
+                <canvas
+                    node_ref=canvas
+                    tabindex="0"
+                    role="img"
+                    aria-label="The radiograph. Arrow keys change the window, plus and minus zoom, f fits, i inverts, Escape resets."
+                    style:transform=transform
+                    on:pointerdown=begin
+                    on:pointermove=drag_on
+                    on:pointerup=move |_| drag.set_value(None)
+                    on:pointercancel=move |_| drag.set_value(None)
+                    on:contextmenu=|event| event.prevent_default()
+                    on:dblclick=move |_| look.set(Look::default())
+                    on:wheel=wheel
+                    on:keydown=key
+                ></canvas>
+            </div>
+            {facts}
+        </div>
+    }
+}

@@ -1,0 +1,141 @@
+//! The worker's state and what it does with each message.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use hilum::device::Chosen;
+use hilum::image::{Radiograph, WindowChoice, decode, prepare};
+use hilum::systems::medvill::MedVill;
+use hilum::tasks::{DraftOptions, Drafter};
+use hilum::text::{Presenter, Tokenizer, present};
+use hilum_protocol::{Drafted, FromEngine, Piece, Shown, ToEngine};
+use wasm_bindgen::prelude::*;
+use web_sys::MessageEvent;
+
+use super::open::open;
+use super::scope::{breathe, now, post, scope};
+
+/// A picture is shown at most so large: more than a screen has, and quick to apply a window to.
+const SHOWN: usize = 1536;
+/// The browser gets its turn at least so often, in milliseconds.
+const TURN: f64 = 24.0;
+
+/// What a draft needs.
+pub struct Ready {
+    /// The device.
+    pub chosen: Chosen,
+    /// The model on it.
+    pub model: MedVill,
+    /// Its words.
+    pub tokenizer: Tokenizer,
+}
+
+/// The worker's state. Messages are handled one after the other, except that a draft lets others in between its words.
+#[derive(Default)]
+struct Engine {
+    ready: RefCell<Option<Rc<Ready>>>,
+    picture: RefCell<Option<Rc<Radiograph>>>,
+    stop: Cell<bool>,
+}
+
+/// Takes messages from now on.
+pub fn listen() {
+    let engine = Rc::new(Engine::default());
+    let handler = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+        match serde_wasm_bindgen::from_value(event.data()) {
+            Ok(message) => wasm_bindgen_futures::spawn_local(handle(engine.clone(), message)),
+            Err(error) => wasm_bindgen::throw_str(&format!("page and worker are of different versions: {error}")),
+        }
+    });
+    scope().set_onmessage(Some(handler.as_ref().unchecked_ref()));
+    handler.forget();
+    post(&FromEngine::Pong);
+}
+
+async fn handle(engine: Rc<Engine>, message: ToEngine) {
+    match message {
+        ToEngine::Ping => post(&FromEngine::Pong),
+        ToEngine::Stop => engine.stop.set(true),
+        ToEngine::LoseDevice => {
+            if let Some(ready) = engine.ready.borrow().as_ref() {
+                ready.chosen.lose();
+            }
+        }
+        ToEngine::Open { wish, bundle, sha256 } => match open(wish, bundle, sha256).await {
+            Ok((ready, opened)) => {
+                *engine.ready.borrow_mut() = Some(Rc::new(ready));
+                post(&FromEngine::Opened(opened));
+            }
+            Err(why) => post(&FromEngine::NotOpened(why)),
+        },
+        ToEngine::Picture { request, bytes } => {
+            let result = decode(&bytes).map_err(|e| e.to_string()).and_then(|picture| {
+                // What cannot be shown is no picture either.
+                picture.display(&WindowChoice::Default).map_err(|e| e.to_string())?;
+                Ok(picture)
+            });
+            let result = result.map(|picture| {
+                let shown = Box::new(Shown::new(&picture, SHOWN));
+                *engine.picture.borrow_mut() = Some(Rc::new(picture));
+                shown
+            });
+            post(&FromEngine::Picture { request, result });
+        }
+        ToEngine::Draft { request } => {
+            engine.stop.set(false);
+            let result = draft(&engine, request).await;
+            post(&FromEngine::Drafted { request, result });
+        }
+    }
+}
+
+async fn draft(engine: &Engine, request: u32) -> Result<Drafted, String> {
+    let ready = engine.ready.borrow().clone().ok_or("the engine is not ready yet; wait until the page says so")?;
+    let picture = engine.picture.borrow().clone().ok_or("there is no picture yet; open one first")?;
+    let began = now();
+    let drafter = Drafter::new(&ready.model, &ready.tokenizer);
+    // The model sees the window that the file asks for, whatever the reader looks at: so a draft can be made again.
+    let gray = picture.display(&WindowChoice::Default).map_err(|e| e.to_string())?;
+    let prepared = prepare(&gray, ready.model.config().size);
+    let features = drafter.encode(&prepared, &ready.chosen.device).map_err(|e| e.to_string())?;
+    let encode_ms = now() - began;
+    let words = ready.model.config().words;
+    let mut drafting = drafter.begin(features, DraftOptions { beam: 1, words, cache: true });
+    let mut presenter = Presenter::new(&ready.tokenizer);
+    let (mut first_ms, mut turn) = (0.0, now());
+    let mut waiting = String::new();
+    while let Some(word) = drafting.next().await.map_err(|e| e.to_string())? {
+        if first_ms == 0.0 {
+            first_ms = now() - began;
+        }
+        waiting += &presenter.push(word.id);
+        if now() - turn >= TURN {
+            if !waiting.is_empty() {
+                post(&FromEngine::Words { request, text: std::mem::take(&mut waiting) });
+            }
+            breathe().await;
+            turn = now();
+        }
+        if engine.stop.get() {
+            break;
+        }
+    }
+    let seconds = (now() - began - encode_ms).max(0.1) / 1e3;
+    let draft = drafting.draft();
+    waiting += &presenter.finish();
+    if !waiting.is_empty() {
+        post(&FromEngine::Words { request, text: waiting });
+    }
+    let ids: Vec<u32> = draft.words.iter().map(|w| w.id).collect();
+    let piece =
+        |w: &hilum::tasks::Word| Piece { text: ready.tokenizer.piece(w.id), probability: w.probability, lead: w.lead };
+    Ok(Drafted {
+        text: present(&ready.tokenizer.decode(&ids)),
+        pieces: draft.words.iter().map(piece).collect(),
+        finished: draft.finished,
+        stopped: engine.stop.get(),
+        encode_ms,
+        first_ms,
+        pieces_per_s: ids.len() as f64 / seconds,
+    })
+}

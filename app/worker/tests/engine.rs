@@ -1,0 +1,84 @@
+//! The engine in a browser's worker: what WebAssembly and the browser's WebGPU could do otherwise than the desktop does.
+#![cfg(target_family = "wasm")]
+#![allow(clippy::unwrap_used)]
+
+use burn::tensor::{Device, Tensor, TensorData};
+use hilum::device::{self, DeviceChoice};
+use hilum::image::{Gray8, WindowChoice, decode, prepare};
+use hilum::nn;
+use hilum::systems::medvill::{MedVill, MedVillConfig};
+use hilum::tasks::{Draft, DraftOptions, Drafter};
+use hilum::text::Tokenizer;
+use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+
+wasm_bindgen_test_configure!(run_in_dedicated_worker);
+
+fn words() -> Tokenizer {
+    let texts = ["the heart is normal in size", "there is a small left pleural effusion", "no pneumothorax is seen"];
+    Tokenizer::train(texts.iter().map(|t| (*t).to_owned()), 90).unwrap()
+}
+
+/// The same random weights on every device.
+fn weights(config: &MedVillConfig) -> nn::Arrays {
+    let cpu = Device::flex();
+    cpu.seed(7);
+    let mut weights = nn::parameters(&MedVill::new(config, &cpu).unwrap()).unwrap();
+    // Louder words make a long draft whose words differ.
+    weights.get_mut("text.word_embeddings.weight").unwrap().data.iter_mut().for_each(|w| *w *= 20.0);
+    weights
+}
+
+async fn draft(device: &Device, config: &MedVillConfig, tokenizer: &Tokenizer, cache: bool) -> Draft {
+    let model = nn::load(MedVill::new(config, device).unwrap(), &weights(config), device, false).unwrap();
+    let side = config.size;
+    let picture = Gray8 { width: side, height: side, pixels: (0..side * side).map(|i| (i * 7 % 251) as u8).collect() };
+    let drafter = Drafter::new(&model, tokenizer);
+    let features = drafter.encode(&prepare(&picture, side), device).unwrap();
+    let mut drafting = drafter.begin(features, DraftOptions { beam: 1, words: 12, cache });
+    while drafting.next().await.unwrap().is_some() {}
+    drafting.draft().clone()
+}
+
+/// The words are the same up to the first near tie.
+fn same(a: &Draft, b: &Draft) {
+    assert!(a.words.len() > 3, "too short to prove anything");
+    let parts = a.words.iter().zip(&b.words).find(|(a, b)| a.id != b.id);
+    assert!(parts.is_none_or(|(a, _)| a.lead < 1e-3), "{a:?} {b:?}");
+}
+
+#[wasm_bindgen_test]
+async fn the_cache_changes_no_draft_and_webgpu_writes_what_the_cpu_writes() {
+    let tokenizer = words();
+    let mut config = MedVillConfig::tiny();
+    config.bert.vocabulary = tokenizer.vocabulary_size();
+    let cpu = Device::flex();
+    let whole = draft(&cpu, &config, &tokenizer, false).await;
+    same(&draft(&cpu, &config, &tokenizer, true).await, &whole);
+    // Chromium is started with its software adapter: that it cannot be had is a failure, not a skip.
+    let gpu = device::choose(DeviceChoice::WebGpu).await.unwrap();
+    same(&draft(&gpu.device, &config, &tokenizer, true).await, &whole);
+    same(&draft(&gpu.device, &config, &tokenizer, false).await, &whole);
+
+    // A matrix product over odd sizes, to f32 rounding.
+    let values = |n: usize| (0..n).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect::<Vec<_>>();
+    let product = async |device: &Device| {
+        let a = Tensor::<2>::from_data(TensorData::new(values(33 * 65), [33, 65]), device);
+        let b = Tensor::<2>::from_data(TensorData::new(values(65 * 17), [65, 17]), device);
+        a.matmul(b).into_data_async().await.unwrap().iter::<f32>().collect::<Vec<_>>()
+    };
+    let (one, other) = (product(&cpu).await, product(&gpu.device).await);
+    assert!(one.iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-4));
+}
+
+#[wasm_bindgen_test]
+fn damaged_pictures_are_errors_here_too() {
+    for bytes in [&b""[..], b"text", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", &[0; 132]] {
+        assert!(decode(bytes).is_err());
+    }
+    let png = include_bytes!("../../../www/samples/effusion.png");
+    let picture = decode(png).unwrap().display(&WindowChoice::Default).unwrap();
+    assert!(picture.pixels.iter().any(|v| *v > 100));
+    for end in [40, 400, 4000] {
+        assert!(decode(&png[..end]).is_err());
+    }
+}

@@ -1,0 +1,270 @@
+//! What the browser tests stand on: the page's server, the browser's driver, the command.
+//!
+//! Three variables name what is tested; `cargo xtask test` sets them: `HILUM_BIN` (the command), `HILUM_PAGE_DIR` (the built
+//! page), `HILUM_CHROMEDRIVER`. `HILUM_SCREENSHOTS`, where it is set, is a folder for pictures of the page.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may unwrap: its panic is its message")]
+
+use std::fmt::Debug;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+
+/// What is tested, or nothing, said in words, where it was not built.
+pub struct Setting {
+    /// The command.
+    pub command: PathBuf,
+    /// The built page.
+    pub page: PathBuf,
+    chromedriver: PathBuf,
+}
+
+impl Setting {
+    /// From the variables.
+    pub fn find() -> Option<Self> {
+        let path = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let found = path("HILUM_BIN").zip(path("HILUM_PAGE_DIR")).zip(path("HILUM_CHROMEDRIVER"));
+        if found.is_none() {
+            println!(
+                "SKIPPED: HILUM_BIN, HILUM_PAGE_DIR and HILUM_CHROMEDRIVER are not all set; `cargo xtask test` sets them"
+            );
+        }
+        found.map(|((command, page), chromedriver)| Self { command, page, chromedriver })
+    }
+
+    /// The command's JSON answer.
+    pub fn hilum(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Value {
+        let output = Command::new(&self.command).args(arguments).arg("--json").envs(variables.iter().copied()).output();
+        let output = output.expect("the command runs");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("the command speaks JSON")
+    }
+}
+
+/// A program that ends with its owner.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Both fail only where it has ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a program and reads its output until `found` finds what it looks for.
+fn start<T>(command: &mut Command, found: impl Fn(&str) -> Option<T>) -> (Program, T) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let lines = BufReader::new(child.stdout.take().expect("it was piped")).lines();
+    let program = Program(child);
+    for line in lines.map_while(Result::ok) {
+        if let Some(value) = found(&line) {
+            return (program, value);
+        }
+    }
+    panic!("{command:?} ended before it said where it listens");
+}
+
+/// `hilum serve` over a folder.
+pub struct Server {
+    _program: Program,
+    /// Its address, with a closing slash.
+    pub url: String,
+}
+
+impl Server {
+    /// Serves `dir`.
+    pub fn start(setting: &Setting, dir: &Path) -> Self {
+        let mut command = Command::new(&setting.command);
+        command.args(["serve", "--port", "0", "--json", "--dir"]).arg(dir);
+        let (program, url) = start(&mut command, |line| {
+            serde_json::from_str::<Value>(line).ok().and_then(|v| Some(v.get("url")?.as_str()?.to_owned()))
+        });
+        Self { _program: program, url }
+    }
+}
+
+/// A command of the driver that the library does not name.
+#[derive(Debug)]
+struct Own {
+    path: &'static str,
+    body: Value,
+}
+
+impl WebDriverCompatibleCommand for Own {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(self.body.to_string()))
+    }
+}
+
+/// Headless Chromium with the page, and all that a test asks of it.
+pub struct Browser {
+    client: Client,
+    _driver: Program,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    /// A fresh browser with an empty profile; WebGPU on its own software adapter.
+    pub async fn start(setting: &Setting) -> Self {
+        let profile = tempfile::tempdir().expect("a folder for the profile");
+        let mut command = Command::new(&setting.chromedriver);
+        let (driver, port) = start(command.arg("--port=0"), |line| {
+            let port = line.split_once("started successfully on port ")?.1;
+            port.trim_end_matches('.').parse::<u16>().ok()
+        });
+        let arguments = [
+            "--headless=new".to_owned(),
+            "--no-sandbox".to_owned(),
+            "--disable-quic".to_owned(),
+            "--no-first-run".to_owned(),
+            "--disable-background-networking".to_owned(),
+            "--disable-component-update".to_owned(),
+            "--disable-sync".to_owned(),
+            "--enable-unsafe-webgpu".to_owned(),
+            "--use-webgpu-adapter=swiftshader".to_owned(),
+            "--window-size=1280,860".to_owned(),
+            format!("--user-data-dir={}", profile.path().display()),
+        ];
+        let mut capabilities = Capabilities::new();
+        capabilities.insert("goog:chromeOptions".into(), json!({ "args": arguments }));
+        capabilities.insert("goog:loggingPrefs".into(), json!({ "browser": "ALL" }));
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .expect("the browser starts");
+        Self { client, _driver: driver, _profile: profile }
+    }
+
+    /// Goes to an address.
+    pub async fn open(&self, url: &str) {
+        self.client.goto(url).await.expect("the page opens");
+    }
+
+    /// Runs a script in the page.
+    pub async fn script(&self, script: &str) -> Value {
+        self.client.execute(script, Vec::new()).await.expect("the script runs")
+    }
+
+    /// An attribute of the first element that `css` finds; empty where there is none.
+    pub async fn attribute(&self, css: &str, name: &str) -> String {
+        let script = format!("return document.querySelector({css:?})?.getAttribute({name:?}) ?? ''");
+        self.script(&script).await.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The text of the first element that `css` finds, whether it can be seen or not.
+    pub async fn text(&self, css: &str) -> String {
+        let script = format!("return document.querySelector({css:?})?.textContent ?? ''");
+        self.script(&script).await.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The report in the editor.
+    pub async fn report(&self) -> String {
+        self.script("return document.querySelector('#text')?.value ?? ''").await.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until an attribute has a value; where `limit` passes, the page's own words are the panic's message.
+    pub async fn until(&self, css: &str, name: &str, wanted: &[&str], limit: Duration) -> String {
+        let began = Instant::now();
+        loop {
+            let value = self.attribute(css, name).await;
+            if wanted.contains(&value.as_str()) {
+                return value;
+            }
+            if began.elapsed() > limit {
+                let page = self.script("return document.body.innerText").await;
+                let log = self.complaints().await;
+                panic!(
+                    "{css} {name} is {value:?}, not one of {wanted:?}, after {limit:?}; the page says: {page}; console: {log:?}"
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until the engine is ready.
+    pub async fn ready(&self) {
+        self.until("main", "data-engine", &["ready"], Duration::from_secs(180)).await;
+    }
+
+    /// Gives the page a file, as a reader who chooses one.
+    pub async fn choose(&self, file: &Path) {
+        let input = self.client.find(Locator::Css("#file")).await.expect("there is an input");
+        input.send_keys(file.to_str().expect("a path of text")).await.expect("the file is taken");
+    }
+
+    /// Clicks.
+    pub async fn click(&self, css: &str) {
+        let element = self.client.find(Locator::Css(css)).await.expect("it is there");
+        element.click().await.expect("it can be clicked");
+    }
+
+    /// Drafts the picture on the desk and waits for the end.
+    pub async fn draft(&self, limit: Duration) -> String {
+        self.click("#draft").await;
+        self.until(".report", "data-draft", &["done", "failed"], limit).await;
+        self.report().await
+    }
+
+    /// Warnings and errors of the console since the last call.
+    pub async fn complaints(&self) -> Vec<String> {
+        let log = self.client.issue_cmd(Own { path: "se/log", body: json!({ "type": "browser" }) }).await;
+        let entries = log.expect("the console can be read");
+        let grave = |e: &&Value| e["level"] == "SEVERE" || e["level"] == "WARNING";
+        entries.as_array().into_iter().flatten().filter(grave).map(|e| e["message"].to_string()).collect()
+    }
+
+    /// A command of the browser's developer tools.
+    pub async fn devtools(&self, command: &str, parameters: Value) {
+        let body = json!({ "cmd": command, "params": parameters });
+        self.client.issue_cmd(Own { path: "goog/cdp/execute", body }).await.expect("the developer tools do as asked");
+    }
+
+    /// Makes the page so wide and high.
+    pub async fn size(&self, width: u32, height: u32) {
+        let parameters = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
+        self.devtools("Emulation.setDeviceMetricsOverride", parameters).await;
+    }
+
+    /// A picture of the page, into the folder of `HILUM_SCREENSHOTS` where it is set.
+    pub async fn picture(&self, name: &str) {
+        if let Some(folder) = std::env::var_os("HILUM_SCREENSHOTS").map(PathBuf::from) {
+            let png = self.client.screenshot().await.expect("a screenshot");
+            std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(folder.join(name), png)).expect("a file");
+        }
+    }
+
+    /// Ends the browser.
+    pub async fn end(self) {
+        // It may have ended already.
+        let _ = self.client.close().await;
+    }
+}
+
+/// Copies a folder.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder").map(|e| e.expect("an entry")) {
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        match path.is_dir() {
+            true => copy(&path, &target),
+            false => _ = std::fs::copy(&path, &target).expect("a file"),
+        }
+    }
+}
+
+/// Runs a test that waits.
+pub fn run<F: Future<Output = ()>>(test: F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(test);
+}
