@@ -216,12 +216,23 @@ impl Browser {
         self.report().await
     }
 
-    /// Warnings and errors of the console since the last call.
-    pub async fn complaints(&self) -> Vec<String> {
+    /// What the console was told since the last call: how grave, and what.
+    async fn console(&self) -> Vec<(String, String)> {
         let log = self.client.issue_cmd(Own { path: "se/log", body: json!({ "type": "browser" }) }).await;
         let entries = log.expect("the console can be read");
-        let grave = |e: &&Value| e["level"] == "SEVERE" || e["level"] == "WARNING";
-        entries.as_array().into_iter().flatten().filter(grave).map(|e| e["message"].to_string()).collect()
+        let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+        entries.as_array().into_iter().flatten().map(|e| (text(&e["level"]), text(&e["message"]))).collect()
+    }
+
+    /// Warnings and errors of the console since the last look at it.
+    pub async fn complaints(&self) -> Vec<String> {
+        let grave = |level: &str| level == "SEVERE" || level == "WARNING";
+        self.console().await.into_iter().filter(|(level, _)| grave(level)).map(|(_, message)| message).collect()
+    }
+
+    /// What the console was told since the last look at it and bears a word.
+    pub async fn told(&self, word: &str) -> Vec<String> {
+        self.console().await.into_iter().map(|(_, message)| message).filter(|message| message.contains(word)).collect()
     }
 
     /// A command of the browser's developer tools.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hilum_browser_tests::{Browser, Server, Setting, copy, run};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 /// Chromium's own software Vulkan driver: the shell's WebGPU on it is the page's.
 const SWIFTSHADER: &str = "/usr/lib/chromium/vk_swiftshader_icd.json";
@@ -27,6 +28,10 @@ fn phantom(setting: &Setting, dir: &Path) -> PathBuf {
         }
     }
     panic!("the command wrote no DICOM file");
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// The page's text is the shell's; where they part, the first difference is at a near tie of the shell's two best words.
@@ -136,6 +141,94 @@ fn what_is_no_picture_is_said_in_words_and_samples_and_sizes_work() {
         browser.until(".report", "data-draft", &["none"], Duration::from_secs(30)).await;
         browser.click("#restore").await;
         assert_eq!(browser.report().await, report);
+        assert_eq!(browser.complaints().await, Vec::<String>::new());
+        browser.end().await;
+    });
+}
+
+/// Counts, in the worker, what is dispatched to the GPU before each reading back.
+const COUNTER: &str = r#"
+let dispatched = 0;
+const count = (type, name, then) => {
+  const own = type.prototype[name];
+  type.prototype[name] = function (...given) { then(); return own.apply(this, given); };
+};
+count(GPUComputePassEncoder, "dispatchWorkgroups", () => dispatched++);
+count(GPUComputePassEncoder, "dispatchWorkgroupsIndirect", () => dispatched++);
+count(GPUBuffer, "mapAsync", () => { console.info(`DISPATCHED ${dispatched}.`); dispatched = 0; });
+"#;
+
+#[test]
+fn a_word_takes_few_dispatches_and_one_reading_back() {
+    let Some(setting) = Setting::find() else { return };
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let page = dir.path().join("page");
+        copy(&setting.page, &page);
+        let boot = page.join("worker-boot.js");
+        let program = std::fs::read_to_string(&boot).unwrap();
+        std::fs::write(&boot, format!("{COUNTER}{program}")).unwrap();
+        let server = Server::start(&setting, &page);
+        let browser = Browser::start(&setting).await;
+        browser.open(&format!("{}?device=webgpu", server.url)).await;
+        browser.ready().await;
+        browser.click("[data-sample='normal.png']").await;
+        browser.until("main", "data-picture", &["read"], Duration::from_secs(30)).await;
+        browser.told("DISPATCHED").await;
+        browser.draft(DRAFT).await;
+        let number = |line: &String| line.split("DISPATCHED ").nth(1)?.split('.').next()?.parse::<usize>().ok();
+        let counts: Vec<usize> = browser.told("DISPATCHED").await.iter().filter_map(number).collect();
+        let pieces = browser.attribute(".report", "data-pieces").await.split(' ').count();
+        let (first, words) = counts.split_first().expect("a draft reads back");
+        let most = words.iter().max().copied().unwrap_or_default();
+        println!("GPU dispatches: picture, context and first word {first}, each further word {most} at most");
+        // One reading back a word, the one that ends the draft among them.
+        assert!((pieces..=pieces + 1).contains(&counts.len()), "{} readings back for {pieces} pieces", counts.len());
+        assert!(*first <= 400 && most <= 150, "more dispatches than there were: {counts:?}");
+        browser.end().await;
+    });
+}
+
+#[test]
+fn a_draft_is_stopped_copied_and_saved() {
+    let Some(setting) = Setting::find() else { return };
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start(&setting, &setting.page);
+        let browser = Browser::start(&setting).await;
+        let to = json!({ "behavior": "allow", "downloadPath": dir.path() });
+        browser.devtools("Browser.setDownloadBehavior", to).await;
+        let permissions = json!({ "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"] });
+        browser.devtools("Browser.grantPermissions", permissions).await;
+        // On the software adapter a word takes long enough to be stopped after.
+        browser.open(&format!("{}?device=webgpu", server.url)).await;
+        browser.ready().await;
+        browser.click("[data-sample='effusion.png']").await;
+        browser.until("main", "data-picture", &["read"], Duration::from_secs(30)).await;
+        browser.click("#draft").await;
+        while browser.report().await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        browser.click("#stop").await;
+        browser.until(".report", "data-draft", &["done"], DRAFT).await;
+        assert!(browser.text("#outcome").await.contains("Stopped"), "{}", browser.text("#outcome").await);
+        let text = browser.report().await;
+        assert!(!text.is_empty() && !text.ends_with('.'), "the draft went on: {text:?}");
+
+        browser.click("#copy").await;
+        browser.click("#download").await;
+        let file = dir.path().join("report-draft.txt");
+        let began = std::time::Instant::now();
+        while !file.is_file() {
+            assert!(began.elapsed() < Duration::from_secs(10), "nothing was downloaded");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let saved = std::fs::read_to_string(&file).unwrap();
+        let hash = sha256(&std::fs::read(setting.page.join("models/demo/bundle.json")).unwrap());
+        for part in [text.as_str(), "medvill", "demo", &hash, "Research software, not for clinical use"] {
+            assert!(saved.contains(part), "{part:?} is not in {saved:?}");
+        }
+        assert!(browser.text("#outcome").await.contains("Copied"));
         assert_eq!(browser.complaints().await, Vec::<String>::new());
         browser.end().await;
     });

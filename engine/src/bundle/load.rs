@@ -74,3 +74,29 @@ impl ModelLoader {
 pub fn load_model(manifest: &Manifest, arrays: Arrays, device: &Device) -> Result<MedVill, BundleError> {
     ModelLoader::new(manifest, device)?.place(arrays)?.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::{Dtype, write};
+    use crate::text::Tokenizer;
+
+    /// `HILUM_PAPER_BUNDLE=DIR cargo test --release -p hilum --lib paper_bundle -- --ignored`: then `?bundle=` opens it in the page.
+    #[test]
+    #[ignore = "writes 0.3 GB; it is for measuring how the page loads"]
+    fn paper_bundle_of_random_weights() {
+        let dir = std::env::var_os("HILUM_PAPER_BUNDLE")
+            .map(std::path::PathBuf::from)
+            .expect("HILUM_PAPER_BUNDLE names a folder");
+        let config = MedVillConfig::paper();
+        let weights = nn::parameters(&MedVill::new(&config, &Device::flex()).unwrap()).unwrap();
+        let names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned);
+        let words = (names.len()..config.bert.vocabulary).map(|i| format!("word{i}"));
+        let vocabulary: Vec<String> = names.into_iter().chain(words).collect();
+        let tokenizer = Tokenizer::from_vocab_txt(&vocabulary.join("\n")).unwrap().to_json().unwrap();
+        let manifest = Manifest::new("paper", medvill::NAME, "paper", serde_json::to_value(&config).unwrap());
+        let manifest = write(&dir, manifest, &weights, Some(&tokenizer), Dtype::F16).unwrap();
+        let numbers: usize = weights.values().map(|array| array.data.len()).sum();
+        println!("{numbers} weights, {} bytes in shards", manifest.shard_bytes());
+    }
+}
