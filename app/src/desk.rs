@@ -266,6 +266,14 @@ impl Desk {
     }
 
     fn broken(self, why: &str) {
+        // A decoder that crashes takes the engine with it, and would again: the picture is put aside, the engine comes back.
+        if let Picture::Reading(name) = self.picture.get_untracked()
+            && self.greeted.get_value()
+        {
+            let why = "the engine stopped while it read the file, which is probably damaged; it was started anew";
+            self.picture.set(Picture::Unreadable(name, why.to_owned()));
+            return self.start();
+        }
         self.rebuild(&format!("The engine stopped ({why})"));
     }
 

@@ -106,6 +106,14 @@ impl WebDriverCompatibleCommand for Own {
     }
 }
 
+/// A line of the console.
+pub struct Told {
+    /// Whether it is a warning or an error.
+    pub grave: bool,
+    /// What it says.
+    pub words: String,
+}
+
 /// Headless Chromium with the page, and all that a test asks of it.
 pub struct Browser {
     client: Client,
@@ -216,23 +224,33 @@ impl Browser {
         self.report().await
     }
 
-    /// What the console was told since the last call: how grave, and what.
-    async fn console(&self) -> Vec<(String, String)> {
+    /// What the console was told since the last look at it.
+    pub async fn console(&self) -> Vec<Told> {
         let log = self.client.issue_cmd(Own { path: "se/log", body: json!({ "type": "browser" }) }).await;
         let entries = log.expect("the console can be read");
         let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-        entries.as_array().into_iter().flatten().map(|e| (text(&e["level"]), text(&e["message"]))).collect()
+        let grave = |e: &Value| e["level"] == "SEVERE" || e["level"] == "WARNING";
+        entries.as_array().into_iter().flatten().map(|e| Told { grave: grave(e), words: text(&e["message"]) }).collect()
     }
 
-    /// Warnings and errors of the console since the last look at it.
+    /// Its warnings and errors.
     pub async fn complaints(&self) -> Vec<String> {
-        let grave = |level: &str| level == "SEVERE" || level == "WARNING";
-        self.console().await.into_iter().filter(|(level, _)| grave(level)).map(|(_, message)| message).collect()
+        self.console().await.into_iter().filter(|told| told.grave).map(|told| told.words).collect()
     }
 
-    /// What the console was told since the last look at it and bears a word.
-    pub async fn told(&self, word: &str) -> Vec<String> {
-        self.console().await.into_iter().map(|(_, message)| message).filter(|message| message.contains(word)).collect()
+    /// Waits until the draft has words.
+    pub async fn words(&self) {
+        let began = Instant::now();
+        while self.report().await.is_empty() {
+            assert!(began.elapsed() < Duration::from_secs(60), "no word came: {}", self.text("#outcome").await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Stops the draft and waits for its end.
+    pub async fn stop(&self) {
+        self.click("#stop").await;
+        self.until(".report", "data-draft", &["done", "failed"], Duration::from_secs(60)).await;
     }
 
     /// A command of the browser's developer tools.

@@ -19,7 +19,7 @@ pub fn build() -> Result<PathBuf, String> {
     println!("{}", toolchain.words());
     let bin = tools::ensure()?;
     let mut trunk = shell::command(&bin.join("trunk").to_string_lossy());
-    trunk.args(["--config", "trunk.toml", "build", "--release"]);
+    trunk.args(["--config", "trunk.toml", "build", "--cargo-profile", "page"]);
     toolchain.apply(&mut trunk);
     // trunk takes wasm-bindgen from the path where its version is the right one, and misreads the other variable.
     trunk.env("PATH", with_path(&bin)).env_remove("NO_COLOR");

@@ -2,6 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hilum::device::Chosen;
 use hilum::image::{Radiograph, WindowChoice, decode, prepare};
@@ -28,6 +30,8 @@ pub struct Ready {
     pub model: MedVill,
     /// Its words.
     pub tokenizer: Tokenizer,
+    /// Whether the device was lost since.
+    pub lost: Arc<AtomicBool>,
 }
 
 /// The worker's state. Messages are handled one after the other, except that a draft lets others in between its words.
@@ -84,9 +88,27 @@ async fn handle(engine: Rc<Engine>, message: ToEngine) {
         ToEngine::Draft { request } => {
             engine.stop.set(false);
             let result = draft(&engine, request).await;
-            post(&FromEngine::Drafted { request, result });
+            // A draft whose device was lost is begun again by the page: that it failed would only be in the way.
+            if result.is_ok() || !lost(&engine).await {
+                post(&FromEngine::Drafted { request, result });
+            }
         }
     }
+}
+
+/// Whether the device is gone. The loss itself may be told a little later than what failed by it.
+async fn lost(engine: &Engine) -> bool {
+    const ROUNDS: usize = 50;
+    let Some(ready) = engine.ready.borrow().clone().filter(|ready| ready.chosen.adapter.is_some()) else {
+        return false;
+    };
+    for _ in 0..ROUNDS {
+        if ready.lost.load(Ordering::Relaxed) {
+            return true;
+        }
+        breathe().await;
+    }
+    false
 }
 
 async fn draft(engine: &Engine, request: u32) -> Result<Drafted, String> {

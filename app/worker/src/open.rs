@@ -1,5 +1,8 @@
 //! Getting ready: device, bundle, pipelines.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use hilum::bundle::{FileEntry, Manifest, ModelLoader, sha256_hex, verify};
 use hilum::device::{self, DeviceChoice};
 use hilum::image::{Gray8, prepare};
@@ -60,6 +63,7 @@ impl Source {
             && sha256_hex(&kept) == sha256
         {
             let manifest = Manifest::parse(&kept).map_err(|e| e.to_string())?;
+            self.read = kept.len() as u64;
             return Ok((manifest, sha256.to_owned()));
         }
         let bytes = fetch(&format!("{}/bundle.json", self.url), MANIFEST_BYTES, |_| ()).await?;
@@ -70,7 +74,8 @@ impl Source {
                 .to_owned());
         }
         let manifest = Manifest::parse(&bytes).map_err(|e| e.to_string())?;
-        self.downloaded += bytes.len() as u64;
+        self.read = bytes.len() as u64;
+        self.downloaded += self.read;
         self.store.put(&found, &self.url, &bytes).await;
         Ok((manifest, found))
     }
@@ -91,14 +96,19 @@ pub async fn open(wish: Wish, bundle: String, sha256: Option<String>) -> Result<
         Wish::Cpu => DeviceChoice::Cpu,
     };
     let chosen = device::choose(choice).await.map_err(|e| e.to_string())?;
-    chosen.on_lost(|reason| post(&FromEngine::Lost(reason)));
+    let lost = Arc::new(AtomicBool::new(false));
+    let mark_lost = lost.clone();
+    chosen.on_lost(move |reason| {
+        mark_lost.store(true, Ordering::Relaxed);
+        post(&FromEngine::Lost(reason));
+    });
     times.device = now() - began;
 
     let store = Store::open().await;
     let mut source = Source { url: bundle, store, downloaded: 0, read: 0, total: 0 };
     let mut mark = now();
     let (manifest, sha256) = source.manifest(sha256.as_deref()).await?;
-    source.total = manifest.files.iter().map(|file| file.bytes).sum();
+    source.total = source.read + manifest.files.iter().map(|file| file.bytes).sum::<u64>();
     let name = manifest.tokenizer.clone().ok_or("the bundle has no tokenizer; export it with one")?;
     let words = source.file(manifest.file(&name).map_err(|e| e.to_string())?).await?;
     let tokenizer = Tokenizer::from_json(&words).map_err(|e| e.to_string())?;
@@ -151,5 +161,5 @@ pub async fn open(wish: Wish, bundle: String, sha256: Option<String>) -> Result<
         times,
         memory: memory(),
     };
-    Ok((Ready { chosen, model, tokenizer }, opened))
+    Ok((Ready { chosen, model, tokenizer, lost }, opened))
 }

@@ -8,7 +8,7 @@ use burn::cubecl::prelude::CubeCount;
 use burn::tensor::{Bool, Int, Tensor, activation::softmax};
 use burn_wgpu::CubeBackend;
 
-use super::launch::{HeadKernel, contiguous, empty_like};
+use super::launch::{Kernel, contiguous, empty_like};
 
 pub(super) const SOURCE: &str = include_str!("../../../shaders/attention.wgsl");
 
@@ -156,7 +156,8 @@ impl AttentionBackend for CubeBackend {
         let (batch, queries, width) = (shape[0], shape[1], shape[2]);
         let keys = key.meta.shape()[1];
         let output = empty_like(&query);
-        let kernel = HeadKernel { name: "attention", source: SOURCE, head_dim: width / heads };
+        let constants = vec![("head_dim", (width / heads).to_string())];
+        let kernel = Kernel { name: "attention", source: SOURCE, constants };
         let count = CubeCount::Static(queries.div_ceil(16) as u32, heads as u32, batch as u32);
         let params = [batch as u32, queries as u32, keys as u32, heads as u32, context, query_start, rule, words];
         kernel.launch(vec![query, key, value, contiguous(lengths), output.clone()], &params, count);

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use burn_wgpu::CubeBackend;
 
 use super::attention::{MAX_HEAD_DIM, Mask, Rule, attention_reference};
-use super::launch::{HeadKernel, contiguous, empty_like};
+use super::launch::{Kernel, contiguous, empty_like};
 
 pub(super) const SOURCE: &str = include_str!("../../../shaders/attention_decode.wgsl");
 
@@ -67,7 +67,8 @@ impl DecodeBackend for CubeBackend {
         let (batch, rows, width) = (shape[0], shape[1], shape[2]);
         let capacity = key_cache.meta.shape()[1];
         let output = empty_like(&query);
-        let kernel = HeadKernel { name: "attention_decode", source: SOURCE, head_dim: width / heads };
+        let constants = vec![("head_dim", (width / heads).to_string())];
+        let kernel = Kernel { name: "attention_decode", source: SOURCE, constants };
         let params = [batch as u32, rows as u32, capacity as u32, heads as u32, start as u32];
         // The caches are bound as they are: a copy would be written instead of them.
         let tensors = vec![query, contiguous(key), contiguous(value), key_cache, value_cache, output.clone()];

@@ -3,7 +3,7 @@
 use burn::backend::DispatchDevice;
 use burn::cubecl::prelude::{CubeCount, CubeDim, KernelId};
 use burn::cubecl::server::{KernelArguments, MetadataBindingInfo};
-use burn::tensor::Device;
+use burn::tensor::{Device, Shape};
 use burn_wgpu::{CubeTensor, KernelSource, SourceKernel, SourceTemplate, into_contiguous};
 
 /// Whether the kernels of `shaders/` run on `device`: WebGPU without autodiff.
@@ -11,20 +11,21 @@ pub fn runs_wgsl(device: &Device) -> bool {
     matches!(device.as_dispatch(), DispatchDevice::Cube(_))
 }
 
-/// A kernel for heads of one size: the size is a constant of the shader, so it is part of the identity too.
-pub(super) struct HeadKernel {
+/// A kernel with the constants of its shader, which are part of its identity too.
+pub(super) struct Kernel {
     pub name: &'static str,
     pub source: &'static str,
-    pub head_dim: usize,
+    pub constants: Vec<(&'static str, String)>,
 }
 
-impl KernelSource for HeadKernel {
+impl KernelSource for Kernel {
     fn source(&self) -> SourceTemplate {
-        SourceTemplate::new(self.source).register("head_dim", self.head_dim.to_string())
+        let fill = |t: SourceTemplate, (name, value): &(&'static str, String)| t.register(*name, value.clone());
+        self.constants.iter().fold(SourceTemplate::new(self.source), fill)
     }
 
     fn id(&self) -> KernelId {
-        KernelId::new::<Self>().info((self.name, self.head_dim, "f32")).cube_dim(CubeDim::new_1d(64).into())
+        KernelId::new::<Self>().info((self.name, self.constants.clone(), "f32")).cube_dim(CubeDim::new_1d(64).into())
     }
 
     fn lang(&self) -> &'static str {
@@ -32,7 +33,7 @@ impl KernelSource for HeadKernel {
     }
 }
 
-impl HeadKernel {
+impl Kernel {
     /// Launches with `tensors` bound in order and `params` as the uniform after them.
     pub fn launch(self, tensors: Vec<CubeTensor>, params: &[u32], count: CubeCount) {
         let Some(client) = tensors.first().map(|t| t.client.clone()) else { return };
@@ -54,12 +55,27 @@ pub(super) fn contiguous(tensor: CubeTensor) -> CubeTensor {
     into_contiguous(tensor)
 }
 
-/// An uninitialised tensor shaped like `like`.
-pub(super) fn empty_like(like: &CubeTensor) -> CubeTensor {
-    let shape = like.meta.shape().clone();
-    let bytes = shape.num_elements() * like.dtype.size();
-    let handle = like.client.empty(bytes);
+/// An uninitialised tensor of `shape`, row by row, beside `like`.
+pub(super) fn empty(like: &CubeTensor, shape: Shape) -> CubeTensor {
+    let handle = like.client.empty(shape.num_elements() * like.dtype.size());
     CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape, handle, like.dtype)
+}
+
+/// An uninitialised tensor shaped like `like`, row by row.
+pub(super) fn empty_like(like: &CubeTensor) -> CubeTensor {
+    empty(like, like.meta.shape().clone())
+}
+
+/// What is bound where a shader declares a tensor that there is none of: never read.
+pub(super) fn nothing(like: &CubeTensor) -> CubeTensor {
+    empty(like, Shape::new([1]))
+}
+
+/// Workgroups along x and y for at least `count` of them: WebGPU allows 65,535 along one axis.
+pub(super) fn spread(count: usize) -> (u32, CubeCount) {
+    const MOST: usize = 65_535;
+    let across = count.clamp(1, MOST);
+    (across as u32, CubeCount::Static(across as u32, count.div_ceil(across) as u32, 1))
 }
 
 #[cfg(test)]
@@ -86,8 +102,16 @@ pub(super) mod tests {
     #[test]
     fn every_shader_is_valid_wgsl() {
         for (name, source) in crate::kernels::SHADERS {
-            for head_dim in [1, 7, 32, 64] {
-                let source = SourceTemplate::new(source).register("head_dim", head_dim.to_string()).complete();
+            for (head_dim, rows, on) in [(1, 1, false), (7, 3, true), (32, 5, false), (64, 8, true)] {
+                // The same constants for all: a shader takes those that it names.
+                let constants = [
+                    ("head_dim", head_dim.to_string()),
+                    ("rows", rows.to_string()),
+                    ("gelu", on.to_string()),
+                    ("relu", on.to_string()),
+                    ("residual", on.to_string()),
+                ];
+                let source = Kernel { name, source, constants: constants.to_vec() }.source().complete();
                 let module = naga::front::wgsl::parse_str(&source)
                     .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&source)));
                 let flags = naga::valid::ValidationFlags::all();

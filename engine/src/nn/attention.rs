@@ -3,10 +3,10 @@
 use std::cell::OnceCell;
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear};
+use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use super::linear;
+use super::{LayerNorm, dense, linear};
 use crate::kernels::{
     MAX_HEAD_DIM, Mask, attention_reference, decode_attention, decode_attention_reference, masked_attention, runs_wgsl,
 };
@@ -110,7 +110,7 @@ impl SelfAttention {
             key: linear(width, width, device),
             value: linear(width, width, device),
             output: linear(width, width, device),
-            norm: LayerNormConfig::new(width).with_epsilon(norm_eps).init(device),
+            norm: LayerNorm::new(width, norm_eps, device),
             dropout: DropoutConfig::new(dropout).init(),
             heads,
         }
@@ -121,11 +121,12 @@ impl SelfAttention {
     ///
     /// With a `cache`, the keys and values of the pass are put at its front.
     pub fn forward(&self, x: Tensor<3>, attend: &Attend, cache: Option<&mut KeyValueCache>) -> Tensor<3> {
-        let (key, value) = (self.key.forward(x.clone()), self.value.forward(x.clone()));
+        let project = |layer: &Linear| dense(layer, x.clone(), false);
+        let (query, key, value) = (project(&self.query), project(&self.key), project(&self.value));
         if let Some(cache) = cache {
             cache.prefill(key.clone(), value.clone());
         }
-        let mixed = attend.attention(self.query.forward(x.clone()), key, value, self.heads, &self.dropout);
+        let mixed = attend.attention(query, key, value, self.heads, &self.dropout);
         self.close(mixed, x)
     }
 
@@ -134,8 +135,8 @@ impl SelfAttention {
     /// # Shapes
     /// - x `(batch, rows, width)` -> the same
     pub fn decode(&self, x: Tensor<3>, start: usize, cache: &mut KeyValueCache) -> Tensor<3> {
-        let query = self.query.forward(x.clone());
-        let (key, value) = (self.key.forward(x.clone()), self.value.forward(x.clone()));
+        let project = |layer: &Linear| dense(layer, x.clone(), false);
+        let (query, key, value) = (project(&self.query), project(&self.key), project(&self.value));
         let [_, rows, width] = query.dims();
         // Four projections of every row, then scores and mixtures over the columns in use.
         cache.count(rows * width * (4 * width + 2 * (start + rows)));
@@ -153,6 +154,6 @@ impl SelfAttention {
     }
 
     fn close(&self, mixed: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
-        self.norm.forward(self.dropout.forward(self.output.forward(mixed)) + residual)
+        self.norm.forward_sum(self.dropout.forward(dense(&self.output, mixed, false)), residual)
     }
 }

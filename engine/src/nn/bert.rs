@@ -1,11 +1,11 @@
 //! BERT (Devlin et al. 2019): embeddings, encoder with a pluggable mask, masked-language-model head.
 
 use burn::module::{Module, Param};
-use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, LayerNorm, LayerNormConfig, Linear};
-use burn::tensor::{Device, Int, Tensor, activation::gelu};
+use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, Linear};
+use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Attend, KeyValueCache, SelfAttention, linear};
+use super::{Attend, KeyValueCache, LayerNorm, SelfAttention, dense, linear};
 
 /// Sizes of a BERT encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ impl TextEmbeddings {
             word_embeddings: table(config.vocabulary),
             position_embeddings: table(config.positions),
             token_type_embeddings: table(2),
-            norm: LayerNormConfig::new(config.width).with_epsilon(config.norm_eps).init(device),
+            norm: LayerNorm::new(config.width, config.norm_eps, device),
             dropout: DropoutConfig::new(config.dropout).init(),
         }
     }
@@ -80,8 +80,8 @@ impl TextEmbeddings {
     /// The same for what is embedded already (visual tokens), `(batch, tokens, width)`.
     pub fn embed(&self, content: Tensor<3>, positions: Tensor<2, Int>, segment: usize) -> Tensor<3> {
         let segments = Tensor::full(positions.dims(), segment as i64, &positions.device());
-        let sum = content + self.position_embeddings.forward(positions) + self.token_type_embeddings.forward(segments);
-        self.dropout.forward(self.norm.forward(sum))
+        let sum = content + self.position_embeddings.forward(positions);
+        self.dropout.forward(self.norm.forward_sum(sum, self.token_type_embeddings.forward(segments)))
     }
 
     /// The word table, `(vocabulary, width)`, to which the language-model head is tied.
@@ -106,14 +106,14 @@ impl BertLayer {
             attention: SelfAttention::new(config.width, config.heads, config.dropout, config.norm_eps, device),
             intermediate: linear(config.width, config.intermediate, device),
             output: linear(config.intermediate, config.width, device),
-            output_norm: LayerNormConfig::new(config.width).with_epsilon(config.norm_eps).init(device),
+            output_norm: LayerNorm::new(config.width, config.norm_eps, device),
             dropout: DropoutConfig::new(config.dropout).init(),
         }
     }
 
     fn feed_forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let inner = gelu(self.intermediate.forward(x.clone()));
-        self.output_norm.forward(self.dropout.forward(self.output.forward(inner)) + x)
+        let inner = dense(&self.intermediate, x.clone(), true);
+        self.output_norm.forward_sum(self.dropout.forward(dense(&self.output, inner, false)), x)
     }
 }
 
@@ -184,7 +184,7 @@ impl MlmHead {
     pub fn new(config: &BertConfig, norm_eps: f64, device: &Device) -> Self {
         Self {
             transform: linear(config.width, config.width, device),
-            norm: LayerNormConfig::new(config.width).with_epsilon(norm_eps).init(device),
+            norm: LayerNorm::new(config.width, norm_eps, device),
             decoder: OutputBias { bias: Initializer::Zeros.init([config.vocabulary], device) },
         }
     }
@@ -192,7 +192,7 @@ impl MlmHead {
     /// # Shapes
     /// - hidden `(rows, width)`, words `(vocabulary, width)` -> logits `(rows, vocabulary)`
     pub fn forward(&self, hidden: Tensor<2>, words: Tensor<2>) -> Tensor<2> {
-        let hidden = self.norm.forward(gelu(self.transform.forward(hidden)));
+        let hidden = self.norm.forward(dense(&self.transform, hidden, true));
         hidden.matmul(words.transpose()) + self.decoder.bias.val().unsqueeze()
     }
 }

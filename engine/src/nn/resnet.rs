@@ -4,8 +4,10 @@ use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, PaddingConfig2d};
-use burn::tensor::{Device, Tensor, activation::relu};
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+
+use super::norm_channels;
 
 /// The residual block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,16 +116,19 @@ impl Residual {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let mut y = relu(self.bn1.forward(self.conv1.forward(x.clone())));
-        y = self.bn2.forward(self.conv2.forward(y));
-        if let (Some(conv3), Some(bn3)) = (&self.conv3, &self.bn3) {
-            y = bn3.forward(conv3.forward(relu(y)));
-        }
         let shortcut = match &self.downsample {
-            Some(down) => down.bn.forward(down.conv.forward(x)),
-            None => x,
+            Some(down) => norm_channels(&down.bn, down.conv.forward(x.clone()), None, false),
+            None => x.clone(),
         };
-        relu(y + shortcut)
+        let y = norm_channels(&self.bn1, self.conv1.forward(x), None, true);
+        let y = self.conv2.forward(y);
+        match (&self.conv3, &self.bn3) {
+            (Some(conv3), Some(bn3)) => {
+                let y = norm_channels(&self.bn2, y, None, true);
+                norm_channels(bn3, conv3.forward(y), Some(shortcut), true)
+            }
+            _ => norm_channels(&self.bn2, y, Some(shortcut), true),
+        }
     }
 }
 
@@ -173,7 +178,7 @@ impl ResNet {
     ///
     /// `watch` is called with the name and value of the stem and each stage.
     pub fn forward(&self, picture: Tensor<4>, mut watch: impl FnMut(&str, &Tensor<4>)) -> Tensor<4> {
-        let mut x = self.pool.forward(relu(self.bn1.forward(self.conv1.forward(picture))));
+        let mut x = self.pool.forward(norm_channels(&self.bn1, self.conv1.forward(picture), None, true));
         watch("stem", &x);
         for (name, stage) in
             [("layer1", &self.layer1), ("layer2", &self.layer2), ("layer3", &self.layer3), ("layer4", &self.layer4)]
