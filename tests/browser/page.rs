@@ -54,7 +54,7 @@ fn same(page: &str, pieces: &str, shell: &Value) {
 }
 
 /// Dispatches at most: until the first word, and for each word after it.
-const MOST_DISPATCHES: (usize, usize) = (542, 155);
+const MOST_DISPATCHES: (usize, usize) = (224, 45);
 /// Counts, in the worker, what is dispatched to the GPU before each reading back.
 const COUNTER: &str = r#"
 let dispatched = 0;

@@ -145,7 +145,8 @@ fn worker_tests() -> Outcome {
         Ok(found) => found,
         Err(reason) => return Outcome::Skipped(reason),
     };
-    let arguments = ["test", "--profile", "page", "--package", "hilum-worker", "--test", "engine", "--target", wasm::TARGET];
+    let arguments =
+        ["test", "--profile", "page", "--package", "hilum-worker", "--test", "engine", "--target", wasm::TARGET];
     let mut tests = toolchain.cargo(&arguments);
     tests.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", tools.join("wasm-bindgen-test-runner"));
     // A software adapter takes its time to compile shaders.

@@ -22,17 +22,18 @@ fn words() -> Tokenizer {
 }
 
 /// The same random weights on every device.
-fn weights(config: &MedVillConfig) -> nn::Arrays {
+fn weights(config: &MedVillConfig, tokenizer: &Tokenizer) -> nn::Arrays {
     let cpu = Device::flex();
     cpu.seed(7);
     let mut weights = nn::parameters(&MedVill::new(config, &cpu).unwrap()).unwrap();
-    // Louder words make a long draft whose words differ.
+    // Without SEP the draft does not end early; louder words make it one whose words differ.
+    weights.get_mut("mlm.decoder.bias").unwrap().data[tokenizer.specials().sep as usize] = -1e4;
     weights.get_mut("text.word_embeddings.weight").unwrap().data.iter_mut().for_each(|w| *w *= 20.0);
     weights
 }
 
 async fn draft(device: &Device, config: &MedVillConfig, tokenizer: &Tokenizer, cache: bool) -> Draft {
-    let model = nn::load(MedVill::new(config, device).unwrap(), &weights(config), device, false).unwrap();
+    let model = nn::load(MedVill::new(config, device).unwrap(), &weights(config, tokenizer), device, false).unwrap();
     let side = config.size;
     let picture = Gray8 { width: side, height: side, pixels: (0..side * side).map(|i| (i * 7 % 251) as u8).collect() };
     let drafter = Drafter::new(&model, tokenizer);
