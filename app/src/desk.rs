@@ -286,6 +286,7 @@ impl Desk {
             if self.draft.get_untracked() == Draft::Running {
                 self.draft.set(Draft::Failed("the engine was lost before the draft came to its end".to_owned()));
             }
+            self.notice.set(None);
             let way = "It was started anew once already; try again, or let the CPU compute.";
             return self.status.set(Status::Failed(format!("{what}. {way}")));
         }

@@ -109,8 +109,8 @@ pub fn Samples(desk: Desk) -> impl IntoView {
         }
     });
     view! {
-        <section class="samples" aria-label="Sample phantoms">
-            <span class="hint">"Samples (synthetic):"</span>
+        <section class="samples" aria-label="Sample phantoms, synthetic radiographs" title="Synthetic radiographs, drawn from a description">
+            <span class="hint">"Phantoms:"</span>
             {buttons.into_iter().collect_view()}
         </section>
     }

@@ -76,7 +76,8 @@ pub fn Report(desk: Desk) -> impl IntoView {
                 (_, true) => "Done",
                 _ => "Ended at its greatest length",
             };
-            format!("{end}: first word after {:.0} ms, {:.0} word pieces a second.", d.first_ms, d.pieces_per_s)
+            let digits = usize::from(d.pieces_per_s < 10.0);
+            format!("{end}: first word after {:.0} ms, {:.digits$} word pieces a second.", d.first_ms, d.pieces_per_s)
         }
     };
     let state = move || match desk.draft.get() {

@@ -6,7 +6,7 @@ use hilum::image::{Polarity, Radiograph, WindowChoice};
 use leptos::html::Canvas;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
-use web_sys::{CanvasRenderingContext2d, ImageData, KeyboardEvent, PointerEvent, WheelEvent};
+use web_sys::{CanvasRenderingContext2d, ImageData, KeyboardEvent, MouseEvent, PointerEvent, WheelEvent};
 
 use super::desk::{Desk, Picture};
 
@@ -14,13 +14,18 @@ use super::desk::{Desk, Picture};
 const TRAVEL: f64 = 400.0;
 const ZOOM: (f64, f64) = (0.5, 12.0);
 
+/// Screen pixels from the left and from the top.
+type Point = (f64, f64);
+/// The middle of the stage.
+const MIDDLE: Point = (0.0, 0.0);
+
 /// How the picture is looked at.
 #[derive(Clone, Debug, PartialEq)]
 struct Look {
     window: WindowChoice,
     inverted: bool,
     zoom: f64,
-    shift: (f64, f64),
+    shift: Point,
 }
 
 impl Default for Look {
@@ -30,8 +35,12 @@ impl Default for Look {
 }
 
 impl Look {
-    fn zoomed(&mut self, factor: f64) {
-        self.zoom = (self.zoom * factor).clamp(ZOOM.0, ZOOM.1);
+    /// Zooms so that the point `at`, in screen pixels from the middle of the stage, stays where it is.
+    fn zoomed(&mut self, factor: f64, at: Point) {
+        let zoom = (self.zoom * factor).clamp(ZOOM.0, ZOOM.1);
+        let factor = zoom / self.zoom;
+        self.zoom = zoom;
+        self.shift = (at.0 + (self.shift.0 - at.0) * factor, at.1 + (self.shift.1 - at.1) * factor);
     }
 }
 
@@ -108,19 +117,42 @@ pub fn Viewer(desk: Desk) -> impl IntoView {
         }
     });
 
-    let drag = StoredValue::new(None::<(f64, f64)>);
+    // The pointers that are down, by number: one sets the window or moves, two pinch.
+    let pointers = StoredValue::new(Vec::<(i32, Point)>::new());
+    let place = |event: &MouseEvent| (f64::from(event.client_x()), f64::from(event.client_y()));
     let begin = move |event: PointerEvent| {
-        drag.set_value(Some((event.client_x().into(), event.client_y().into())));
+        pointers.update_value(|all| all.push((event.pointer_id(), place(&event))));
         if let Some(canvas) = canvas.get_untracked() {
             // Where it is not granted, the drag ends at the picture's edge.
             let _ = canvas.set_pointer_capture(event.pointer_id());
         }
     };
+    let end = move |event: PointerEvent| pointers.update_value(|all| all.retain(|p| p.0 != event.pointer_id()));
+    let from_middle = move |at: Point| {
+        let stage = canvas.get_untracked().and_then(|canvas| canvas.parent_element());
+        stage.map_or(MIDDLE, |stage| {
+            let area = stage.get_bounding_client_rect();
+            (at.0 - area.x() - area.width() / 2.0, at.1 - area.y() - area.height() / 2.0)
+        })
+    };
     let drag_on = move |event: PointerEvent| {
-        let (Some((x, y)), Some(picture)) = (drag.get_value(), read.get_untracked().map(|r| r.1)) else { return };
-        let (now_x, now_y) = (f64::from(event.client_x()), f64::from(event.client_y()));
-        drag.set_value(Some((now_x, now_y)));
-        let (dx, dy) = (now_x - x, now_y - y);
+        let now = place(&event);
+        let mut before = pointers.get_value();
+        let Some(index) = before.iter().position(|p| p.0 == event.pointer_id()) else { return };
+        let (x, y) = before[index].1;
+        pointers.update_value(|all| all[index].1 = now);
+        let Some(picture) = read.get_untracked().map(|r| r.1) else { return };
+        if before.len() > 1 {
+            let other = before.swap_remove(1 - index.min(1)).1;
+            let apart = |point: Point| (point.0 - other.0).hypot(point.1 - other.1).max(1.0);
+            let (factor, moved) = (apart(now) / apart((x, y)), ((now.0 - x) / 2.0, (now.1 - y) / 2.0));
+            let middle = from_middle((f64::midpoint(now.0, other.0), f64::midpoint(now.1, other.1)));
+            return look.update(|look| {
+                look.zoomed(factor, middle);
+                look.shift = (look.shift.0 + moved.0, look.shift.1 + moved.1);
+            });
+        }
+        let (dx, dy) = (now.0 - x, now.1 - y);
         // The right button, and a second tool, move.
         if tool.get_untracked() == Tool::Move || event.buttons() & 6 != 0 {
             look.update(|look| look.shift = (look.shift.0 + dx, look.shift.1 + dy));
@@ -135,7 +167,8 @@ pub fn Viewer(desk: Desk) -> impl IntoView {
     };
     let wheel = move |event: WheelEvent| {
         event.prevent_default();
-        look.update(|look| look.zoomed((-event.delta_y() / 500.0).exp()));
+        let at = from_middle(place(&event));
+        look.update(|look| look.zoomed((-event.delta_y() / 500.0).exp(), at));
     };
     let key = move |event: KeyboardEvent| {
         let Some(picture) = read.get_untracked().map(|r| r.1) else { return };
@@ -150,8 +183,8 @@ pub fn Viewer(desk: Desk) -> impl IntoView {
                 "ArrowDown" => set(center + by, width),
                 "ArrowLeft" => set(center, width - by),
                 "ArrowRight" => set(center, width + by),
-                "+" | "=" => look.zoomed(1.25),
-                "-" => look.zoomed(0.8),
+                "+" | "=" => look.zoomed(1.25, MIDDLE),
+                "-" => look.zoomed(0.8, MIDDLE),
                 "i" => look.inverted = !look.inverted,
                 "0" | "f" => *look = Look { window: look.window.clone(), inverted: look.inverted, ..Look::default() },
                 "Escape" => *look = Look::default(),
@@ -213,8 +246,8 @@ pub fn Viewer(desk: Desk) -> impl IntoView {
             <div class="toolbar" role="toolbar" aria-label="Picture" hidden=move || read.get().is_none()>
                 <button aria-pressed=move || is_window().to_string() on:click=move |_| tool.set(Tool::Window)>"Window"</button>
                 <button aria-pressed=move || (!is_window()).to_string() on:click=move |_| tool.set(Tool::Move)>"Move"</button>
-                <label>"C" <input id="window-center" type="number" step="any" aria-label="Window centre" prop:value=number(0) on:change=set_number(0)/></label>
-                <label>"W" <input id="window-width" type="number" step="any" min="0" aria-label="Window width" prop:value=number(1) on:change=set_number(1)/></label>
+                <label>"Centre" <input id="window-center" type="number" step="any" aria-label="Window centre" prop:value=number(0) on:change=set_number(0)/></label>
+                <label>"Width" <input id="window-width" type="number" step="any" min="0" aria-label="Window width" prop:value=number(1) on:change=set_number(1)/></label>
                 <select
                     aria-label="Window of the file"
                     hidden=move || names().len() < 2
@@ -224,8 +257,8 @@ pub fn Viewer(desk: Desk) -> impl IntoView {
                     {move || names().into_iter().enumerate().map(|(i, name)| view! { <option value=i.to_string()>{name}</option> }).collect_view()}
                 </select>
                 <button on:click=move |_| look.update(|look| look.inverted = !look.inverted) aria-pressed=move || look.get().inverted.to_string()>"Invert"</button>
-                <button aria-label="Zoom in" on:click=move |_| look.update(|look| look.zoomed(1.25))>"+"</button>
-                <button aria-label="Zoom out" on:click=move |_| look.update(|look| look.zoomed(0.8))>"−"</button>
+                <button class="zoom" aria-label="Zoom in" on:click=move |_| look.update(|look| look.zoomed(1.25, MIDDLE))>"+"</button>
+                <button class="zoom" aria-label="Zoom out" on:click=move |_| look.update(|look| look.zoomed(0.8, MIDDLE))>"−"</button>
                 <button on:click=move |_| look.update(|look| { look.zoom = 1.0; look.shift = (0.0, 0.0) })>"Fit"</button>
                 <button on:click=move |_| look.set(Look::default())>"Reset"</button>
             </div>
@@ -238,8 +271,8 @@ pub fn Viewer(desk: Desk) -> impl IntoView {
                     style:transform=transform
                     on:pointerdown=begin
                     on:pointermove=drag_on
-                    on:pointerup=move |_| drag.set_value(None)
-                    on:pointercancel=move |_| drag.set_value(None)
+                    on:pointerup=end
+                    on:pointercancel=end
                     on:contextmenu=|event| event.prevent_default()
                     on:dblclick=move |_| look.set(Look::default())
                     on:wheel=wheel

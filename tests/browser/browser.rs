@@ -211,6 +211,21 @@ impl Browser {
         input.send_keys(file.to_str().expect("a path of text")).await.expect("the file is taken");
     }
 
+    /// Drops a file on the page, or pastes it: `event` is `drop` or `paste`.
+    pub async fn bring(&self, file: &Path, event: &str) {
+        let name = file.file_name().expect("a file").to_string_lossy().into_owned();
+        let bytes = std::fs::read(file).expect("the file can be read");
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        let script = "const [name, hex, kind] = arguments, data = new DataTransfer();
+            data.items.add(new File([Uint8Array.from(hex.match(/../g) ?? [], (h) => parseInt(h, 16))], name));
+            const all = { bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data };
+            const event = kind === 'drop' ? new DragEvent(kind, all) : new ClipboardEvent(kind, all);
+            document.querySelector('main').dispatchEvent(event);
+            return event.defaultPrevented";
+        let taken = self.client.execute(script, vec![name.into(), hex.into(), event.into()]).await;
+        assert_eq!(taken.expect("the script runs"), true, "the page did not take what was brought by {event}");
+    }
+
     /// Clicks.
     pub async fn click(&self, css: &str) {
         let element = self.client.find(Locator::Css(css)).await.expect("it is there");

@@ -101,7 +101,7 @@ async fn drafts_as_the_shell_does(setting: &Setting, device: &str, variables: &[
     browser.open(&format!("{}?device={device}", server.url)).await;
     browser.ready().await;
     println!("{device}, first visit: {}", browser.attribute("main", "data-measured").await);
-    browser.choose(&file).await;
+    browser.bring(&file, "drop").await;
     browser.until("main", "data-picture", &["read"], Duration::from_secs(30)).await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
     let text = browser.draft(DRAFT).await;
@@ -162,6 +162,9 @@ fn what_is_no_picture_is_said_in_words_and_samples_and_sizes_work() {
         let said = browser.text("#unreadable").await;
         assert!(said.contains("words.dcm") && said.contains("text"), "{said}");
         browser.picture("unreadable-1280.png").await;
+        browser.bring(&setting.page.join("samples/devices.png"), "paste").await;
+        browser.until("main", "data-picture", &["read"], Duration::from_secs(30)).await;
+        assert!(browser.text(".facts").await.contains("devices.png"));
 
         browser.click("[data-sample='effusion.png']").await;
         browser.until("main", "data-picture", &["read"], Duration::from_secs(30)).await;

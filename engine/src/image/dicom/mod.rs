@@ -124,6 +124,12 @@ fn assemble(
     }
     let (windows, voi_luts) = if display_range.is_some() { Default::default() } else { (windows, voi_luts) };
     let text = |tag| attributes.text(tag);
+    // Computed and digital radiography, fluoroscopy, film that was scanned, and pictures that were captured from a screen.
+    const RADIOGRAPHS: [&str; 7] = ["CR", "DX", "RG", "RF", "XA", "SC", "OT"];
+    let modality = text(tags::MODALITY);
+    if !modality.is_empty() && !RADIOGRAPHS.contains(&modality.as_str()) {
+        notes.push(format!("its modality is {modality}, so it is no radiograph, and what is said of it means nothing"));
+    }
     Ok(Radiograph {
         width: module.shape.width,
         height: module.shape.height,
