@@ -59,7 +59,7 @@ fn files_come_with_their_types_headers_ranges_and_compression() {
     write("engine.wasm", "\0asm");
     write("page.js", &"export const word = 1;\n".repeat(400));
     std::fs::create_dir(dir.path().join("models")).unwrap();
-    write("models/weights-000.safetensors", "0123456789");
+    write("models/weights-000.safetensors", &"0123456789".repeat(100));
     let server = Server::start(dir.path());
     for (path, kind) in [("/", "text/html"), ("/engine.wasm", "application/wasm"), ("/page.js", "text/javascript")] {
         let answer = server.get(path, "");
@@ -74,10 +74,12 @@ fn files_come_with_their_types_headers_ranges_and_compression() {
     let written = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../www/README.md")).unwrap();
     assert!(written.contains(&server.get("/", "").headers["content-security-policy"]));
 
+    let whole = server.get("/models/weights-000.safetensors", "Accept-Encoding: br\r\n");
+    assert!(!whole.headers.contains_key("content-encoding") && whole.body.len() == 1000);
     let part = server.get("/models/weights-000.safetensors", "Range: bytes=2-4\r\n");
     assert_eq!((part.status, part.body.as_slice()), (206, &b"234"[..]));
-    assert_eq!(part.headers["content-range"], "bytes 2-4/10");
-    assert_eq!(server.get("/models/weights-000.safetensors", "Range: bytes=20-\r\n").status, 416);
+    assert_eq!(part.headers["content-range"], "bytes 2-4/1000");
+    assert_eq!(server.get("/models/weights-000.safetensors", "Range: bytes=2000-\r\n").status, 416);
     let small = server.get("/page.js", "Accept-Encoding: br\r\n");
     assert_eq!(small.headers["content-encoding"], "br");
     assert!(small.body.len() < 2000, "{} bytes", small.body.len());

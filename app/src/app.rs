@@ -92,8 +92,9 @@ fn App() -> impl IntoView {
         Status::Ready(o) => {
             let t = o.times;
             format!(
-                "device {:.0} ms, files {:.0} ms, upload {:.0} ms, warm {:.0} ms, downloaded {} B of {} B, memory {} B",
-                t.device, t.files, t.upload, t.warm, o.downloaded, o.bytes, o.memory
+                "device {:.0} ms, files {:.0} ms, upload {:.0} ms, warm {:.0} ms, downloaded {} B of {} B, \
+                 memory {} B loaded, {} B warm",
+                t.device, t.files, t.upload, t.warm, o.downloaded, o.bytes, o.memory_loaded, o.memory
             )
         }
         _ => String::new(),

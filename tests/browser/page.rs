@@ -67,13 +67,13 @@ watch(GPUComputePassEncoder, "dispatchWorkgroupsIndirect", () => dispatched++);
 watch(GPUBuffer, "mapAsync", () => { console.info(`DISPATCHED ${dispatched}.`); dispatched = 0; });
 "#;
 
-/// The page with the counter in its worker.
-fn counting(setting: &Setting, dir: &Path) -> PathBuf {
+/// The page, in whose worker a program runs first.
+fn with_program(setting: &Setting, dir: &Path, program: &str) -> PathBuf {
     let page = dir.join("page");
     copy(&setting.page, &page);
     let boot = page.join("worker-boot.js");
-    let program = std::fs::read_to_string(&boot).unwrap();
-    std::fs::write(&boot, format!("{COUNTER}{program}")).unwrap();
+    let own = std::fs::read_to_string(&boot).unwrap();
+    std::fs::write(&boot, format!("{program}{own}")).unwrap();
     page
 }
 
@@ -96,7 +96,7 @@ async fn drafts_as_the_shell_does(setting: &Setting, device: &str, variables: &[
     let shell = ["draft", file.to_str().unwrap(), "--device", device, "--bundle", bundle.to_str().unwrap()];
     let shell = setting.hilum(&shell, variables);
 
-    let server = Server::start(setting, &counting(setting, dir.path()));
+    let server = Server::start(setting, &with_program(setting, dir.path(), COUNTER));
     let browser = Browser::start(setting).await;
     browser.open(&format!("{}?device={device}", server.url)).await;
     browser.ready().await;
@@ -115,6 +115,11 @@ async fn drafts_as_the_shell_does(setting: &Setting, device: &str, variables: &[
     if device == "webgpu" {
         count(&console, pieces.split(' ').count());
     }
+
+    let asked =
+        browser.script("return performance.getEntriesByType('resource').map((e) => new URL(e.name).origin)").await;
+    let own = server.url.trim_end_matches('/');
+    assert!(asked.as_array().is_some_and(|all| all.len() > 3 && all.iter().all(|origin| origin == own)), "{asked}");
 
     // A second visit asks the network for nothing: there is no server any more.
     assert_eq!(browser.script("return navigator.serviceWorker.ready.then(r => r.active !== null)").await, true);
@@ -183,6 +188,15 @@ fn what_is_no_picture_is_said_in_words_and_samples_and_sizes_work() {
         browser.script(set).await;
         let after = browser.script(sum).await.as_f64().unwrap();
         assert!((before - after).abs() > 1000.0, "the window changed nothing: {before} and {after}");
+        // So does a drag, and the keyboard zooms.
+        let looked = "const c = document.querySelector('canvas');
+            const at = (kind, x, y) => c.dispatchEvent(new PointerEvent(kind, { pointerId: 7, clientX: x, clientY: y, buttons: 1, bubbles: true }));
+            at('pointerdown', 100, 200); at('pointermove', 140, 210); at('pointerup', 140, 210);
+            c.dispatchEvent(new KeyboardEvent('keydown', { key: '+', bubbles: true, cancelable: true }));
+            return new Promise((done) => setTimeout(() => done([Number(document.querySelector('#window-width').value), c.style.transform]), 200))";
+        let looked = browser.script(looked).await;
+        assert!(looked[0].as_f64().unwrap() > 70.0, "the drag did not widen the window: {looked}");
+        assert!(looked[1].as_str().unwrap().contains("scale(1.25"), "the key did not zoom: {looked}");
         browser.click("[data-sample='normal.png']").await;
         browser.until(".report", "data-draft", &["none"], Duration::from_secs(30)).await;
         browser.click("#restore").await;
@@ -288,6 +302,36 @@ fn a_lost_device_is_rebuilt_once_and_then_said() {
         browser.script("[...document.querySelectorAll('#engine button')].at(-1).click()").await;
         browser.ready().await;
         assert!(browser.text("#engine").await.contains("CPU"));
+        browser.end().await;
+    });
+}
+
+#[test]
+fn forbidden_storage_and_a_damaged_program_are_said_in_words() {
+    let Some(setting) = Setting::find() else { return };
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        // As a private window of some browsers has it.
+        let forbid = "Object.defineProperty(self, 'caches', { get() { throw new DOMException('forbidden', 'SecurityError'); } });\n";
+        let page = with_program(&setting, dir.path(), forbid);
+        let server = Server::start(&setting, &page);
+        let browser = Browser::start(&setting).await;
+        let url = format!("{}?device=cpu", server.url);
+        browser.open(&url).await;
+        browser.ready().await;
+        let said = browser.text("#notice").await;
+        assert!(said.contains("keeps no data") && said.contains("downloaded at every visit"), "{said}");
+
+        let module = page.join("worker_bg.wasm");
+        let bytes = std::fs::read(&module).unwrap();
+        std::fs::write(&module, &bytes[..bytes.len() / 2]).unwrap();
+        browser.open(&url).await;
+        browser.until("main", "data-engine", &["failed"], Duration::from_secs(60)).await;
+        let said = browser.text("#engine").await;
+        assert!(said.contains("did not load") && said.contains("Try again"), "{said}");
+        std::fs::write(&module, &bytes).unwrap();
+        browser.script("document.querySelector('#engine button').click()").await;
+        browser.ready().await;
         browser.end().await;
     });
 }

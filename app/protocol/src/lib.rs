@@ -123,7 +123,9 @@ pub struct Opened {
     pub not_kept: Option<String>,
     /// Times.
     pub times: OpenTimes,
-    /// Size of the worker's memory in bytes, which never shrinks: the peak.
+    /// Size of the worker's memory in bytes once the weights were loaded. It never shrinks, so it is the peak of loading.
+    pub memory_loaded: u64,
+    /// The same after the trial draft.
     pub memory: u64,
 }
 

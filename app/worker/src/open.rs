@@ -130,6 +130,7 @@ pub async fn open(wish: Wish, bundle: String, sha256: Option<String>) -> Result<
     keep.push(&sha256);
     source.store.sweep(&source.url, &keep).await;
 
+    let memory_loaded = memory();
     // A trial draft compiles every pipeline that a real one needs: the first step differs from those that follow.
     const STEPS: usize = 3;
     let total = STEPS as u64 + 1;
@@ -159,6 +160,7 @@ pub async fn open(wish: Wish, bundle: String, sha256: Option<String>) -> Result<
         bytes: source.total,
         not_kept: source.store.refused().map(str::to_owned),
         times,
+        memory_loaded,
         memory: memory(),
     };
     Ok((Ready { chosen, model, tokenizer, lost }, opened))

@@ -10,6 +10,7 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tower_http::services::ServeDir;
 
 use super::globals::Globals;
@@ -54,9 +55,12 @@ async fn with_headers(mut response: Response) -> Response {
 pub fn service(dir: &Path) -> Router {
     let missing =
         tower::service_fn(|_| async { Ok((StatusCode::NOT_FOUND, "There is no such file here.\n").into_response()) });
+    // Weights are as good as noise: to compress them costs more than it saves, and their ranges and lengths would be lost.
+    let worthwhile = DefaultPredicate::new().and(NotForContentType::const_new("application/octet-stream"));
+    let compression = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worthwhile);
     Router::new()
         .fallback_service(ServeDir::new(dir).fallback(missing))
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(compression)
         .layer(map_response(with_headers))
 }
 
