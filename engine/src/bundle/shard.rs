@@ -209,6 +209,19 @@ impl Stored {
         }
     }
 
+    /// Makes room for the pieces to come, so that a large tensor does not grow by doubling: at most `pieces` like this one.
+    fn reserve(&mut self, pieces: usize) -> Result<(), String> {
+        let more = |length: usize| length.saturating_mul(pieces.saturating_sub(1));
+        let reserved = match self {
+            Self::Float(array) => array.data.try_reserve_exact(more(array.data.len())),
+            Self::Q8(blocks) => blocks
+                .values
+                .try_reserve_exact(more(blocks.values.len()))
+                .and_then(|()| blocks.scales.try_reserve_exact(more(blocks.scales.len()))),
+        };
+        reserved.map_err(|_| format!("{pieces} pieces of one tensor do not fit the memory"))
+    }
+
     /// Appends the rows of the next piece; false where the two do not belong together.
     fn append(&mut self, piece: Self) -> bool {
         let rows = piece.shape().first().copied().unwrap_or(0);
@@ -317,7 +330,11 @@ impl ShardDecoder {
     fn join(&mut self, base: &str, k: usize, cut: &Cut, stored: Stored) -> Result<Option<Stored>, String> {
         let wrong = || format!("piece {k} of {base} does not fit the pieces before it");
         let (whole, pieces) = match self.partial.remove(base) {
-            None if k == 0 => (stored, 1),
+            None if k == 0 => {
+                let mut first = stored;
+                first.reserve(cut.pieces)?;
+                (first, 1)
+            }
             Some((before, mut whole, pieces)) if pieces == k && before == *cut => {
                 if !whole.append(stored) {
                     return Err(wrong());
