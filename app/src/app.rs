@@ -24,6 +24,7 @@ fn megabytes(bytes: u64) -> String {
 fn progress(phase: Phase, done: u64, total: u64) -> (String, Option<f64>) {
     let share = (total > 0).then(|| done as f64 / total as f64);
     match phase {
+        Phase::Program => ("Loading the engine …".to_owned(), None),
         Phase::Device => ("Looking for a graphics device …".to_owned(), None),
         Phase::Weights => (format!("Loading the model: {} of {}", megabytes(done), megabytes(total)), share),
         Phase::Warming => ("Preparing the device: its programs are compiled once …".to_owned(), share),

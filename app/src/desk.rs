@@ -84,7 +84,7 @@ impl Desk {
     pub fn new() -> Self {
         let wish = parameter("device").and_then(|text| Wish::parse(&text)).unwrap_or_default();
         Self {
-            status: RwSignal::new(Status::Loading(Phase::Device, 0, 0)),
+            status: RwSignal::new(Status::Loading(Phase::Program, 0, 0)),
             picture: RwSignal::new(Picture::None),
             draft: RwSignal::new(Draft::None),
             text: RwSignal::new(String::new()),
@@ -101,7 +101,7 @@ impl Desk {
 
     /// Starts the engine, or starts it anew.
     pub fn start(self) {
-        self.status.set(Status::Loading(Phase::Device, 0, 0));
+        self.status.set(Status::Loading(Phase::Program, 0, 0));
         self.greeted.set_value(false);
         if let Err(why) = link::start(move |message| self.hear(message), move |why| self.broken(&why)) {
             self.status.set(Status::Failed(why));

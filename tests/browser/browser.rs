@@ -3,6 +3,7 @@
 //! Three variables name what is tested; `cargo xtask test` sets them: `HILUM_BIN` (the command), `HILUM_PAGE_DIR` (the built
 //! page), `HILUM_CHROMEDRIVER`. `HILUM_SCREENSHOTS`, where it is set, is a folder for pictures of the page.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may unwrap: its panic is its message")]
+#![allow(clippy::disallowed_methods, reason = "tests run natively and have a clock")]
 
 use std::fmt::Debug;
 use std::io::{BufRead, BufReader};

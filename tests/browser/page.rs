@@ -1,5 +1,6 @@
 //! The page in headless Chromium: on WebGPU and on the CPU, against the command, and when things go wrong.
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "tests run natively and have a clock")]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -94,8 +94,22 @@ fn clippy() -> Outcome {
     if let Err(reason) = rustup::ensure_component("clippy", "clippy") {
         return Outcome::Skipped(reason);
     }
-    let arguments = ["clippy", "--release", "-p", "hilum", "-p", "xtask", "--all-targets", "--", "-D", "warnings"];
-    verdict(shell::run(&mut shell::cargo(&arguments)), "no warnings")
+    // Apart from each other: what one needs of shared crates would make cargo build another's anew.
+    let native: [&[&str]; 2] = [&["-p", "hilum", "-p", "xtask"], &["-p", "hilum-browser-tests"]];
+    for packages in native {
+        let arguments = [&["clippy", "--release"], packages, &["--all-targets", "--", "-D", "warnings"]].concat();
+        if let Err(reason) = shell::run(&mut shell::cargo(&arguments)) {
+            return Outcome::Failed(reason);
+        }
+    }
+    let toolchain = match wasm::ensure() {
+        Ok(toolchain) if toolchain.is_rustup() => toolchain,
+        _ => return Outcome::Passed("no warnings; the page was not linted, for want of rustup's wasm target".into()),
+    };
+    let page = ["-p", "hilum-page", "-p", "hilum-worker", "-p", "hilum-protocol", "--all-targets"];
+    let target = ["clippy", "--profile", "page", "--target", wasm::TARGET];
+    let arguments = [&target[..], &page, &["--", "-D", "warnings"]].concat();
+    verdict(shell::run(&mut toolchain.cargo(&arguments)), "no warnings")
 }
 
 fn native(report: &mut Report) {

@@ -49,23 +49,28 @@ impl Toolchain {
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
     }
 
+    /// Whether it is rustup's, which has the linter too.
+    pub fn is_rustup(&self) -> bool {
+        self.variables.is_empty()
+    }
+
     /// The compiler in words.
     pub fn words(&self) -> String {
         let version = shell::capture(self.rustc().arg("--version")).unwrap_or_else(|| "no compiler".into());
-        let origin = if self.variables.is_empty() { "the tool chain in use" } else { "Debian's rustc-web" };
+        let origin = if self.is_rustup() { "the tool chain in use" } else { "Debian's rustc-web" };
         format!("{version}, {origin}")
     }
 
     /// `cargo` of this tool chain.
     pub fn cargo(&self, arguments: &[&str]) -> Command {
-        let mut command = shell::command(if self.variables.is_empty() { "cargo" } else { "/usr/bin/cargo" });
+        let mut command = shell::command(if self.is_rustup() { "cargo" } else { "/usr/bin/cargo" });
         command.args(arguments);
         self.apply(&mut command);
         command
     }
 
     fn rustc(&self) -> Command {
-        let mut command = shell::command(if self.variables.is_empty() { "rustc" } else { "/usr/bin/rustc" });
+        let mut command = shell::command(if self.is_rustup() { "rustc" } else { "/usr/bin/rustc" });
         self.apply(&mut command);
         command
     }

@@ -77,6 +77,8 @@ pub enum ToEngine {
 /// What the engine is busy with before it is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
+    /// The engine's own program, on its way: the page says so by itself.
+    Program,
     /// Asking for an adapter.
     Device,
     /// Weights on their way: bytes.
