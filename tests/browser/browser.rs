@@ -227,6 +227,12 @@ impl Browser {
         assert_eq!(taken.expect("the script runs"), true, "the page did not take what was brought by {event}");
     }
 
+    /// Opens one of the page's samples.
+    pub async fn sample(&self, file: &str) {
+        self.click(&format!("[data-sample='{file}']")).await;
+        self.until("main", "data-picture", &["read"], Duration::from_secs(30)).await;
+    }
+
     /// Clicks.
     pub async fn click(&self, css: &str) {
         let element = self.client.find(Locator::Css(css)).await.expect("it is there");

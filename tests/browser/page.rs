@@ -54,6 +54,15 @@ fn same(page: &str, pieces: &str, shell: &Value) {
     println!("page and shell part at piece {first:?}, a near tie (lead {lead:.1e})");
 }
 
+/// The page in a fresh browser, ready to compute on `device`.
+async fn ready(setting: &Setting, page: &Path, device: &str) -> (Server, Browser) {
+    let server = Server::start(setting, page);
+    let browser = Browser::start(setting).await;
+    browser.open(&format!("{}?device={device}", server.url)).await;
+    browser.ready().await;
+    (server, browser)
+}
+
 /// Dispatches at most: until the first word, and for each word after it.
 const MOST_DISPATCHES: (usize, usize) = (224, 45);
 /// Counts, in the worker, what is dispatched to the GPU before each reading back.
@@ -97,10 +106,7 @@ async fn drafts_as_the_shell_does(setting: &Setting, device: &str, variables: &[
     let shell = ["draft", file.to_str().unwrap(), "--device", device, "--bundle", bundle.to_str().unwrap()];
     let shell = setting.hilum(&shell, variables);
 
-    let server = Server::start(setting, &with_program(setting, dir.path(), COUNTER));
-    let browser = Browser::start(setting).await;
-    browser.open(&format!("{}?device={device}", server.url)).await;
-    browser.ready().await;
+    let (server, browser) = ready(setting, &with_program(setting, dir.path(), COUNTER), device).await;
     println!("{device}, first visit: {}", browser.attribute("main", "data-measured").await);
     browser.bring(&file, "drop").await;
     browser.until("main", "data-picture", &["read"], Duration::from_secs(30)).await;
@@ -158,10 +164,7 @@ fn what_is_no_picture_is_said_in_words_and_samples_and_sizes_work() {
         let dir = tempfile::tempdir().unwrap();
         let words = dir.path().join("words.dcm");
         std::fs::write(&words, "The heart is normal in size.").unwrap();
-        let server = Server::start(&setting, &setting.page);
-        let browser = Browser::start(&setting).await;
-        browser.open(&format!("{}?device=cpu", server.url)).await;
-        browser.ready().await;
+        let (_server, browser) = ready(&setting, &setting.page, "cpu").await;
         browser.picture("empty-1280.png").await;
         browser.choose(&words).await;
         browser.until("main", "data-picture", &["unreadable"], Duration::from_secs(30)).await;
@@ -172,8 +175,7 @@ fn what_is_no_picture_is_said_in_words_and_samples_and_sizes_work() {
         browser.until("main", "data-picture", &["read"], Duration::from_secs(30)).await;
         assert!(browser.text(".facts").await.contains("devices.png"));
 
-        browser.click("[data-sample='effusion.png']").await;
-        browser.until("main", "data-picture", &["read"], Duration::from_secs(30)).await;
+        browser.sample("effusion.png").await;
         let report = browser.draft(DRAFT).await;
         assert!(report.split_whitespace().count() > 4, "{report:?}");
         browser.picture("sample-1280.png").await;
@@ -221,8 +223,7 @@ fn a_draft_is_stopped_copied_and_saved() {
         // On the software adapter a word takes long enough to be stopped after.
         browser.open(&format!("{}?device=webgpu", server.url)).await;
         browser.ready().await;
-        browser.click("[data-sample='effusion.png']").await;
-        browser.until("main", "data-picture", &["read"], Duration::from_secs(30)).await;
+        browser.sample("effusion.png").await;
         browser.click("#draft").await;
         browser.words().await;
         browser.stop().await;
@@ -280,12 +281,8 @@ fn a_damaged_and_a_missing_shard_are_said_in_words() {
 fn a_lost_device_is_rebuilt_once_and_then_said() {
     let Some(setting) = Setting::find() else { return };
     run(async {
-        let server = Server::start(&setting, &setting.page);
-        let browser = Browser::start(&setting).await;
-        browser.open(&format!("{}?device=webgpu", server.url)).await;
-        browser.ready().await;
-        browser.click("[data-sample='effusion.png']").await;
-        browser.until("main", "data-picture", &["read"], Duration::from_secs(30)).await;
+        let (_server, browser) = ready(&setting, &setting.page, "webgpu").await;
+        browser.sample("effusion.png").await;
         browser.click("#draft").await;
         let lose = "window.dispatchEvent(new Event('hilum-lose-device'))";
         browser.script(lose).await;
@@ -315,18 +312,14 @@ fn forbidden_storage_and_a_damaged_program_are_said_in_words() {
         // As a private window of some browsers has it.
         let forbid = "Object.defineProperty(self, 'caches', { get() { throw new DOMException('forbidden', 'SecurityError'); } });\n";
         let page = with_program(&setting, dir.path(), forbid);
-        let server = Server::start(&setting, &page);
-        let browser = Browser::start(&setting).await;
-        let url = format!("{}?device=cpu", server.url);
-        browser.open(&url).await;
-        browser.ready().await;
+        let (server, browser) = ready(&setting, &page, "cpu").await;
         let said = browser.text("#notice").await;
         assert!(said.contains("keeps no data") && said.contains("downloaded at every visit"), "{said}");
 
         let module = page.join("worker_bg.wasm");
         let bytes = std::fs::read(&module).unwrap();
         std::fs::write(&module, &bytes[..bytes.len() / 2]).unwrap();
-        browser.open(&url).await;
+        browser.open(&format!("{}?device=cpu", server.url)).await;
         browser.until("main", "data-engine", &["failed"], Duration::from_secs(60)).await;
         let said = browser.text("#engine").await;
         assert!(said.contains("did not load") && said.contains("Try again"), "{said}");
@@ -363,12 +356,8 @@ fn full_storage_and_missing_simd_are_said_in_words() {
 fn a_page_that_slept_in_mid_draft_ends_its_draft() {
     let Some(setting) = Setting::find() else { return };
     run(async {
-        let server = Server::start(&setting, &setting.page);
-        let browser = Browser::start(&setting).await;
-        browser.open(&format!("{}?device=webgpu", server.url)).await;
-        browser.ready().await;
-        browser.click("[data-sample='devices.png']").await;
-        browser.until("main", "data-picture", &["read"], Duration::from_secs(30)).await;
+        let (_server, browser) = ready(&setting, &setting.page, "webgpu").await;
+        browser.sample("devices.png").await;
         browser.click("#draft").await;
         browser.devtools("Page.setWebLifecycleState", json!({ "state": "frozen" })).await;
         tokio::time::sleep(Duration::from_secs(3)).await;
