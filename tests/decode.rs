@@ -178,15 +178,15 @@ fn le(values: &[u32]) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_no_radiograph_is_said() {
+fn what_is_no_chest_radiograph_is_said() {
     let written = |modality| {
         let pixels = ramp(16, 12);
         let mut image = DicomImage::new(&pixels, 16, 12, 1);
         image.modality = modality;
         decode(&dicom_bytes(&image).unwrap()).unwrap().notes
     };
-    assert!(written("MR").iter().any(|note| note.contains("MR") && note.contains("no radiograph")));
-    assert!(written("DX").iter().all(|note| !note.contains("no radiograph")));
+    assert!(written("MR").iter().any(|note| note.contains("MR") && note.contains("no chest radiograph")));
+    assert!(written("DX").iter().all(|note| !note.contains("no chest radiograph")));
 }
 
 #[test]

@@ -39,7 +39,8 @@ pub struct Ready {
 struct Engine {
     ready: RefCell<Option<Rc<Ready>>>,
     picture: RefCell<Option<Rc<Radiograph>>>,
-    stop: Cell<bool>,
+    /// The request whose draft may go on: a stop, a new picture and a new draft end the one before.
+    drafting: Cell<Option<u32>>,
 }
 
 /// Takes messages from now on.
@@ -59,7 +60,7 @@ pub fn listen() {
 async fn handle(engine: Rc<Engine>, message: ToEngine) {
     match message {
         ToEngine::Ping => post(&FromEngine::Pong),
-        ToEngine::Stop => engine.stop.set(true),
+        ToEngine::Stop => engine.drafting.set(None),
         ToEngine::LoseDevice => {
             if let Some(ready) = engine.ready.borrow().as_ref() {
                 ready.chosen.lose();
@@ -73,6 +74,7 @@ async fn handle(engine: Rc<Engine>, message: ToEngine) {
             Err(why) => post(&FromEngine::NotOpened(why)),
         },
         ToEngine::Picture { request, bytes } => {
+            engine.drafting.set(None);
             let result = decode(&bytes).map_err(|e| e.to_string()).and_then(|picture| {
                 // What cannot be shown is no picture either.
                 picture.display(&WindowChoice::Default).map_err(|e| e.to_string())?;
@@ -86,7 +88,7 @@ async fn handle(engine: Rc<Engine>, message: ToEngine) {
             post(&FromEngine::Picture { request, result });
         }
         ToEngine::Draft { request } => {
-            engine.stop.set(false);
+            engine.drafting.set(Some(request));
             let result = draft(&engine, request).await;
             // A draft whose device was lost is begun again by the page: that it failed would only be in the way.
             if result.is_ok() || !lost(&engine).await {
@@ -138,7 +140,7 @@ async fn draft(engine: &Engine, request: u32) -> Result<Drafted, String> {
             breathe().await;
             turn = now();
         }
-        if engine.stop.get() {
+        if engine.drafting.get() != Some(request) {
             break;
         }
     }
@@ -155,7 +157,7 @@ async fn draft(engine: &Engine, request: u32) -> Result<Drafted, String> {
         text: present(&ready.tokenizer.decode(&ids)),
         pieces: draft.words.iter().map(piece).collect(),
         finished: draft.finished,
-        stopped: engine.stop.get(),
+        stopped: engine.drafting.get() != Some(request),
         encode_ms,
         first_ms,
         pieces_per_s: ids.len() as f64 / seconds,

@@ -209,17 +209,24 @@ impl Stored {
         }
     }
 
-    /// Makes room for the pieces to come, so that a large tensor does not grow by doubling: at most `pieces` like this one.
-    fn reserve(&mut self, pieces: usize) -> Result<(), String> {
-        let more = |length: usize| length.saturating_mul(pieces.saturating_sub(1));
+    /// Makes room for the pieces to come, so that a large tensor does not grow by doubling: for a tensor of `shape`, and no
+    /// more than `pieces` like this one.
+    fn reserve(&mut self, shape: &[usize], pieces: usize) -> Result<(), String> {
+        let [here, whole] = [self.shape(), shape].map(|shape| elements(shape).unwrap_or(usize::MAX));
+        // Of values or of scales, as many as the rest of the tensor has for each of those that are here.
+        let rest = |length: usize| {
+            let most = length.saturating_mul(pieces);
+            let share = length as u128 * whole as u128 / here.max(1) as u128;
+            usize::try_from(share).unwrap_or(usize::MAX).min(most).saturating_sub(length)
+        };
         let reserved = match self {
-            Self::Float(array) => array.data.try_reserve_exact(more(array.data.len())),
+            Self::Float(array) => array.data.try_reserve_exact(rest(array.data.len())),
             Self::Q8(blocks) => blocks
                 .values
-                .try_reserve_exact(more(blocks.values.len()))
-                .and_then(|()| blocks.scales.try_reserve_exact(more(blocks.scales.len()))),
+                .try_reserve_exact(rest(blocks.values.len()))
+                .and_then(|()| blocks.scales.try_reserve_exact(rest(blocks.scales.len()))),
         };
-        reserved.map_err(|_| format!("{pieces} pieces of one tensor do not fit the memory"))
+        reserved.map_err(|_| format!("a tensor of {shape:?} does not fit the memory"))
     }
 
     /// Appends the rows of the next piece; false where the two do not belong together.
@@ -332,7 +339,7 @@ impl ShardDecoder {
         let (whole, pieces) = match self.partial.remove(base) {
             None if k == 0 => {
                 let mut first = stored;
-                first.reserve(cut.pieces)?;
+                first.reserve(&cut.shape, cut.pieces)?;
                 (first, 1)
             }
             Some((before, mut whole, pieces)) if pieces == k && before == *cut => {

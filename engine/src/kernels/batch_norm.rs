@@ -89,7 +89,7 @@ impl BatchNormBackend for CubeBackend {
             Some(step) => (x, residual, step),
             None => {
                 let plane = x.meta.shape()[2] * x.meta.shape()[3];
-                (contiguous(x), contiguous(residual), plane)
+                (contiguous(x), if added { contiguous(residual) } else { residual }, plane)
             }
         };
         let constants = vec![("residual", added.to_string()), ("relu", rectify.to_string())];

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use axum::Router;
+use axum::handler::HandlerWithoutStateExt;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
@@ -31,7 +32,7 @@ pub struct Args {
 /// Scripts, workers, styles and data from the page's own server alone; WebAssembly may be compiled, text may not be run.
 /// `www/README.md` says it for other servers.
 pub const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; \
-    img-src 'self' blob:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
+    img-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
 /// The other headers of every answer.
@@ -51,15 +52,17 @@ async fn with_headers(mut response: Response) -> Response {
     response
 }
 
+async fn missing() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "There is no such file here.\n")
+}
+
 /// The page's folder as a service: files with their types, ranges, compression and headers; nothing outside, no listing.
 pub fn service(dir: &Path) -> Router {
-    let missing =
-        tower::service_fn(|_| async { Ok((StatusCode::NOT_FOUND, "There is no such file here.\n").into_response()) });
     // Weights are as good as noise: to compress them costs more than it saves, and their ranges and lengths would be lost.
     let worthwhile = DefaultPredicate::new().and(NotForContentType::const_new("application/octet-stream"));
     let compression = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worthwhile);
     Router::new()
-        .fallback_service(ServeDir::new(dir).fallback(missing))
+        .fallback_service(ServeDir::new(dir).fallback(missing.into_service()))
         .layer(compression)
         .layer(map_response(with_headers))
 }

@@ -162,6 +162,9 @@ fn a_shard_against_the_format_is_refused_with_the_tensor_named() {
     assert!(refused(&[("c@0", Element::F32, &[2], 8)], Some("{")).contains("list of cut tensors"));
     let cut = r#"{"c": {"pieces": 1, "shape": [3]}}"#;
     assert!(refused(&[("c@0", Element::F32, &[2], 8)], Some(cut)).contains("[3]"));
+    // What is declared is not allocated because it is declared: room is made for no more than there can be pieces of.
+    let cut = format!(r#"{{"c": {{"pieces": {0}, "shape": [{0}]}}}}"#, usize::MAX / 8);
+    assert!(refused(&[("c@0", Element::F32, &[2], 8)], Some(&cut)).contains("does not fit the memory"));
     let bytes = b"no safetensors".to_vec();
     assert!(ShardDecoder::new().push(&entry(&bytes), &bytes).is_err());
 }

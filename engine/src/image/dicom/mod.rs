@@ -128,7 +128,9 @@ fn assemble(
     const RADIOGRAPHS: [&str; 7] = ["CR", "DX", "RG", "RF", "XA", "SC", "OT"];
     let modality = text(tags::MODALITY);
     if !modality.is_empty() && !RADIOGRAPHS.contains(&modality.as_str()) {
-        notes.push(format!("its modality is {modality}, so it is no radiograph, and what is said of it means nothing"));
+        notes.push(format!(
+            "its modality is {modality}, so it is no chest radiograph, and what is said of it means nothing"
+        ));
     }
     Ok(Radiograph {
         width: module.shape.width,
