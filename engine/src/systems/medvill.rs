@@ -5,13 +5,15 @@
 //! what neither tells.
 
 mod config;
+mod losses;
 
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear};
-use burn::tensor::activation::{log_softmax, sigmoid, tanh};
+use burn::tensor::activation::{relu, sigmoid, tanh};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::kernels::{Mask, Rule};
+use super::learn::ints;
 use crate::nn::{Attend, Encoder, KeyValueCache, MlmHead, ResNet, TextEmbeddings, linear};
 use crate::text::Specials;
 
@@ -26,6 +28,13 @@ pub struct VisualEmbeddings {
     findings: Option<Linear>,
 }
 
+/// Answer classes: linear, ReLU, linear (*release*: twice the width between).
+#[derive(Module, Debug)]
+pub struct AnswerHead {
+    inner: Linear,
+    output: Linear,
+}
+
 /// The model.
 #[derive(Module, Debug)]
 pub struct MedVill {
@@ -37,6 +46,8 @@ pub struct MedVill {
     mlm: MlmHead,
     itm: Linear,
     map_findings: Option<Linear>,
+    diagnosis: Option<Linear>,
+    answers: Option<AnswerHead>,
     #[module(skip)]
     config: MedVillConfig,
 }
@@ -74,6 +85,11 @@ impl MedVill {
             mlm: MlmHead::new(bert, config.mlm_norm_eps, device),
             itm: linear(bert.width, 2, device),
             map_findings: config.map_findings.then(|| map_findings_layer(features, device)),
+            diagnosis: config.diagnosis.then(|| linear(bert.width, 14, device)),
+            answers: (config.answers > 0).then(|| AnswerHead {
+                inner: linear(bert.width, 2 * bert.width, device),
+                output: linear(2 * bert.width, config.answers, device),
+            }),
             config: config.clone(),
         })
     }
@@ -187,16 +203,27 @@ impl MedVill {
         lengths: Vec<usize>,
         watch: impl FnMut(usize, &Tensor<3>),
     ) -> Encoded {
-        let [batch, columns, width] = context.dims();
-        let attend = Attend::new(Mask { rule, context: columns, query_start: 0, lengths });
-        let sequence = Tensor::cat(vec![context, text], 1);
+        let columns = context.dims()[1];
+        self.encode_sequence(Tensor::cat(vec![context, text], 1), columns, rule, lengths, watch)
+    }
+
+    /// [`MedVill::encode`] of a sequence in one piece, of which the first `context` columns are no text.
+    fn encode_sequence(
+        &self,
+        sequence: Tensor<3>,
+        context: usize,
+        rule: Rule,
+        lengths: Vec<usize>,
+        watch: impl FnMut(usize, &Tensor<3>),
+    ) -> Encoded {
+        let [batch, _, width] = sequence.dims();
+        let attend = Attend::new(Mask { rule, context, query_start: 0, lengths });
         let hidden = self.encoder.forward(sequence, &attend, &mut [], watch);
         let pool = |column: usize| {
-            let cls = hidden.clone().slice([0..batch, column..column + 1, 0..width]).reshape([batch, width]);
-            tanh(self.pooler.forward(cls))
+            self.pool(hidden.clone().slice([0..batch, column..column + 1, 0..width]).reshape([batch, width]))
         };
         // Neither CLS sees the other's modality under this rule, so matching takes their product (*ours*).
-        let pooled = if rule == Rule::NonCrossing { pool(0) * pool(columns) } else { pool(0) };
+        let pooled = if rule == Rule::NonCrossing { pool(0) * pool(context) } else { pool(0) };
         Encoded { hidden, pooled }
     }
 
@@ -206,6 +233,27 @@ impl MedVill {
     /// - hidden `(rows, width)` -> `(rows, vocabulary)`
     pub fn mlm_logits(&self, hidden: Tensor<2>) -> Tensor<2> {
         self.mlm.forward(hidden, self.text.words())
+    }
+
+    fn pool(&self, cls: Tensor<2>) -> Tensor<2> {
+        tanh(self.pooler.forward(cls))
+    }
+
+    /// Logits of the fourteen categories (section 4.1); `None` where the config has no such heads.
+    ///
+    /// # Shapes
+    /// - pooled `(batch, width)` -> `(batch, 14)`
+    pub fn diagnosis_logits(&self, pooled: Tensor<2>) -> Option<Tensor<2>> {
+        self.diagnosis.as_ref().map(|layer| layer.forward(pooled))
+    }
+
+    /// Logits of the answers; `None` where the config has none.
+    ///
+    /// # Shapes
+    /// - joint `(batch, width)` of [`MedVill::judge`] -> `(batch, answers)`
+    pub fn answer_logits(&self, joint: Tensor<2>) -> Option<Tensor<2>> {
+        let head = self.answers.as_ref()?;
+        Some(head.output.forward(relu(head.inner.forward(joint))))
     }
 
     /// Logits of not matched, matched (image-report matching, IRM).
@@ -303,17 +351,6 @@ impl MedVill {
         self.mlm_logits(encoded.hidden.slice([0..batch, columns - 1..columns, 0..width]).reshape([batch, width]))
     }
 
-    /// The network that sees the picture, for freezing and for rates of its own.
-    pub fn image_encoder(&self) -> &ResNet {
-        &self.image
-    }
-
-    /// The model with its image encoder frozen, as the *release* has it.
-    pub fn freeze_image(mut self) -> Self {
-        self.image = self.image.freeze();
-        self.map_findings = self.map_findings.freeze();
-        self
-    }
 }
 
 /// A linear layer whose few inputs near 1 are heard beside visual features, whose sum over many channels is about 1.
@@ -354,20 +391,6 @@ impl DraftState {
         let rows = ints(rows.iter().map(|&r| r as i32).collect(), [rows.len()], &device);
         self.caches.iter_mut().for_each(|cache| cache.select(&rows));
     }
-}
-
-/// Mean cross-entropy of `targets` under `logits` (the MLM loss of section 3.3).
-///
-/// # Shapes
-/// - logits `(rows, classes)`, targets `(rows)` -> `(1)`
-pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
-    let rows = targets.dims()[0];
-    log_softmax(logits, 1).gather(1, targets.reshape([rows, 1])).mean().neg()
-}
-
-/// A tensor of 32-bit integers.
-pub fn ints<const D: usize>(values: Vec<i32>, shape: [usize; D], device: &Device) -> Tensor<D, Int> {
-    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The systems, one file a paper: config, module, forward, losses.
 
+pub mod learn;
 pub mod medvill;
 
 /// How far a system has come, for the shell's table.
@@ -18,6 +19,6 @@ pub struct SystemInfo {
 pub const SYSTEMS: [SystemInfo; 1] = [SystemInfo {
     name: medvill::NAME,
     paper: "MedViLL: Multi-modal understanding and generation for medical images and text (Moon et al. 2021)",
-    tasks: &["draft"],
+    tasks: &["draft", "findings", "retrieve", "vqa"],
     presets: &medvill::PRESETS,
 }];

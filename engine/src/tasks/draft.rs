@@ -6,7 +6,8 @@ use burn::tensor::{Tensor, activation::log_softmax};
 use thiserror::Error;
 
 use crate::image::Prepared;
-use crate::systems::medvill::{DraftState, MedVill, ints};
+use crate::systems::learn::ints;
+use crate::systems::medvill::{DraftState, MedVill};
 use crate::text::{Specials, Tokenizer};
 
 /// Why no draft came.

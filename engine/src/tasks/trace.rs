@@ -6,7 +6,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use thiserror::Error;
 
 use crate::nn::Array;
-use crate::systems::medvill::{MedVill, Scheme, cross_entropy, ints};
+use crate::systems::learn::{cross_entropy, ints};
+use crate::systems::medvill::{MedVill, Scheme};
 use crate::text::Specials;
 
 /// What a trace begins with.

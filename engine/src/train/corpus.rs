@@ -1,35 +1,41 @@
-//! Examples decoded once and held in memory, and the batches made of them: order, shifts and masks from seeded streams.
+//! Examples and the batches made of them: order, questions, strangers and shifts from seeded streams.
+
+use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::{RngExt, SeedableRng, seq::SliceRandom};
+use rand::{RngExt, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::TrainError;
+use super::config::DataConfig;
+use super::pictures::PictureStore;
 use crate::data::Study;
-use crate::image::{WindowChoice, decode_file, prepare};
+use crate::metrics::normalised_answer;
+use crate::systems::learn::{Asked, Batch, Example, Pictures, Target, stream};
 use crate::text::{Certainty, Finding, Labeler, Side, Tokenizer};
 
-/// A label of the map: present, absent, or not to be learned from.
-type Target = Option<bool>;
+/// How many draws look for a report of other labels before any other report serves.
+const TRIES: usize = 64;
 
-/// One study, ready.
-pub struct Example {
-    /// Its name.
-    pub id: String,
-    /// Prepared picture, 8-bit, `size * size`, row-major.
-    pub pixels: Vec<u8>,
-    /// Words of the longer of findings and impression, closing SEP included.
-    pub words: Vec<u32>,
-    /// What is there anywhere, on the left, on the right, by category.
-    pub findings: [[Target; 14]; 3],
-}
-
-/// Examples of one size.
+/// Examples of one picture size, with the answers that training knows.
 pub struct Corpus {
     /// Side of the pictures.
     pub size: usize,
-    /// The examples.
+    /// The examples, one a study.
     pub examples: Vec<Example>,
+    pictures: PictureStore,
+    /// What is learned from: a study, and one of its questions where each question counts by itself.
+    units: Vec<(usize, Option<usize>)>,
+}
+
+/// The pixels of a batch and whatever else was drawn for it.
+pub struct Drawn {
+    /// Which study of the corpus, and which of its questions.
+    pub units: Vec<(usize, Option<usize>)>,
+    /// For each a study with other labels.
+    pub strangers: Vec<usize>,
+    /// Pixels in [0, 1], `batch * size * size`; empty where maps are at hand.
+    pub pixels: Vec<f32>,
 }
 
 /// The text that MedViLL learns from: the longer of findings and impression.
@@ -37,96 +43,196 @@ pub fn training_text(study: &Study) -> &str {
     study.report.longer()
 }
 
+/// The answers of questions, most frequent first, at most `most`.
+pub fn answers(studies: &[Study], most: usize) -> Vec<String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for question in studies.iter().flat_map(|s| &s.questions) {
+        *counts.entry(normalised_answer(&question.answer)).or_default() += 1;
+    }
+    let mut answers: Vec<(String, usize)> = counts.into_iter().collect();
+    answers.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    answers.into_iter().take(most).map(|(answer, _)| answer).collect()
+}
+
 impl Corpus {
-    /// Decodes and reads `studies`; `progress` is told after each.
+    /// Reads the words and labels of `studies`; pictures are decoded when they are needed.
     ///
-    /// Labels come from the data set where it has them, sides from the report by the labeler.
+    /// Labels come from the phantom's description, else from the data set, else from the report by the labeler; sides from
+    /// the description, else from the report.
     ///
     /// # Errors
-    /// The first picture that cannot be read, with its path.
-    pub fn read(
+    /// Pictures that cannot be kept, and words that cannot be encoded.
+    pub fn new(
         studies: &[Study],
         size: usize,
         words: usize,
         tokenizer: &Tokenizer,
-        progress: &(dyn Fn() + Sync),
+        answers: &[String],
+        data: &DataConfig,
     ) -> Result<Self, TrainError> {
         let labeler = Labeler::new();
-        let sep = tokenizer.specials().sep;
-        let read = |study: &Study| -> Result<Example, TrainError> {
-            let image = |source| TrainError::Image { path: study.image.clone(), source };
-            let radiograph = decode_file(&study.image).map_err(image)?;
-            let gray = radiograph.display(&WindowChoice::Default).map_err(image)?;
-            let pixels = prepare(&gray, size).pixels.iter().map(|p| (p * 255.0).round() as u8).collect();
-            let text = training_text(study);
-            let mut ids = tokenizer.encode(text, words)?;
-            ids.push(sep);
-            progress();
-            Ok(Example { id: study.id.clone(), pixels, words: ids, findings: targets(study, &labeler) })
-        };
-        #[cfg(feature = "cli")]
-        let examples = {
-            use rayon::prelude::*;
-            studies.par_iter().map(read).collect::<Result<Vec<_>, _>>()?
-        };
-        #[cfg(not(feature = "cli"))]
-        let examples = studies.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { size, examples })
+        let index: BTreeMap<&str, usize> = answers.iter().enumerate().map(|(i, a)| (a.as_str(), i)).collect();
+        let mut examples = Vec::with_capacity(studies.len());
+        let mut units = Vec::new();
+        for (number, study) in studies.iter().enumerate() {
+            let mut questions = Vec::with_capacity(study.questions.len());
+            for question in &study.questions {
+                questions.push(Asked {
+                    words: tokenizer.encode_closed(&question.text, words)?,
+                    answer: index.get(normalised_answer(&question.answer).as_str()).copied(),
+                    closed: question.closed,
+                });
+            }
+            match data.by_question {
+                true => units.extend((0..questions.len()).map(|q| (number, Some(q)))),
+                false => units.push((number, None)),
+            }
+            let words = tokenizer.encode_closed(training_text(study), words)?;
+            examples.push(Example { id: study.id.clone(), words, findings: targets(study, &labeler), questions });
+        }
+        let paths = studies.iter().map(|s| s.image.clone()).collect();
+        let pictures = PictureStore::new(paths, size, data.cache.as_deref())?;
+        Ok(Self { size, examples, pictures, units })
+    }
+
+    /// How many examples an epoch has.
+    pub fn len(&self) -> usize {
+        self.units.len()
+    }
+
+    /// Whether there is nothing to learn from.
+    pub fn is_empty(&self) -> bool {
+        self.units.is_empty()
     }
 
     /// The batches of one epoch: shuffled, then, within stretches of 16 batches, gathered by length, so that little of a
     /// batch is padding, and shuffled again.
     pub fn batches(&self, seed: u64, epoch: usize, size: usize) -> Vec<Vec<usize>> {
         let mut rng = stream(seed, epoch as u64);
-        let mut order: Vec<usize> = (0..self.examples.len()).collect();
+        let mut order: Vec<usize> = (0..self.units.len()).collect();
         order.shuffle(&mut rng);
         for stretch in order.chunks_mut(16 * size) {
-            stretch.sort_by_key(|&i| self.examples[i].words.len());
+            stretch.sort_by_key(|&i| match self.units[i] {
+                (study, Some(question)) => self.examples[study].questions[question].words.len(),
+                (study, None) => self.examples[study].words.len(),
+            });
         }
         let mut batches: Vec<Vec<usize>> = order.chunks(size).map(<[usize]>::to_vec).collect();
         batches.shuffle(&mut rng);
         batches
     }
 
-    /// Pictures of a batch in [0, 1], `(batch, size, size)`; with `rng`, shifted by up to a 28th and of varied contrast.
-    pub fn pictures(&self, batch: &[usize], mut rng: Option<&mut ChaCha8Rng>, device: &Device) -> Tensor<3> {
-        let size = self.size;
-        let mut values = Vec::with_capacity(batch.len() * size * size);
-        for &index in batch {
-            let pixels = &self.examples[index].pixels;
-            let (dx, dy, gain, lift) = match rng.as_deref_mut() {
-                Some(rng) => {
-                    let reach = (size / 28) as i32;
-                    let mut shift = || rng.random_range(-reach..=reach) as isize;
-                    let (dx, dy) = (shift(), shift());
-                    (dx, dy, rng.random_range(0.85f32..1.15), rng.random_range(-0.08f32..0.08))
-                }
-                None => (0, 0, 1.0, 0.0),
+    /// Draws what belongs to the units of a batch; with `augment`, pictures are shifted by up to a 28th of their side and
+    /// varied in contrast.
+    ///
+    /// # Errors
+    /// A picture that cannot be read, with its path.
+    pub fn draw(
+        &self,
+        batch: &[usize],
+        rng: &mut ChaCha8Rng,
+        augment: bool,
+        with_pixels: bool,
+    ) -> Result<Drawn, TrainError> {
+        let mut units = Vec::with_capacity(batch.len());
+        let mut strangers = Vec::with_capacity(batch.len());
+        let mut views = Vec::with_capacity(batch.len());
+        for &unit in batch {
+            let (study, question) = self.units[unit];
+            let asked = self.examples[study].questions.len();
+            let question = question.or_else(|| (asked > 0).then(|| rng.random_range(0..asked)));
+            units.push((study, question));
+            strangers.push(self.stranger(study, rng));
+            views.push(View::draw(rng, self.size, augment));
+        }
+        let mut pixels = Vec::new();
+        if with_pixels {
+            use rayon::prelude::*;
+            let read = |(unit, view): (&(usize, Option<usize>), &View)| {
+                self.pictures.with(unit.0, |pixels| view.apply(pixels, self.size))
             };
-            for y in 0..size as isize {
-                for x in 0..size as isize {
-                    let (sx, sy) = (x + dx, y + dy);
-                    let inside = (0..size as isize).contains(&sx) && (0..size as isize).contains(&sy);
-                    let value = if inside { f32::from(pixels[sy as usize * size + sx as usize]) / 255.0 } else { 0.0 };
-                    values.push(((value - 0.5) * gain + 0.5 + lift).clamp(0.0, 1.0));
-                }
+            let pictures: Result<Vec<Vec<f32>>, TrainError> = units.par_iter().zip(&views).map(read).collect();
+            pixels = pictures?.concat();
+        }
+        Ok(Drawn { units, strangers, pixels })
+    }
+
+    /// A study with other positive labels (MedViLL, section 3.3), or just another where none is found.
+    fn stranger(&self, study: usize, rng: &mut ChaCha8Rng) -> usize {
+        let own = self.examples[study].positives();
+        let mut found = study;
+        for _ in 0..TRIES {
+            let other = rng.random_range(0..self.examples.len());
+            if self.examples[other].positives() != own {
+                return other;
+            }
+            if other != study {
+                found = other;
             }
         }
-        Tensor::from_data(TensorData::new(values, [batch.len(), size, size]), device)
+        found
+    }
+
+    /// What was drawn, as the losses take it.
+    pub fn batch(&self, drawn: &Drawn, pictures: Pictures) -> Batch<'_> {
+        let asked = |&(study, question): &(usize, Option<usize>)| question.map(|q| &self.examples[study].questions[q]);
+        Batch {
+            pictures,
+            examples: drawn.units.iter().map(|unit| &self.examples[unit.0]).collect(),
+            strangers: drawn.strangers.iter().map(|&i| &self.examples[i]).collect(),
+            asked: drawn.units.iter().map(asked).collect(),
+        }
+    }
+
+    /// Pixels as a tensor, `(batch, size, size)`.
+    pub fn tensor(&self, pixels: Vec<f32>, device: &Device) -> Tensor<3> {
+        let batch = pixels.len() / (self.size * self.size);
+        Tensor::from_data(TensorData::new(pixels, [batch, self.size, self.size]), device)
     }
 }
 
-/// A random stream of its own for each purpose and position, so that a resumed run draws what the first would have drawn.
-pub fn stream(seed: u64, position: u64) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(position);
-    rng
+/// How a picture is shown once: shifted, stretched in contrast, lifted.
+struct View {
+    dx: isize,
+    dy: isize,
+    gain: f32,
+    lift: f32,
+}
+
+impl View {
+    fn draw(rng: &mut ChaCha8Rng, size: usize, augment: bool) -> Self {
+        if !augment {
+            return Self { dx: 0, dy: 0, gain: 1.0, lift: 0.0 };
+        }
+        let reach = (size / 28) as i32;
+        let mut shift = || rng.random_range(-reach..=reach) as isize;
+        let (dx, dy) = (shift(), shift());
+        Self { dx, dy, gain: rng.random_range(0.85f32..1.15), lift: rng.random_range(-0.08f32..0.08) }
+    }
+
+    fn apply(&self, pixels: &[u8], size: usize) -> Vec<f32> {
+        let side = size as isize;
+        let mut values = Vec::with_capacity(pixels.len());
+        for y in 0..side {
+            for x in 0..side {
+                let (sx, sy) = (x + self.dx, y + self.dy);
+                let inside = (0..side).contains(&sx) && (0..side).contains(&sy);
+                let value = if inside { f32::from(pixels[sy as usize * size + sx as usize]) / 255.0 } else { 0.0 };
+                values.push(((value - 0.5) * self.gain + 0.5 + self.lift).clamp(0.0, 1.0));
+            }
+        }
+        values
+    }
 }
 
 fn targets(study: &Study, labeler: &Labeler) -> [[Target; 14]; 3] {
-    let reading = labeler.read(&format!("{} {}", study.report.findings, study.report.impression));
-    let labels = study.labels.unwrap_or(reading.labels);
-    let sides = reading.sides();
+    let (labels, sides) = match &study.description {
+        Some(description) => (description.labels(), description.sides()),
+        None => {
+            let reading = labeler.read(&format!("{} {}", study.report.findings, study.report.impression));
+            (study.labels.unwrap_or(reading.labels), reading.sides())
+        }
+    };
     let mut targets = [[Some(false); 14]; 3];
     for finding in Finding::ALL {
         let index = finding as usize;

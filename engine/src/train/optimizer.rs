@@ -1,17 +1,16 @@
-//! AdamW over a module's parameters by name (Loshchilov and Hutter 2019), with global-norm clipping.
+//! AdamW and SGD over a module's parameters by name, with global-norm clipping and an average of the weights.
 //!
-//! Burn has an AdamW of its own; ours keeps its state by parameter name, so that a checkpoint can be resumed in another
-//! process, clips by the global norm, and gives each parameter its own rate and decay.
+//! Burn has optimisers of its own; ours keep their memory by parameter name, so that a run goes on in another process exactly
+//! as it would have gone on in this one, clip by the global norm, and give each parameter a rate and a decay of its own.
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor, TensorData};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 
+use super::config::Method;
 use crate::nn::{Array, Arrays, ParameterError, ids};
 
-const BETA_1: f64 = 0.9;
-const BETA_2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
 
 /// Rate and decay of one parameter.
@@ -19,98 +18,157 @@ const EPSILON: f64 = 1e-8;
 pub struct Pace {
     /// Learning rate; 0 leaves the parameter alone.
     pub rate: f64,
-    /// Decoupled weight decay.
+    /// Weight decay.
     pub decay: f64,
 }
 
-/// First and second moments of one parameter, flattened.
-type Moments = (Tensor<1>, Tensor<1>);
-
-/// The optimiser's memory.
+/// Gradients by parameter, flattened, summed over the parts of a batch.
 #[derive(Default)]
-pub struct AdamW {
-    step: i32,
-    moments: BTreeMap<String, Moments>,
+pub struct Sum {
+    gradients: BTreeMap<ParamId, Tensor<1>>,
 }
 
-struct SquaredNorm<'a> {
+struct Add<'a> {
     gradients: &'a Gradients,
-    sum: Option<Tensor<1>>,
+    share: f64,
+    sum: &'a mut BTreeMap<ParamId, Tensor<1>>,
 }
 
-impl ModuleVisitor for SquaredNorm<'_> {
+impl ModuleVisitor for Add<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = param.val().grad(self.gradients) {
-            let square = gradient.square().sum();
-            self.sum = Some(match self.sum.take() {
-                Some(sum) => sum + square,
-                None => square,
-            });
+        let Some(gradient) = param.val().grad(self.gradients) else { return };
+        let count = gradient.shape().num_elements();
+        let mut gradient = gradient.reshape([count]);
+        if self.share != 1.0 {
+            gradient = gradient.mul_scalar(self.share);
         }
+        let sum = match self.sum.remove(&param.id) {
+            Some(sum) => sum + gradient,
+            None => gradient,
+        };
+        self.sum.insert(param.id, sum);
     }
 }
 
+impl Sum {
+    /// Adds the gradients of a part of the batch, times its share of it.
+    pub fn add<M: Module>(&mut self, module: &M, gradients: &Gradients, share: f64) {
+        module.visit(&mut Add { gradients, share, sum: &mut self.gradients });
+    }
+
+    /// The gradients by parameter name, flattened in Burn's layout.
+    pub fn by_name<M: Module>(&self, module: &M) -> BTreeMap<String, Tensor<1>> {
+        let gradients = ids(module).into_iter().filter_map(|(name, id)| Some((name, self.gradients.get(&id)?.clone())));
+        gradients.collect()
+    }
+
+    /// Their global norm, in the order of the parameters' names, so that it is the same sum in every process.
+    fn norm(by_name: &BTreeMap<String, Tensor<1>>) -> Option<Tensor<1>> {
+        let squares = by_name.values().map(|gradient| gradient.clone().square().sum());
+        squares.reduce(|sum, square| sum + square).map(Tensor::sqrt)
+    }
+}
+
+/// The optimiser's memory: one or two tensors a parameter, flattened.
+pub struct Optimizer {
+    method: Method,
+    betas: [f64; 2],
+    momentum: f64,
+    step: u64,
+    memory: BTreeMap<String, Vec<Tensor<1>>>,
+}
+
 struct Update<'a> {
-    gradients: &'a Gradients,
-    names: BTreeMap<burn::module::ParamId, String>,
+    optimizer: &'a mut Optimizer,
+    gradients: BTreeMap<String, Tensor<1>>,
+    names: BTreeMap<ParamId, String>,
     scale: Tensor<1>,
-    step: i32,
-    moments: &'a mut BTreeMap<String, Moments>,
     pace: &'a dyn Fn(&str, usize) -> Pace,
 }
 
 impl ModuleMapper for Update<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let Some(name) = self.names.get(&param.id).cloned() else { return param };
-        let Some(gradient) = param.val().grad(self.gradients) else { return param };
+        let Some(gradient) = self.gradients.remove(&name) else { return param };
         let pace = (self.pace)(&name, D);
         if pace.rate == 0.0 {
             return param;
         }
-        let shape = gradient.dims();
-        let count = gradient.shape().num_elements();
-        let gradient = gradient.reshape([count]) * self.scale.clone();
-        let square = gradient.clone().square();
-        let (first, second) = match self.moments.remove(&name) {
-            Some((first, second)) => (
-                first.mul_scalar(BETA_1) + gradient.mul_scalar(1.0 - BETA_1),
-                second.mul_scalar(BETA_2) + square.mul_scalar(1.0 - BETA_2),
-            ),
-            None => (gradient.mul_scalar(1.0 - BETA_1), square.mul_scalar(1.0 - BETA_2)),
-        };
-        let first_hat = first.clone().div_scalar(1.0 - BETA_1.powi(self.step));
-        let second_hat = second.clone().div_scalar(1.0 - BETA_2.powi(self.step));
-        let delta = (first_hat / second_hat.sqrt().add_scalar(EPSILON)).mul_scalar(pace.rate).reshape(shape);
-        self.moments.insert(name, (first, second));
+        let gradient = gradient * self.scale.clone();
         param.map(|weight| {
             let grads = weight.is_require_grad();
-            let inner = weight.inner();
-            let moved = inner.mul_scalar(1.0 - pace.rate * pace.decay) - delta;
+            let weight = weight.inner();
+            let shape = weight.dims();
+            let count = weight.shape().num_elements();
+            let moved = self.optimizer.moved(&name, weight.reshape([count]), gradient, pace).reshape(shape);
             Tensor::from_inner(moved).set_require_grad(grads)
         })
     }
 }
 
-impl AdamW {
+impl Optimizer {
+    /// An optimiser that has seen nothing. `betas` are AdamW's, `momentum` is SGD's.
+    pub const fn new(method: Method, betas: [f64; 2], momentum: f64) -> Self {
+        Self { method, betas, momentum, step: 0, memory: BTreeMap::new() }
+    }
+
+    fn moved(&mut self, name: &str, weight: Tensor<1>, gradient: Tensor<1>, pace: Pace) -> Tensor<1> {
+        let before = self.memory.remove(name);
+        match self.method {
+            Method::AdamW => {
+                let [beta_1, beta_2] = self.betas;
+                let square = gradient.clone().square();
+                let (first, second) = match before.and_then(|m| <[Tensor<1>; 2]>::try_from(m).ok()) {
+                    Some([first, second]) => (
+                        first.mul_scalar(beta_1) + gradient.mul_scalar(1.0 - beta_1),
+                        second.mul_scalar(beta_2) + square.mul_scalar(1.0 - beta_2),
+                    ),
+                    None => (gradient.mul_scalar(1.0 - beta_1), square.mul_scalar(1.0 - beta_2)),
+                };
+                let corrected = |beta: f64| 1.0 - beta.powf(self.step as f64);
+                let first_hat = first.clone().div_scalar(corrected(beta_1));
+                let second_hat = second.clone().div_scalar(corrected(beta_2));
+                let delta = (first_hat / second_hat.sqrt().add_scalar(EPSILON)).mul_scalar(pace.rate);
+                self.memory.insert(name.to_owned(), vec![first, second]);
+                weight.mul_scalar(1.0 - pace.rate * pace.decay) - delta
+            }
+            Method::Sgd => {
+                let gradient = match pace.decay {
+                    0.0 => gradient,
+                    decay => gradient + weight.clone().mul_scalar(decay),
+                };
+                let velocity = match before.and_then(|m| m.into_iter().next()) {
+                    Some(velocity) => velocity.mul_scalar(self.momentum) + gradient,
+                    None => gradient,
+                };
+                let moved = weight - velocity.clone().mul_scalar(pace.rate);
+                self.memory.insert(name.to_owned(), vec![velocity]);
+                moved
+            }
+        }
+    }
+
     /// One step. `pace` tells rate and decay of a parameter by name and rank. Returns the moved module and the norm of the
-    /// gradients before clipping.
+    /// gradients before clipping, which stays on the device: reading it back would cost a round trip.
     pub fn step<M: Module>(
         &mut self,
         module: M,
-        gradients: &Gradients,
+        gradients: &Sum,
         clip: f64,
         pace: &dyn Fn(&str, usize) -> Pace,
     ) -> (M, Option<Tensor<1>>) {
-        let mut norm = SquaredNorm { gradients, sum: None };
-        module.visit(&mut norm);
-        let Some(sum) = norm.sum else { return (module, None) };
+        let gradients = gradients.by_name(&module);
+        let Some(norm) = Sum::norm(&gradients) else { return (module, None) };
         self.step += 1;
-        let norm = sum.sqrt();
-        // Kept on the device: reading the norm back would cost a round trip a step.
         let scale = (norm.clone().add_scalar(1e-6)).recip().mul_scalar(clip).clamp_max(1.0);
         let names = ids(&module).into_iter().map(|(name, id)| (id, name)).collect();
-        let mut update = Update { gradients, names, scale, step: self.step, moments: &mut self.moments, pace };
+        let mut update = Update { optimizer: self, gradients, names, scale, pace };
         (module.map(&mut update), Some(norm))
+    }
+
+    /// Steps taken.
+    pub const fn steps(&self) -> u64 {
+        self.step
     }
 
     /// The memory as named tensors, for a checkpoint.
@@ -119,41 +177,145 @@ impl AdamW {
     /// When the device does not return a value.
     pub fn state(&self) -> Result<Arrays, ParameterError> {
         let mut state = Arrays::new();
-        state.insert("step".to_owned(), Array { shape: vec![1], data: vec![self.step as f32] });
-        for (name, (first, second)) in &self.moments {
-            for (suffix, tensor) in [("first", first), ("second", second)] {
-                let data = tensor.clone().try_into_data().map_err(|e| e.to_string());
-                let data = data.and_then(|d| d.try_to_vec::<f32>().map_err(|e| format!("{e:?}")));
-                let data = data.map_err(|reason| ParameterError::Read { name: name.clone(), reason })?;
-                state.insert(format!("{name}.{suffix}"), Array { shape: vec![data.len()], data });
+        for (name, tensors) in &self.memory {
+            for (index, tensor) in tensors.iter().enumerate() {
+                state.insert(format!("{name}.{index}"), array(name, tensor)?);
             }
         }
         Ok(state)
     }
 
-    /// The memory of [`AdamW::state`] again.
-    pub fn restore(state: &Arrays, device: &burn::tensor::Device) -> Self {
+    /// Goes on with the memory of [`Optimizer::state`] after `step` steps.
+    pub fn restore(&mut self, step: u64, state: &Arrays, device: &Device) {
         let device = device.clone().inner();
-        let tensor = |p: &Array| Tensor::from_data(TensorData::new(p.data.clone(), [p.data.len()]), &device);
-        let moments = state.iter().filter_map(|(key, first)| {
-            let name = key.strip_suffix(".first")?;
-            let second = state.get(&format!("{name}.second"))?;
-            Some((name.to_owned(), (tensor(first), tensor(second))))
-        });
-        let step = state.get("step").and_then(|p| p.data.first()).map_or(0, |s| *s as i32);
-        Self { step, moments: moments.collect() }
+        self.step = step;
+        // Names sort so that index 0 of a parameter comes before its index 1.
+        for (key, array) in state {
+            if let Some((name, _)) = key.rsplit_once('.') {
+                self.memory.entry(name.to_owned()).or_default().push(tensor(array, &device));
+            }
+        }
     }
 }
 
-/// The rate at `step` of `steps`: a linear rise, then half a cosine down to a hundredth (Loshchilov and Hutter 2017).
-pub fn warmup_cosine(step: usize, steps: usize, warmup: f64, peak: f64) -> f64 {
-    let rise = (warmup * steps as f64).max(1.0);
-    let at = step as f64;
-    if at < rise {
-        return peak * (at + 1.0) / rise;
+fn array(name: &str, tensor: &Tensor<1>) -> Result<Array, ParameterError> {
+    let data = tensor.clone().try_into_data().map_err(|e| e.to_string());
+    let data = data.and_then(|d| d.try_to_vec::<f32>().map_err(|e| format!("{e:?}")));
+    let data = data.map_err(|reason| ParameterError::Read { name: name.to_owned(), reason })?;
+    Ok(Array { shape: vec![data.len()], data })
+}
+
+fn tensor(array: &Array, device: &Device) -> Tensor<1> {
+    Tensor::from_data(TensorData::new(array.data.clone(), [array.data.len()]), device)
+}
+
+/// An exponential average of a module's parameters and statistics: a mean teacher (Tarvainen and Valpola 2017), a momentum
+/// encoder (He et al. 2020), or simply smoother weights.
+pub struct Average<M> {
+    /// The averaged module, which does not learn by itself.
+    pub module: M,
+    keep: f64,
+}
+
+struct Collect(BTreeMap<ParamId, Tensor<1>>);
+
+impl ModuleVisitor for Collect {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val().inner();
+        let count = value.shape().num_elements();
+        self.0.insert(param.id, value.reshape([count]));
     }
-    let share = ((at - rise) / (steps as f64 - rise).max(1.0)).min(1.0);
-    peak * (0.01 + 0.99 * 0.5 * (1.0 + (std::f64::consts::PI * share).cos()))
+}
+
+struct Blend<'a> {
+    new: &'a BTreeMap<ParamId, Tensor<1>>,
+    keep: f64,
+}
+
+impl ModuleMapper for Blend<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(new) = self.new.get(&param.id).cloned() else { return param };
+        param.map(|own| {
+            let shape = own.dims();
+            own.mul_scalar(self.keep) + new.reshape(shape).mul_scalar(1.0 - self.keep)
+        })
+    }
+}
+
+impl<M: Module> Average<M> {
+    /// An average that begins as `module`, which must not be on an autodiff device; `keep` of it is kept each step.
+    pub const fn new(module: M, keep: f64) -> Self {
+        Self { module, keep }
+    }
+
+    /// Takes the student's newest weights in.
+    pub fn update(self, student: &M) -> Self {
+        let mut new = Collect(BTreeMap::new());
+        student.visit(&mut new);
+        let module = self.module.map(&mut Blend { new: &new.0, keep: self.keep });
+        Self { module, keep: self.keep }
+    }
+}
+
+/// A ring of the newest feature vectors, as contrastive losses compare with (He et al. 2020): `(capacity, width)`.
+#[derive(Clone, Debug)]
+pub struct FeatureQueue {
+    rows: Tensor<2>,
+    next: usize,
+    filled: usize,
+}
+
+impl FeatureQueue {
+    /// An empty queue.
+    pub fn new(capacity: usize, width: usize, device: &Device) -> Self {
+        Self { rows: Tensor::zeros([capacity, width], device), next: 0, filled: 0 }
+    }
+
+    /// Puts `features`, `(batch, width)`, in the place of the oldest; of more than the capacity the last remain.
+    pub fn push(&mut self, features: Tensor<2>) {
+        let [capacity, width] = self.rows.dims();
+        let [count, _] = features.dims();
+        let kept = count.min(capacity);
+        let features = features.detach().slice([count - kept..count, 0..width]);
+        let first = kept.min(capacity - self.next);
+        let mut put = |at: usize, from: usize, to: usize| {
+            if to > from {
+                let part = features.clone().slice([from..to, 0..width]);
+                self.rows = self.rows.clone().slice_assign([at..at + to - from, 0..width], part);
+            }
+        };
+        put(self.next, 0, first);
+        put(0, first, kept);
+        self.next = (self.next + kept) % capacity;
+        self.filled = (self.filled + kept).min(capacity);
+    }
+
+    /// What it holds, in no particular order: `(filled, width)`.
+    pub fn features(&self) -> Tensor<2> {
+        let width = self.rows.dims()[1];
+        self.rows.clone().slice([0..self.filled, 0..width])
+    }
+
+    /// Its rows and where it stands, for a checkpoint.
+    ///
+    /// # Errors
+    /// When the device does not return a value.
+    pub fn state(&self) -> Result<Arrays, ParameterError> {
+        let shape = self.rows.dims();
+        let flat = array("queue", &self.rows.clone().reshape([shape[0] * shape[1]]))?;
+        // Exact up to 2^24 rows, far beyond any published queue.
+        let marks = Array { shape: vec![2], data: vec![self.next as f32, self.filled as f32] };
+        let rows = Array { shape: shape.to_vec(), data: flat.data };
+        Ok([("rows".to_owned(), rows), ("marks".to_owned(), marks)].into())
+    }
+
+    /// The queue of [`FeatureQueue::state`]; `None` where that is not one.
+    pub fn restore(state: &Arrays, device: &Device) -> Option<Self> {
+        let (rows, marks) = (state.get("rows")?, state.get("marks")?);
+        let (&[capacity, width], &[next, filled]) = (&rows.shape[..], &marks.data[..]) else { return None };
+        let rows = tensor(rows, device).reshape([capacity, width]);
+        Some(Self { rows, next: next as usize, filled: filled as usize })
+    }
 }
 
 #[cfg(test)]
@@ -164,34 +326,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn adamw_takes_the_first_steps_of_pytorch() {
-        // torch.optim.AdamW(lr=0.1, weight_decay=0.01) on w = 1, gradient 2w: 0.899, then 0.79806...
-        let device = Device::flex().autodiff();
-        let mut module = LinearConfig::new(1, 1).with_bias(false).init(&device);
-        module.weight = module.weight.map(|w| w.ones_like().detach().require_grad());
-        let mut optimizer = AdamW::default();
-        let pace = |_: &str, _: usize| Pace { rate: 0.1, decay: 0.01 };
-        let mut weight = 1.0f64;
-        let (mut m, mut v) = (0.0f64, 0.0f64);
-        for step in 1..=5 {
-            let loss = module.weight.val().square().sum();
-            let (moved, norm) = optimizer.step(module, &loss.backward(), 1e9, &pace);
-            module = moved;
-            let gradient = 2.0 * weight;
-            assert!((norm.unwrap().into_scalar::<f32>() as f64 - gradient.abs()).abs() < 1e-5);
-            m = 0.9 * m + 0.1 * gradient;
-            v = 0.999 * v + 0.001 * gradient * gradient;
-            let (mh, vh) = (m / (1.0 - 0.9f64.powi(step)), v / (1.0 - 0.999f64.powi(step)));
-            weight = weight * (1.0 - 0.1 * 0.01) - 0.1 * mh / (vh.sqrt() + 1e-8);
-            let found: f32 = module.weight.val().into_scalar();
-            assert!((f64::from(found) - weight).abs() < 1e-5, "step {step}: {found} {weight}");
-        }
+    fn the_average_follows_slowly() {
+        let device = Device::flex();
+        let student = LinearConfig::new(1, 1).with_bias(false).init(&device);
+        let of = |m: &burn::nn::Linear| m.weight.val().into_scalar::<f32>();
+        let start = of(&student);
+        let mut average = Average::new(student.clone(), 0.9);
+        let mut moved = student;
+        moved.weight = moved.weight.map(|w| w.add_scalar(1.0));
+        average = average.update(&moved).update(&moved);
+        assert!((of(&average.module) - (start + 0.19)).abs() < 1e-5);
     }
 
     #[test]
-    fn the_rate_rises_then_falls() {
-        let rates: Vec<f64> = (0..100).map(|s| warmup_cosine(s, 100, 0.1, 1.0)).collect();
-        assert!(rates[0] > 0.0 && rates[9] == 1.0 && rates[99] < 0.02);
-        assert!(rates[..10].is_sorted() && rates[10..].is_sorted_by(|a, b| a >= b));
+    fn the_queue_forgets_its_oldest() {
+        let device = Device::flex();
+        let mut queue = FeatureQueue::new(5, 1, &device);
+        let push = |queue: &mut FeatureQueue, values: &[f32]| {
+            queue.push(Tensor::from_data(TensorData::new(values.to_vec(), [values.len(), 1]), &device));
+        };
+        let held = |queue: &FeatureQueue| {
+            let mut held: Vec<f32> = queue.features().into_data().iter::<f32>().collect();
+            held.sort_by(f32::total_cmp);
+            held
+        };
+        push(&mut queue, &[1.0, 2.0, 3.0]);
+        assert_eq!(held(&queue), [1.0, 2.0, 3.0]);
+        push(&mut queue, &[4.0, 5.0, 6.0]);
+        assert_eq!(held(&queue), [2.0, 3.0, 4.0, 5.0, 6.0]);
+        let mut queue = FeatureQueue::restore(&queue.state().unwrap(), &device).unwrap();
+        push(&mut queue, &[7.0, 8.0]);
+        assert_eq!(held(&queue), [4.0, 5.0, 6.0, 7.0, 8.0]);
+        push(&mut queue, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+        assert_eq!(held(&queue), [3.0, 4.0, 5.0, 6.0, 7.0]);
     }
 }

@@ -77,9 +77,35 @@ pub struct MedVillConfig {
     /// drafter pools over the map, and left and right cancel in a pool; what was read by side does not.
     #[serde(default)]
     pub findings_projection: bool,
+    /// The masking scheme of pre-training; MedViLL's is BAR.
+    #[serde(default = "bar")]
+    pub scheme: Scheme,
+    /// Words are predicted where the report is a stranger's too. *Release*: yes; the paper: true pairs only.
+    #[serde(default = "yes")]
+    pub mlm_on_strangers: bool,
+    /// Fourteen linear heads on CLS, for diagnosis.
+    #[serde(default)]
+    pub diagnosis: bool,
+    /// Answers that the head for questions knows; 0 for no such head.
+    #[serde(default)]
+    pub answers: usize,
+    /// One answer of all (softmax) instead of a decision for each. *Ours*: few questions teach it sooner.
+    #[serde(default)]
+    pub answer_softmax: bool,
+    /// Picture and words are read apart and meet in a product: the paper's baseline "CNN & Transformer".
+    #[serde(default)]
+    pub towers: bool,
     /// A linear layer on the map that reads findings and their sides from the picture alone. *Ours*: it stands in for the
     /// ImageNet weights with which the paper's ResNet begins.
     pub map_findings: bool,
+}
+
+const fn bar() -> Scheme {
+    Scheme::Bar
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl MedVillConfig {
@@ -98,6 +124,12 @@ impl MedVillConfig {
             standardise: false,
             own_grid: false,
             findings_projection: false,
+            scheme: Scheme::Bar,
+            mlm_on_strangers: true,
+            diagnosis: false,
+            answers: 0,
+            answer_softmax: false,
+            towers: false,
             map_findings: false,
         }
     }
@@ -127,6 +159,7 @@ impl MedVillConfig {
             own_grid: true,
             findings_projection: true,
             map_findings: true,
+            ..Self::paper()
         }
     }
 
@@ -186,11 +219,12 @@ impl MedVillConfig {
             && bert.intermediate <= 65_536
             && bert.positions <= 65_536
             && bert.layers <= 128
-            && self.words <= 65_536;
+            && self.words <= 65_536
+            && self.answers <= 65_536;
         if !small {
             return fail(
                 "bert",
-                "have at most 2^20 words, width 8192, 128 layers, and 65536 positions and inner units",
+                "have at most 2^20 words, width 8192, 128 layers, and 65536 positions, inner units and answers",
             );
         }
         if image.width > 1024 || image.channels > 16 || image.depths.iter().any(|&n| n > 256) {

@@ -1,0 +1,191 @@
+//! What a system brings to training: its losses, named, over a batch; and where its parameters stand. The loop is `train`'s.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_softmax};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::text::{Finding, Specials, Tokenizer};
+
+/// A label: present, absent, or not to be learned from.
+pub type Target = Option<bool>;
+
+/// A question of a picture with its answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// Words, closing SEP included.
+    pub words: Vec<u32>,
+    /// Index of the answer; `None` where it is none of the answers that training knows.
+    pub answer: Option<usize>,
+    /// Whether it is answered by yes or no or by a choice that the question names.
+    pub closed: bool,
+}
+
+/// One study as the losses see it; its picture travels in the batch.
+#[derive(Clone, Debug, Default)]
+pub struct Example {
+    /// The study's name.
+    pub id: String,
+    /// Words of the longer of findings and impression, closing SEP included.
+    pub words: Vec<u32>,
+    /// What is there anywhere, on the left, on the right, by category.
+    pub findings: [[Target; 14]; 3],
+    /// Questions.
+    pub questions: Vec<Asked>,
+}
+
+impl Example {
+    /// The categories that are there, a bit each: what makes two reports match (MedViLL, sections 3.3 and 4.1).
+    pub fn positives(&self) -> u16 {
+        Finding::ALL.iter().filter(|f| self.findings[0][**f as usize] == Some(true)).map(|f| 1 << *f as u16).sum()
+    }
+}
+
+/// The pictures of a batch.
+#[derive(Clone)]
+pub enum Pictures {
+    /// Pixels in [0, 1], `(batch, size, size)`.
+    Pixels(Tensor<3>),
+    /// What a frozen image encoder made of them, `(batch, K, features)`.
+    Features(Tensor<3>),
+}
+
+/// What one step learns from.
+pub struct Batch<'a> {
+    /// Pictures, one an example.
+    pub pictures: Pictures,
+    /// The examples.
+    pub examples: Vec<&'a Example>,
+    /// For each example another one with other positive labels, whose report does not match its picture.
+    pub strangers: Vec<&'a Example>,
+    /// For each example the question that is asked, where it has one.
+    pub asked: Vec<Option<&'a Asked>>,
+}
+
+/// A loss by the name of its objective.
+pub type Losses = Vec<(&'static str, Tensor<1>)>;
+
+/// Where a parameter stands, for its rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The image encoder.
+    Backbone,
+    /// The embeddings (0) and layers (1..) of the transformer, bottom first.
+    Layer(usize),
+    /// A head of a task.
+    Head,
+}
+
+/// A system that can be trained.
+pub trait Learner: Module {
+    /// Its sizes and switches.
+    type Config: Clone + Serialize + DeserializeOwned;
+
+    /// Names of its objectives, as configs weigh them.
+    const OBJECTIVES: &'static [&'static str];
+
+    /// The losses of the objectives in `weights`, unweighted; `draw` gives masks and whatever else is left to chance.
+    ///
+    /// An objective that finds nothing to learn from in this batch is left out.
+    fn losses(&self, batch: &Batch<'_>, weights: &BTreeMap<String, f64>, words: &Words, draw: &mut ChaCha8Rng)
+    -> Losses;
+
+    /// The last map of the image encoder, for pictures that are computed once.
+    ///
+    /// # Shapes
+    /// - pixels `(batch, size, size)` -> `(batch, K, features)`
+    fn features(&self, pixels: Tensor<3>) -> Tensor<3>;
+
+    /// Its sizes.
+    fn sizes(&self) -> &Self::Config;
+
+    /// How many transformer layers it has.
+    fn depth(&self) -> usize;
+
+    /// Where a parameter stands.
+    fn place(name: &str) -> Place;
+
+    /// Itself with the image encoder frozen.
+    fn freeze_backbone(self) -> Self;
+}
+
+/// Ids of a vocabulary that losses must know: the special ones, and those that tell a side.
+#[derive(Clone, Debug)]
+pub struct Words {
+    /// The special ones.
+    pub specials: Specials,
+    /// Whole words that tell a side.
+    pub sides: Vec<u32>,
+}
+
+impl Words {
+    /// The words of a tokenizer.
+    pub fn new(tokenizer: &Tokenizer) -> Self {
+        let sides = ["left", "right", "bilateral", "both"];
+        let tells = |id: &u32| sides.contains(&tokenizer.piece(*id).as_str());
+        let sides = (0..tokenizer.vocabulary_size() as u32).filter(tells).collect();
+        Self { specials: tokenizer.specials(), sides }
+    }
+
+    /// Whether at least two words that tell a side are whole in the vocabulary, so that there is something to tell apart.
+    pub fn tell_sides(&self) -> bool {
+        self.sides.len() > 1
+    }
+}
+
+/// A random stream of its own for each purpose and position, so that a resumed run draws what the first would have drawn.
+pub fn stream(seed: u64, position: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(position);
+    rng
+}
+
+/// A tensor of 32-bit integers.
+pub fn ints<const D: usize>(values: Vec<i32>, shape: [usize; D], device: &Device) -> Tensor<D, Int> {
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// Sequences of words as one tensor, filled up with `pad` to `longest`: `(sequences, longest)`.
+pub fn padded<'a>(
+    words: impl Iterator<Item = &'a [u32]>,
+    longest: usize,
+    pad: u32,
+    device: &Device,
+) -> Tensor<2, Int> {
+    let mut ids = Vec::new();
+    let mut count = 0;
+    for words in words {
+        count += 1;
+        ids.extend(words.iter().take(longest).map(|w| *w as i32));
+        ids.extend(std::iter::repeat_n(pad as i32, longest.saturating_sub(words.len())));
+    }
+    ints(ids, [count, longest], device)
+}
+
+/// Mean cross-entropy of `targets` under `logits`.
+///
+/// # Shapes
+/// - logits `(rows, classes)`, targets `(rows)` -> `(1)`
+pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+    let rows = targets.dims()[0];
+    log_softmax(logits, 1).gather(1, targets.reshape([rows, 1])).mean().neg()
+}
+
+/// Mean binary cross-entropy over the targets that are to be learned from; the order of `targets` is that of the logits.
+///
+/// # Shapes
+/// - logits of any shape -> `(1)`
+pub fn binary_cross_entropy<const D: usize>(logits: Tensor<D>, targets: &[Target]) -> Tensor<1> {
+    let device = logits.device();
+    let count = targets.len();
+    let weights: Vec<f32> = targets.iter().map(|t| f32::from(u8::from(t.is_some()))).collect();
+    let signs: Vec<f32> = targets.iter().map(|t| if *t == Some(true) { 1.0 } else { -1.0 }).collect();
+    let learned = weights.iter().sum::<f32>().max(1.0);
+    let row = |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values, [count]), &device);
+    // log sigma(z) where present, log sigma(-z) where absent
+    let likelihoods = burn::tensor::activation::log_sigmoid(logits.reshape([count]) * row(signs));
+    (likelihoods * row(weights)).sum().div_scalar(learned).neg()
+}

@@ -1,0 +1,325 @@
+//! MedViLL's losses over a batch: pre-training (section 3.3), the four tasks (section 4), and what is ours for the demo.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use rand::RngExt;
+use rand::seq::index;
+use rand_chacha::ChaCha8Rng;
+
+use super::{Encoded, MedVill, MedVillConfig, Scheme};
+use crate::kernels::Rule;
+use crate::systems::learn::{
+    Batch, Learner, Losses, Pictures, Place, Target, Words, binary_cross_entropy, cross_entropy, ints, padded,
+};
+use crate::text::Specials;
+
+/// Share of words that are masked (section 3.3).
+const MASKED: f64 = 0.15;
+
+impl Learner for MedVill {
+    type Config = MedVillConfig;
+
+    const OBJECTIVES: &'static [&'static str] =
+        &["mlm", "itm", "diagnosis", "diagnosis_image", "pairs", "vqa", "findings", "report", "sides"];
+
+    fn losses(
+        &self,
+        batch: &Batch<'_>,
+        weights: &BTreeMap<String, f64>,
+        words: &Words,
+        draw: &mut ChaCha8Rng,
+    ) -> Losses {
+        let wanted = |name: &str| weights.get(name).is_some_and(|w| *w > 0.0);
+        let features = match &batch.pictures {
+            Pictures::Pixels(pixels) => self.features(pixels.clone()),
+            Pictures::Features(features) => features.clone(),
+        };
+        let mut losses = Losses::new();
+        if wanted("findings")
+            && let Some(loss) = self.findings_loss(features.clone(), batch)
+        {
+            losses.push(("findings", loss));
+        }
+        if wanted("report") {
+            let (report, sides) = self.report_loss(features.clone(), batch, words);
+            losses.push(("report", report));
+            losses.extend(sides.filter(|_| wanted("sides")).map(|sides| ("sides", sides)));
+        }
+        if wanted("mlm") || wanted("itm") {
+            let (mlm, itm) = self.pretraining_losses(features.clone(), batch, wanted("itm"), words.specials, draw);
+            losses.extend(mlm.filter(|_| wanted("mlm")).map(|mlm| ("mlm", mlm)));
+            losses.extend(itm.map(|itm| ("itm", itm)));
+        }
+        for (name, with_report) in [("diagnosis", true), ("diagnosis_image", false)] {
+            if wanted(name)
+                && let Some(loss) = self.diagnosis_loss(features.clone(), batch, with_report, words.specials)
+            {
+                losses.push((name, loss));
+            }
+        }
+        if wanted("pairs") {
+            losses.push(("pairs", self.pairs_loss(features.clone(), batch, words.specials, draw)));
+        }
+        if wanted("vqa")
+            && let Some(loss) = self.vqa_loss(features, batch, words.specials)
+        {
+            losses.push(("vqa", loss));
+        }
+        losses
+    }
+
+    fn features(&self, pixels: Tensor<3>) -> Tensor<3> {
+        self.encode_image(self.picture(pixels), |_, _| ())
+    }
+
+    fn sizes(&self) -> &MedVillConfig {
+        self.config()
+    }
+
+    fn depth(&self) -> usize {
+        self.config.bert.layers
+    }
+
+    fn place(name: &str) -> Place {
+        let mut parts = name.split('.');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some("image" | "map_findings"), ..) => Place::Backbone,
+            (Some("text" | "visual"), ..) => Place::Layer(0),
+            (Some("encoder"), _, Some(layer)) => Place::Layer(layer.parse().map_or(1, |l: usize| l + 1)),
+            _ => Place::Head,
+        }
+    }
+
+    fn freeze_backbone(mut self) -> Self {
+        self.image = self.image.freeze();
+        self.map_findings = self.map_findings.freeze();
+        self
+    }
+}
+
+impl MedVill {
+    /// MLM and IRM in one pass under the config's scheme (section 3.3): half of the pictures get a stranger's report where
+    /// `matching` is asked for, 15 % of the words are masked (80 % by MASK, 10 % by a random word, 10 % left), at least one.
+    ///
+    /// *Release*: `sampled` of the visual tokens, sorted, one draw for the whole batch.
+    fn pretraining_losses(
+        &self,
+        features: Tensor<3>,
+        batch: &Batch<'_>,
+        matching: bool,
+        specials: Specials,
+        draw: &mut ChaCha8Rng,
+    ) -> (Option<Tensor<1>>, Option<Tensor<1>>) {
+        let device = features.device();
+        let [count, tokens, _] = features.dims();
+        let mut grid: Vec<usize> = index::sample(draw, tokens, self.config.sampled.min(tokens)).into_vec();
+        grid.sort_unstable();
+        let kept = ints(grid.iter().map(|&i| i as i32).collect(), [grid.len()], &device);
+        let features = if grid.len() < tokens { features.select(1, kept) } else { features };
+        let rule = self.config.scheme.rule(&self.config, draw.random());
+        let scheme = if rule == Rule::NonCrossing { Scheme::NonCrossing } else { Scheme::Bi };
+        let first = grid.len() + 2 + usize::from(scheme == Scheme::NonCrossing);
+
+        let matched: Vec<bool> = (0..count).map(|_| !matching || draw.random()).collect();
+        let texts = matched.iter().enumerate();
+        let texts: Vec<&[u32]> = texts
+            .map(|(i, own)| if *own { &batch.examples[i].words } else { &batch.strangers[i].words })
+            .map(Vec::as_slice)
+            .collect();
+        let longest = texts.iter().map(|t| t.len()).max().unwrap_or(1);
+        let columns = first + longest;
+        let (mut rows, mut targets, mut masked) = (Vec::new(), Vec::new(), Vec::new());
+        for (sample, text) in texts.iter().enumerate() {
+            let (words, hidden) = mask_words(text, self.config.bert.vocabulary as u32, specials.mask, draw);
+            if matched[sample] || self.config.mlm_on_strangers {
+                rows.extend(hidden.iter().map(|t| (sample * columns + first + t) as i32));
+                targets.extend(hidden.iter().map(|&t| text[t] as i32));
+            }
+            masked.push(words);
+        }
+        let context = self.embed_context(features, &grid, specials);
+        let words = padded(masked.iter().map(Vec::as_slice), longest, specials.pad, &device);
+        let lengths = texts.iter().map(|t| first + t.len()).collect();
+        let encoded = self.encode(context, self.embed_text(words, scheme, specials), rule, lengths, |_, _| ());
+        let mlm = (!rows.is_empty()).then(|| {
+            let count = targets.len();
+            cross_entropy(self.word_logits(encoded.hidden, rows), ints(targets, [count], &device))
+        });
+        let itm = matching.then(|| {
+            let targets = ints(matched.iter().map(|m| i32::from(*m)).collect(), [count], &device);
+            cross_entropy(self.itm_logits(encoded.pooled), targets)
+        });
+        (mlm, itm)
+    }
+
+    /// Picture and text read together for a judgement: all visual tokens, every word sees every other (*ours*: understanding
+    /// tasks use the bidirectional mask).
+    ///
+    /// Under `towers` picture and words are read apart and meet in a product, as the baseline "CNN & Transformer" does.
+    ///
+    /// # Shapes
+    /// - features `(batch, K, features)`, texts one a sample, closing SEP included
+    /// - pooled and the vector for answers, CLS times the SEP after the picture, `(batch, width)` each
+    pub fn judge(&self, features: Tensor<3>, texts: &[&[u32]], specials: Specials) -> (Tensor<2>, Tensor<2>) {
+        let device = features.device();
+        let [batch, tokens, _] = features.dims();
+        let width = self.config.bert.width;
+        let longest = texts.iter().map(|t| t.len()).max().unwrap_or(1);
+        let words = padded(texts.iter().copied(), longest, specials.pad, &device);
+        let context = self.embed_context(features, &(0..tokens).collect::<Vec<_>>(), specials);
+        if self.config.towers {
+            let picture = context.slice([0..batch, 1..tokens + 1, 0..width]).mean_dim(1).reshape([batch, width]);
+            let cls = ints(vec![specials.cls as i32; batch], [batch, 1], &device);
+            let text = self.embed_words(Tensor::cat(vec![cls, words], 1), 0);
+            let lengths = texts.iter().map(|t| t.len() + 1).collect();
+            let Encoded { hidden, pooled } = self.encode_sequence(text, 0, Rule::Bidirectional, lengths, |_, _| ());
+            let cls = hidden.slice([0..batch, 0..1, 0..width]).reshape([batch, width]);
+            return (pooled * self.pool(picture.clone()), cls * picture);
+        }
+        let lengths = texts.iter().map(|t| tokens + 2 + t.len()).collect();
+        let text = self.embed_words(words, 0);
+        let Encoded { hidden, pooled } = self.encode(context, text, Rule::Bidirectional, lengths, |_, _| ());
+        let column = |at: usize| hidden.clone().slice([0..batch, at..at + 1, 0..width]).reshape([batch, width]);
+        (pooled, column(0) * column(tokens + 1))
+    }
+
+    /// Fourteen linear heads on CLS, binary cross-entropy (section 4.1); `None` for a model without them.
+    fn diagnosis_loss(
+        &self,
+        features: Tensor<3>,
+        batch: &Batch<'_>,
+        with_report: bool,
+        specials: Specials,
+    ) -> Option<Tensor<1>> {
+        let nothing = [specials.sep];
+        let texts: Vec<&[u32]> =
+            batch.examples.iter().map(|e| if with_report { e.words.as_slice() } else { &nothing }).collect();
+        let logits = self.diagnosis_logits(self.judge(features, &texts, specials).0)?;
+        let targets: Vec<Target> = batch.examples.iter().flat_map(|e| e.findings[0]).collect();
+        Some(binary_cross_entropy(logits, &targets))
+    }
+
+    /// A binary classifier on CLS: does this report belong to this picture (section 4.1, retrieval)? Half of the pictures
+    /// meet a stranger's report.
+    fn pairs_loss(
+        &self,
+        features: Tensor<3>,
+        batch: &Batch<'_>,
+        specials: Specials,
+        draw: &mut ChaCha8Rng,
+    ) -> Tensor<1> {
+        let device = features.device();
+        let count = batch.examples.len();
+        let matched: Vec<bool> = (0..count).map(|_| draw.random()).collect();
+        let texts: Vec<&[u32]> = (0..count)
+            .map(|i| if matched[i] { &batch.examples[i].words } else { &batch.strangers[i].words })
+            .map(Vec::as_slice)
+            .collect();
+        let logits = self.itm_logits(self.judge(features, &texts, specials).0);
+        cross_entropy(logits, ints(matched.iter().map(|m| i32::from(*m)).collect(), [count], &device))
+    }
+
+    /// Answer classes from CLS times SEP (section 4.1; *release*: binary cross-entropy, summed over the classes). `None` where
+    /// no question of the batch has an answer that the model knows.
+    fn vqa_loss(&self, features: Tensor<3>, batch: &Batch<'_>, specials: Specials) -> Option<Tensor<1>> {
+        let device = features.device();
+        let asked = batch.asked.iter().enumerate();
+        let asked: Vec<(usize, &[u32], usize)> = asked
+            .filter_map(|(i, asked)| asked.and_then(|a| Some((i, a.words.as_slice(), a.answer?))))
+            .collect();
+        if asked.is_empty() {
+            return None;
+        }
+        let count = asked.len();
+        let rows = ints(asked.iter().map(|a| a.0 as i32).collect(), [count], &device);
+        let texts: Vec<&[u32]> = asked.iter().map(|a| a.1).collect();
+        let logits = self.answer_logits(self.judge(features.select(0, rows), &texts, specials).1)?;
+        let classes = logits.dims()[1];
+        if self.config.answer_softmax {
+            return Some(cross_entropy(logits, ints(asked.iter().map(|a| a.2 as i32).collect(), [count], &device)));
+        }
+        let mut targets: Vec<Target> = vec![Some(false); count * classes];
+        asked.iter().enumerate().for_each(|(row, a)| targets[row * classes + a.2] = Some(true));
+        Some(binary_cross_entropy(logits, &targets).mul_scalar(classes as f64))
+    }
+
+    /// Findings and sides from the picture's map alone (binary cross-entropy). *Ours*.
+    fn findings_loss(&self, features: Tensor<3>, batch: &Batch<'_>) -> Option<Tensor<1>> {
+        let grid: Vec<usize> = (0..features.dims()[1]).collect();
+        let logits = self.map_findings(features, &grid)?;
+        let targets: Vec<Target> = batch.examples.iter().flat_map(|e| e.findings.iter().flatten().copied()).collect();
+        Some(binary_cross_entropy(logits, &targets))
+    }
+
+    /// Every word from the words before it, all at once (see [`Rule::Cloze`]): what the drafter does, in one pass. *Ours*.
+    /// Beside the mean over all words that over the words which tell a side: one in forty, so that left and right drown in
+    /// the former.
+    fn report_loss(
+        &self,
+        features: Tensor<3>,
+        batch: &Batch<'_>,
+        words: &Words,
+    ) -> (Tensor<1>, Option<Tensor<1>>) {
+        let specials = words.specials;
+        let device = features.device();
+        let tokens = features.dims()[1];
+        let examples = &batch.examples;
+        let longest = examples.iter().map(|e| e.words.len()).max().unwrap_or(1);
+        let texts = padded(examples.iter().map(|e| e.words.as_slice()), longest, specials.pad, &device);
+        let copies = Tensor::full([examples.len(), longest], i64::from(specials.mask), &device);
+        let context = self.embed_context(features, &(0..tokens).collect::<Vec<_>>(), specials);
+        let text = Tensor::cat(vec![self.embed_words(texts, 0), self.embed_words(copies, 0)], 1);
+        let columns = tokens + 2 + 2 * longest;
+        let rule = Rule::Cloze { words: longest };
+        let encoded = self.encode(context, text, rule, vec![columns; examples.len()], |_, _| ());
+        let (mut rows, mut targets, mut sides) = (Vec::new(), Vec::new(), Vec::new());
+        for (sample, example) in examples.iter().enumerate() {
+            for (t, word) in example.words.iter().enumerate() {
+                if words.sides.contains(word) {
+                    sides.push(rows.len() as i32);
+                }
+                rows.push((sample * columns + tokens + 2 + longest + t) as i32);
+                targets.push(*word as i32);
+            }
+        }
+        let logits = self.word_logits(encoded.hidden, rows);
+        let count = targets.len();
+        let targets = ints(targets, [count], &device);
+        let side = (!sides.is_empty()).then(|| {
+            let count = sides.len();
+            let sides = ints(sides, [count], &device);
+            cross_entropy(logits.clone().select(0, sides.clone()), targets.clone().select(0, sides))
+        });
+        (cross_entropy(logits, targets), side)
+    }
+
+    /// The language model's logits at `rows` of the flattened hidden states.
+    fn word_logits(&self, hidden: Tensor<3>, rows: Vec<i32>) -> Tensor<2> {
+        let [batch, columns, width] = hidden.dims();
+        let device = hidden.device();
+        let count = rows.len();
+        self.mlm_logits(hidden.reshape([batch * columns, width]).select(0, ints(rows, [count], &device)))
+    }
+}
+
+/// A text with words masked, and which: 15 %, at least one; 80 % by MASK, 10 % by a random word, 10 % as they are (Devlin
+/// et al. 2019).
+fn mask_words(text: &[u32], vocabulary: u32, mask: u32, draw: &mut ChaCha8Rng) -> (Vec<u32>, Vec<usize>) {
+    let mut words = text.to_vec();
+    let mut hidden = Vec::new();
+    let sure = draw.random_range(0..words.len().max(1));
+    for (t, word) in words.iter_mut().enumerate() {
+        if t != sure && draw.random::<f64>() >= MASKED {
+            continue;
+        }
+        hidden.push(t);
+        match draw.random::<f64>() {
+            x if x < 0.8 => *word = mask,
+            x if x < 0.9 => *word = draw.random_range(0..vocabulary),
+            _ => {}
+        }
+    }
+    (words, hidden)
+}

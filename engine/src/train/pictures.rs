@@ -1,0 +1,134 @@
+//! Pictures decoded once: kept in memory for the run, or in a folder for the next run too.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use sha2::{Digest, Sha256};
+
+use super::error::{TrainError, io};
+use crate::image::{WindowChoice, decode_file, prepare};
+
+/// More than this in memory is refused; a cache folder has no such limit.
+const MOST_IN_MEMORY: u64 = 12 << 30;
+
+/// Changes whenever decoding or preparation changes what a file becomes.
+const VERSION: &str = "1";
+
+/// Prepared pictures of one size, 8-bit, row-major, decoded when they are first asked for.
+pub struct PictureStore {
+    paths: Vec<PathBuf>,
+    size: usize,
+    folder: Option<PathBuf>,
+    memory: Vec<OnceLock<Vec<u8>>>,
+}
+
+impl PictureStore {
+    /// A store of the files `paths`, prepared at `size` pixels a side.
+    ///
+    /// # Errors
+    /// More pictures than memory should hold, and a cache folder that cannot be made.
+    pub fn new(paths: Vec<PathBuf>, size: usize, cache: Option<&Path>) -> Result<Self, TrainError> {
+        let bytes = paths.len() as u64 * (size * size) as u64;
+        if cache.is_none() && bytes > MOST_IN_MEMORY {
+            let gigabytes = bytes as f64 / 1e9;
+            let reason = format!("{} pictures take {gigabytes:.0} GB of memory; name a folder as data.cache", paths.len());
+            return Err(TrainError::Empty { reason });
+        }
+        let folder = cache.map(|root| root.join(format!("{size}px-{VERSION}")));
+        if let Some(folder) = &folder {
+            std::fs::create_dir_all(folder).map_err(io("creating", folder))?;
+        }
+        let memory = if folder.is_some() { Vec::new() } else { paths.iter().map(|_| OnceLock::new()).collect() };
+        Ok(Self { paths, size, folder, memory })
+    }
+
+    /// How many pictures.
+    pub fn len(&self) -> usize {
+        self.paths.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
+    /// Hands the picture `index` to `use_it`, `size * size` values.
+    ///
+    /// # Errors
+    /// A file that is no picture, with its path, and a cache that cannot be written.
+    pub fn with<T>(&self, index: usize, use_it: impl FnOnce(&[u8]) -> T) -> Result<T, TrainError> {
+        if let Some(folder) = &self.folder {
+            return Ok(use_it(&self.from_folder(folder, &self.paths[index])?));
+        }
+        let slot = &self.memory[index];
+        let pixels = match slot.get() {
+            Some(pixels) => pixels,
+            None => {
+                let pixels = self.decode(&self.paths[index])?;
+                slot.get_or_init(|| pixels)
+            }
+        };
+        Ok(use_it(pixels))
+    }
+
+    fn decode(&self, path: &Path) -> Result<Vec<u8>, TrainError> {
+        let fail = |source| TrainError::Image { path: path.to_owned(), source };
+        let gray = decode_file(path).and_then(|r| r.display(&WindowChoice::Default)).map_err(fail)?;
+        Ok(prepare(&gray, self.size).pixels.iter().map(|p| (p * 255.0).round() as u8).collect())
+    }
+
+    /// The cached file's name holds what would make it another: path, length and time of change.
+    fn from_folder(&self, folder: &Path, path: &Path) -> Result<Vec<u8>, TrainError> {
+        let about = std::fs::metadata(path).map_err(io("reading", path))?;
+        let changed = about.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+        let whole = std::fs::canonicalize(path).map_err(io("reading", path))?;
+        let key = format!("{}\n{}\n{:?}", whole.display(), about.len(), changed);
+        let digest = Sha256::digest(key.as_bytes());
+        let name: String = digest.iter().take(16).map(|b| format!("{b:02x}")).collect();
+        let file = folder.join(&name[..2]).join(&name[2..]);
+        if let Ok(pixels) = std::fs::read(&file)
+            && pixels.len() == self.size * self.size
+        {
+            return Ok(pixels);
+        }
+        let pixels = self.decode(path)?;
+        let parent = folder.join(&name[..2]);
+        std::fs::create_dir_all(&parent).map_err(io("creating", &parent))?;
+        // Under a name of its own first: what is read is whole.
+        let unfinished = parent.join(format!("{}.{}", &name[2..], std::process::id()));
+        std::fs::write(&unfinished, &pixels).map_err(io("writing", &unfinished))?;
+        std::fs::rename(&unfinished, &file).map_err(io("renaming", &unfinished))?;
+        Ok(pixels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::encode::write_png;
+
+    #[test]
+    fn a_cached_picture_is_the_decoded_one_and_a_changed_file_is_decoded_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.png");
+        let draw = |first: u8| {
+            let values: Vec<u8> = (0..64 * 64).map(|i| first.wrapping_add((i % 97) as u8)).collect();
+            write_png(&path, &values, 64, 64).unwrap();
+        };
+        draw(3);
+        let cache = dir.path().join("cache");
+        let read = |cache: Option<&Path>| {
+            let store = PictureStore::new(vec![path.clone()], 32, cache).unwrap();
+            store.with(0, <[u8]>::to_vec).unwrap()
+        };
+        let plain = read(None);
+        assert_eq!(plain, read(Some(&cache)));
+        assert_eq!(plain, read(Some(&cache)));
+        // Another length of file: another name in the cache.
+        draw(200);
+        assert_eq!(read(None), read(Some(&cache)));
+        std::fs::write(&path, b"no picture").unwrap();
+        let store = PictureStore::new(vec![path.clone()], 32, Some(&cache)).unwrap();
+        assert!(store.with(0, |_| ()).unwrap_err().to_string().contains("a.png"));
+    }
+}
