@@ -118,6 +118,10 @@ pub struct Loaded {
     pub studies: Vec<Study>,
     /// How many, and what was missing.
     pub counts: Counts,
+    /// The data set's own label set in the published order; empty where the labels are CheXpert's.
+    pub classes: Vec<String>,
+    /// What a reader ought to know: whence the split, what was left out.
+    pub notes: Vec<String>,
 }
 
 /// Tells a data set's layout by its files.

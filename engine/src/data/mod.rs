@@ -12,5 +12,5 @@ pub mod write;
 
 pub use error::DataError;
 pub use layout::{Layout, Loaded, ReadOptions, Views, load, recognise};
-pub use study::{Counts, Split, Study};
+pub use study::{Counts, Question, Split, Study};
 pub use write::{Format, WriteOptions, write_phantoms};

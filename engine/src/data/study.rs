@@ -55,25 +55,55 @@ impl FromStr for Split {
     }
 }
 
-/// One radiograph with its report.
+/// A question about one radiograph and its answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// As its publisher names it.
+    pub id: String,
+    /// The question.
+    pub text: String,
+    /// The answer, as published.
+    pub answer: String,
+    /// Whether it is to be answered by yes or no or by one of the choices that it names.
+    pub closed: bool,
+    /// `HEAD`, `CHEST` or `ABD`; empty where it is not published.
+    pub organ: String,
+    /// What it asks for, as published: `PRES`, `POS`, `ABN`, `SIZE`, `MODALITY` and the like, several joined by a comma and a space.
+    pub kind: String,
+}
+
+/// One radiograph with its report, or one report whose radiograph is not there.
 #[derive(Clone, Debug)]
 pub struct Study {
     /// The study, as its publisher names it.
     pub id: String,
     /// The patient.
     pub subject: String,
-    /// The picture's file.
+    /// The picture's file; empty for a study of text alone, see [`Study::has_image`].
     pub image: PathBuf,
     /// How it was taken; `None` where that is not published.
     pub view: Option<View>,
-    /// What was written of it.
+    /// What was written of it; empty where nothing is published.
     pub report: Report,
-    /// The published labels.
+    /// The published labels in CheXpert's categories, or those of the data set's own that mean the same.
     pub labels: Option<Labels>,
+    /// Whether `classes` is known: then a class of [`crate::data::Loaded::classes`] that is not among them is absent.
+    pub labelled: bool,
+    /// Those of the data set's own classes that this image has; empty where its labels are CheXpert's.
+    pub classes: Vec<String>,
+    /// Questions about it.
+    pub questions: Vec<Question>,
     /// The part of the data set.
     pub split: Split,
     /// What it shows in truth: for phantoms only.
     pub description: Option<Description>,
+}
+
+impl Study {
+    /// Whether there is a picture. Collections of reports are read without theirs; what needs pictures leaves such studies out.
+    pub fn has_image(&self) -> bool {
+        !self.image.as_os_str().is_empty()
+    }
 }
 
 /// How much was written or read, and what was missing.

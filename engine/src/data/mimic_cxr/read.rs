@@ -46,6 +46,9 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
             view: Some(image.view),
             report,
             labels,
+            labelled: false,
+            classes: Vec::new(),
+            questions: Vec::new(),
             split: image.split,
             description: truths.remove(&image.dicom),
             id: image.study,
@@ -60,7 +63,7 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
             expected: chosen,
             first: counts.missing_files.first().cloned().unwrap_or_default(),
         }),
-        _ => Ok(Loaded { layout: Layout::MimicCxr, studies, counts }),
+        _ => Ok(Loaded { layout: Layout::MimicCxr, studies, counts, classes: Vec::new(), notes: Vec::new() }),
     }
 }
 
