@@ -64,6 +64,9 @@ pub struct Label {
     /// The probability from which on the label counts as present, chosen on validation data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operating_point: Option<f64>,
+    /// The logit is divided by this before it becomes a probability (Guo et al. 2017), fitted on validation data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
 }
 
 /// A file of the bundle.
@@ -111,6 +114,9 @@ pub struct Manifest {
     /// Labels in the order of the model's outputs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<Label>,
+    /// Answers to questions in the order of the model's outputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<String>,
     /// The tokenizer's file, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<String>,
@@ -141,6 +147,7 @@ impl Manifest {
             config,
             tasks: Vec::new(),
             labels: Vec::new(),
+            answers: Vec::new(),
             tokenizer: None,
             weights: Dtype::F32,
             provenance: Provenance::default(),
@@ -278,7 +285,7 @@ mod tests {
     fn manifest() -> Manifest {
         let mut manifest = Manifest::new("demo", "medvill", "tiny", serde_json::json!({"hidden": 64}));
         manifest.tasks = vec!["draft".to_owned()];
-        manifest.labels = vec![Label { name: "Edema".to_owned(), operating_point: Some(0.4) }];
+        manifest.labels = vec![Label { name: "Edema".to_owned(), operating_point: Some(0.4), temperature: Some(1.2) }];
         manifest.files =
             vec![FileEntry { path: "weights-000.safetensors".to_owned(), bytes: 3, sha256: sha256_hex(b"abc") }];
         manifest

@@ -93,6 +93,9 @@ pub trait Learner: Module {
     fn losses(&self, batch: &Batch<'_>, weights: &BTreeMap<String, f64>, words: &Words, draw: &mut ChaCha8Rng)
     -> Losses;
 
+    /// What validation counts beside the losses: a name, how much is right, of how much.
+    fn measures(&self, batch: &Batch<'_>, weights: &BTreeMap<String, f64>, words: &Words) -> Vec<(&'static str, f64, f64)>;
+
     /// The last map of the image encoder, for pictures that are computed once.
     ///
     /// # Shapes

@@ -182,6 +182,16 @@ impl Tokenizer {
         Ok(encoding.get_ids().iter().copied().filter(|id| !self.specials.hidden(*id)).take(most).collect())
     }
 
+    /// [`Tokenizer::encode`], closed by SEP.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn encode_closed(&self, text: &str, most: usize) -> Result<Vec<u32>, TextError> {
+        let mut ids = self.encode(text, most)?;
+        ids.push(self.specials.sep);
+        Ok(ids)
+    }
+
     /// The text of ids: pieces joined to words, no space where none belongs, special tokens left out. Lower case, as the
     /// vocabulary has it: see [`present`].
     pub fn decode(&self, ids: &[u32]) -> String {

@@ -291,7 +291,7 @@ impl RunConfig {
         if let Some(init) = self.init.as_ref().filter(|init| !init.is_dir()) {
             return fail("init", format!("{:?} is not a folder", init.display().to_string()));
         }
-        let sizes = self.sizes().or_else(|reason| fail("model", reason))?;
+        let sizes = self.sizes().map_err(|reason| ("model", reason))?;
         self.check_optim()?;
         self.check_objectives(&sizes)?;
         self.check_data()
@@ -379,7 +379,7 @@ impl RunConfig {
             return fail("data.limit", "must be at least 1".to_owned());
         }
         if let Some(layout) = &data.layout {
-            layout.parse::<Layout>().or_else(|e| fail("data.layout", e.to_string()))?;
+            layout.parse::<Layout>().map_err(|e| ("data.layout", e.to_string()))?;
         }
         if data.roots.is_empty() {
             return fail("data.roots", "must name at least one folder".to_owned());

@@ -10,9 +10,8 @@ use super::TrainError;
 use super::config::DataConfig;
 use super::pictures::PictureStore;
 use crate::data::Study;
-use crate::metrics::normalised_answer;
 use crate::systems::learn::{Asked, Batch, Example, Pictures, Target, stream};
-use crate::text::{Certainty, Finding, Labeler, Side, Tokenizer};
+use crate::text::{Certainty, Finding, Labeler, Side, Tokenizer, normalised_answer};
 
 /// How many draws look for a report of other labels before any other report serves.
 const TRIES: usize = 64;
@@ -34,6 +33,8 @@ pub struct Drawn {
     pub units: Vec<(usize, Option<usize>)>,
     /// For each a study with other labels.
     pub strangers: Vec<usize>,
+    /// Its share of the step's batch.
+    pub share: f64,
     /// Pixels in [0, 1], `batch * size * size`; empty where maps are at hand.
     pub pixels: Vec<f32>,
 }
@@ -145,16 +146,30 @@ impl Corpus {
             strangers.push(self.stranger(study, rng));
             views.push(View::draw(rng, self.size, augment));
         }
-        let mut pixels = Vec::new();
-        if with_pixels {
+        let shown = units.iter().map(|unit| unit.0).zip(views).collect::<Vec<_>>();
+        let pixels = if with_pixels { self.pixels(&shown)? } else { Vec::new() };
+        Ok(Drawn { units, strangers, share: 1.0, pixels })
+    }
+
+    /// The pictures of some studies as they are, `studies * size * size`.
+    ///
+    /// # Errors
+    /// A picture that cannot be read, with its path.
+    pub fn plain(&self, studies: &[usize]) -> Result<Vec<f32>, TrainError> {
+        let shown: Vec<(usize, View)> = studies.iter().map(|&study| (study, View::PLAIN)).collect();
+        self.pixels(&shown)
+    }
+
+    fn pixels(&self, shown: &[(usize, View)]) -> Result<Vec<f32>, TrainError> {
+        let read = |(study, view): &(usize, View)| self.pictures.with(*study, |pixels| view.apply(pixels, self.size));
+        #[cfg(feature = "cli")]
+        let pictures: Result<Vec<Vec<f32>>, TrainError> = {
             use rayon::prelude::*;
-            let read = |(unit, view): (&(usize, Option<usize>), &View)| {
-                self.pictures.with(unit.0, |pixels| view.apply(pixels, self.size))
-            };
-            let pictures: Result<Vec<Vec<f32>>, TrainError> = units.par_iter().zip(&views).map(read).collect();
-            pixels = pictures?.concat();
-        }
-        Ok(Drawn { units, strangers, pixels })
+            shown.par_iter().map(read).collect()
+        };
+        #[cfg(not(feature = "cli"))]
+        let pictures: Result<Vec<Vec<f32>>, TrainError> = shown.iter().map(read).collect();
+        Ok(pictures?.concat())
     }
 
     /// A study with other positive labels (MedViLL, section 3.3), or just another where none is found.
@@ -200,9 +215,11 @@ struct View {
 }
 
 impl View {
+    const PLAIN: Self = Self { dx: 0, dy: 0, gain: 1.0, lift: 0.0 };
+
     fn draw(rng: &mut ChaCha8Rng, size: usize, augment: bool) -> Self {
         if !augment {
-            return Self { dx: 0, dy: 0, gain: 1.0, lift: 0.0 };
+            return Self::PLAIN;
         }
         let reach = (size / 28) as i32;
         let mut shift = || rng.random_range(-reach..=reach) as isize;

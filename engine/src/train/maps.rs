@@ -1,10 +1,13 @@
 //! What a frozen image encoder makes of a corpus, computed once.
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::corpus::Corpus;
-use crate::systems::medvill::MedVill;
+use super::error::TrainError;
+use crate::systems::learn::Learner;
+
+/// Beyond this, maps are computed again at each step instead of being kept in memory.
+const MOST_BYTES: usize = 8 << 30;
 
 /// Maps of a frozen image encoder, one row an example.
 pub struct Maps {
@@ -13,25 +16,32 @@ pub struct Maps {
 }
 
 impl Maps {
-    /// The maps of all pictures, 32 at a time.
-    pub fn compute(model: &MedVill, corpus: &Corpus, device: &Device) -> Self {
+    /// The maps of all studies' pictures, 32 at a time; `None` where they would take too much memory.
+    ///
+    /// # Errors
+    /// A picture that cannot be read, with its path.
+    pub fn compute<S: Learner>(model: &S, corpus: &Corpus, device: &Device) -> Result<Option<Self>, TrainError> {
         let model = model.valid();
         let mut rows = Vec::with_capacity(corpus.examples.len());
         let mut shape = [0, 0];
         let indices: Vec<usize> = (0..corpus.examples.len()).collect();
         for batch in indices.chunks(32) {
-            let features = model.encode_image(model.picture(corpus.pictures(batch, None, device)), |_, _| ());
+            let pixels = corpus.tensor(corpus.plain(batch)?, device);
+            let features = model.features(pixels);
             let [_, tokens, width] = features.dims();
+            if tokens * width * 4 * corpus.examples.len() > MOST_BYTES {
+                return Ok(None);
+            }
             shape = [tokens, width];
             let values: Vec<f32> = features.into_data().iter::<f32>().collect();
             rows.extend(values.chunks(tokens * width).map(<[f32]>::to_vec));
         }
-        Self { rows, shape }
+        Ok(Some(Self { rows, shape }))
     }
 
-    /// The maps of some examples, `(batch, K, features)`.
-    pub fn batch(&self, batch: &[usize], device: &Device) -> Tensor<3> {
-        let values: Vec<f32> = batch.iter().flat_map(|&i| self.rows[i].iter().copied()).collect();
-        Tensor::from_data(TensorData::new(values, [batch.len(), self.shape[0], self.shape[1]]), device)
+    /// The maps of some studies, `(batch, K, features)`.
+    pub fn batch(&self, units: &[(usize, Option<usize>)], device: &Device) -> Tensor<3> {
+        let values: Vec<f32> = units.iter().flat_map(|unit| self.rows[unit.0].iter().copied()).collect();
+        Tensor::from_data(TensorData::new(values, [units.len(), self.shape[0], self.shape[1]]), device)
     }
 }

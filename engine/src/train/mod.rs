@@ -3,11 +3,18 @@
 mod config;
 mod corpus;
 mod curves;
+mod error;
+mod folder;
 mod maps;
-mod objectives;
 mod optimizer;
+mod pictures;
 mod run;
+mod schedule;
 
-pub use config::{DataConfig, ObjectiveWeights, OptimConfig, RunConfig, TrainError};
-pub use corpus::{Corpus, Example};
-pub use run::{Progress, Run, train};
+pub use config::{Best, DataConfig, Method, Mix, OptimConfig, RunConfig, ViewChoice};
+pub use corpus::{Corpus, answers, training_text};
+pub use error::TrainError;
+pub use folder::{BestSoFar, Run, Which};
+pub use optimizer::{Average, FeatureQueue, Optimizer, Pace, Sum};
+pub use run::{Progress, train};
+pub use schedule::{Fall, Schedule};

@@ -42,16 +42,6 @@ impl PictureStore {
         Ok(Self { paths, size, folder, memory })
     }
 
-    /// How many pictures.
-    pub fn len(&self) -> usize {
-        self.paths.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.paths.is_empty()
-    }
-
     /// Hands the picture `index` to `use_it`, `size * size` values.
     ///
     /// # Errors

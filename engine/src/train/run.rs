@@ -1,102 +1,50 @@
-//! The loop, and the run's folder: `config.toml`, `tokenizer.json`, `metrics.jsonl`, `curves.svg`, `checkpoints/`.
+//! The loop: order, schedule, parts of a batch, clipping, average, validation, checkpoints. One for all systems.
+//!
+//! Whatever is drawn at step n depends on the seed and n alone, so that a run that was broken off and resumed does what it
+//! would have done (on the CPU to the last bit).
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use serde::{Deserialize, Serialize};
+use rand::RngExt;
 
-use super::config::{RunConfig, TrainError};
-use super::corpus::{Corpus, Example, stream, training_text};
+use super::config::{OptimConfig, RunConfig};
+use super::corpus::{Corpus, Drawn, answers, training_text};
+use super::error::{TrainError, io};
+use super::folder::{self, BestSoFar, Line, Run, State, Tensors, Which};
 use super::maps::Maps;
-use super::optimizer::{AdamW, Pace, warmup_cosine};
-use super::{curves, objectives};
+use super::optimizer::{Average, Optimizer, Pace, Sum};
+use super::schedule::Schedule;
 use crate::data::{Split, Study};
 use crate::nn::{self, Arrays};
+use crate::systems::learn::{Learner, Losses, Pictures, Place, Words, stream};
 use crate::systems::medvill::{MedVill, MedVillConfig};
 use crate::text::Tokenizer;
 
+/// Purposes of random streams beside the order of the examples.
+const DRAW: u64 = 0x5eed;
+const MIX: u64 = 0x1a7e;
+const DROPOUT: u64 = 0xd409;
+const VALIDATION: u64 = 0xa11d;
+
+/// Batches that are made ready ahead of the loop.
+const AHEAD: usize = 4;
+
+/// Most examples of validation in one pass.
+const VALIDATION_BATCH: usize = 32;
+
 /// What the loop tells while it runs.
 pub enum Progress<'a> {
-    /// Pictures read, of so many.
-    Reading(usize, usize),
+    /// Something worth knowing.
+    Note(&'a str),
     /// A step is done: number, of so many, losses by name.
-    Step(usize, usize, &'a BTreeMap<&'static str, f32>),
+    Step(usize, usize, &'a BTreeMap<String, f32>),
     /// A checkpoint was written.
     Checkpoint(&'a Path),
-}
-
-/// One line of `metrics.jsonl`.
-#[derive(Debug, Serialize, Deserialize)]
-struct Line {
-    step: usize,
-    rate: f64,
-    seconds: f64,
-    #[serde(flatten)]
-    values: BTreeMap<String, f32>,
-}
-
-/// What a checkpoint holds beside its tensors.
-#[derive(Debug, Serialize, Deserialize)]
-struct State {
-    step: usize,
-    model: MedVillConfig,
-}
-
-/// A run's folder, read.
-pub struct Run {
-    /// The folder.
-    pub dir: PathBuf,
-    /// Steps done at its newest whole checkpoint.
-    pub step: usize,
-    /// Sizes of the model.
-    pub model: MedVillConfig,
-    /// Its weights.
-    pub weights: Arrays,
-    /// The optimiser's memory.
-    pub optimizer: Arrays,
-}
-
-fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
-    let path = path.to_owned();
-    move |source| TrainError::Io { doing, path, source }
-}
-
-impl Run {
-    /// The newest whole checkpoint of a run.
-    ///
-    /// # Errors
-    /// When the folder holds none or it cannot be read.
-    pub fn open(dir: &Path) -> Result<Self, TrainError> {
-        let checkpoint = newest(dir)?.ok_or_else(|| TrainError::Config {
-            path: dir.to_owned(),
-            reason: "the run has no whole checkpoint; train it first".to_owned(),
-        })?;
-        let path = checkpoint.join("state.json");
-        let text = std::fs::read_to_string(&path).map_err(io("reading", &path))?;
-        let state: State =
-            serde_json::from_str(&text).map_err(|e| TrainError::Config { path, reason: e.to_string() })?;
-        Ok(Self {
-            dir: dir.to_owned(),
-            step: state.step,
-            model: state.model,
-            weights: crate::bundle::checkpoint::read(&checkpoint.join("weights.safetensors"))?,
-            optimizer: crate::bundle::checkpoint::read(&checkpoint.join("optimizer.safetensors"))?,
-        })
-    }
-
-    /// The tokenizer of a run.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn tokenizer(dir: &Path) -> Result<Tokenizer, TrainError> {
-        let path = dir.join("tokenizer.json");
-        let bytes = std::fs::read(&path).map_err(io("reading", &path))?;
-        Ok(Tokenizer::from_json(&bytes)?)
-    }
 }
 
 /// What a run begins with: an earlier run or a bundle.
@@ -104,88 +52,50 @@ struct Start {
     model: MedVillConfig,
     weights: Arrays,
     tokenizer: Option<Tokenizer>,
+    answers: Vec<String>,
 }
 
 impl Start {
     fn open(from: &Path) -> Result<Self, TrainError> {
         if !from.join("bundle.json").is_file() {
-            let run = Run::open(from)?;
-            return Ok(Self { model: run.model, weights: run.weights, tokenizer: Some(Run::tokenizer(from)?) });
+            let run = Run::open(from, Which::Newest)?;
+            let (tokenizer, answers) = (Some(Run::tokenizer(from)?), Run::answers(from)?);
+            return Ok(Self { model: run.model, weights: run.weights, tokenizer, answers });
         }
         let bundle = crate::bundle::Bundle::open(from)?;
-        let model = serde_json::from_value(bundle.manifest().config.clone())
-            .map_err(|e| TrainError::Config { path: from.join("bundle.json"), reason: e.to_string() })?;
+        let manifest = bundle.manifest();
+        let model = serde_json::from_value(manifest.config.clone())
+            .map_err(|e| TrainError::Run { path: from.join("bundle.json"), reason: e.to_string() })?;
         let tokenizer = bundle.tokenizer()?.map(|bytes| Tokenizer::from_json(&bytes)).transpose()?;
-        Ok(Self { model, weights: bundle.arrays()?, tokenizer })
+        Ok(Self { model, weights: bundle.arrays()?, tokenizer, answers: manifest.answers.clone() })
     }
-}
-
-/// The newest folder under `checkpoints/` that was finished: an unfinished one still has its temporary name.
-fn newest(dir: &Path) -> Result<Option<PathBuf>, TrainError> {
-    let folder = dir.join("checkpoints");
-    if !folder.is_dir() {
-        return Ok(None);
-    }
-    let mut whole = Vec::new();
-    for entry in std::fs::read_dir(&folder).map_err(io("listing", &folder))? {
-        let path = entry.map_err(io("listing", &folder))?.path();
-        if path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with("step-")) {
-            whole.push(path);
-        }
-    }
-    Ok(whole.into_iter().max())
-}
-
-fn save(dir: &Path, step: usize, model: &MedVill, optimizer: &AdamW) -> Result<PathBuf, TrainError> {
-    let folder = dir.join("checkpoints");
-    let temporary = folder.join("unfinished");
-    let _ = std::fs::remove_dir_all(&temporary);
-    std::fs::create_dir_all(&temporary).map_err(io("creating", &temporary))?;
-    crate::bundle::checkpoint::write_safetensors(&temporary.join("weights.safetensors"), &nn::parameters(model)?)?;
-    crate::bundle::checkpoint::write_safetensors(&temporary.join("optimizer.safetensors"), &optimizer.state()?)?;
-    let state = State { step, model: model.config().clone() };
-    let path = temporary.join("state.json");
-    let text = serde_json::to_string_pretty(&state).unwrap_or_default();
-    std::fs::write(&path, text).map_err(io("writing", &path))?;
-    let whole = folder.join(format!("step-{step:08}"));
-    let _ = std::fs::remove_dir_all(&whole);
-    std::fs::rename(&temporary, &whole).map_err(io("renaming", &temporary))?;
-    let mut old: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .map_err(io("listing", &folder))?
-        .filter_map(|e| e.ok().map(|e| e.path()))
-        .filter(|p| p.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with("step-")))
-        .collect();
-    old.sort();
-    for path in old.iter().rev().skip(2) {
-        let _ = std::fs::remove_dir_all(path);
-    }
-    Ok(whole)
 }
 
 /// Trains as `config` says, from scratch, from `init`, or on from its own newest checkpoint with `resume`.
 ///
-/// `stop` is asked after each step: when it says so, a checkpoint is written and the run ends there.
+/// `more_words` are further texts for the tokenizer. `stop` is asked after each step: when it says so, a checkpoint is
+/// written and the run ends there.
 ///
 /// # Errors
 /// See [`TrainError`]; what was trained until the newest checkpoint stays.
 pub fn train(
     config: &RunConfig,
     studies: &[Study],
+    more_words: &[String],
     device: &Device,
     resume: bool,
     stop: &dyn Fn() -> bool,
-    progress: &(dyn Fn(Progress<'_>) + Sync),
+    progress: &dyn Fn(Progress<'_>),
 ) -> Result<PathBuf, TrainError> {
     let dir = &config.out;
-    std::fs::create_dir_all(dir).map_err(io("creating", dir))?;
-    let refuse = |reason: String| Err(TrainError::Config { path: dir.clone(), reason });
-    if !resume && newest(dir)?.is_some() {
-        return refuse(
-            "the folder holds a run already; pass --resume to go on with it, or name another out".to_owned(),
-        );
+    let refuse = |reason: String| Err(TrainError::Run { path: dir.clone(), reason });
+    let whole = folder::newest(dir)?;
+    if !resume && whole.is_some() {
+        return refuse("it holds a run already; pass --resume to go on with it, or name another out".to_owned());
     }
-    let own = if resume { newest(dir)?.map(|_| Run::open(dir)).transpose()? } else { None };
-    if let (Some(run), Some(whole)) = (&own, newest(dir)?)
+    std::fs::create_dir_all(dir).map_err(io("creating", dir))?;
+    let own = whole.as_ref().map(|_| Run::open(dir, Which::Newest)).transpose()?;
+    if let (Some(run), Some(whole)) = (&own, whole)
         && run.step >= config.optim.steps
     {
         return Ok(whole);
@@ -194,276 +104,378 @@ pub fn train(
         (None, Some(from)) => Some(Start::open(from)?),
         _ => None,
     };
-    let init = init.as_ref();
-
-    let mut training: Vec<Study> = studies.iter().filter(|s| s.split == Split::Train).cloned().collect();
-    training.truncate(config.data.limit.unwrap_or(usize::MAX));
-    let mut held_out: Vec<Study> = studies.iter().filter(|s| s.split == Split::Validate).cloned().collect();
-    held_out.truncate(256);
-    if training.is_empty() {
-        return Err(TrainError::Empty { reason: "the data set has no study in its training split".to_owned() });
+    if own.is_some() {
+        tell_changes(config, progress);
     }
 
-    let mut sizes = match (&own, init) {
-        (Some(run), _) => run.model.clone(),
-        (None, Some(start)) if config.init_only.is_empty() => start.model.clone(),
-        _ => MedVillConfig::preset(&config.preset).unwrap_or_else(MedVillConfig::demo),
+    let part = |split: Split, most: usize| -> Vec<Study> {
+        let usable = |s: &&Study| s.split == split && s.has_image() && (!config.data.by_question || !s.questions.is_empty());
+        studies.iter().filter(usable).take(most).cloned().collect()
     };
-    if config.objectives.findings > 0.0 && !sizes.map_findings {
-        return refuse(format!("objectives.findings needs a preset with map_findings, {} has none", config.preset));
+    let training = part(Split::Train, config.data.limit.unwrap_or(usize::MAX));
+    let held_out = part(Split::Validate, config.data.validate_limit);
+    if training.is_empty() {
+        let what = if config.data.by_question { "picture with questions" } else { "study with a picture" };
+        return Err(TrainError::Empty { reason: format!("the data sets have no {what} in their training split") });
     }
-    let tokenizer = match (&own, init.and_then(|start| start.tokenizer.clone())) {
-        (Some(run), _) => Run::tokenizer(&run.dir)?,
-        (None, Some(tokenizer)) => tokenizer,
-        _ => Tokenizer::train(training.iter().map(|s| training_text(s).to_owned()), sizes.bert.vocabulary)?,
+
+    let asks = config.objectives.get("vqa").is_some_and(|w| *w > 0.0);
+    let (sizes, tokenizer, answers) = prepare(config, own.as_ref(), init.as_ref(), &training, more_words, asks)?;
+    let words = Words::new(&tokenizer);
+    if config.objectives.get("sides").is_some_and(|w| *w > 0.0) && !words.tell_sides() {
+        return refuse("objectives.sides finds no whole left and right in the tokenizer's words; set it to 0".to_owned());
+    }
+    if asks && answers.is_empty() {
+        return refuse("objectives.vqa finds no question in the training split; give data with questions".to_owned());
+    }
+    folder::write_about(config, &tokenizer, &answers)?;
+    let corpus = |studies: &[Study]| Corpus::new(studies, sizes.size, sizes.words, &tokenizer, &answers, &config.data);
+    let (corpus, validation) = (corpus(&training)?, corpus(&held_out)?);
+
+    let model = first_model(config, &sizes, own.as_ref(), init.as_ref(), device)?;
+    Loop { config, device, words, corpus, validation, own, stop, progress }.run(model)
+}
+
+/// Sizes, words and answers: the run's own, those of what it begins with, or new ones.
+fn prepare(
+    config: &RunConfig,
+    own: Option<&Run>,
+    init: Option<&Start>,
+    training: &[Study],
+    more_words: &[String],
+    asks: bool,
+) -> Result<(MedVillConfig, Tokenizer, Vec<String>), TrainError> {
+    if let Some(run) = own {
+        return Ok((run.model.clone(), Run::tokenizer(&run.dir)?, Run::answers(&run.dir)?));
+    }
+    let mut sizes = match init {
+        Some(start) if config.init_only.is_empty() && config.model.is_empty() => start.model.clone(),
+        _ => config.sizes().map_err(|reason| TrainError::Config { path: config.out.clone(), reason })?,
+    };
+    let tokenizer = match init.and_then(|start| start.tokenizer.clone()) {
+        Some(tokenizer) => tokenizer,
+        None => {
+            let reports = training.iter().map(|s| training_text(s).to_owned());
+            let questions = training.iter().flat_map(|s| &s.questions).map(|q| q.text.clone());
+            Tokenizer::train(reports.chain(questions).chain(more_words.iter().cloned()), sizes.bert.vocabulary)?
+        }
     };
     sizes.bert.vocabulary = tokenizer.vocabulary_size();
-    write_folder(config, &tokenizer)?;
-
-    let total = training.len() + held_out.len();
-    let done = std::sync::atomic::AtomicUsize::new(0);
-    let tick = || {
-        let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-        progress(Progress::Reading(done, total));
+    let known = init.map_or(&[][..], |start| &start.answers);
+    let answers = match (asks, sizes.answers) {
+        (true, 0) => answers(training, usize::MAX),
+        (true, _) if !known.is_empty() && known.len() == sizes.answers => known.to_vec(),
+        (true, most) => answers(training, most),
+        (false, _) => known.to_vec(),
     };
-    let corpus = Corpus::read(&training, sizes.size, sizes.words, &tokenizer, &tick)?;
-    let validation = Corpus::read(&held_out, sizes.size, sizes.words, &tokenizer, &tick)?;
+    sizes.answers = answers.len();
+    Ok((sizes, tokenizer, answers))
+}
 
+/// The model as the first step finds it, on the autodiff device.
+fn first_model(
+    config: &RunConfig,
+    sizes: &MedVillConfig,
+    own: Option<&Run>,
+    init: Option<&Start>,
+    device: &Device,
+) -> Result<MedVill, TrainError> {
     // First weights are drawn on the CPU, so that a seed means the same on every device.
     let cpu = Device::flex();
     cpu.seed(config.seed);
-    let fresh = nn::parameters(&MedVill::new(&sizes, &cpu)?)?;
+    let fresh = nn::parameters(&MedVill::new(sizes, &cpu)?)?;
     let autodiff = device.clone().autodiff();
-    autodiff.seed(config.seed);
-    let mut model = nn::load(MedVill::new(&sizes, &autodiff)?, &fresh, &autodiff, false)?;
-    if let Some(run) = &own {
+    let mut model = nn::load(MedVill::new(sizes, &autodiff)?, &fresh, &autodiff, false)?;
+    if let Some(run) = own {
         model = nn::load(model, &run.weights, &autodiff, false)?;
     } else if let Some(start) = init {
-        let part = !config.init_only.is_empty();
         let first = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
-        if let Some(odd) = config.init_only.iter().find(|part| !start.weights.keys().any(|name| first(name) == **part))
+        if let Some(odd) = config.init_only.iter().find(|part| !start.weights.keys().any(|name| first(name) == **part)) {
+            let reason = format!("init_only names {odd:?}, but init has no parameter under that name");
+            return Err(TrainError::Run { path: config.out.clone(), reason });
+        }
+        let wanted = |name: &str| config.init_only.is_empty() || config.init_only.contains(&first(name));
+        // A head that only one of the two has is no fault: tasks differ.
+        let shapes = nn::shapes(&model);
+        let head = |name: &str| MedVill::place(name) == Place::Head;
+        let fits = |name: &str, shape: &Vec<usize>| shapes.get(name).is_some_and(|s| s == shape) || !head(name);
+        let weights = start.weights.iter().filter(|(name, array)| wanted(name) && fits(name, &array.shape));
+        let weights: Arrays = weights.map(|(name, array)| (name.clone(), array.clone())).collect();
+        if config.init_only.is_empty()
+            && let Some(missing) = shapes.keys().find(|name| !head(name) && !weights.contains_key(*name))
         {
-            return refuse(format!("init_only names {odd:?}, but init has no parameter under that name"));
+            let reason = format!("init lacks {missing}; name what to take from it in init_only");
+            return Err(TrainError::Run { path: config.out.clone(), reason });
         }
-        let wanted = |name: &str| !part || config.init_only.contains(&first(name));
-        let weights = start.weights.iter().filter(|(name, _)| wanted(name));
-        let weights = weights.map(|(name, array)| (name.clone(), array.clone())).collect();
-        model = nn::load(model, &weights, &autodiff, part)?;
+        model = nn::load(model, &weights, &autodiff, true)?;
     }
-    let frozen = config.optim.image_rate == Some(0.0);
-    if frozen {
-        model = model.freeze_image();
-    }
-    let mut optimizer = own.as_ref().map_or_else(AdamW::default, |run| AdamW::restore(&run.optimizer, device));
-    let start = own.as_ref().map_or(0, |run| run.step);
-    let words = objectives::Words::new(&tokenizer);
-    if config.objectives.sides > 0.0 && !words.tell_sides() {
-        return refuse(
-            "objectives.sides finds no whole left and right in the tokenizer's words; set it to 0".to_owned(),
-        );
-    }
-    // A frozen image encoder sees the same pictures every epoch: its maps are computed once.
-    let maps = frozen.then(|| Maps::compute(&model, &corpus, device));
-    let validation_maps = frozen.then(|| Maps::compute(&model, &validation, device));
-
-    let mut log = open_log(dir, start)?;
-    let began = Instant::now();
-    let per_epoch = corpus.examples.len().div_ceil(config.optim.batch);
-    let mut batches = (usize::MAX, Vec::new());
-    let mut newest_path = PathBuf::new();
-    for step in start..config.optim.steps {
-        let epoch = step / per_epoch;
-        if batches.0 != epoch {
-            batches = (epoch, corpus.batches(config.seed, epoch, config.optim.batch));
-        }
-        let batch = &batches.1[step % per_epoch];
-        let mut rng = stream(config.seed ^ 0x5eed, step as u64);
-        let features = match &maps {
-            Some(maps) => maps.batch(batch, &autodiff),
-            None => {
-                let shifts = config.data.augment.then_some(&mut rng);
-                let picture = model.picture(corpus.pictures(batch, shifts, &autodiff));
-                model.encode_image(picture, |_, _| ())
-            }
-        };
-        let examples: Vec<&Example> = batch.iter().map(|&i| &corpus.examples[i]).collect();
-        let (total, parts) = losses(&model, features, &examples, config, &words, &mut rng);
-        let gradients = total.backward();
-        let rate = |peak| warmup_cosine(step, config.optim.steps, config.optim.warmup, peak);
-        let (text, image) = (rate(config.optim.rate), rate(config.optim.image_rate.unwrap_or(config.optim.rate)));
-        let pace = |name: &str, rank: usize| Pace {
-            rate: if name.starts_with("image.") || name.starts_with("map_findings") { image } else { text },
-            decay: if rank > 1 { config.optim.weight_decay } else { 0.0 },
-        };
-        let (moved, norm) = optimizer.step(model, &gradients, config.optim.clip, &pace);
-        model = moved;
-
-        // One read-back a step, of all numbers at once.
-        let names: Vec<&'static str> = parts.iter().map(|p| p.0).chain(norm.as_ref().map(|_| "norm")).collect();
-        let tensors: Vec<Tensor<1>> = parts.into_iter().map(|p| p.1.inner()).chain(norm).collect();
-        let numbers: Vec<f32> = Tensor::cat(tensors, 0).into_data().iter::<f32>().collect();
-        let values: BTreeMap<&'static str, f32> = names.into_iter().zip(numbers).collect();
-        if let Some(loss) = values.values().find(|v| !v.is_finite()) {
-            return Err(TrainError::Diverged { step, loss: *loss });
-        }
-        progress(Progress::Step(step + 1, config.optim.steps, &values));
-
-        let last = step + 1 == config.optim.steps || stop();
-        let mut line: BTreeMap<String, f32> = values.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
-        if last || (step + 1) % config.checkpoint_every == 0 {
-            line.extend(validate(&model.valid(), &validation, validation_maps.as_ref(), config, &words, device));
-        }
-        let seconds = began.elapsed().as_secs_f64();
-        let line = Line { step: step + 1, rate: text, seconds, values: line };
-        let text = serde_json::to_string(&line).unwrap_or_default();
-        writeln!(log, "{text}").map_err(io("writing", &dir.join("metrics.jsonl")))?;
-        if last || (step + 1) % config.checkpoint_every == 0 {
-            newest_path = save(dir, step + 1, &model, &optimizer)?;
-            draw(dir)?;
-            progress(Progress::Checkpoint(&newest_path));
-        }
-        if last {
-            break;
-        }
-    }
-    Ok(newest_path)
+    Ok(if config.optim.image_rate == Some(0.0) { model.freeze_backbone() } else { model })
 }
 
-fn write_folder(config: &RunConfig, tokenizer: &Tokenizer) -> Result<(), TrainError> {
-    let path = config.out.join("config.toml");
-    let text =
-        toml::to_string_pretty(config).map_err(|e| TrainError::Config { path: path.clone(), reason: e.to_string() })?;
-    std::fs::write(&path, text).map_err(io("writing", &path))?;
-    let path = config.out.join("tokenizer.json");
-    std::fs::write(&path, tokenizer.to_json()?).map_err(io("writing", &path))
+/// Tells which keys differ from those with which the run began.
+fn tell_changes(config: &RunConfig, progress: &dyn Fn(Progress<'_>)) {
+    let Ok(text) = std::fs::read_to_string(config.out.join("config.toml")) else { return };
+    let (Ok(before), Ok(now)) = (text.parse::<toml::Table>(), toml::Table::try_from(config)) else { return };
+    for (key, value) in &now {
+        let Some(was) = before.get(key).filter(|was| *was != value) else { continue };
+        let parts = value.as_table().into_iter().flat_map(|t| t.keys());
+        let changed = parts.filter(|part| was.get(part.as_str()) != value.get(part.as_str()));
+        let names: Vec<String> = changed.map(|part| format!("{key}.{part}")).collect();
+        let names = if names.is_empty() { key.clone() } else { names.join(", ") };
+        progress(Progress::Note(&format!("{names} changed since the run began: it will not end as it would have")));
+    }
 }
 
-/// The log from its beginning, or, when resuming, with the lines after the checkpoint dropped.
-fn open_log(dir: &Path, start: usize) -> Result<std::fs::File, TrainError> {
-    let path = dir.join("metrics.jsonl");
-    let kept: String = std::fs::read_to_string(&path)
-        .unwrap_or_default()
-        .lines()
-        .filter(|line| serde_json::from_str::<Line>(line).is_ok_and(|l| l.step <= start))
-        .flat_map(|line| [line, "\n"])
-        .collect();
-    std::fs::write(&path, kept).map_err(io("writing", &path))?;
-    std::fs::OpenOptions::new().append(true).open(&path).map_err(io("opening", &path))
+struct Loop<'a> {
+    config: &'a RunConfig,
+    device: &'a Device,
+    words: Words,
+    corpus: Corpus,
+    validation: Corpus,
+    own: Option<Run>,
+    stop: &'a dyn Fn() -> bool,
+    progress: &'a dyn Fn(Progress<'_>),
 }
 
-fn draw(dir: &Path) -> Result<(), TrainError> {
-    let path = dir.join("metrics.jsonl");
-    let text = std::fs::read_to_string(&path).map_err(io("reading", &path))?;
-    let mut series: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
-    for line in text.lines().filter_map(|l| serde_json::from_str::<Line>(l).ok()) {
-        for (name, value) in line.values.into_iter().filter(|(name, _)| name != "norm") {
-            series.entry(name).or_default().push((line.step as f64, f64::from(value)));
-        }
-    }
-    for points in series.values_mut() {
-        // Training losses are drawn as means of about 200 stretches, else the noise hides the slope.
-        let chunk = points.len().div_ceil(200).max(1);
-        *points = points
-            .chunks(chunk)
-            .map(|c| (c[c.len() - 1].0, c.iter().map(|p| p.1).sum::<f64>() / c.len() as f64))
-            .collect();
-    }
-    let path = dir.join("curves.svg");
-    std::fs::write(&path, curves::svg(&series.into_iter().collect::<Vec<_>>())).map_err(io("writing", &path))
-}
+/// The parts of one step's batch, ready for the network, or why there are none.
+type Ready = Result<Vec<Drawn>, TrainError>;
 
-type Parts = Vec<(&'static str, Tensor<1>)>;
-
-fn losses(
-    model: &MedVill,
-    features: Tensor<3>,
-    batch: &[&Example],
-    config: &RunConfig,
-    words: &objectives::Words,
-    rng: &mut rand_chacha::ChaCha8Rng,
-) -> (Tensor<1>, Parts) {
-    let weights = &config.objectives;
-    let mut parts: Parts = Vec::new();
-    let mut total: Option<Tensor<1>> = None;
-    let mut add = |name, weight: f64, loss: Tensor<1>| {
-        parts.push((name, loss.clone()));
-        let weighted = loss.mul_scalar(weight);
-        total = Some(match total.take() {
-            Some(total) => total + weighted,
-            None => weighted,
-        });
-    };
-    if weights.findings > 0.0
-        && let Some(loss) = objectives::findings(model, features.clone(), batch)
-    {
-        add("findings", weights.findings, loss);
-    }
-    if weights.report > 0.0 {
-        let (report, sides) = objectives::report(model, features.clone(), batch, words);
-        add("report", weights.report, report);
-        if let Some(sides) = sides {
-            add("sides", weights.sides, sides);
-        }
-    }
-    if weights.mlm > 0.0 {
-        add("mlm", weights.mlm, objectives::mlm(model, features.clone(), batch, words, rng));
-    }
-    // The config refuses a run without a loss; a model without the layer that its only loss needs learns nothing.
-    let total = total.unwrap_or_else(|| features.sum().mul_scalar(0.0));
-    (total, parts)
-}
-
-fn validate(
-    model: &MedVill,
-    corpus: &Corpus,
-    maps: Option<&Maps>,
-    config: &RunConfig,
-    words: &objectives::Words,
-    device: &Device,
-) -> BTreeMap<String, f32> {
-    let mut sums: BTreeMap<String, (f32, usize)> = BTreeMap::new();
-    let (mut right, mut claimed, mut true_all) = (0usize, 0usize, 0usize);
-    let (mut sides_right, mut sides) = (0usize, 0usize);
-    let indices: Vec<usize> = (0..corpus.examples.len()).collect();
-    for (number, batch) in indices.chunks(32).enumerate() {
-        let mut rng = stream(config.seed ^ 0xa11d, number as u64);
-        let features = match maps {
-            Some(maps) => maps.batch(batch, device),
-            None => model.encode_image(model.picture(corpus.pictures(batch, None, device)), |_, _| ()),
-        };
-        let examples: Vec<&Example> = batch.iter().map(|&i| &corpus.examples[i]).collect();
-        let (_, parts) = losses(model, features.clone(), &examples, config, words, &mut rng);
-        for (name, loss) in parts {
-            let entry = sums.entry(format!("validation_{name}")).or_default();
-            entry.0 += loss.into_scalar::<f32>() * batch.len() as f32;
-            entry.1 += batch.len();
-        }
-        if config.objectives.findings > 0.0
-            && let Some(logits) = model.map_findings(features.clone(), &(0..features.dims()[1]).collect::<Vec<_>>())
-        {
-            let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
-            for (sample, example) in examples.iter().enumerate() {
-                for (category, target) in example.findings[0].iter().enumerate().skip(1) {
-                    let says = logits[sample * 42 + category] > 0.0;
-                    let is = *target == Some(true);
-                    right += usize::from(says && is);
-                    claimed += usize::from(says);
-                    true_all += usize::from(is);
-                    if let (true, Some(left), Some(right)) =
-                        (is, example.findings[1][category], example.findings[2][category])
-                    {
-                        let says = |side: usize| logits[sample * 42 + side * 14 + category] > 0.0;
-                        sides += 1;
-                        sides_right += usize::from(says(1) == left && says(2) == right);
+impl Loop<'_> {
+    fn run(&self, model: MedVill) -> Result<PathBuf, TrainError> {
+        let start = self.own.as_ref().map_or(0, |run| run.step);
+        let frozen = self.config.optim.image_rate == Some(0.0);
+        // A frozen image encoder sees the same pictures every epoch: its maps are computed once, where they fit.
+        let maps = if frozen { Maps::compute(&model, &self.corpus, self.device)? } else { None };
+        let held_out = if frozen { Maps::compute(&model, &self.validation, self.device)? } else { None };
+        let (with_pixels, steps) = (maps.is_none(), start..self.config.optim.steps);
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel::<Ready>(AHEAD);
+            let (corpus, config) = (&self.corpus, self.config);
+            scope.spawn(move || {
+                let mut epoch = (usize::MAX, Vec::new());
+                for step in steps {
+                    let ready = parts(corpus, config, step, &mut epoch, with_pixels);
+                    let last = ready.is_err();
+                    // The loop is gone when nobody takes it.
+                    if sender.send(ready).is_err() || last {
+                        return;
                     }
                 }
+            });
+            self.steps(model, start, maps.as_ref(), held_out.as_ref(), &receiver)
+        })
+    }
+
+    fn steps(
+        &self,
+        mut model: MedVill,
+        start: usize,
+        maps: Option<&Maps>,
+        held_out: Option<&Maps>,
+        ready: &Receiver<Ready>,
+    ) -> Result<PathBuf, TrainError> {
+        let (config, dir) = (self.config, &self.config.out);
+        let optim = &config.optim;
+        let autodiff = self.device.clone().autodiff();
+        let mut optimizer = Optimizer::new(optim.method, optim.betas, optim.momentum);
+        let mut average = (optim.ema > 0.0).then(|| Average::new(model.valid(), optim.ema));
+        let mut best = None;
+        if let Some(run) = &self.own {
+            optimizer.restore(run.state.optimizer_steps, &run.optimizer, self.device);
+            best = run.state.best;
+            if let (Some(own), Some(weights)) = (&mut average, &run.average) {
+                own.module = nn::load(own.module.clone(), weights, self.device, false)?;
             }
         }
+        let (schedule, depth) = (schedule(optim), model.depth());
+        let mut log = folder::open_log(dir, start)?;
+        let (began, mut waited) = (Instant::now(), 0.0);
+        let mut newest = PathBuf::new();
+        for step in start..optim.steps {
+            let mut rng = stream(config.seed ^ MIX, step as u64);
+            let weights = config.weights(rng.random());
+            let mut sum = Sum::default();
+            let mut named: BTreeMap<&'static str, Tensor<1>> = BTreeMap::new();
+            let asked = Instant::now();
+            let drawn = ready.recv();
+            waited += asked.elapsed().as_secs_f64();
+            let parts = match drawn {
+                Ok(Ok(parts)) => parts,
+                Ok(Err(error)) => {
+                    // Nothing is lost to a damaged picture.
+                    if step > start {
+                        self.save(step, &model, &optimizer, average.as_ref(), best, false)?;
+                    }
+                    return Err(error);
+                }
+                Err(_) => {
+                    let reason = "no batch came: the thread that reads pictures ended".to_owned();
+                    return Err(TrainError::Run { path: dir.clone(), reason });
+                }
+            };
+            for (part, mut drawn) in parts.into_iter().enumerate() {
+                let pictures = match maps {
+                    Some(maps) => Pictures::Features(maps.batch(&drawn.units, &autodiff)),
+                    None => Pictures::Pixels(self.corpus.tensor(std::mem::take(&mut drawn.pixels), &autodiff)),
+                };
+                // Dropout draws from the device, masks from the stream: both begin anew with each part.
+                let place = (step * optim.accumulate + part) as u64;
+                let mut rng = stream(config.seed ^ DRAW ^ 1, place);
+                autodiff.seed(stream(config.seed ^ DROPOUT, place).random());
+                let losses = model.losses(&self.corpus.batch(&drawn, pictures), &weights, &self.words, &mut rng);
+                let Some(total) = total(&losses, &weights) else { continue };
+                sum.add(&model, &total.backward(), drawn.share);
+                for (name, loss) in losses {
+                    let loss = loss.inner().mul_scalar(drawn.share);
+                    named.entry(name).and_modify(|sum| *sum = sum.clone() + loss.clone()).or_insert(loss);
+                }
+            }
+            let pace = |name: &str, rank: usize| pace(optim, depth, schedule.at(step), name, rank);
+            let (moved, norm) = optimizer.step(model.clone(), &sum, optim.clip, &pace);
+            model = moved;
+            average = average.map(|average| average.update(&model));
+            let values = read_back(named, norm);
+            if let Some(loss) = values.values().find(|v| !v.is_finite()) {
+                return Err(TrainError::Diverged { step, loss: *loss });
+            }
+            (self.progress)(Progress::Step(step + 1, optim.steps, &values));
+
+            let last = step + 1 == optim.steps || (self.stop)();
+            let checkpoint = last || (step + 1).is_multiple_of(config.checkpoint_every);
+            let mut values = values;
+            let mut is_best = false;
+            if checkpoint {
+                let judged = average.as_ref().map_or_else(|| model.valid(), |average| average.module.clone());
+                values.extend(self.validate(&judged, held_out)?);
+                if let Some((wanted, value)) = config.best.as_ref().and_then(|b| Some((b, *values.get(&b.key)?))) {
+                    let better = |than: f32| if wanted.higher { value > than } else { value < than };
+                    is_best = best.is_none_or(|b: BestSoFar| better(b.value));
+                    if is_best {
+                        best = Some(BestSoFar { value, step: step + 1 });
+                    }
+                } else if let Some(wanted) = &config.best {
+                    let known: Vec<&str> = values.keys().map(String::as_str).collect();
+                    let reason = format!("best.key {:?} is not measured; there are {}", wanted.key, known.join(", "));
+                    return Err(TrainError::Run { path: dir.clone(), reason });
+                }
+            }
+            let (seconds, rate) = (began.elapsed().as_secs_f64(), optim.rate * schedule.at(step));
+            folder::log(&mut log, dir, &Line { step: step + 1, rate, seconds, waited, values })?;
+            if checkpoint {
+                newest = self.save(step + 1, &model, &optimizer, average.as_ref(), best, is_best)?;
+                folder::draw(dir)?;
+                (self.progress)(Progress::Checkpoint(&newest));
+            }
+            if last {
+                break;
+            }
+        }
+        Ok(newest)
     }
-    let mut out: BTreeMap<String, f32> = sums.into_iter().map(|(k, (sum, n))| (k, sum / n.max(1) as f32)).collect();
-    if config.objectives.findings > 0.0 {
-        out.insert("validation_side".to_owned(), sides_right as f32 / sides.max(1) as f32);
-        out.insert("validation_micro_f1".to_owned(), 2.0 * right as f32 / (claimed + true_all).max(1) as f32);
+
+    fn save(
+        &self,
+        step: usize,
+        model: &MedVill,
+        optimizer: &Optimizer,
+        average: Option<&Average<MedVill>>,
+        best: Option<BestSoFar>,
+        is_best: bool,
+    ) -> Result<PathBuf, TrainError> {
+        let state = State { step, optimizer_steps: optimizer.steps(), model: model.sizes().clone(), best };
+        let tensors = Tensors {
+            weights: nn::parameters(model)?,
+            optimizer: optimizer.state()?,
+            average: average.map(|a| nn::parameters(&a.module)).transpose()?,
+        };
+        folder::save(&self.config.out, &state, &tensors, is_best)
     }
-    out
+
+    /// Mean losses and measures over the held-out examples.
+    fn validate(&self, model: &MedVill, maps: Option<&Maps>) -> Result<BTreeMap<String, f32>, TrainError> {
+        let (mut sums, mut shares): (BTreeMap<_, (f32, f32)>, BTreeMap<_, (f64, f64)>) = Default::default();
+        let indices: Vec<usize> = (0..self.validation.len()).collect();
+        for (number, batch) in indices.chunks(VALIDATION_BATCH).enumerate() {
+            let mut rng = stream(self.config.seed ^ VALIDATION, number as u64);
+            let mut drawn = self.validation.draw(batch, &mut rng, false, maps.is_none())?;
+            let pictures = match maps {
+                Some(maps) => maps.batch(&drawn.units, self.device),
+                None => model.features(self.validation.tensor(std::mem::take(&mut drawn.pixels), self.device)),
+            };
+            let batch = self.validation.batch(&drawn, Pictures::Features(pictures));
+            let count = batch.examples.len() as f32;
+            for (name, loss) in model.losses(&batch, &self.config.objectives, &self.words, &mut rng) {
+                let sum = sums.entry(name).or_insert((0.0, 0.0));
+                *sum = (sum.0 + loss.into_scalar::<f32>() * count, sum.1 + count);
+            }
+            for (name, right, of) in model.measures(&batch, &self.config.objectives, &self.words) {
+                let share = shares.entry(name).or_insert((0.0, 0.0));
+                *share = (share.0 + right, share.1 + of);
+            }
+        }
+        let losses = sums.into_iter().map(|(name, (sum, count))| (name, sum / count.max(1.0)));
+        let measures = shares.into_iter().map(|(name, (right, of))| (name, (right / of.max(1.0)) as f32));
+        Ok(losses.chain(measures).map(|(name, value)| (format!("validation_{name}"), value)).collect())
+    }
+}
+
+/// The parts of step `step`, each drawn from its own stream; `epoch` keeps the order of the epoch that was last asked for.
+fn parts(
+    corpus: &Corpus,
+    config: &RunConfig,
+    step: usize,
+    epoch: &mut (usize, Vec<Vec<usize>>),
+    with_pixels: bool,
+) -> Ready {
+    let (size, parts) = (config.optim.batch, config.optim.accumulate);
+    let per_epoch = corpus.len().div_ceil(size);
+    let number = step / per_epoch;
+    if epoch.0 != number {
+        *epoch = (number, corpus.batches(config.seed, number, size));
+    }
+    let batch = &epoch.1[step % per_epoch];
+    let mut drawn = Vec::with_capacity(parts);
+    for part in 0..parts {
+        let (from, to) = (batch.len() * part / parts, batch.len() * (part + 1) / parts);
+        if from == to {
+            continue;
+        }
+        let mut rng = stream(config.seed ^ DRAW, (step * parts + part) as u64);
+        let part = corpus.draw(&batch[from..to], &mut rng, config.data.augment, with_pixels)?;
+        drawn.push(Drawn { share: (to - from) as f64 / batch.len() as f64, ..part });
+    }
+    Ok(drawn)
+}
+
+/// The weighted sum; `None` where nothing was found to learn from.
+fn total(losses: &Losses, weights: &BTreeMap<String, f64>) -> Option<Tensor<1>> {
+    let weighted = losses.iter().map(|(name, loss)| loss.clone().mul_scalar(weights.get(*name).copied().unwrap_or(0.0)));
+    weighted.reduce(|sum, loss| sum + loss)
+}
+
+/// All numbers of a step in one reading back.
+fn read_back(named: BTreeMap<&'static str, Tensor<1>>, norm: Option<Tensor<1>>) -> BTreeMap<String, f32> {
+    let names: Vec<String> = named.keys().map(|n| (*n).to_owned()).chain(norm.as_ref().map(|_| "norm".to_owned())).collect();
+    let tensors: Vec<Tensor<1>> = named.into_values().chain(norm).collect();
+    if tensors.is_empty() {
+        return BTreeMap::new();
+    }
+    let numbers: Vec<f32> = Tensor::cat(tensors, 0).into_data().iter::<f32>().collect();
+    names.into_iter().zip(numbers).collect()
+}
+
+fn schedule(optim: &OptimConfig) -> Schedule {
+    let rise = (optim.warmup * optim.steps as f64).max(1.0);
+    Schedule { fall: optim.schedule, rise, steps: optim.steps, floor: optim.floor, power: optim.power }
+}
+
+/// Rate and decay of a parameter: by where it stands, and no decay for norms and biases.
+fn pace(optim: &OptimConfig, depth: usize, share: f64, name: &str, rank: usize) -> Pace {
+    let decayed = |layer: usize| optim.layer_decay.powi((depth + 1 - layer.min(depth + 1)) as i32);
+    let rate = match MedVill::place(name) {
+        Place::Backbone => optim.image_rate.unwrap_or(optim.rate * decayed(0)),
+        Place::Layer(layer) => optim.rate * decayed(layer),
+        Place::Head => optim.head_rate.unwrap_or(optim.rate),
+    };
+    Pace { rate: rate * share, decay: if rank > 1 { optim.weight_decay } else { 0.0 } }
 }

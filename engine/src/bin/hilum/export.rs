@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use hilum::bundle::{Dtype, Manifest, Provenance, write};
 use hilum::systems::medvill;
-use hilum::train::{Run, RunConfig};
+use hilum::train::{Run, RunConfig, Which};
 
 use super::globals::Globals;
 
@@ -19,6 +19,12 @@ pub struct Args {
     /// How weights are stored: f32, f16 or q8.
     #[arg(long, default_value = "f16")]
     weights: Dtype,
+    /// The checkpoint that the run's config calls the best, instead of the newest.
+    #[arg(long)]
+    best: bool,
+    /// The average of the weights that the run keeps (optim.ema), instead of the weights.
+    #[arg(long)]
+    average: bool,
     /// The bundle's name.
     #[arg(long)]
     name: Option<String>,
@@ -31,21 +37,35 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
-    let run = Run::open(&args.from)?;
+    let which = if args.best { Which::Best } else { Which::Newest };
+    let run = Run::open(&args.from, which)?;
     let tokenizer = Run::tokenizer(&args.from)?;
     let config: RunConfig = toml::from_str(&std::fs::read_to_string(args.from.join("config.toml"))?)?;
     let folder = args.out.file_name().and_then(|n| n.to_str()).unwrap_or("bundle").to_owned();
     let name = args.name.clone().unwrap_or(folder);
     let mut manifest = Manifest::new(&name, medvill::NAME, &config.preset, serde_json::to_value(&run.model)?);
-    manifest.tasks = vec!["draft".to_owned()];
+    let objective = |names: &[&str]| names.iter().any(|name| config.objectives.get(*name).is_some_and(|w| *w > 0.0));
+    let tasks = [
+        ("draft", objective(&["report", "mlm"])),
+        ("findings", objective(&["findings", "diagnosis", "diagnosis_image"])),
+        ("retrieve", objective(&["pairs", "itm"])),
+        ("vqa", objective(&["vqa"])),
+    ];
+    manifest.tasks = tasks.iter().filter(|(_, has)| *has).map(|(name, _)| (*name).to_owned()).collect();
     manifest.provenance = Provenance {
-        data: args.data.clone().unwrap_or_else(|| format!("{:?} ({})", config.data.roots, config.data.layout)),
+        data: args.data.clone().unwrap_or_else(|| format!("{:?} ({})", config.data.roots, config.data.layout.as_deref().unwrap_or("layout by its files"))),
         training: training(&run, &config),
         command: args.command.clone().unwrap_or_default(),
         seeds: seeds(&config),
         engine_version: String::new(),
     };
-    let manifest = write(&args.out, manifest, &run.weights, Some(&tokenizer.to_json()?), args.weights)?;
+    let weights = match (args.average, &run.average) {
+        (false, _) => &run.weights,
+        (true, Some(average)) => average,
+        (true, None) => anyhow::bail!("{} keeps no average of its weights; leave --average out", args.from.display()),
+    };
+    manifest.answers = Run::answers(&args.from)?;
+    let manifest = write(&args.out, manifest, weights, Some(&tokenizer.to_json()?), args.weights)?;
     let bytes: u64 = manifest.files.iter().map(|f| f.bytes).sum();
     globals.tell(
         &serde_json::json!({ "bundle": args.out, "files": manifest.files.len(), "bytes": bytes }),
@@ -56,13 +76,10 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
 /// A run in words, and before it the run that it began with.
 fn training(run: &Run, config: &RunConfig) -> String {
     let o = &config.objectives;
-    let objectives: Vec<String> = [("findings", o.findings), ("report", o.report), ("sides", o.sides), ("mlm", o.mlm)]
-        .iter()
-        .filter(|(_, weight)| *weight > 0.0)
-        .map(|(name, weight)| format!("{name} x{weight}"))
-        .collect();
+    let objectives: Vec<String> =
+        o.iter().filter(|(_, weight)| **weight > 0.0).map(|(name, weight)| format!("{name} x{weight}")).collect();
     let own = format!("{} steps of {} examples on {}", run.step, config.optim.batch, objectives.join(" and "));
-    let before = before(config).and_then(|(config, dir)| Some(training(&Run::open(&dir).ok()?, &config)));
+    let before = before(config).and_then(|(config, dir)| Some(training(&Run::open(&dir, Which::Newest).ok()?, &config)));
     before.map_or(own.clone(), |before| format!("{before}; then {own}"))
 }
 

@@ -1,11 +1,11 @@
-//! `hilum finetune CONFIG.toml`.
+//! `hilum pretrain CONFIG.toml` and `hilum finetune CONFIG.toml`: one loop, which does what the config's objectives say.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hilum::data::{ReadOptions, load};
-use hilum::train::{Progress, RunConfig, train};
+use hilum::train::{Progress, RunConfig, train, training_text};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::globals::Globals;
@@ -17,6 +17,9 @@ pub struct Args {
     /// Go on from the run's newest checkpoint.
     #[arg(long)]
     resume: bool,
+    /// Train without the studies whose files are missing.
+    #[arg(long)]
+    allow_missing: bool,
 }
 
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
@@ -24,11 +27,26 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     config.seed = globals.seed.unwrap_or(config.seed);
     let chosen = globals.open_device()?;
     eprintln!("training {} {} on {}", config.system, config.preset, chosen.name);
+    let layout = config.data.layout.as_deref().map(str::parse).transpose()?;
+    let options = ReadOptions { views: config.data.views.into(), ..ReadOptions::default() };
     let mut studies = Vec::new();
     for root in &config.data.roots {
-        let loaded = load(root, Some(config.data.layout.parse()?), &ReadOptions::default())?;
-        eprintln!("{}: {} studies, {} files missing", root.display(), loaded.studies.len(), loaded.counts.missing);
+        let loaded = load(root, layout, &options)?;
+        let missing = loaded.counts.missing;
+        eprintln!("{}: {} studies, {missing} files missing", root.display(), loaded.studies.len());
+        if missing > 0 && !args.allow_missing {
+            let first = loaded.counts.missing_files.first().map(|p| p.display().to_string()).unwrap_or_default();
+            anyhow::bail!(
+                "{missing} files of {} are missing, the first is {first}; bring them, or pass --allow-missing",
+                root.display()
+            );
+        }
         studies.extend(loaded.studies);
+    }
+    let mut more_words = Vec::new();
+    for root in &config.data.more_words {
+        let loaded = load(root, None, &ReadOptions::default())?;
+        more_words.extend(loaded.studies.iter().map(|study| training_text(study).to_owned()));
     }
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
@@ -36,11 +54,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let bar = ProgressBar::new(0);
     bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} [{elapsed}, {eta} left] {msg}")?);
     let report = |progress: Progress<'_>| match progress {
-        Progress::Reading(done, total) => {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-            bar.set_message("pictures read");
-        }
+        Progress::Note(note) => bar.println(note),
         Progress::Step(step, steps, losses) => {
             bar.set_length(steps as u64);
             bar.set_position(step as u64);
@@ -49,7 +63,8 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         }
         Progress::Checkpoint(path) => bar.println(format!("checkpoint {}", path.display())),
     };
-    let newest = train(&config, &studies, &chosen.device, args.resume, &|| stop.load(Ordering::SeqCst), &report)?;
+    let stopped = || stop.load(Ordering::SeqCst);
+    let newest = train(&config, &studies, &more_words, &chosen.device, args.resume, &stopped, &report)?;
     bar.finish_and_clear();
     globals.tell(&serde_json::json!({ "checkpoint": newest }), newest.display())
 }

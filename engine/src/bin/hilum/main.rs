@@ -45,7 +45,9 @@ enum Command {
     Phantom(phantom::Args),
     /// Labels reports with CheXpert's 14 categories.
     Label(label::Args),
-    /// Trains as a config says.
+    /// Pre-trains as a config says.
+    Pretrain(finetune::Args),
+    /// Trains for tasks as a config says.
     Finetune(finetune::Args),
     /// Scores a bundle on a data set.
     Evaluate(evaluate::Args),
@@ -71,7 +73,7 @@ fn main() -> ExitCode {
         Command::Decode(args) => decode::run(args, globals),
         Command::Phantom(args) => phantom::run(args, globals),
         Command::Label(args) => label::run(args, globals),
-        Command::Finetune(args) => finetune::run(args, globals),
+        Command::Pretrain(args) | Command::Finetune(args) => finetune::run(args, globals),
         Command::Evaluate(args) => evaluate::run(args, globals),
         Command::Import(args) => import::run(args, globals),
         Command::Export(args) => export::run(args, globals),

@@ -70,6 +70,38 @@ impl Learner for MedVill {
         losses
     }
 
+    fn measures(
+        &self,
+        batch: &Batch<'_>,
+        weights: &BTreeMap<String, f64>,
+        words: &Words,
+    ) -> Vec<(&'static str, f64, f64)> {
+        let wanted = |name: &str| weights.get(name).is_some_and(|w| *w > 0.0);
+        let features = match &batch.pictures {
+            Pictures::Pixels(pixels) => self.features(pixels.clone()),
+            Pictures::Features(features) => features.clone(),
+        };
+        let mut measures = Vec::new();
+        if wanted("findings") {
+            measures.extend(self.findings_measures(features.clone(), batch));
+        }
+        if wanted("pairs") || wanted("itm") {
+            let own = batch.examples.iter().map(|e| (e.words.as_slice(), true));
+            let others = batch.strangers.iter().map(|e| (e.words.as_slice(), false));
+            let mut right = 0;
+            for (texts, matched) in [own.unzip::<_, _, Vec<_>, Vec<_>>(), others.unzip()] {
+                let logits = self.itm_logits(self.judge(features.clone(), &texts, words.specials).0);
+                let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
+                right += logits.chunks(2).zip(matched).filter(|(l, matched)| (l[1] > l[0]) == *matched).count();
+            }
+            measures.push(("pairs_accuracy", right as f64, 2.0 * batch.examples.len() as f64));
+        }
+        if wanted("vqa") {
+            measures.extend(self.answer_measures(features, batch, words.specials));
+        }
+        measures
+    }
+
     fn features(&self, pixels: Tensor<3>) -> Tensor<3> {
         self.encode_image(self.picture(pixels), |_, _| ())
     }
@@ -243,6 +275,58 @@ impl MedVill {
         let mut targets: Vec<Target> = vec![Some(false); count * classes];
         asked.iter().enumerate().for_each(|(row, a)| targets[row * classes + a.2] = Some(true));
         Some(binary_cross_entropy(logits, &targets).mul_scalar(classes as f64))
+    }
+
+    /// Right answers to open and to closed questions; an answer that the model does not know counts as wrong.
+    fn answer_measures(
+        &self,
+        features: Tensor<3>,
+        batch: &Batch<'_>,
+        specials: Specials,
+    ) -> Vec<(&'static str, f64, f64)> {
+        let asked: Vec<_> = batch.asked.iter().enumerate().filter_map(|(i, asked)| Some((i, (*asked)?))).collect();
+        if asked.is_empty() {
+            return Vec::new();
+        }
+        let rows = ints(asked.iter().map(|a| a.0 as i32).collect(), [asked.len()], &features.device());
+        let texts: Vec<&[u32]> = asked.iter().map(|a| a.1.words.as_slice()).collect();
+        let Some(logits) = self.answer_logits(self.judge(features.select(0, rows), &texts, specials).1) else {
+            return Vec::new();
+        };
+        let classes = logits.dims()[1];
+        let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
+        let mut counts = [(0.0, 0.0); 2];
+        for (row, (_, asked)) in logits.chunks(classes).zip(&asked) {
+            let best = (0..classes).max_by(|&a, &b| row[a].total_cmp(&row[b]));
+            let count = &mut counts[usize::from(asked.closed)];
+            count.0 += f64::from(u8::from(asked.answer.is_some() && best == asked.answer));
+            count.1 += 1.0;
+        }
+        let [open, closed] = counts;
+        let all = (open.0 + closed.0, open.1 + closed.1);
+        vec![("accuracy", all.0, all.1), ("accuracy_open", open.0, open.1), ("accuracy_closed", closed.0, closed.1)]
+    }
+
+    /// F1 and sides of the map's findings at a probability of one half.
+    fn findings_measures(&self, features: Tensor<3>, batch: &Batch<'_>) -> Vec<(&'static str, f64, f64)> {
+        let grid: Vec<usize> = (0..features.dims()[1]).collect();
+        let Some(logits) = self.map_findings(features, &grid) else { return Vec::new() };
+        let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
+        let (mut right, mut sum, mut sides_right, mut sides) = (0.0, 0.0, 0.0, 0.0);
+        for (row, example) in logits.chunks(3 * 14).zip(&batch.examples) {
+            for category in 1..14 {
+                let (says, is) = (row[category] > 0.0, example.findings[0][category] == Some(true));
+                right += 2.0 * f64::from(u8::from(says && is));
+                sum += f64::from(u8::from(says)) + f64::from(u8::from(is));
+                if let (true, Some(left), Some(right)) = (is, example.findings[1][category], example.findings[2][category])
+                {
+                    let says = |side: usize| row[side * 14 + category] > 0.0;
+                    sides += 1.0;
+                    sides_right += f64::from(u8::from(says(1) == left && says(2) == right));
+                }
+            }
+        }
+        vec![("micro_f1", right, sum), ("side", sides_right, sides)]
     }
 
     /// Findings and sides from the picture's map alone (binary cross-entropy). *Ours*.

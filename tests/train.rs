@@ -1,0 +1,169 @@
+//! Training from the outside: a run that is killed and resumed ends as the run that was left alone, and nothing is lost.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+fn hilum() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hilum"));
+    command.args(["--device", "cpu"]).env("RAYON_NUM_THREADS", "2");
+    command
+}
+
+fn done(output: &Output) {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn phantoms(dir: &Path) -> PathBuf {
+    let data = dir.join("data");
+    done(&hilum().args(["phantom", "--count", "24", "--size", "96", "--seed", "5", "--out"]).arg(&data).output().unwrap());
+    data
+}
+
+/// A run that uses all that must come back: dropout, shifts, mixes, parts of a batch, an average, a trained image encoder.
+fn config(dir: &Path, data: &Path, name: &str, steps: usize, more: &str) -> PathBuf {
+    let path = dir.join(format!("{name}.toml"));
+    let text = format!(
+        "system = \"medvill\"\npreset = \"tiny\"\nout = {:?}\nseed = 9\ncheckpoint_every = 2\n{more}\n\
+         [model]\ndiagnosis = true\nsize = 64\nsampled = 3\n\
+         [data]\nroots = [{data:?}]\naugment = true\n\
+         [objectives]\nmlm = 1.0\nitm = 1.0\ndiagnosis = 0.5\nreport = 1.0\n\
+         [[mix]]\nshare = 2\nof = [\"mlm\", \"itm\"]\n[[mix]]\nshare = 1\nof = [\"diagnosis\", \"report\"]\n\
+         [optim]\nrate = 1e-3\nbatch = 6\naccumulate = 2\nsteps = {steps}\nema = 0.9\nlayer_decay = 0.8\nweight_decay = 0.01\n",
+        dir.join(name)
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn newest(run: &Path) -> PathBuf {
+    let mut found: Vec<PathBuf> = std::fs::read_dir(run.join("checkpoints"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.file_name().unwrap().to_str().unwrap().starts_with("step-"))
+        .collect();
+    found.sort();
+    found.pop().unwrap()
+}
+
+const FILES: [&str; 4] = ["weights.safetensors", "optimizer.safetensors", "average.safetensors", "state.json"];
+
+fn same(a: &Path, b: &Path) {
+    let (a, b) = (newest(a), newest(b));
+    assert_eq!(a.file_name(), b.file_name());
+    for file in FILES {
+        let (a, b) = (std::fs::read(a.join(file)).unwrap(), std::fs::read(b.join(file)).unwrap());
+        assert!(a == b, "{file} differs: {} and {} bytes", a.len(), b.len());
+    }
+}
+
+/// The losses of a log by step, without what a clock said.
+fn losses(run: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let lines = text.lines().map(|line| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let object = line.as_object_mut().unwrap();
+        object.remove("seconds");
+        object.remove("waited");
+        line.to_string()
+    });
+    lines.collect()
+}
+
+#[test]
+fn a_run_that_is_killed_again_and_again_ends_as_the_one_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = phantoms(dir.path());
+    let left_alone = config(dir.path(), &data, "alone", 12, "");
+    done(&hilum().arg("finetune").arg(left_alone).output().unwrap());
+    let killed = config(dir.path(), &data, "killed", 12, "");
+    let mut kills = 0;
+    // Later and later, so that it dies while it reads, computes and writes, and comes to an end at last.
+    for attempt in 0..40u64 {
+        let mut child = hilum()
+            .args(["finetune", "--resume"])
+            .arg(&killed)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let until = std::time::Instant::now() + Duration::from_millis(150 + 131 * attempt);
+        let ended = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break Some(status);
+            }
+            if std::time::Instant::now() > until {
+                break None;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        match ended {
+            Some(status) => {
+                assert!(status.success());
+                break;
+            }
+            None => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                kills += 1;
+            }
+        }
+    }
+    assert!(kills >= 2, "it was too quick to be killed: {kills}");
+    println!("killed {kills} times");
+    same(&dir.path().join("alone"), &dir.path().join("killed"));
+    assert_eq!(losses(&dir.path().join("alone")), losses(&dir.path().join("killed")));
+}
+
+#[test]
+fn an_unfinished_checkpoint_is_no_checkpoint_and_a_full_disk_loses_the_last_interval_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = phantoms(dir.path());
+    let run = dir.path().join("run");
+    done(&hilum().arg("finetune").arg(config(dir.path(), &data, "run", 2, "")).output().unwrap());
+    let whole = newest(&run);
+    let before = std::fs::read(whole.join("weights.safetensors")).unwrap();
+    // A file where the next checkpoint wants to write its folder: writing fails as on a full disk.
+    std::fs::write(run.join("checkpoints").join("unfinished"), b"").unwrap();
+    let mut blocked = std::fs::metadata(run.join("checkpoints").join("unfinished")).unwrap().permissions();
+    blocked.set_readonly(true);
+    std::fs::set_permissions(run.join("checkpoints").join("unfinished"), blocked).unwrap();
+    let failed = hilum().args(["finetune", "--resume"]).arg(config(dir.path(), &data, "run", 4, "")).output().unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    let message = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert!(message.contains("unfinished"), "{message}");
+    assert_eq!(newest(&run), whole);
+    assert_eq!(std::fs::read(whole.join("weights.safetensors")).unwrap(), before);
+    std::fs::remove_file(run.join("checkpoints").join("unfinished")).unwrap();
+    // What a process that died while writing leaves behind.
+    std::fs::create_dir(run.join("checkpoints").join("unfinished")).unwrap();
+    std::fs::write(run.join("checkpoints").join("unfinished").join("weights.safetensors"), &before[..100]).unwrap();
+    done(&hilum().args(["finetune", "--resume"]).arg(config(dir.path(), &data, "run", 4, "")).output().unwrap());
+    assert!(newest(&run).ends_with("step-00000004"));
+}
+
+#[test]
+fn the_best_checkpoint_is_kept_and_exported() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = phantoms(dir.path());
+    let best = "best = { key = \"validation_mlm\" }";
+    done(&hilum().arg("pretrain").arg(config(dir.path(), &data, "run", 6, best)).output().unwrap());
+    let values: Vec<(f64, u64)> = losses(&dir.path().join("run"))
+        .iter()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter_map(|line| Some((line["validation_mlm"].as_f64()?, line["step"].as_u64()?)))
+        .collect();
+    let lowest = values.iter().min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+    let kept = dir.path().join("run").join("checkpoints").join(format!("best-{:08}", lowest.1));
+    assert!(kept.is_dir(), "{values:?}");
+    let bundle = dir.path().join("bundle");
+    let from = dir.path().join("run");
+    done(&hilum().arg("export").arg("--from").arg(from).args(["--best", "--average", "--out"]).arg(&bundle).output().unwrap());
+    let manifest = std::fs::read_to_string(bundle.join("bundle.json")).unwrap();
+    assert!(manifest.contains("findings") && manifest.contains("retrieve") && manifest.contains("draft"), "{manifest}");
+    let unknown = "best = { key = \"validation_luck\" }";
+    let refused = hilum().arg("pretrain").arg(config(dir.path(), &data, "other", 2, unknown)).output().unwrap();
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(message.contains("validation_luck") && message.contains("validation_mlm"), "{message}");
+}
