@@ -221,7 +221,7 @@ struct Collect(BTreeMap<ParamId, Tensor<1>>);
 
 impl ModuleVisitor for Collect {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let value = param.val().inner();
+        let value = param.val();
         let count = value.shape().num_elements();
         self.0.insert(param.id, value.reshape([count]));
     }
@@ -251,7 +251,8 @@ impl<M: Module> Average<M> {
     /// Takes the student's newest weights in.
     pub fn update(self, student: &M) -> Self {
         let mut new = Collect(BTreeMap::new());
-        student.visit(&mut new);
+        // `valid` brings running statistics up to the last update; a plain visit finds them one update behind.
+        student.valid().visit(&mut new);
         let module = self.module.map(&mut Blend { new: &new.0, keep: self.keep });
         Self { module, keep: self.keep }
     }

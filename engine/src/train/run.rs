@@ -384,7 +384,8 @@ impl Loop<'_> {
     ) -> Result<PathBuf, TrainError> {
         let state = State { step, optimizer_steps: optimizer.steps(), model: model.sizes().clone(), best };
         let tensors = Tensors {
-            weights: nn::parameters(model)?,
+            // `valid` brings running statistics up to the last update; a plain visit finds them one update behind.
+            weights: nn::parameters(&model.valid())?,
             optimizer: optimizer.state()?,
             average: average.map(|a| nn::parameters(&a.module)).transpose()?,
         };
