@@ -9,5 +9,5 @@ mod resnet;
 pub use attention::{Attend, KeyValueCache, SelfAttention};
 pub use bert::{BertConfig, BertLayer, Encoder, MlmHead, TextEmbeddings};
 pub use layers::{LayerNorm, dense, linear, norm_channels};
-pub use parameters::{Array, Arrays, ParameterError, ids, load, parameters, place, shapes};
+pub use parameters::{Array, Arrays, ParameterError, gradients, ids, load, parameters, place, shapes};
 pub use resnet::{Block, ResNet, ResNetConfig};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use thiserror::Error;
 
 /// A dense tensor off any device, in row-major order. A scalar has the shape `[]` and one element.
@@ -105,14 +105,22 @@ fn transposed(shape: &[usize], data: &[f32]) -> Vec<f32> {
     out
 }
 
-struct Collect {
+/// What is read of each parameter.
+#[derive(Clone, Copy)]
+enum Read<'a> {
+    Nothing,
+    Values,
+    Gradients(&'a Gradients),
+}
+
+struct Collect<'a> {
     path: Path,
     found: Result<Arrays, ParameterError>,
     ids: BTreeMap<String, ParamId>,
-    values: bool,
+    read: Read<'a>,
 }
 
-impl ModuleVisitor for Collect {
+impl ModuleVisitor for Collect<'_> {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.enter(name, container);
     }
@@ -129,9 +137,16 @@ impl ModuleVisitor for Collect {
         let mut shape: Vec<usize> = param.lazy_shape().to_vec();
         let transpose = D == 2 && self.path.in_linear();
         let mut data = Vec::new();
-        if self.values {
-            match param
-                .val()
+        let tensor = match self.read {
+            Read::Nothing => None,
+            Read::Values => Some(param.val()),
+            Read::Gradients(gradients) => match param.val().grad(gradients) {
+                Some(gradient) => Some(gradient),
+                None => return,
+            },
+        };
+        if let Some(tensor) = tensor {
+            match tensor
                 .try_into_data()
                 .map_err(|e| e.to_string())
                 .and_then(|d| d.try_to_vec::<f32>().map_err(|e| format!("{e:?}")))
@@ -153,8 +168,8 @@ impl ModuleVisitor for Collect {
     }
 }
 
-fn collect<M: Module>(module: &M, values: bool) -> Collect {
-    let mut visitor = Collect { path: Path::default(), found: Ok(BTreeMap::new()), ids: BTreeMap::new(), values };
+fn collect<'a, M: Module>(module: &M, read: Read<'a>) -> Collect<'a> {
+    let mut visitor = Collect { path: Path::default(), found: Ok(BTreeMap::new()), ids: BTreeMap::new(), read };
     module.visit(&mut visitor);
     visitor
 }
@@ -164,18 +179,26 @@ fn collect<M: Module>(module: &M, values: bool) -> Collect {
 /// # Errors
 /// When the device does not return a value.
 pub fn parameters<M: Module>(module: &M) -> Result<Arrays, ParameterError> {
-    collect(module, true).found
+    collect(module, Read::Values).found
+}
+
+/// The gradients of all parameters that have one, under the parameters' names and in their layout.
+///
+/// # Errors
+/// When the device does not return a value.
+pub fn gradients<M: Module>(module: &M, gradients: &Gradients) -> Result<Arrays, ParameterError> {
+    collect(module, Read::Gradients(gradients)).found
 }
 
 /// Names and shapes alone, without touching the device.
 pub fn shapes<M: Module>(module: &M) -> BTreeMap<String, Vec<usize>> {
-    let found = collect(module, false).found.unwrap_or_default();
+    let found = collect(module, Read::Nothing).found.unwrap_or_default();
     found.into_iter().map(|(name, p)| (name, p.shape)).collect()
 }
 
 /// The identity of each parameter by name, for optimiser groups.
 pub fn ids<M: Module>(module: &M) -> BTreeMap<String, ParamId> {
-    collect(module, false).ids
+    collect(module, Read::Nothing).ids
 }
 
 struct Place {

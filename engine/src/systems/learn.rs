@@ -90,11 +90,21 @@ pub trait Learner: Module {
     /// The losses of the objectives in `weights`, unweighted; `draw` gives masks and whatever else is left to chance.
     ///
     /// An objective that finds nothing to learn from in this batch is left out.
-    fn losses(&self, batch: &Batch<'_>, weights: &BTreeMap<String, f64>, words: &Words, draw: &mut ChaCha8Rng)
-    -> Losses;
+    fn losses(
+        &self,
+        batch: &Batch<'_>,
+        weights: &BTreeMap<String, f64>,
+        words: &Words,
+        draw: &mut ChaCha8Rng,
+    ) -> Losses;
 
     /// What validation counts beside the losses: a name, how much is right, of how much.
-    fn measures(&self, batch: &Batch<'_>, weights: &BTreeMap<String, f64>, words: &Words) -> Vec<(&'static str, f64, f64)>;
+    fn measures(
+        &self,
+        batch: &Batch<'_>,
+        weights: &BTreeMap<String, f64>,
+        words: &Words,
+    ) -> Vec<(&'static str, f64, f64)>;
 
     /// The last map of the image encoder, for pictures that are computed once.
     ///
@@ -152,12 +162,7 @@ pub fn ints<const D: usize>(values: Vec<i32>, shape: [usize; D], device: &Device
 }
 
 /// Sequences of words as one tensor, filled up with `pad` to `longest`: `(sequences, longest)`.
-pub fn padded<'a>(
-    words: impl Iterator<Item = &'a [u32]>,
-    longest: usize,
-    pad: u32,
-    device: &Device,
-) -> Tensor<2, Int> {
+pub fn padded<'a>(words: impl Iterator<Item = &'a [u32]>, longest: usize, pad: u32, device: &Device) -> Tensor<2, Int> {
     let mut ids = Vec::new();
     let mut count = 0;
     for words in words {

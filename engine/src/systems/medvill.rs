@@ -12,12 +12,13 @@ use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear};
 use burn::tensor::activation::{relu, sigmoid, tanh};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::kernels::{Mask, Rule};
 use super::learn::ints;
+use crate::kernels::{Mask, Rule};
 use crate::nn::{Attend, Encoder, KeyValueCache, MlmHead, ResNet, TextEmbeddings, linear};
 use crate::text::Specials;
 
 pub use config::{MedVillConfig, MedVillError, NAME, PRESETS, Scheme};
+pub use losses::Masked;
 
 /// The projection of visual features into BERT's width (*release*: before position, segment and norm; the paper's eq. 2
 /// adds them before).
@@ -350,7 +351,6 @@ impl MedVill {
         let width = self.config.bert.width;
         self.mlm_logits(encoded.hidden.slice([0..batch, columns - 1..columns, 0..width]).reshape([batch, width]))
     }
-
 }
 
 /// A linear layer whose few inputs near 1 are heard beside visual features, whose sum over many channels is about 1.

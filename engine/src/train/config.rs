@@ -353,7 +353,10 @@ impl RunConfig {
             return fail("objectives", "diagnosis needs model.diagnosis = true".to_owned());
         }
         if sizes.towers && (on("mlm") || on("itm") || on("report")) {
-            return fail("objectives", "a model with towers has no joint reading to pre-train or to draft with".to_owned());
+            return fail(
+                "objectives",
+                "a model with towers has no joint reading to pre-train or to draft with".to_owned(),
+            );
         }
         for mix in &self.mix {
             if !(mix.share > 0.0 && mix.share.is_finite()) {
@@ -463,7 +466,10 @@ mod tests {
 
     #[test]
     fn mixes_share_the_steps() {
-        let text = GOOD.replace("mlm = 1.0", "mlm = 1.0\nitm = 2.0\n[[mix]]\nshare = 3\nof = [\"mlm\"]\n[[mix]]\nshare = 1\nof = [\"itm\"]");
+        let text = GOOD.replace(
+            "mlm = 1.0",
+            "mlm = 1.0\nitm = 2.0\n[[mix]]\nshare = 3\nof = [\"mlm\"]\n[[mix]]\nshare = 1\nof = [\"itm\"]",
+        );
         let config: RunConfig = toml::from_str(&text).unwrap();
         let steps = (0..100).map(|i| config.weights(f64::from(i) / 100.0));
         assert_eq!(steps.filter(|w| w.keys().eq(["mlm"])).count(), 75);

@@ -95,12 +95,13 @@ impl Run {
         let none = |reason: &str| TrainError::Run { path: dir.to_owned(), reason: reason.to_owned() };
         let checkpoint = match which {
             Which::Newest => newest(dir)?.ok_or_else(|| none("it has no whole checkpoint; train it first")),
-            Which::Best => list(dir, "best-")?.pop().ok_or_else(|| none("it kept no best checkpoint; set best in its config")),
+            Which::Best => {
+                list(dir, "best-")?.pop().ok_or_else(|| none("it kept no best checkpoint; set best in its config"))
+            }
         }?;
         let path = checkpoint.join("state.json");
         let text = std::fs::read_to_string(&path).map_err(io("reading", &path))?;
-        let state: State =
-            serde_json::from_str(&text).map_err(|e| TrainError::Run { path, reason: e.to_string() })?;
+        let state: State = serde_json::from_str(&text).map_err(|e| TrainError::Run { path, reason: e.to_string() })?;
         let average = checkpoint.join("average.safetensors");
         Ok(Self {
             dir: dir.to_owned(),

@@ -326,6 +326,92 @@ mod tests {
 
     use super::*;
 
+    /// `weight x + bias`, then tanh, as `tests/golden/make_optim.py` has it.
+    fn loss(model: &burn::nn::Linear, row: &[f32], target: &[f32], device: &Device) -> Tensor<1> {
+        let tensor = |v: &[f32]| Tensor::<2>::from_data(TensorData::new(v.to_vec(), [1, v.len()]), device);
+        (model.forward(tensor(row)).tanh() - tensor(target)).square().mean()
+    }
+
+    #[test]
+    fn parity_with_the_optimisers_of_pytorch() {
+        let golden: serde_json::Value = serde_json::from_str(include_str!("../../../tests/golden/optim.json")).unwrap();
+        let numbers = |v: &serde_json::Value| -> Vec<f32> {
+            let flat = |v: &serde_json::Value| v.as_f64().unwrap() as f32;
+            v.as_array().unwrap().iter().map(flat).collect()
+        };
+        let rows = |v: &serde_json::Value| v.as_array().unwrap().iter().map(numbers).collect::<Vec<_>>();
+        let toy = &golden["toy"];
+        let (inputs, targets) = (rows(&toy["rows"]), rows(&toy["targets"]));
+        let device = Device::flex().autodiff();
+        for (name, method) in [("sgd", Method::Sgd), ("adamw", Method::AdamW)] {
+            let asked = &golden["optimizers"][name];
+            let setting = |key: &str| asked["settings"][key].as_f64();
+            let mut optimizer = Optimizer::new(method, [0.9, 0.999], setting("momentum").unwrap_or(0.9));
+            let start = [
+                ("weight", vec![2, 3], rows(&toy["start"]["weight"]).concat()),
+                ("bias", vec![2], numbers(&toy["start"]["bias"])),
+            ];
+            let start = start.map(|(name, shape, data)| (name.to_owned(), Array { shape, data }));
+            let fresh = LinearConfig::new(3, 2).init(&device);
+            let mut model = crate::nn::load(fresh, &start.into(), &device, false).unwrap();
+            let mut taken = 0;
+            for expected in asked["steps"].as_array().unwrap() {
+                let mut sum = Sum::default();
+                for _ in 0..2 {
+                    let at = taken % inputs.len();
+                    taken += 1;
+                    sum.add(&model, &loss(&model, &inputs[at], &targets[at], &device).backward(), 0.5);
+                }
+                let pace = |_: &str, rank: usize| Pace {
+                    rate: setting("lr").unwrap(),
+                    decay: if rank > 1 { setting("weight_decay").unwrap() } else { 0.0 },
+                };
+                let (moved, norm) = optimizer.step(model, &sum, toy["clip"].as_f64().unwrap(), &pace);
+                model = moved;
+                let gap = f64::from(norm.unwrap().into_scalar::<f32>()) - expected["norm"].as_f64().unwrap();
+                assert!(gap.abs() < 1e-5, "{name}: norm {gap}");
+                let found = crate::nn::parameters(&model).unwrap();
+                for key in ["weight", "bias"] {
+                    for (f, e) in found[key].data.iter().zip(numbers(&expected[key])) {
+                        assert!((f - e).abs() < 1e-5, "{name} {key}: {f}, PyTorch says {e}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn parity_of_the_average() {
+        let golden: serde_json::Value = serde_json::from_str(include_str!("../../../tests/golden/optim.json")).unwrap();
+        let golden = &golden["average"];
+        let numbers = |v: &serde_json::Value| -> Vec<f32> {
+            v.as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect()
+        };
+        let device = Device::flex();
+        let linear = |values: &serde_json::Value| {
+            let data = numbers(values);
+            let fresh = LinearConfig::new(data.len(), 1).with_bias(false).init(&device);
+            let weights = [("weight".to_owned(), Array { shape: vec![1, data.len()], data })];
+            crate::nn::load(fresh, &weights.into(), &device, false).unwrap()
+        };
+        let mut average = Average::new(linear(&golden["start"]), golden["momentum"].as_f64().unwrap());
+        let pairs = golden["values"].as_array().unwrap().iter().zip(golden["averages"].as_array().unwrap());
+        for (value, expected) in pairs {
+            // The student's parameters must be the average's own, moved.
+            let student = crate::nn::load(
+                average.module.clone(),
+                &crate::nn::parameters(&linear(value)).unwrap(),
+                &device,
+                false,
+            );
+            average = average.update(&student.unwrap());
+            let found = crate::nn::parameters(&average.module).unwrap();
+            for (f, e) in found["weight"].data.iter().zip(numbers(expected)) {
+                assert!((f - e).abs() < 1e-6, "{f}, PyTorch says {e}");
+            }
+        }
+    }
+
     #[test]
     fn the_average_follows_slowly() {
         let device = Device::flex();

@@ -31,7 +31,8 @@ impl PictureStore {
         let bytes = paths.len() as u64 * (size * size) as u64;
         if cache.is_none() && bytes > MOST_IN_MEMORY {
             let gigabytes = bytes as f64 / 1e9;
-            let reason = format!("{} pictures take {gigabytes:.0} GB of memory; name a folder as data.cache", paths.len());
+            let reason =
+                format!("{} pictures take {gigabytes:.0} GB of memory; name a folder as data.cache", paths.len());
             return Err(TrainError::Empty { reason });
         }
         let folder = cache.map(|root| root.join(format!("{size}px-{VERSION}")));

@@ -109,7 +109,8 @@ pub fn train(
     }
 
     let part = |split: Split, most: usize| -> Vec<Study> {
-        let usable = |s: &&Study| s.split == split && s.has_image() && (!config.data.by_question || !s.questions.is_empty());
+        let usable =
+            |s: &&Study| s.split == split && s.has_image() && (!config.data.by_question || !s.questions.is_empty());
         studies.iter().filter(usable).take(most).cloned().collect()
     };
     let training = part(Split::Train, config.data.limit.unwrap_or(usize::MAX));
@@ -123,7 +124,9 @@ pub fn train(
     let (sizes, tokenizer, answers) = prepare(config, own.as_ref(), init.as_ref(), &training, more_words, asks)?;
     let words = Words::new(&tokenizer);
     if config.objectives.get("sides").is_some_and(|w| *w > 0.0) && !words.tell_sides() {
-        return refuse("objectives.sides finds no whole left and right in the tokenizer's words; set it to 0".to_owned());
+        return refuse(
+            "objectives.sides finds no whole left and right in the tokenizer's words; set it to 0".to_owned(),
+        );
     }
     if asks && answers.is_empty() {
         return refuse("objectives.vqa finds no question in the training split; give data with questions".to_owned());
@@ -190,7 +193,8 @@ fn first_model(
         model = nn::load(model, &run.weights, &autodiff, false)?;
     } else if let Some(start) = init {
         let first = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
-        if let Some(odd) = config.init_only.iter().find(|part| !start.weights.keys().any(|name| first(name) == **part)) {
+        if let Some(odd) = config.init_only.iter().find(|part| !start.weights.keys().any(|name| first(name) == **part))
+        {
             let reason = format!("init_only names {odd:?}, but init has no parameter under that name");
             return Err(TrainError::Run { path: config.out.clone(), reason });
         }
@@ -450,13 +454,15 @@ fn parts(
 
 /// The weighted sum; `None` where nothing was found to learn from.
 fn total(losses: &Losses, weights: &BTreeMap<String, f64>) -> Option<Tensor<1>> {
-    let weighted = losses.iter().map(|(name, loss)| loss.clone().mul_scalar(weights.get(*name).copied().unwrap_or(0.0)));
+    let weighted =
+        losses.iter().map(|(name, loss)| loss.clone().mul_scalar(weights.get(*name).copied().unwrap_or(0.0)));
     weighted.reduce(|sum, loss| sum + loss)
 }
 
 /// All numbers of a step in one reading back.
 fn read_back(named: BTreeMap<&'static str, Tensor<1>>, norm: Option<Tensor<1>>) -> BTreeMap<String, f32> {
-    let names: Vec<String> = named.keys().map(|n| (*n).to_owned()).chain(norm.as_ref().map(|_| "norm".to_owned())).collect();
+    let names: Vec<String> =
+        named.keys().map(|n| (*n).to_owned()).chain(norm.as_ref().map(|_| "norm".to_owned())).collect();
     let tensors: Vec<Tensor<1>> = named.into_values().chain(norm).collect();
     if tensors.is_empty() {
         return BTreeMap::new();

@@ -53,7 +53,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     ];
     manifest.tasks = tasks.iter().filter(|(_, has)| *has).map(|(name, _)| (*name).to_owned()).collect();
     manifest.provenance = Provenance {
-        data: args.data.clone().unwrap_or_else(|| format!("{:?} ({})", config.data.roots, config.data.layout.as_deref().unwrap_or("layout by its files"))),
+        data: args.data.clone().unwrap_or_else(|| {
+            format!("{:?} ({})", config.data.roots, config.data.layout.as_deref().unwrap_or("layout by its files"))
+        }),
         training: training(&run, &config),
         command: args.command.clone().unwrap_or_default(),
         seeds: seeds(&config),
@@ -79,7 +81,8 @@ fn training(run: &Run, config: &RunConfig) -> String {
     let objectives: Vec<String> =
         o.iter().filter(|(_, weight)| **weight > 0.0).map(|(name, weight)| format!("{name} x{weight}")).collect();
     let own = format!("{} steps of {} examples on {}", run.step, config.optim.batch, objectives.join(" and "));
-    let before = before(config).and_then(|(config, dir)| Some(training(&Run::open(&dir, Which::Newest).ok()?, &config)));
+    let before =
+        before(config).and_then(|(config, dir)| Some(training(&Run::open(&dir, Which::Newest).ok()?, &config)));
     before.map_or(own.clone(), |before| format!("{before}; then {own}"))
 }
 

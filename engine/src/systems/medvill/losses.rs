@@ -18,6 +18,20 @@ use crate::text::Specials;
 /// Share of words that are masked (section 3.3).
 const MASKED: f64 = 0.15;
 
+/// What one pre-training pass was drawn to be.
+pub struct Masked {
+    /// Cells of the map that are kept, ascending.
+    pub grid: Vec<usize>,
+    /// The masking scheme's rule.
+    pub rule: Rule,
+    /// Texts with words masked, closing SEP included.
+    pub words: Vec<Vec<u32>>,
+    /// Sample, position in its text and true word of each word that is asked for.
+    pub hidden: Vec<(usize, usize, u32)>,
+    /// Whether each text belongs to its picture; `None` where that is not asked.
+    pub matched: Option<Vec<bool>>,
+}
+
 impl Learner for MedVill {
     type Config = MedVillConfig;
 
@@ -144,43 +158,54 @@ impl MedVill {
         specials: Specials,
         draw: &mut ChaCha8Rng,
     ) -> (Option<Tensor<1>>, Option<Tensor<1>>) {
-        let device = features.device();
         let [count, tokens, _] = features.dims();
         let mut grid: Vec<usize> = index::sample(draw, tokens, self.config.sampled.min(tokens)).into_vec();
         grid.sort_unstable();
+        let rule = self.config.scheme.rule(&self.config, draw.random());
+        let matched: Vec<bool> = (0..count).map(|_| !matching || draw.random()).collect();
+        let mut masked = Masked { grid, rule, words: Vec::new(), hidden: Vec::new(), matched: None };
+        for (sample, own) in matched.iter().enumerate() {
+            let text = if *own { &batch.examples[sample].words } else { &batch.strangers[sample].words };
+            let (words, hidden) = mask_words(text, self.config.bert.vocabulary as u32, specials.mask, draw);
+            if *own || self.config.mlm_on_strangers {
+                masked.hidden.extend(hidden.iter().map(|&t| (sample, t, text[t])));
+            }
+            masked.words.push(words);
+        }
+        masked.matched = matching.then_some(matched);
+        self.pretraining_pass(features, &masked, specials)
+    }
+
+    /// MLM and IRM of what was drawn; MLM is `None` where no word is masked, IRM where nothing is to be matched.
+    ///
+    /// # Shapes
+    /// - features `(batch, K, features)`, all cells of the map -> `(1)` each
+    pub fn pretraining_pass(
+        &self,
+        features: Tensor<3>,
+        masked: &Masked,
+        specials: Specials,
+    ) -> (Option<Tensor<1>>, Option<Tensor<1>>) {
+        let device = features.device();
+        let [_, tokens, _] = features.dims();
+        let Masked { grid, rule, words, hidden, matched } = masked;
         let kept = ints(grid.iter().map(|&i| i as i32).collect(), [grid.len()], &device);
         let features = if grid.len() < tokens { features.select(1, kept) } else { features };
-        let rule = self.config.scheme.rule(&self.config, draw.random());
-        let scheme = if rule == Rule::NonCrossing { Scheme::NonCrossing } else { Scheme::Bi };
+        let scheme = if *rule == Rule::NonCrossing { Scheme::NonCrossing } else { Scheme::Bi };
         let first = grid.len() + 2 + usize::from(scheme == Scheme::NonCrossing);
-
-        let matched: Vec<bool> = (0..count).map(|_| !matching || draw.random()).collect();
-        let texts = matched.iter().enumerate();
-        let texts: Vec<&[u32]> = texts
-            .map(|(i, own)| if *own { &batch.examples[i].words } else { &batch.strangers[i].words })
-            .map(Vec::as_slice)
-            .collect();
-        let longest = texts.iter().map(|t| t.len()).max().unwrap_or(1);
-        let columns = first + longest;
-        let (mut rows, mut targets, mut masked) = (Vec::new(), Vec::new(), Vec::new());
-        for (sample, text) in texts.iter().enumerate() {
-            let (words, hidden) = mask_words(text, self.config.bert.vocabulary as u32, specials.mask, draw);
-            if matched[sample] || self.config.mlm_on_strangers {
-                rows.extend(hidden.iter().map(|t| (sample * columns + first + t) as i32));
-                targets.extend(hidden.iter().map(|&t| text[t] as i32));
-            }
-            masked.push(words);
-        }
-        let context = self.embed_context(features, &grid, specials);
-        let words = padded(masked.iter().map(Vec::as_slice), longest, specials.pad, &device);
-        let lengths = texts.iter().map(|t| first + t.len()).collect();
-        let encoded = self.encode(context, self.embed_text(words, scheme, specials), rule, lengths, |_, _| ());
-        let mlm = (!rows.is_empty()).then(|| {
-            let count = targets.len();
-            cross_entropy(self.word_logits(encoded.hidden, rows), ints(targets, [count], &device))
+        let longest = words.iter().map(Vec::len).max().unwrap_or(1);
+        let context = self.embed_context(features, grid, specials);
+        let texts = padded(words.iter().map(Vec::as_slice), longest, specials.pad, &device);
+        let lengths = words.iter().map(|t| first + t.len()).collect();
+        let encoded = self.encode(context, self.embed_text(texts, scheme, specials), *rule, lengths, |_, _| ());
+        let mlm = (!hidden.is_empty()).then(|| {
+            let row = |(sample, t, _): &(usize, usize, u32)| (sample * (first + longest) + first + t) as i32;
+            let targets = hidden.iter().map(|h| h.2 as i32).collect();
+            let logits = self.word_logits(encoded.hidden, hidden.iter().map(row).collect());
+            cross_entropy(logits, ints(targets, [hidden.len()], &device))
         });
-        let itm = matching.then(|| {
-            let targets = ints(matched.iter().map(|m| i32::from(*m)).collect(), [count], &device);
+        let itm = matched.as_ref().map(|matched| {
+            let targets = ints(matched.iter().map(|m| i32::from(*m)).collect(), [matched.len()], &device);
             cross_entropy(self.itm_logits(encoded.pooled), targets)
         });
         (mlm, itm)
@@ -258,9 +283,8 @@ impl MedVill {
     fn vqa_loss(&self, features: Tensor<3>, batch: &Batch<'_>, specials: Specials) -> Option<Tensor<1>> {
         let device = features.device();
         let asked = batch.asked.iter().enumerate();
-        let asked: Vec<(usize, &[u32], usize)> = asked
-            .filter_map(|(i, asked)| asked.and_then(|a| Some((i, a.words.as_slice(), a.answer?))))
-            .collect();
+        let asked: Vec<(usize, &[u32], usize)> =
+            asked.filter_map(|(i, asked)| asked.and_then(|a| Some((i, a.words.as_slice(), a.answer?)))).collect();
         if asked.is_empty() {
             return None;
         }
@@ -318,7 +342,8 @@ impl MedVill {
                 let (says, is) = (row[category] > 0.0, example.findings[0][category] == Some(true));
                 right += 2.0 * f64::from(u8::from(says && is));
                 sum += f64::from(u8::from(says)) + f64::from(u8::from(is));
-                if let (true, Some(left), Some(right)) = (is, example.findings[1][category], example.findings[2][category])
+                if let (true, Some(left), Some(right)) =
+                    (is, example.findings[1][category], example.findings[2][category])
                 {
                     let says = |side: usize| row[side * 14 + category] > 0.0;
                     sides += 1.0;
@@ -340,12 +365,7 @@ impl MedVill {
     /// Every word from the words before it, all at once (see [`Rule::Cloze`]): what the drafter does, in one pass. *Ours*.
     /// Beside the mean over all words that over the words which tell a side: one in forty, so that left and right drown in
     /// the former.
-    fn report_loss(
-        &self,
-        features: Tensor<3>,
-        batch: &Batch<'_>,
-        words: &Words,
-    ) -> (Tensor<1>, Option<Tensor<1>>) {
+    fn report_loss(&self, features: Tensor<3>, batch: &Batch<'_>, words: &Words) -> (Tensor<1>, Option<Tensor<1>>) {
         let specials = words.specials;
         let device = features.device();
         let tokens = features.dims()[1];
