@@ -46,8 +46,18 @@ pub enum DataError {
         /// What ought to.
         expected: &'static str,
     },
+    /// A row of a JSON or XML file is damaged or lacks something.
+    #[error("{}, {at}: {what}; correct it or fetch the file again", path.display())]
+    Row {
+        /// Which file.
+        path: PathBuf,
+        /// Its place: "line 3", "entry 3".
+        at: String,
+        /// What is wrong there.
+        what: String,
+    },
     /// A table of the layout is not there.
-    #[error("{} holds no {name} (nor {name}.gz), which the layout {layout} needs; put it beside the folder of images", root.display())]
+    #[error("{} holds no {name} (nor {name}.gz), which the layout {layout} needs; put it there or name another layout", root.display())]
     NoTable {
         /// The data set's root.
         root: PathBuf,
@@ -57,7 +67,7 @@ pub enum DataError {
         layout: Layout,
     },
     /// The tables speak of studies, but none of their files are there.
-    #[error("none of the {expected} studies in the tables of {} has both its image and its report, the first missing file is {}; fetch the images and the reports into the same root", root.display(), first.display())]
+    #[error("none of the {expected} studies in the tables of {} has its files, the first that is missing is {}; fetch images and reports into the same root", root.display(), first.display())]
     NothingThere {
         /// The data set's root.
         root: PathBuf,

@@ -7,8 +7,11 @@ use std::path::Path;
 use std::str::FromStr;
 
 use super::error::DataError;
-use super::mimic_cxr;
 use super::study::{Counts, Split, Study};
+use super::{chexpert, covid, mimic_cxr, nih14, openi, vqa_rad};
+
+/// The layouts that this version reads and writes, for messages.
+pub(crate) const SUPPORTED: &str = "mimic-cxr, openi, vqa-rad, nih14, chexpert or covid";
 
 /// A layout in which a data set is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -129,10 +132,18 @@ pub struct Loaded {
 /// # Errors
 /// [`DataError::UnknownLayout`] where no layout fits.
 pub fn recognise(root: &Path) -> Result<Layout, DataError> {
-    if mimic_cxr::is_here(root) {
-        return Ok(Layout::MimicCxr);
-    }
-    Err(DataError::UnknownLayout(root.to_owned()))
+    // The more particular files first: many sets have a train.csv or a metadata.csv.
+    type IsHere = fn(&Path) -> bool;
+    let known: [(Layout, IsHere); 6] = [
+        (Layout::MimicCxr, mimic_cxr::is_here),
+        (Layout::CheXpert, chexpert::is_here),
+        (Layout::Nih14, nih14::is_here),
+        (Layout::Covid, covid::is_here),
+        (Layout::VqaRad, vqa_rad::is_here),
+        (Layout::OpenI, openi::is_here),
+    ];
+    let found = known.into_iter().find(|(_, is_here)| is_here(root));
+    found.map(|(layout, _)| layout).ok_or_else(|| DataError::UnknownLayout(root.to_owned()))
 }
 
 /// Reads a data set; its layout is recognised by its files when it is not named.
@@ -143,7 +154,14 @@ pub fn load(root: &Path, layout: Option<Layout>, options: &ReadOptions) -> Resul
     let layout = layout.map_or_else(|| recognise(root), Ok)?;
     match layout {
         Layout::MimicCxr => mimic_cxr::load(root, options),
-        _ => Err(DataError::NotSupported { layout, verb: "read", instead: "mimic-cxr" }),
+        Layout::OpenI => openi::load(root, options),
+        Layout::VqaRad => vqa_rad::load(root, options),
+        Layout::Nih14 => nih14::load(root, options),
+        Layout::CheXpert => chexpert::load(root, options),
+        Layout::Covid => covid::load(root, options),
+        Layout::Rsna | Layout::Siim | Layout::CovCtr => {
+            Err(DataError::NotSupported { layout, verb: "read", instead: SUPPORTED })
+        }
     }
 }
 

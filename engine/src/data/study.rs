@@ -100,6 +100,23 @@ pub struct Study {
 }
 
 impl Study {
+    /// A study of which nothing is known but who and where it is.
+    pub(crate) fn new(id: String, subject: String, image: PathBuf, view: Option<View>, split: Split) -> Self {
+        Self {
+            id,
+            subject,
+            image,
+            view,
+            report: Report::default(),
+            labels: None,
+            labelled: false,
+            classes: Vec::new(),
+            questions: Vec::new(),
+            split,
+            description: None,
+        }
+    }
+
     /// Whether there is a picture. Collections of reports are read without theirs; what needs pictures leaves such studies out.
     pub fn has_image(&self) -> bool {
         !self.image.as_os_str().is_empty()

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 
 use super::error::DataError;
+use crate::text::{Certainty, Finding};
 
 /// No published table is longer once decompressed: a limit against archives that never end.
 const MOST_BYTES: u64 = 8 << 30;
@@ -22,6 +23,41 @@ pub(crate) struct Table {
 /// The file of a table: as named, or with `.gz`; `None` where neither is there.
 pub(crate) fn find(root: &Path, name: &str) -> Option<PathBuf> {
     [root.join(name), root.join(format!("{name}.gz"))].into_iter().find(|p| p.is_file())
+}
+
+/// Whether a table is there and has these columns; a damaged one has none.
+pub(crate) fn has_columns(root: &Path, name: &str, columns: &[&str]) -> bool {
+    let table = find(root, name).and_then(|path| Table::open(path).ok());
+    table.is_some_and(|t| columns.iter().all(|c| t.column(c).is_ok()))
+}
+
+/// The cells of a label column: positive, negative, uncertain ([`Certainty`] in its order), and blank.
+pub(crate) const LABEL_VALUES: [&str; 4] = ["1.0", "0.0", "-1.0", ""];
+
+/// Reads a cell of a label column.
+pub(crate) fn certainty(cell: &str) -> Result<Option<Certainty>, ()> {
+    match cell {
+        "" => Ok(None),
+        "1.0" | "1" => Ok(Some(Certainty::Positive)),
+        "0.0" | "0" => Ok(Some(Certainty::Negative)),
+        "-1.0" | "-1" => Ok(Some(Certainty::Uncertain)),
+        _ => Err(()),
+    }
+}
+
+/// The columns of CheXpert's 14 categories.
+///
+/// # Errors
+/// [`DataError::Column`] when one is not there.
+pub(crate) fn label_columns(table: &Table) -> Result<Vec<(Finding, usize)>, DataError> {
+    let columns: Vec<(Finding, usize)> =
+        table.headers().iter().enumerate().filter_map(|(i, h)| Some((Finding::from_name(h)?, i))).collect();
+    for finding in Finding::ALL {
+        if !columns.iter().any(|(f, _)| *f == finding) {
+            return Err(DataError::Column { path: table.path.clone(), column: finding.name().to_owned() });
+        }
+    }
+    Ok(columns)
 }
 
 impl Table {

@@ -4,18 +4,16 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::DataError;
 use super::layout::Layout;
-use super::mimic_cxr;
-use super::phantom::{self, Description, Kind, Phantom, View};
+use super::phantom::{self, Description, Institution, Phantom, View};
 use super::study::{Counts, Split};
+use super::truth::Truth;
+use super::{chexpert, covid, mimic_cxr, nih14, openi, vqa_rad};
 use crate::image::encode::{DicomImage, derived_uid, write_dicom, write_jpeg, write_png};
-
-/// The name of the file that says what each phantom shows in truth.
-pub const TRUTH_FILE: &str = "phantom.jsonl";
+use crate::text::Labels;
 
 /// Most phantoms in one data set: beyond, identifiers would repeat.
 const MOST: usize = 1_000_000;
@@ -89,39 +87,8 @@ pub struct WriteOptions {
     pub seed: u64,
     /// Puts every study into one split instead of 80, 10 and 10 percent of the subjects.
     pub split_all: Option<Split>,
-}
-
-/// One line of [`TRUTH_FILE`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Truth {
-    /// The study, as in the layout's tables.
-    pub study_id: String,
-    /// The patient.
-    pub subject_id: String,
-    /// The image, as in the layout's tables.
-    pub dicom_id: String,
-    /// The part of the data set.
-    pub split: Split,
-    /// Pixels a side, in which the boxes are.
-    pub size: usize,
-    /// What it shows.
-    pub description: Description,
-    /// Where that is seen; a bilateral observation has a box a side.
-    pub boxes: Vec<TruthBox>,
-}
-
-/// Where one observation is seen: `left` and `top` are inside the box, `right` and `bottom` just outside, in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)] // said above
-pub struct TruthBox {
-    /// Index into the description's observations.
-    pub observation: usize,
-    /// What it is.
-    pub kind: Kind,
-    pub left: usize,
-    pub top: usize,
-    pub right: usize,
-    pub bottom: usize,
+    /// Whose patients, equipment and prose.
+    pub institution: Institution,
 }
 
 /// Draws phantoms and writes them as a data set. `progress` is told how many are done.
@@ -129,10 +96,17 @@ pub struct TruthBox {
 /// # Errors
 /// When the layout cannot be written yet, a number is out of bounds, the folder holds something, or a file cannot be written.
 pub fn write_phantoms(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -> Result<Counts, DataError> {
-    let layout = options.layout;
-    if layout != Layout::MimicCxr {
-        return Err(DataError::NotSupported { layout, verb: "written", instead: "mimic-cxr" });
-    }
+    let write = match options.layout {
+        Layout::MimicCxr => mimic_cxr::write,
+        Layout::OpenI => openi::write,
+        Layout::VqaRad => vqa_rad::write,
+        Layout::Nih14 => nih14::write,
+        Layout::CheXpert => chexpert::write,
+        Layout::Covid => covid::write,
+        layout @ (Layout::Rsna | Layout::Siim | Layout::CovCtr) => {
+            return Err(DataError::NotSupported { layout, verb: "written", instead: super::layout::SUPPORTED });
+        }
+    };
     let within = |what, value, least, most| match (least..=most).contains(&value) {
         true => Ok(()),
         false => Err(DataError::Bounds { what, value, least, most }),
@@ -144,7 +118,7 @@ pub fn write_phantoms(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -
     if entries.next().is_some() {
         return Err(DataError::NotEmpty(options.root.clone()));
     }
-    mimic_cxr::write(options, progress)
+    write(options, progress)
 }
 
 /// Makes a folder and those above it.
@@ -171,28 +145,63 @@ fn mix(value: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Who is drawn: about one study in six is a further one of the subject before.
-pub(crate) fn plan(options: &WriteOptions) -> Vec<Planned> {
+/// Who is drawn: about one study in six is a further one of the subject before, unless each stands `alone`.
+///
+/// `settled` gives the split that the layout's reader will find for a subject that is planned for one: of layouts that publish no split it
+/// is drawn from the subject's name. Where all are wanted in one split, subjects that would fall into another are passed over.
+pub(crate) fn plan(options: &WriteOptions, alone: bool, settled: impl Fn(u64, Split) -> Split) -> Vec<Planned> {
     const RANGE: u64 = 10_000_000;
     let (first_subject, first_study) = (mix(options.seed ^ 0x5b) % RANGE, mix(options.seed ^ 0x57) % RANGE);
+    // The strides have no factor in common with the range, so no number comes twice.
+    let number = |i: u64| RANGE + (first_subject + i * 6_180_339) % RANGE;
     let mut subjects = 0_u64;
     let mut planned = Vec::with_capacity(options.count);
     for i in 0..options.count as u64 {
         let draw = mix(mix(options.seed).wrapping_add(i));
-        if i == 0 || !mix(draw).is_multiple_of(6) {
+        if i == 0 || alone || !mix(draw).is_multiple_of(6) {
             subjects += 1;
+            if let Some(wanted) = options.split_all {
+                while settled(number(subjects), wanted) != wanted {
+                    subjects += 1;
+                }
+            }
         }
-        // The strides have no factor in common with the range, so no number comes twice.
-        let subject = RANGE + (first_subject + subjects * 6_180_339) % RANGE;
+        let subject = number(subjects);
         let study = 5 * RANGE + (first_study + i * 3_819_661) % RANGE;
         let split = options.split_all.unwrap_or_else(|| match mix(options.seed ^ mix(subject)) % 10 {
             0 => Split::Validate,
             1 => Split::Test,
             _ => Split::Train,
         });
+        let split = settled(subject, split);
         planned.push(Planned { subject, study, image: image_name(draw), split, description: phantom::describe(draw) });
     }
     planned
+}
+
+/// What was written, with the labels that the layout's tables hold.
+pub(crate) fn counted(planned: &[Planned], labels: impl Fn(&Planned) -> Option<Labels>) -> Counts {
+    let mut counts = Counts::default();
+    for p in planned {
+        counts.add(p.split, labels(p).as_ref());
+    }
+    // A subject's studies follow one another.
+    counts.subjects = 1 + planned.windows(2).filter(|w| w[0].subject != w[1].subject).count();
+    counts
+}
+
+/// Writes a table: a line of column names, then the rows.
+pub(crate) fn write_table(
+    path: &Path,
+    columns: &[&str],
+    rows: impl Iterator<Item = Vec<String>>,
+) -> Result<(), DataError> {
+    let mut writer = csv::Writer::from_path(path).map_err(DataError::csv(path))?;
+    writer.write_record(columns).map_err(DataError::csv(path))?;
+    for row in rows {
+        writer.write_record(&row).map_err(DataError::csv(path))?;
+    }
+    writer.flush().map_err(DataError::io("write", path))
 }
 
 fn image_name(seed: u64) -> String {
@@ -203,22 +212,22 @@ fn image_name(seed: u64) -> String {
 }
 
 /// Draws every planned study with `each`, on all cores where there are threads; the results keep their order.
-pub(crate) fn draw_all<T: Send>(
+pub(crate) fn draw_all(
     planned: &[Planned],
-    size: usize,
-    each: impl Fn(&Planned, &Phantom) -> Result<T, DataError> + Sync,
+    options: &WriteOptions,
+    each: impl Fn(&Planned, &Phantom) -> Result<Truth, DataError> + Sync,
     progress: &mut dyn FnMut(usize),
-) -> Result<Vec<T>, DataError> {
-    let one = |p: &Planned| each(p, &phantom::draw(&p.description, size)?);
+) -> Result<Vec<Truth>, DataError> {
+    let one = |p: &Planned| each(p, &phantom::draw_at(&p.description, options.size, options.institution)?);
     let mut done = Vec::with_capacity(planned.len());
     for batch in planned.chunks(BATCH) {
         #[cfg(feature = "cli")]
-        let drawn: Result<Vec<T>, DataError> = {
+        let drawn: Result<Vec<Truth>, DataError> = {
             use rayon::prelude::*;
             batch.par_iter().map(one).collect()
         };
         #[cfg(not(feature = "cli"))]
-        let drawn: Result<Vec<T>, DataError> = batch.iter().map(one).collect();
+        let drawn: Result<Vec<Truth>, DataError> = batch.iter().map(one).collect();
         done.extend(drawn?);
         progress(done.len());
     }
@@ -286,24 +295,6 @@ fn window(pixels: &[u16]) -> (f64, f64) {
     ((low + high) / 2.0, (high - low).max(1.0))
 }
 
-/// The truth of a drawn study.
-pub(crate) fn truth(planned: &Planned, phantom: &Phantom) -> Truth {
-    let boxes = phantom.findings.iter().filter_map(|(observation, _, place)| {
-        let kind = planned.description.observations.get(*observation)?.kind;
-        let (left, top, right, bottom) = (place.left, place.top, place.right, place.bottom);
-        Some(TruthBox { observation: *observation, kind, left, top, right, bottom })
-    });
-    Truth {
-        study_id: planned.study.to_string(),
-        subject_id: planned.subject.to_string(),
-        dicom_id: planned.image.clone(),
-        split: planned.split,
-        size: phantom.size,
-        description: planned.description.clone(),
-        boxes: boxes.collect(),
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -320,12 +311,13 @@ mod tests {
             format: Format::Jpg,
             seed: 3,
             split_all: None,
+            institution: Institution::First,
         }
     }
 
     #[test]
     fn no_subject_is_in_two_splits_and_no_study_comes_twice() {
-        let planned = plan(&options(4000));
+        let planned = plan(&options(4000), false, |_, s| s);
         let studies: BTreeSet<u64> = planned.iter().map(|p| p.study).collect();
         assert_eq!(studies.len(), 4000);
         let mut splits: BTreeMap<u64, BTreeSet<Split>> = BTreeMap::new();
@@ -340,6 +332,7 @@ mod tests {
 
     #[test]
     fn a_plan_follows_from_its_seed() {
+        let plan = |o: &WriteOptions| plan(o, false, |_, s| s);
         let (a, b) = (plan(&options(5)), plan(&options(9)));
         assert!(a.iter().zip(&b).all(|(a, b)| a.description == b.description && a.image == b.image));
         let c = plan(&WriteOptions { seed: 4, ..options(5) });

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::data::phantom::{self, View};
+use crate::data::phantom::{self, Institution, View};
 use crate::data::{
     DataError, Format, Layout, ReadOptions, Split, Views, WriteOptions, load, recognise, write_phantoms,
 };
@@ -20,6 +20,7 @@ fn write(root: &Path, count: usize, format: Format) -> crate::data::Counts {
         format,
         seed: 11,
         split_all: None,
+        institution: Institution::First,
     };
     let mut last = 0;
     let counts = write_phantoms(&options, &mut |done| last = done).unwrap();
@@ -160,7 +161,7 @@ fn damaged_tables_say_where() {
     assert!(column.contains("ViewPosition"), "{column}");
     let label = damaged(super::CHEXPERT, "Pneumonia", "Pneumania");
     assert!(label.contains("Pneumonia"), "{label}");
-    let truth = damaged(crate::data::write::TRUTH_FILE, "{", "(");
+    let truth = damaged(crate::data::TRUTH_FILE, "{", "(");
     assert!(truth.contains("line 1"), "{truth}");
 }
 
@@ -179,7 +180,7 @@ fn the_same_seed_writes_the_same_bytes() {
     let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write(a.path(), 4, Format::Jpg);
     write(b.path(), 4, Format::Jpg);
-    for name in [super::SPLIT, super::METADATA, super::CHEXPERT, crate::data::write::TRUTH_FILE] {
+    for name in [super::SPLIT, super::METADATA, super::CHEXPERT, crate::data::TRUTH_FILE] {
         assert_eq!(fs::read(a.path().join(name)).unwrap(), fs::read(b.path().join(name)).unwrap(), "{name}");
     }
     let image = load(a.path(), None, &ReadOptions::default()).unwrap().studies.remove(0).image;

@@ -1,14 +1,13 @@
 //! Phantoms in the layout of MIMIC-CXR-JPG.
 
-use std::fmt::Write as _;
-use std::path::Path;
-
 use super::{CHEXPERT, COLUMNS, METADATA, NEGBIO, SPLIT, report_file, study_folder};
 use crate::data::error::DataError;
-use crate::data::phantom::{self, Phantom, View};
+use crate::data::phantom::{self, Institution, Phantom, View};
 use crate::data::study::Counts;
-use crate::data::write::{Planned, TRUTH_FILE, Truth, WriteOptions, draw_all, make_folder, plan, truth, write_picture};
-use crate::text::{Certainty, Labels};
+use crate::data::table::LABEL_VALUES;
+use crate::data::truth::{Names, Truth, truth, write_truths};
+use crate::data::write::{Planned, WriteOptions, counted, draw_all, make_folder, plan, write_picture, write_table};
+use crate::text::Labels;
 
 /// The columns of the metadata table, as published.
 const METADATA_COLUMNS: [&str; 12] = [
@@ -28,19 +27,12 @@ const METADATA_COLUMNS: [&str; 12] = [
 
 /// Writes the data set into an empty folder that is there.
 pub(crate) fn write(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -> Result<Counts, DataError> {
-    let planned = plan(options);
+    let planned = plan(options, false, |_, split| split);
     let each = |p: &Planned, drawn: &Phantom| write_study(options, p, drawn);
-    let truths = draw_all(&planned, options.size, each, progress)?;
+    let truths = draw_all(&planned, options, each, progress)?;
     write_tables(options, &planned)?;
-    write_truth(&options.root.join(TRUTH_FILE), &truths)?;
-    let mut counts = Counts::default();
-    for p in &planned {
-        counts.add(p.split, Some(&p.description.labels()));
-    }
-    // A subject's studies follow one another.
-    let starts = |w: &[Planned]| usize::from(w[0].subject != w[1].subject);
-    counts.subjects = 1 + planned.windows(2).map(starts).sum::<usize>();
-    Ok(counts)
+    write_truths(&options.root, &truths)?;
+    Ok(counted(&planned, |p| Some(p.description.labels())))
 }
 
 fn write_study(options: &WriteOptions, planned: &Planned, drawn: &Phantom) -> Result<Truth, DataError> {
@@ -50,13 +42,14 @@ fn write_study(options: &WriteOptions, planned: &Planned, drawn: &Phantom) -> Re
     let picture = folder.join(format!("{}.{}", planned.image, options.format.extension()));
     write_picture(&picture, drawn, planned, options.format)?;
     let report = options.root.join(report_file(&subject, &study));
-    std::fs::write(&report, report_text(planned)).map_err(DataError::io("write", &report))?;
-    Ok(truth(planned, drawn))
+    std::fs::write(&report, report_text(planned, options.institution)).map_err(DataError::io("write", &report))?;
+    let names = Names { study, subject, image: planned.image.clone() };
+    Ok(truth(planned, names, drawn, options.institution))
 }
 
 /// The report's file: headed sections, lines of at most 80 characters.
-fn report_text(planned: &Planned) -> String {
-    let report = phantom::report(&planned.description);
+fn report_text(planned: &Planned, institution: Institution) -> String {
+    let report = phantom::report_at(&planned.description, institution);
     let above = phantom::preamble(&planned.description);
     let mut text = String::from("                                 FINAL REPORT\n");
     for (heading, body) in [
@@ -130,37 +123,6 @@ fn metadata_row(p: &Planned, size: usize) -> Vec<String> {
 
 fn label_row(p: &Planned, labels: &Labels) -> Vec<String> {
     let mut row = vec![p.subject.to_string(), p.study.to_string()];
-    row.extend(COLUMNS.map(|finding| {
-        match labels[finding as usize] {
-            Some(Certainty::Positive) => "1.0",
-            Some(Certainty::Negative) => "0.0",
-            Some(Certainty::Uncertain) => "-1.0",
-            None => "",
-        }
-        .to_owned()
-    }));
+    row.extend(COLUMNS.map(|finding| LABEL_VALUES[labels[finding as usize].map_or(3, |c| c as usize)].to_owned()));
     row
-}
-
-fn write_table(path: &Path, columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<(), DataError> {
-    let mut writer = csv::Writer::from_path(path).map_err(DataError::csv(path))?;
-    writer.write_record(columns).map_err(DataError::csv(path))?;
-    for row in rows {
-        writer.write_record(&row).map_err(DataError::csv(path))?;
-    }
-    writer.flush().map_err(DataError::io("write", path))
-}
-
-fn write_truth(path: &Path, truths: &[Truth]) -> Result<(), DataError> {
-    let mut text = String::new();
-    for truth in truths {
-        let line = serde_json::to_string(truth).map_err(|e| DataError::Io {
-            action: "write",
-            path: path.to_owned(),
-            source: e.into(),
-        })?;
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "{line}");
-    }
-    std::fs::write(path, text).map_err(DataError::io("write", path))
 }

