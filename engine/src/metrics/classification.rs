@@ -1,4 +1,4 @@
-//! Precision, recall, F1, accuracy, and the area under the ROC curve.
+//! Precision, recall, F1, accuracy, the area under the ROC curve, and average precision.
 
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +111,36 @@ pub fn macro_auroc(classes: &[(Vec<f64>, Vec<bool>)]) -> Option<f64> {
     mean(classes.iter().filter_map(|(scores, positive)| auroc(scores, positive)))
 }
 
+/// The area under the ROC curve of all classes' decisions taken together; each class is (scores, positive).
+pub fn micro_auroc(classes: &[(Vec<f64>, Vec<bool>)]) -> Option<f64> {
+    if classes.iter().any(|(scores, positive)| scores.len() != positive.len()) {
+        return None;
+    }
+    let scores: Vec<f64> = classes.iter().flat_map(|(scores, _)| scores).copied().collect();
+    let positive: Vec<bool> = classes.iter().flat_map(|(_, positive)| positive).copied().collect();
+    auroc(&scores, &positive)
+}
+
+/// Average precision: the sum over the thresholds of precision times the gain in recall, equal scores being one threshold (no
+/// interpolation, as scikit-learn). `None` when nothing is positive, the lengths differ, or a score is not a number.
+pub fn average_precision(scores: &[f64], positive: &[bool]) -> Option<f64> {
+    let positives = positive.iter().filter(|p| **p).count();
+    if scores.len() != positive.len() || positives == 0 || scores.iter().any(|s| s.is_nan()) {
+        return None;
+    }
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+    let (mut right, mut counted, mut sum) = (0, 0, 0.0);
+    for (i, at) in order.iter().enumerate() {
+        right += usize::from(positive[*at]);
+        if order.get(i + 1).is_none_or(|next| scores[*next] != scores[*at]) {
+            sum += ratio(right, i + 1) * (right - counted) as f64;
+            counted = right;
+        }
+    }
+    Some(sum / positives as f64)
+}
+
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, n) = values.fold((0.0, 0usize), |(sum, n), v| (sum + v, n + 1));
     (n > 0).then(|| sum / n as f64)
@@ -140,6 +170,17 @@ mod tests {
         assert_eq!(auroc(&[0.1], &[true]), None);
         assert_eq!(auroc(&[0.1, f64::NAN], &[true, false]), None);
         assert_eq!(auroc(&[0.1], &[true, false]), None);
+    }
+
+    #[test]
+    fn average_precision_by_hand() {
+        let sum = (1.0 / 1.0 + 2.0 / 3.0) / 2.0;
+        assert_eq!(average_precision(&[0.9, 0.8, 0.7], &[true, false, true]), Some(sum));
+        // Two equal scores are one threshold, whichever comes first.
+        assert_eq!(average_precision(&[0.5, 0.5], &[false, true]), Some(0.5));
+        assert_eq!(average_precision(&[0.5], &[false]), None);
+        let classes = [(vec![0.9, 0.1], vec![true, false]), (vec![0.2, 0.8], vec![true, false])];
+        assert_eq!(micro_auroc(&classes), Some(0.75));
     }
 
     #[test]
