@@ -114,7 +114,12 @@ impl Labeler {
                 let span = tokens[found.start].span.start..tokens[found.end - 1].span.end;
                 let mention = |finding| Mention { finding, certainty, side: *side, zone: *zone, span };
                 match lexicon.meanings[found.value as usize] {
-                    Meaning::Mention { finding, also_uncertain, .. } => sum.add(mention(finding), also_uncertain),
+                    Meaning::Mention { finding, also, also_uncertain, .. } => {
+                        sum.add(mention(finding), also_uncertain);
+                        if let Some(also) = also {
+                            sum.count(also, certainty);
+                        }
+                    }
                     Meaning::Subject { finding, .. } => sum.add(mention(finding), None),
                     Meaning::Ignore => {}
                 }
@@ -176,3 +181,6 @@ impl Sum {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod real;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::matcher::{Step, Trie};
-use super::scan::{COLON, COMMA, QUESTION, Vocabulary};
+use super::scan::{COLON, COMMA, QUESTION, SLASH, Vocabulary};
 use crate::text::{Certainty, Finding, Side, TextError, Zone};
 
 /// The most phrases that the shorthand of a whole lexicon may stand for.
@@ -43,6 +43,7 @@ struct Phrases {
 #[serde(deny_unknown_fields)]
 struct WrittenMention {
     finding: String,
+    also: Option<String>,
     also_uncertain: Option<String>,
     #[serde(default = "yes")]
     sided: bool,
@@ -82,6 +83,8 @@ pub(super) enum Meaning {
     /// The finding itself ("effusion"): present unless a cue says otherwise.
     Mention {
         finding: Finding,
+        /// Another finding that this names as well ("nodular opacity": Lung Opacity).
+        also: Option<Finding>,
         /// Another finding that this makes uncertain ("heart failure": Cardiomegaly).
         also_uncertain: Option<Finding>,
         /// Whether it can have a side.
@@ -125,7 +128,7 @@ pub(super) enum Cue {
     Abnormal,
     /// "upper limits of normal": said of a subject.
     Borderline,
-    /// "unchanged": said of a subject.
+    /// "unchanged": said of a subject, which is then uncertain.
     Same,
 }
 
@@ -191,6 +194,10 @@ impl Lexicon {
                 "near",
                 "from",
                 "along",
+                "behind",
+                "above",
+                "below",
+                "under",
             ]),
             and: all(&["and"])[0],
             or: all(&["or"])[0],
@@ -201,6 +208,7 @@ impl Lexicon {
         for mention in &written.mention {
             let meaning = Meaning::Mention {
                 finding: finding(&mention.finding)?,
+                also: mention.also.as_deref().map(finding).transpose()?,
                 also_uncertain: mention.also_uncertain.as_deref().map(finding).transpose()?,
                 sided: mention.sided,
             };
@@ -313,6 +321,7 @@ impl Builder<'_> {
             "," => Some(Step::Word(COMMA)),
             ":" => Some(Step::Word(COLON)),
             "?" => Some(Step::Word(QUESTION)),
+            "/" => Some(Step::Word(SLASH)),
             _ => None,
         };
         if let Some(step) = sign {

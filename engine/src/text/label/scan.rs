@@ -13,8 +13,10 @@ pub(super) const BREAK: u32 = 2;
 pub(super) const COLON: u32 = 3;
 /// A question mark; it also ends its sentence.
 pub(super) const QUESTION: u32 = 4;
+/// A slash between two words ("thickening/scarring"), not in "w/o".
+pub(super) const SLASH: u32 = 5;
 /// The first number that stands for a word.
-pub(super) const FIRST_WORD: u32 = 5;
+pub(super) const FIRST_WORD: u32 = 6;
 
 /// One word or sign.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +85,7 @@ pub(super) fn sentences(text: &str, vocabulary: &Vocabulary, mut each: impl FnMu
             b';' | b'(' | b')' | b'[' | b']' => BREAK,
             b':' => COLON,
             b'?' => QUESTION,
+            b'/' if parts_words(bytes, start) => SLASH,
             b'.' | b'!' => {
                 let listed = sentence.len() == 1 && text[sentence[0].span.clone()].bytes().all(|b| b.is_ascii_digit());
                 if listed {
@@ -105,6 +108,12 @@ pub(super) fn sentences(text: &str, vocabulary: &Vocabulary, mut each: impl FnMu
         }
     }
     flush(&mut sentence, &mut each);
+}
+
+/// Whether the slash at `at` stands between two words of four letters or more.
+fn parts_words(bytes: &[u8], at: usize) -> bool {
+    let letters = |part: &[u8]| part.len() == 4 && part.iter().all(u8::is_ascii_alphabetic);
+    letters(&bytes[at.saturating_sub(4)..at]) && letters(&bytes[at + 1..bytes.len().min(at + 5)])
 }
 
 fn flush(sentence: &mut Vec<Token>, each: &mut impl FnMut(&[Token])) {

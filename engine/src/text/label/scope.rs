@@ -2,7 +2,7 @@
 
 use super::lexicon::{Cue, Lexicon, Meaning};
 use super::matcher::Match;
-use super::scan::{BREAK, COMMA, QUESTION, Token};
+use super::scan::{BREAK, COMMA, QUESTION, SLASH, Token};
 use crate::text::Certainty;
 
 /// What the cues of one sentence say of each of its words; kept between sentences to spare allocations.
@@ -122,7 +122,7 @@ impl Scope {
             }
         }
         // "scar or atelectasis" is one of the two, unless neither is there.
-        for at in (0..n).filter(|i| s.word(*i) == s.lexicon.joints.or && !self.negative[*i]) {
+        for at in (0..n).filter(|i| (s.word(*i) == s.lexicon.joints.or || s.word(*i) == SLASH) && !self.negative[*i]) {
             let before = s.findings.iter().rev().find(|f| f.end <= at && at - f.end <= 1);
             let after = s.findings.iter().find(|f| f.start > at && f.start - at <= 4);
             if let (Some(before), Some(after)) = (before, after) {
@@ -154,9 +154,25 @@ impl Scope {
             Meaning::Subject { otherwise, .. } => match self.state(s, f) {
                 Some(state) => Some(self.judge(s, state)),
                 None if stated != Certainty::Positive => Some(stated),
-                None => otherwise,
+                None => otherwise.and_then(|c| self.unsaid(s, f, c)),
             },
         }
+    }
+
+    /// What stands of an organ that is called neither normal nor abnormal: `otherwise`, uncertain where it is as it was,
+    /// nothing where it is only a place ("a nodule behind the heart") or goes on a list ("heart normal, stable contours").
+    fn unsaid(&self, s: &Sentence<'_>, f: &Match, otherwise: Certainty) -> Option<Certainty> {
+        let before = f.start.checked_sub(1).map(|i| s.word(i));
+        if before.is_some_and(|word| s.lexicon.joints.prepositions.contains(&word)) {
+            return None;
+        }
+        let near = |m: &&Match| m.end <= f.start && f.start - m.end <= 1;
+        if s.cues.iter().any(|m| s.cue(m) == Cue::SoftBarrier && near(&m)) {
+            return None;
+        }
+        let (from, to) = (s.clause_start(f.start), s.clause_end(f.end));
+        let same = |m: &Match| matches!(s.cue(m), Cue::Same | Cue::Neutral) && m.start >= from && m.end <= to;
+        Some(if s.cues.iter().any(same) { Certainty::Uncertain } else { otherwise })
     }
 
     /// What a word about an organ says of it.
@@ -175,21 +191,34 @@ impl Scope {
     fn state<'s>(&self, s: &Sentence<'s>, f: &Match) -> Option<&'s Match> {
         let tells = |m: &&Match| matches!(s.cue(m), Cue::Normal | Cue::Abnormal | Cue::Borderline);
         let near = |m: &&Match| {
-            m.end <= f.start && f.start - m.end <= 1 && (m.end..f.start).all(|i| s.word(i) > BREAK || s.word(i) == 0)
+            let between = |i: usize| s.word(i) != s.lexicon.joints.and && (s.word(i) > BREAK || s.word(i) == 0);
+            m.end <= f.start && f.start - m.end <= 1 && (m.end..f.start).all(between)
         };
         if let Some(m) = s.cues.iter().rev().filter(tells).find(near) {
             return Some(m);
         }
         let end = s.clause_end(f.end);
-        let after = s.cues.iter().filter(tells).find(|m| m.start >= f.end && m.start < end);
+        // "stable silhouette with normal heart size": that "normal" is the heart's.
+        let others = |m: &&Match| s.findings.iter().any(|g| g.start == m.end && self.subject(s, g));
+        let after = s.cues.iter().filter(tells).find(|m| m.start >= f.end && m.start < end && !others(m));
         if let Some(m) = after
             && !self.passed_on(s, f.end, m.start)
         {
             return Some(m);
         }
         let start = s.clause_start(f.start);
-        let shared = |m: &&Match| m.end <= f.start && m.start >= start && (m.end..f.start).all(|i| s.word(i) != COMMA);
+        // "normal heart size, mediastinum and hila" is a list, "heart enlarged, stable mediastinum" is not.
+        let apart = |from: usize| {
+            (from..f.start).any(|i| s.word(i) == COMMA)
+                && s.cues.iter().any(|c| s.cue(c) == Cue::SoftBarrier && c.start >= from && c.end <= f.start)
+        };
+        let shared = |m: &&Match| m.end <= f.start && m.start >= start && !apart(m.end);
         s.cues.iter().rev().filter(tells).find(shared)
+    }
+
+    /// Whether a phrase names an organ.
+    fn subject(&self, s: &Sentence<'_>, f: &Match) -> bool {
+        matches!(s.lexicon.meanings[f.value as usize], Meaning::Subject { .. })
     }
 
     /// Whether the words between an organ and what might be said of it have already said something and passed a comma.
