@@ -1,13 +1,11 @@
 //! Words: the tokenizer, report sections, the labeler and the vocabulary of findings.
 
-mod answer;
 mod error;
 mod finding;
 mod label;
 mod sections;
 mod tokenizer;
 
-pub use answer::normalised_answer;
 pub use error::TextError;
 pub use finding::{Certainty, Finding, Labels, Side, Zone};
 pub use label::{LEXICON, Labeler, Labelled, Mention, Reading};

@@ -10,8 +10,9 @@ use super::TrainError;
 use super::config::DataConfig;
 use super::pictures::PictureStore;
 use crate::data::Study;
+use crate::metrics::normalized_answer;
 use crate::systems::learn::{Asked, Batch, Example, Pictures, Target, stream};
-use crate::text::{Certainty, Finding, Labeler, Side, Tokenizer, normalised_answer};
+use crate::text::{Certainty, Finding, Labeler, Side, Tokenizer};
 
 /// How many draws look for a report of other labels before any other report serves.
 const TRIES: usize = 64;
@@ -48,7 +49,7 @@ pub fn training_text(study: &Study) -> &str {
 pub fn answers(studies: &[Study], most: usize) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for question in studies.iter().flat_map(|s| &s.questions) {
-        *counts.entry(normalised_answer(&question.answer)).or_default() += 1;
+        *counts.entry(normalized_answer(&question.answer)).or_default() += 1;
     }
     let mut answers: Vec<(String, usize)> = counts.into_iter().collect();
     answers.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
@@ -80,7 +81,7 @@ impl Corpus {
             for question in &study.questions {
                 questions.push(Asked {
                     words: tokenizer.encode_closed(&question.text, words)?,
-                    answer: index.get(normalised_answer(&question.answer).as_str()).copied(),
+                    answer: index.get(normalized_answer(&question.answer).as_str()).copied(),
                     closed: question.closed,
                 });
             }

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use crate::globals::Globals;
+use hilum::data::phantom::Institution;
 use hilum::data::{Counts, Format, Layout, Split, WriteOptions, write_phantoms};
 use hilum::text::Finding;
 
@@ -28,6 +29,9 @@ pub struct Args {
     /// Put every study into one split: train, validate or test.
     #[arg(long)]
     split: Option<Split>,
+    /// first or second: two hospitals whose patients, exposures and prose differ.
+    #[arg(long, default_value_t)]
+    institution: Institution,
     /// The new data set's folder.
     #[arg(long)]
     out: PathBuf,
@@ -43,6 +47,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<()> {
         format: args.format,
         seed: globals.seed.unwrap_or(0),
         split_all: args.split,
+        institution: args.institution,
     };
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} phantoms, {eta} left")?;
     let bar = ProgressBar::new(args.count as u64).with_style(style);
