@@ -77,6 +77,14 @@ impl Finding {
         }
     }
 
+    /// Whether it lies on a side: what is of one organ in the middle, or of both lungs, does not.
+    pub const fn has_side(self) -> bool {
+        !matches!(
+            self,
+            Self::NoFinding | Self::EnlargedCardiomediastinum | Self::Cardiomegaly | Self::Edema | Self::SupportDevices
+        )
+    }
+
     /// The category of a CSV column, compared without case, spaces and underscores.
     pub fn from_name(name: &str) -> Option<Self> {
         let plain =
@@ -109,6 +117,17 @@ pub enum Side {
     Right,
     /// Both.
     Bilateral,
+}
+
+impl Side {
+    /// In lower case, as reports write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Right => "right",
+            Self::Bilateral => "bilateral",
+        }
+    }
 }
 
 /// A third of a lung by height.

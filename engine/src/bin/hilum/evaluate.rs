@@ -1,14 +1,19 @@
 //! `hilum evaluate --bundle B --task T --data DIR`.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use hilum::data::{Layout, ReadOptions, Split, load as load_data};
-use hilum::metrics::DraftScores;
-use hilum::tasks::evaluate_drafts;
+use hilum::data::{Layout, ReadOptions, Split, Study, load as load_data};
+use hilum::metrics::{DraftScores, TTest};
+use hilum::tasks::{
+    Cases, Scores, Spread, compare, evaluate_answers, evaluate_drafts, evaluate_findings, evaluate_retrieval, spreads,
+};
 use indicatif::ProgressBar;
+use serde_json::{Map, Value, json};
 
 use super::draft::{Loaded, load};
+use super::findings::calibrations;
 use super::globals::{Globals, say};
 
 #[derive(clap::Args)]
@@ -17,7 +22,7 @@ pub struct Args {
     #[arg(long)]
     bundle: Option<PathBuf>,
     /// What to score.
-    #[arg(long, value_parser = ["draft"])]
+    #[arg(long, value_parser = ["draft", "findings", "retrieve", "vqa"])]
     task: String,
     /// The data set's folder.
     #[arg(long)]
@@ -31,9 +36,34 @@ pub struct Args {
     /// Score so many studies at most.
     #[arg(long)]
     limit: Option<usize>,
-    /// Write drafts beside their references to this file, one JSON object a line.
+    /// findings: read the report beside the picture, as the paper's diagnosis does.
+    #[arg(long)]
+    with_report: bool,
+    /// retrieve: candidates of a trial.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    candidates: u32,
+    /// retrieve: trials in each direction, at most.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    trials: u32,
+    /// Mean and deviation of every score over so many resamples; the paper has 30.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    bootstraps: u32,
+    /// Compare with this bundle by a t-test over the resamples.
+    #[arg(long, requires = "bootstraps")]
+    against: Option<PathBuf>,
+    /// Write drafts or answers beside their references to this file, one JSON object a line.
     #[arg(long)]
     out: Option<PathBuf>,
+}
+
+/// What one bundle scored.
+struct Outcome {
+    n: usize,
+    scores: Scores,
+    spreads: BTreeMap<String, Spread>,
+    drafts: Option<DraftScores>,
+    /// What is not resampled.
+    more: Map<String, Value>,
 }
 
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
@@ -42,40 +72,110 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         name => Some(name.parse::<Split>().map_err(anyhow::Error::msg)?),
     };
     let loaded = load_data(&args.data, args.layout, &ReadOptions::default())?;
-    let mut studies: Vec<_> = loaded.studies.into_iter().filter(|s| split.is_none_or(|w| s.split == w)).collect();
+    let usable = |s: &Study| split.is_none_or(|w| s.split == w) && s.has_image();
+    let mut studies: Vec<_> = loaded.studies.into_iter().filter(usable).collect();
     studies.truncate(args.limit.unwrap_or(usize::MAX));
     if studies.is_empty() {
         bail!("{} has no study in the split {}; choose another with --split", args.data.display(), args.split);
     }
-    let chosen = globals.open_device()?;
-    let Loaded { model, tokenizer, .. } = load(args.bundle.as_deref(), &chosen.device)?;
-    let bar = ProgressBar::new(studies.len() as u64);
-    let outcome = pollster::block_on(evaluate_drafts(&model, &tokenizer, &studies, &chosen.device, |done| {
-        bar.set_position(done as u64);
-    }))?;
-    bar.finish_and_clear();
-    if let Some(path) = &args.out {
-        let lines: Vec<String> = outcome.lines.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
-        std::fs::write(path, lines.join("\n") + "\n")?;
-    }
+    let ours = score(args, globals, args.bundle.as_deref(), &studies, args.out.as_deref())?;
+    let theirs =
+        args.against.as_deref().map(|bundle| score(args, globals, Some(bundle), &studies, None)).transpose()?;
+    let tests = theirs.as_ref().map(|theirs| compare(&ours.spreads, &theirs.spreads)).unwrap_or_default();
     if globals.json {
-        say(serde_json::to_string(&outcome.scores)?)?;
-    } else {
-        print(&outcome.scores);
+        let mut object = match &ours.drafts {
+            Some(drafts) => serde_json::to_value(drafts)?.as_object().cloned().unwrap_or_default(),
+            None => Map::new(),
+        };
+        object.insert("n".to_owned(), json!(ours.n));
+        object.extend(ours.more);
+        for (name, value) in &ours.scores {
+            object.entry(name.clone()).or_insert(json!(value));
+        }
+        if args.bootstraps > 0 {
+            object.insert("bootstrap".to_owned(), json!(ours.spreads));
+        }
+        if let Some(theirs) = theirs {
+            object.insert("against".to_owned(), json!({ "scores": theirs.scores, "t_test": tests }));
+        }
+        return say(Value::Object(object).to_string());
     }
+    if let Some(drafts) = &ours.drafts {
+        print_drafts(drafts);
+    }
+    print(&ours, theirs.as_ref(), &tests);
     Ok(())
 }
 
-fn print(scores: &DraftScores) {
+fn score(
+    args: &Args,
+    globals: &Globals,
+    bundle: Option<&Path>,
+    studies: &[Study],
+    out: Option<&Path>,
+) -> anyhow::Result<Outcome> {
+    let chosen = globals.open_device()?;
+    let device = &chosen.device;
+    let Loaded { bundle, model, tokenizer } = load(bundle, device)?;
+    let bar = ProgressBar::new(studies.len() as u64);
+    let tick = |done: usize| bar.set_position(done as u64);
+    let seed = globals.seed.unwrap_or(0);
+    let (mut drafts, mut more, mut lines) = (None, Map::new(), Vec::new());
+    let cases: Box<dyn Cases> = match args.task.as_str() {
+        "findings" => {
+            let known = calibrations(bundle.manifest());
+            let read = evaluate_findings(&model, &tokenizer, studies, args.with_report, known, device, tick);
+            Box::new(pollster::block_on(read)?)
+        }
+        "retrieve" => {
+            let (candidates, trials) = (args.candidates as usize, args.trials as usize);
+            bar.set_length(trials.min(studies.len()) as u64);
+            let ranked = evaluate_retrieval(&model, &tokenizer, studies, candidates, trials, seed, device, tick);
+            Box::new(pollster::block_on(ranked)?)
+        }
+        "vqa" => {
+            bar.set_length(studies.iter().map(|s| s.questions.len() as u64).sum());
+            let known = &bundle.manifest().answers;
+            let cases = pollster::block_on(evaluate_answers(&model, &tokenizer, known, studies, device, tick))?;
+            lines = cases.cases.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+            Box::new(cases)
+        }
+        _ => {
+            let cases = pollster::block_on(evaluate_drafts(&model, &tokenizer, studies, device, tick))?;
+            lines = cases.lines.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+            drafts = Some(cases.stated());
+            more = serde_json::to_value(cases.generated()?)?.as_object().cloned().unwrap_or_default();
+            more.remove("n");
+            Box::new(cases)
+        }
+    };
+    bar.finish_and_clear();
+    if let Some(path) = out {
+        std::fs::write(path, lines.join("\n") + "\n")?;
+    }
+    let spreads =
+        if args.bootstraps > 0 { spreads(cases.as_ref(), args.bootstraps as usize, seed) } else { BTreeMap::new() };
+    Ok(Outcome { n: cases.len(), scores: cases.all(), spreads, drafts, more })
+}
+
+fn print_drafts(scores: &DraftScores) {
     let side = |accuracy: Option<f64>| accuracy.map_or("    -".to_owned(), |a| format!("{a:5.3}"));
     println!("{:28} {:>5} {:>9} {:>6} {:>5} {:>5}", "finding", "n", "precision", "recall", "f1", "side");
     for (name, s) in &scores.findings {
         let side = side(s.side_accuracy);
         println!("{name:28} {:5} {:9.3} {:6.3} {:5.3} {side}", s.support, s.precision, s.recall, s.f1);
     }
-    let side = side(scores.side_accuracy);
-    println!(
-        "{:28} {:5} {:9.3} {:6.3} {:5.3} {side}",
-        "micro, of reports", scores.n, scores.precision, scores.recall, scores.micro_f1
-    );
+}
+
+fn print(ours: &Outcome, theirs: Option<&Outcome>, tests: &BTreeMap<String, TTest>) {
+    println!("{} cases", ours.n);
+    for (name, value) in &ours.scores {
+        let spread = ours.spreads.get(name).map(|s| format!("  {:.4} (sd {:.4})", s.mean, s.sd)).unwrap_or_default();
+        let other = theirs.and_then(|t| t.scores.get(name)).map(|v| format!("  against {v:.4}")).unwrap_or_default();
+        let test = tests.get(name).map(|t| format!("  p {:.2e}", t.p)).unwrap_or_default();
+        println!("{name:36} {value:.4}{spread}{other}{test}");
+    }
+    for (name, value) in &ours.more {
+        println!("{name:36} {value}");
+    }
 }

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-use hilum::bundle::{Dtype, Manifest, Provenance, write};
+use hilum::bundle::{Arrays, Dtype, Label, Manifest, Provenance, load_model, write};
+use hilum::data::{ReadOptions, Split, load as load_data};
 use hilum::systems::medvill;
+use hilum::tasks::{calibrate, evaluate_findings};
+use hilum::text::{Finding, Tokenizer};
 use hilum::train::{Run, RunConfig, Which};
 
 use super::globals::Globals;
@@ -67,12 +70,50 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         (true, None) => anyhow::bail!("{} keeps no average of its weights; leave --average out", args.from.display()),
     };
     manifest.answers = Run::answers(&args.from)?;
+    if manifest.tasks.iter().any(|task| task == "findings") {
+        manifest.labels = labels(&manifest, weights, &tokenizer, &config, globals)?;
+    }
     let manifest = write(&args.out, manifest, weights, Some(&tokenizer.to_json()?), args.weights)?;
     let bytes: u64 = manifest.files.iter().map(|f| f.bytes).sum();
     globals.tell(
         &serde_json::json!({ "bundle": args.out, "files": manifest.files.len(), "bytes": bytes }),
         format_args!("{}: {} files, {:.1} MB", args.out.display(), manifest.files.len(), bytes as f64 / 1e6),
     )
+}
+
+/// The fourteen categories with temperature and operating point, fitted on the validation split of the run's data.
+fn labels(
+    manifest: &Manifest,
+    weights: &Arrays,
+    tokenizer: &Tokenizer,
+    config: &RunConfig,
+    globals: &Globals,
+) -> anyhow::Result<Vec<Label>> {
+    let layout = config.data.layout.as_deref().map(str::parse).transpose()?;
+    let mut studies = Vec::new();
+    for root in config.data.roots.iter().filter(|root| root.is_dir()) {
+        let read = load_data(root, layout, &ReadOptions { split: Some(Split::Validate), ..ReadOptions::default() });
+        studies.extend(read.into_iter().flat_map(|loaded| loaded.studies).filter(|study| study.has_image()));
+    }
+    let plain = |finding: Finding| Label { name: finding.name().to_owned(), operating_point: None, temperature: None };
+    if studies.is_empty() {
+        eprintln!(
+            "the run's data have no validation split here: probabilities stay as they are, present from one half on"
+        );
+        return Ok(Finding::ALL.map(plain).to_vec());
+    }
+    let chosen = globals.open_device()?;
+    let model = load_model(manifest, weights.clone(), &chosen.device)?;
+    let read = evaluate_findings(&model, tokenizer, &studies, false, Default::default(), &chosen.device, |_| ());
+    let cases = pollster::block_on(read)?;
+    let fitted = calibrate(&cases.logits, &cases.truth);
+    eprintln!("temperatures and operating points fitted on {} studies of the validation split", studies.len());
+    let label = |finding: Finding| Label {
+        operating_point: Some(fitted[finding as usize].operating_point),
+        temperature: Some(fitted[finding as usize].temperature),
+        ..plain(finding)
+    };
+    Ok(Finding::ALL.map(label).to_vec())
 }
 
 /// A run in words, and before it the run that it began with.

@@ -3,16 +3,19 @@
 #![allow(clippy::disallowed_methods, reason = "the command is native: it may read the clock")]
 #![allow(missing_docs, reason = "a subcommand's Args and run need no more words than its header")]
 
+mod ask;
 mod decode;
 mod doctor;
 mod draft;
 mod evaluate;
 mod export;
+mod findings;
 mod finetune;
 mod globals;
 mod import;
 mod label;
 mod phantom;
+mod score;
 mod serve;
 mod systems;
 mod trace;
@@ -59,6 +62,12 @@ enum Command {
     Trace(trace::Args),
     /// Drafts a report from a radiograph.
     Draft(draft::Args),
+    /// Finds what a radiograph shows, with calibrated probabilities.
+    Findings(findings::Args),
+    /// Answers a question of a radiograph.
+    Ask(ask::Args),
+    /// Scores generated reports against references.
+    Score(score::Args),
     /// Serves the page to this machine's browsers.
     Serve(serve::Args),
 }
@@ -79,6 +88,9 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(args, globals),
         Command::Trace(args) => trace::run(args, globals),
         Command::Draft(args) => draft::run(args, globals),
+        Command::Findings(args) => findings::run(args, globals),
+        Command::Ask(args) => ask::run(args, globals),
+        Command::Score(args) => score::run(args, globals),
         Command::Serve(args) => serve::run(args, globals),
     };
     match outcome {
