@@ -10,6 +10,7 @@ pub mod array;
 #[cfg(not(target_family = "wasm"))]
 pub mod checkpoint;
 pub mod error;
+pub mod gallery;
 pub mod import;
 mod load;
 pub mod manifest;
@@ -22,6 +23,7 @@ pub mod writer;
 
 pub use array::{AnyArray, AnyArrays, Array, Arrays, IntArray};
 pub use error::BundleError;
+pub use gallery::{Gallery, GalleryCase, GalleryIndex};
 pub use import::{Imported, import};
 pub use load::{ModelLoader, load_model};
 pub use manifest::{Dtype, FileEntry, Label, Manifest, Provenance, sha256_hex, verify};

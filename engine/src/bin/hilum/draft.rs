@@ -70,7 +70,7 @@ pub fn check_vocabulary(tokenizer: &Tokenizer, words: usize) -> anyhow::Result<(
 }
 
 /// `www/models/demo` in the working folder, beside the executable's workspace, or where the command was built.
-fn demo_bundle() -> anyhow::Result<PathBuf> {
+pub fn demo_bundle() -> anyhow::Result<PathBuf> {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut places = vec![PathBuf::from("."), built];
     if let Ok(executable) = std::env::current_exe() {

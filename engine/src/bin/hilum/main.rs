@@ -11,6 +11,7 @@ mod evaluate;
 mod export;
 mod findings;
 mod finetune;
+mod gallery;
 mod globals;
 mod import;
 mod label;
@@ -66,6 +67,11 @@ enum Command {
     Findings(findings::Args),
     /// Answers a question of a radiograph.
     Ask(ask::Args),
+    /// Finds similar cases in a bundle's gallery, by a radiograph or by words.
+    Similar(gallery::Search),
+    /// Builds and searches a bundle's gallery.
+    #[command(subcommand)]
+    Gallery(gallery::Command),
     /// Scores generated reports against references.
     Score(score::Args),
     /// Serves the page to this machine's browsers.
@@ -90,6 +96,8 @@ fn main() -> ExitCode {
         Command::Draft(args) => draft::run(args, globals),
         Command::Findings(args) => findings::run(args, globals),
         Command::Ask(args) => ask::run(args, globals),
+        Command::Similar(args) => gallery::search(args, globals),
+        Command::Gallery(command) => gallery::run(command, globals),
         Command::Score(args) => score::run(args, globals),
         Command::Serve(args) => serve::run(args, globals),
     };
