@@ -10,6 +10,8 @@ mod optimizer;
 mod pictures;
 mod run;
 mod schedule;
+#[cfg(feature = "cli")]
+mod tables;
 
 pub use config::{Best, DataConfig, Method, Mix, OptimConfig, RunConfig, ViewChoice};
 pub use corpus::{Corpus, answers, training_text};
@@ -18,3 +20,5 @@ pub use folder::{BestSoFar, Run, Which};
 pub use optimizer::{Average, FeatureQueue, Optimizer, Pace, Sum};
 pub use run::{Progress, train};
 pub use schedule::{Fall, Schedule};
+#[cfg(feature = "cli")]
+pub use tables::{TableError, TableOptions, Tables, markdown, svg, tables};

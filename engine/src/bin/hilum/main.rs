@@ -19,6 +19,7 @@ mod phantom;
 mod score;
 mod serve;
 mod systems;
+mod tables;
 mod trace;
 
 use std::process::ExitCode;
@@ -74,6 +75,8 @@ enum Command {
     Gallery(gallery::Command),
     /// Scores generated reports against references.
     Score(score::Args),
+    /// Makes the papers' tables in small, on phantoms.
+    Tables(tables::Args),
     /// Serves the page to this machine's browsers.
     Serve(serve::Args),
 }
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
         Command::Similar(args) => gallery::search(args, globals),
         Command::Gallery(command) => gallery::run(command, globals),
         Command::Score(args) => score::run(args, globals),
+        Command::Tables(args) => tables::run(args, globals),
         Command::Serve(args) => serve::run(args, globals),
     };
     match outcome {

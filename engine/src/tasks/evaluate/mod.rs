@@ -89,6 +89,16 @@ pub struct Spread {
     pub values: Vec<f64>,
 }
 
+impl Spread {
+    /// Of some values.
+    pub fn of(values: Vec<f64>) -> Self {
+        let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+        let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+        let sd = (squares / values.len().saturating_sub(1).max(1) as f64).sqrt();
+        Self { mean, sd, values }
+    }
+}
+
 /// Mean and deviation of every score over `resamples` draws of the cases with replacement (30 in MedViLL, section 4.2).
 pub fn spreads(cases: &dyn Cases, resamples: usize, seed: u64) -> BTreeMap<String, Spread> {
     let mut drawn: Vec<Scores> = Vec::new();
@@ -99,10 +109,7 @@ pub fn spreads(cases: &dyn Cases, resamples: usize, seed: u64) -> BTreeMap<Strin
     let names = cases.all().into_keys();
     let spread = |name: String| {
         let values: Vec<f64> = drawn.iter().filter_map(|scores| scores.get(&name).copied()).collect();
-        let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-        let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-        let sd = (squares / values.len().saturating_sub(1).max(1) as f64).sqrt();
-        (values.len() > 1).then_some((name, Spread { mean, sd, values }))
+        (values.len() > 1).then(|| (name, Spread::of(values)))
     };
     names.filter_map(spread).collect()
 }

@@ -1,0 +1,39 @@
+//! `hilum tables --out DIR`.
+
+use std::path::PathBuf;
+
+use hilum::train::{TableOptions, markdown, svg, tables};
+
+use super::globals::Globals;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The folder of phantoms, runs and tables.
+    #[arg(long)]
+    out: PathBuf,
+    /// Seeds, each with phantoms and weights of its own.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=30))]
+    seeds: u64,
+    /// Multiplies steps and phantoms; 1 is for two cores and an hour.
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+}
+
+pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        args.scale > 0.0 && args.scale <= 1000.0,
+        "--scale {} must be greater than 0 and at most 1000",
+        args.scale
+    );
+    let chosen = globals.open_device()?;
+    let began = std::time::Instant::now();
+    let tell = |what: &str| eprintln!("[{:6.0} s] {what}", began.elapsed().as_secs_f64());
+    let options = TableOptions { seeds: args.seeds, scale: args.scale };
+    let made = tables(options, &args.out, &chosen.device, &tell)?;
+    let text = markdown(&made);
+    std::fs::write(args.out.join("tables.md"), &text)?;
+    std::fs::write(args.out.join("tables.svg"), svg(&made))?;
+    std::fs::write(args.out.join("tables.json"), serde_json::to_string_pretty(&made)?)?;
+    tell("done");
+    globals.tell(&serde_json::to_value(&made)?, text)
+}

@@ -1,0 +1,394 @@
+//! The papers' tables in small: MedViLL's masking schemes and baselines on phantoms (Moon et al. 2021, Tables II to V).
+//!
+//! A seed's image encoder is trained once, on findings, in the place of ImageNet's weights, and stays as it is, as the release
+//! leaves it. Each variant is pre-trained over it and fine-tuned for each task, on the institution of its pre-training and on
+//! a second one of other patients, exposures and prose. Scores are those of 30 resamples, ten a seed with three seeds.
+
+mod render;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use serde::Serialize;
+
+use super::config::RunConfig;
+use super::error::{TrainError, io};
+use super::folder::{Run, Which};
+use super::run::train;
+use crate::data::phantom::Institution;
+use crate::data::{Format, Layout, ReadOptions, Split, Study, WriteOptions, load, write_phantoms};
+use crate::metrics::{TTest, t_test};
+use crate::nn;
+use crate::systems::medvill::MedVill;
+use crate::tasks::{
+    Cases, EvaluateError, Spread, evaluate_answers, evaluate_drafts, evaluate_findings, evaluate_retrieval, spreads,
+};
+
+pub use render::{markdown, svg};
+
+/// Resamples in all, over the seeds (section 4.2).
+const RESAMPLES: usize = 30;
+
+/// How large the tables are.
+#[derive(Clone, Copy, Debug)]
+pub struct TableOptions {
+    /// Seeds, each with phantoms and weights of its own.
+    pub seeds: u64,
+    /// Multiplies steps and phantoms; 1 is for two cores and an hour.
+    pub scale: f64,
+}
+
+/// A variant of section 4.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Variant {
+    /// As the tables name it.
+    pub name: &'static str,
+    /// The scheme of its pre-training; `None` for none.
+    scheme: Option<&'static str>,
+    towers: bool,
+}
+
+/// The rows of the tables.
+pub const VARIANTS: [Variant; 7] = [
+    Variant { name: "MedViLL (BAR)", scheme: Some("bar"), towers: false },
+    Variant { name: "Bi & S2S", scheme: Some("bi_and_seq2_seq"), towers: false },
+    Variant { name: "Bi", scheme: Some("bi"), towers: false },
+    Variant { name: "S2S", scheme: Some("seq2_seq"), towers: false },
+    Variant { name: "Non-crossing", scheme: Some("non_crossing"), towers: false },
+    Variant { name: "Fine-tuning only", scheme: None, towers: false },
+    Variant { name: "CNN & Transformer", scheme: None, towers: true },
+];
+
+/// A task with the columns of its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TableTask {
+    /// As the tables name it.
+    pub name: &'static str,
+    /// The paper's table.
+    pub table: &'static str,
+    objectives: &'static str,
+    /// Score names, and whether less is better.
+    pub columns: &'static [(&'static str, bool)],
+}
+
+/// The four tasks.
+pub const TASKS: [TableTask; 4] = [
+    TableTask {
+        name: "diagnosis",
+        table: "II",
+        objectives: "diagnosis = 1.0\ndiagnosis_image = 1.0",
+        columns: &[
+            ("micro_auroc", false),
+            ("micro_f1_14", false),
+            ("image_micro_auroc", false),
+            ("image_micro_f1_14", false),
+        ],
+    },
+    TableTask {
+        name: "retrieval",
+        table: "III",
+        objectives: "pairs = 1.0",
+        columns: &[
+            ("image_to_report_hit_at_5", false),
+            ("image_to_report_mrr", false),
+            ("report_to_image_hit_at_5", false),
+            ("report_to_image_mrr", false),
+        ],
+    },
+    TableTask {
+        name: "vqa",
+        table: "IV",
+        objectives: "vqa = 1.0",
+        columns: &[("accuracy_open", false), ("accuracy_closed", false), ("swapped_accuracy", false)],
+    },
+    TableTask {
+        name: "generation",
+        table: "V",
+        objectives: "report = 1.0",
+        columns: &[
+            ("perplexity", true),
+            ("bleu_4", false),
+            ("precision", false),
+            ("recall", false),
+            ("micro_f1", false),
+        ],
+    },
+];
+
+/// One cell's resampled scores.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Cell {
+    /// Mean over all resamples.
+    pub mean: f64,
+    /// Their standard deviation.
+    pub sd: f64,
+    /// The score of each seed, not resampled.
+    pub seeds: Vec<f64>,
+    /// Against MedViLL's, by resamples.
+    pub against: Option<TTest>,
+    #[serde(skip)]
+    values: Vec<f64>,
+}
+
+/// All tables: institution, task, variant, column.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Tables {
+    /// The cells.
+    pub cells: BTreeMap<String, BTreeMap<String, BTreeMap<String, BTreeMap<String, Cell>>>>,
+    /// Seeds.
+    pub seeds: u64,
+    /// What multiplied steps and phantoms.
+    pub scale: f64,
+}
+
+/// Why tables were not made.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// A training failed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// An evaluation failed.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+}
+
+impl From<crate::data::DataError> for TableError {
+    fn from(error: crate::data::DataError) -> Self {
+        Self::Train(error.into())
+    }
+}
+
+/// Sizes of the model that the tables compare: `tiny` with a picture of 128 px and 16 visual tokens.
+const MODEL: &str = "size = 128\nwords = 70\nstandardise = true\nimage = { channels = 1, width = 12, block = \"basic\", depths = [1, 1, 1, 1] }\n\
+                     bert = { vocabulary = 700, width = 96, layers = 2, heads = 4, intermediate = 256, positions = 96, dropout = 0.1 }\n";
+
+/// Makes all tables in `out`: phantoms, runs, and what they score. What is there already is not made again.
+///
+/// # Errors
+/// Whatever a training or an evaluation meets.
+pub fn tables(
+    options: TableOptions,
+    out: &Path,
+    device: &Device,
+    progress: &dyn Fn(&str),
+) -> Result<Tables, TableError> {
+    let mut tables = Tables { seeds: options.seeds, scale: options.scale, ..Tables::default() };
+    for seed in 0..options.seeds {
+        let bench = Bench { options, seed, root: out.join(format!("seed-{seed}")), device, progress };
+        bench.run(&mut tables)?;
+    }
+    for tasks in tables.cells.values_mut() {
+        for variants in tasks.values_mut() {
+            let ours = variants.get(VARIANTS[0].name).cloned().unwrap_or_default();
+            for (variant, columns) in variants.iter_mut() {
+                for (name, cell) in columns {
+                    let spread = Spread::of(std::mem::take(&mut cell.values));
+                    (cell.mean, cell.sd) = (spread.mean, spread.sd);
+                    let own = ours.get(name).filter(|_| variant != VARIANTS[0].name);
+                    cell.against = own.and_then(|own| t_test(&own.values, &spread.values));
+                }
+            }
+        }
+    }
+    Ok(tables)
+}
+
+/// The work of one seed.
+struct Bench<'a> {
+    options: TableOptions,
+    seed: u64,
+    root: PathBuf,
+    device: &'a Device,
+    progress: &'a dyn Fn(&str),
+}
+
+impl Bench<'_> {
+    fn scaled(&self, count: usize) -> usize {
+        ((count as f64 * self.options.scale).round() as usize).max(1)
+    }
+
+    fn run(&self, tables: &mut Tables) -> Result<(), TableError> {
+        let first = self.phantoms(Institution::First, 1200)?;
+        let second = self.phantoms(Institution::Second, 400)?;
+        let encoder = self.train("encoder", &first, None, "findings = 1.0", "map_findings = true", 2e-3, None, 500)?;
+        for variant in VARIANTS {
+            let slug = variant.name.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "");
+            let pretrained = match variant.scheme {
+                Some(scheme) => {
+                    let model = format!("scheme = \"{scheme}\"\nsampled = 11");
+                    let name = format!("{slug}-pretraining");
+                    Some(self.train(
+                        &name,
+                        &first,
+                        Some((&encoder, true)),
+                        "mlm = 1.0\nitm = 1.0",
+                        &model,
+                        1e-3,
+                        Some(0.0),
+                        800,
+                    )?)
+                }
+                None => None,
+            };
+            for (institution, data, steps) in [("first", &first, 300), ("second", &second, 150)] {
+                for task in TASKS {
+                    if variant.towers && task.name == "generation" {
+                        continue;
+                    }
+                    let towers = if variant.towers { "towers = true\n" } else { "" };
+                    let model = format!(
+                        "{towers}diagnosis = {}\nanswer_softmax = true\nsampled = 16",
+                        task.name == "diagnosis"
+                    );
+                    let init = pretrained.as_ref().map_or((&encoder, true), |run| (run, false));
+                    let name = format!("{slug}-{institution}-{}", task.name);
+                    let run = self.train(&name, data, Some(init), task.objectives, &model, 1e-3, Some(0.0), steps)?;
+                    let scores = self.score(&run, data, task)?;
+                    let cells = tables.cells.entry(institution.to_owned()).or_default();
+                    let cells =
+                        cells.entry(task.name.to_owned()).or_default().entry(variant.name.to_owned()).or_default();
+                    for (column, (value, spread)) in scores {
+                        let cell: &mut Cell = cells.entry(column).or_default();
+                        cell.seeds.push(value);
+                        cell.values.extend(spread.values);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Phantoms of an institution: so many for training, 150 for validation, 200 for tests.
+    fn phantoms(&self, institution: Institution, count: usize) -> Result<Vec<PathBuf>, TableError> {
+        let mut roots = Vec::new();
+        for (number, (split, count)) in
+            [(Split::Train, self.scaled(count)), (Split::Validate, 64), (Split::Test, 200)].into_iter().enumerate()
+        {
+            let root = self.root.join(format!("{institution}-{split}"));
+            if !root.is_dir() {
+                (self.progress)(&format!("seed {}: {count} phantoms of institution {institution}, {split}", self.seed));
+                let seed = 50_000_000
+                    + self.seed * 1_000_000
+                    + number as u64 * 200_000
+                    + if institution == Institution::Second { 100_000 } else { 0 };
+                let options = WriteOptions {
+                    root: root.clone(),
+                    layout: Layout::MimicCxr,
+                    count,
+                    size: 128,
+                    format: Format::Png,
+                    seed,
+                    split_all: Some(split),
+                    institution,
+                };
+                write_phantoms(&options, &mut |_| ())?;
+            }
+            roots.push(root);
+        }
+        Ok(roots)
+    }
+
+    fn studies(&self, roots: &[PathBuf]) -> Result<Vec<Study>, TableError> {
+        let mut studies = Vec::new();
+        for root in roots {
+            studies.extend(load(root, None, &ReadOptions::default())?.studies);
+        }
+        Ok(studies)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "a run has that many sides")]
+    fn train(
+        &self,
+        name: &str,
+        roots: &[PathBuf],
+        init: Option<(&PathBuf, bool)>,
+        objectives: &str,
+        model: &str,
+        rate: f64,
+        image_rate: Option<f64>,
+        steps: usize,
+    ) -> Result<PathBuf, TableError> {
+        let out = self.root.join("runs").join(name);
+        let steps = self.scaled(steps);
+        let init = init.map_or(String::new(), |(init, image_only)| {
+            format!("init = {init:?}\n{}", if image_only { "init_only = [\"image\"]\n" } else { "" })
+        });
+        let image_rate = image_rate.map_or(String::new(), |rate| format!("image_rate = {rate:?}\n"));
+        let text = format!(
+            "system = \"medvill\"\npreset = \"tiny\"\nout = {out:?}\nseed = {seed}\ncheckpoint_every = {steps}\n{init}\
+             [model]\n{MODEL}{model}\n[data]\nroots = {roots:?}\nby_question = {by_question}\n\
+             [objectives]\n{objectives}\n[optim]\nrate = {rate:?}\n{image_rate}weight_decay = 0.01\nbatch = 16\nsteps = {steps}\n",
+            seed = self.seed,
+            by_question = objectives.contains("vqa"),
+        );
+        let wrong = |e: toml::de::Error| TrainError::Config { path: out.clone(), reason: e.to_string() };
+        let config: RunConfig = toml::from_str(&text).map_err(wrong)?;
+        (self.progress)(&format!("seed {}: {name}, {steps} steps", self.seed));
+        train(&config, &self.studies(roots)?, &[], self.device, true, &|| false, &|_| ())?;
+        Ok(out)
+    }
+
+    /// Each column's score, and its resamples.
+    fn score(
+        &self,
+        run: &Path,
+        roots: &[PathBuf],
+        task: TableTask,
+    ) -> Result<BTreeMap<String, (f64, Spread)>, TableError> {
+        let kept = run.join("scores.json");
+        let opened = Run::open(run, Which::Newest)?;
+        let tokenizer = Run::tokenizer(run)?;
+        let model = MedVill::new(&opened.model, self.device).map_err(TrainError::from)?;
+        let model = nn::load(model, &opened.weights, self.device, false).map_err(TrainError::from)?;
+        let studies: Vec<Study> = self.studies(roots)?.into_iter().filter(|s| s.split == Split::Test).collect();
+        let device = self.device;
+        let mut all: Vec<(&str, Box<dyn Cases>)> = Vec::new();
+        match task.name {
+            "diagnosis" => {
+                for (prefix, with_report) in [("", true), ("image_", false)] {
+                    let read = evaluate_findings(
+                        &model,
+                        &tokenizer,
+                        &studies,
+                        with_report,
+                        Default::default(),
+                        device,
+                        |_| (),
+                    );
+                    all.push((prefix, Box::new(pollster::block_on(read)?)));
+                }
+            }
+            "retrieval" => {
+                let ranked = evaluate_retrieval(&model, &tokenizer, &studies, 100, 40, self.seed, device, |_| ());
+                all.push(("", Box::new(pollster::block_on(ranked)?)));
+            }
+            "vqa" => {
+                let known = Run::answers(run)?;
+                let answered = evaluate_answers(&model, &tokenizer, &known, &studies, device, |_| ());
+                all.push(("", Box::new(pollster::block_on(answered)?)));
+            }
+            _ => {
+                let drafted = evaluate_drafts(&model, &tokenizer, &studies, device, |_| ());
+                all.push(("", Box::new(pollster::block_on(drafted)?)));
+            }
+        }
+        let resamples = RESAMPLES / self.options.seeds.max(1) as usize;
+        let mut scores = BTreeMap::new();
+        for (prefix, cases) in all {
+            let whole = cases.all();
+            for (name, spread) in spreads(cases.as_ref(), resamples.max(2), self.seed) {
+                let name = format!("{prefix}{name}");
+                if let (true, Some(value)) =
+                    (task.columns.iter().any(|c| c.0 == name), whole.get(&name[prefix.len()..]))
+                {
+                    scores.insert(name, (*value, spread));
+                }
+            }
+        }
+        let text: BTreeMap<&String, f64> = scores.iter().map(|(name, (value, _))| (name, *value)).collect();
+        let text = serde_json::to_string_pretty(&text).unwrap_or_default();
+        std::fs::write(&kept, text).map_err(io("writing", &kept))?;
+        Ok(scores)
+    }
+}
