@@ -10,6 +10,9 @@
 //! with alpha 0.85, beta 0.20, gamma 0.60, delta 0.75 and w = 1, 0.6, 0.8, 0.6, the parameters for English. Of several
 //! references the one with the highest score counts. A collection's score is that of its summed counts, not the mean.
 //!
+//! METEOR's program compares words by 32-bit hashes, so that once in very many texts two different short stems count as the same there
+//! ("ll" and "n."); here they do not.
+//!
 //! The words that METEOR needs are data of others and not part of this program: function words, synonyms, paraphrases. Without
 //! them only the first two stages run and every word is a content word, so that scores differ from published ones (mostly
 //! lower matches, and punctuation and articles counting in full). With the folder of data they are METEOR's own.
