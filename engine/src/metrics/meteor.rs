@@ -4,8 +4,10 @@
 //! With the weights w of the stages, content words counting delta and function words 1 - delta, precision P and recall R are
 //! the weighted shares of the matched words in candidate and reference, and
 //!
-//!     F = 1 / ((1 - alpha) / P + alpha / R)
-//!     score = F (1 - gamma (chunks / matches)^beta)
+//! ```text
+//! F = 1 / ((1 - alpha) / P + alpha / R)
+//! score = F (1 - gamma (chunks / matches)^beta)
+//! ```
 //!
 //! with alpha 0.85, beta 0.20, gamma 0.60, delta 0.75 and w = 1, 0.6, 0.8, 0.6, the parameters for English. Of several
 //! references the one with the highest score counts. A collection's score is that of its summed counts, not the mean.
@@ -14,8 +16,8 @@
 //! ("ll" and "n."); here they do not.
 //!
 //! The words that METEOR needs are data of others and not part of this program: function words, synonyms, paraphrases. Without
-//! them only the first two stages run and every word is a content word, so that scores differ from published ones (mostly
-//! lower matches, and punctuation and articles counting in full). With the folder of data they are METEOR's own.
+//! them only the first two stages run and every word is a content word, so that scores differ from published ones: fewer
+//! words match, while articles and punctuation, which mostly do, count in full. With the folder of data they are METEOR's own.
 //!
 //! The folder is `meteor-1.5.jar` unpacked (`function/english.words`, `synonym/english.synsets`, `synonym/english.exceptions`,
 //! `nonbreaking/english.prefixes`) with `paraphrase-en.gz` beside them or in `data/`, as pycocoevalcap installs them.
