@@ -282,6 +282,8 @@ mod tests {
         )
         .unwrap();
         let pairs: [Texts<'_>; 2] = [("big", &["large"]), ("come quickly", &["come as soon as possible"])];
+        assert!(matches!(meteor(&pairs, Some(folder.path())), Err(MeteorError::Exceptions(_))));
+        std::fs::write(folder.path().join("english.exceptions"), "big\nbigger biggest\n").unwrap();
         let scores = meteor(&pairs, Some(folder.path())).unwrap();
         assert_eq!(scores.stages, ["exact", "stem", "synonym", "paraphrase"]);
         assert!((scores.each[0] - 0.8).abs() < 1e-12);
