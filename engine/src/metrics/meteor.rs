@@ -4,15 +4,20 @@
 //! With the weights w of the stages, content words counting delta and function words 1 - delta, precision P and recall R are
 //! the weighted shares of the matched words in candidate and reference, and
 //!
-//!     F = 1 / ((1 - alpha) / P + alpha / R)
-//!     score = F (1 - gamma (chunks / matches)^beta)
+//! ```text
+//! F = 1 / ((1 - alpha) / P + alpha / R)
+//! score = F (1 - gamma (chunks / matches)^beta)
+//! ```
 //!
 //! with alpha 0.85, beta 0.20, gamma 0.60, delta 0.75 and w = 1, 0.6, 0.8, 0.6, the parameters for English. Of several
 //! references the one with the highest score counts. A collection's score is that of its summed counts, not the mean.
 //!
+//! METEOR's program compares words by 32-bit hashes, so that once in very many texts two different short stems count as the same there
+//! ("ll" and "n."); here they do not.
+//!
 //! The words that METEOR needs are data of others and not part of this program: function words, synonyms, paraphrases. Without
-//! them only the first two stages run and every word is a content word, so that scores differ from published ones (mostly
-//! lower matches, and punctuation and articles counting in full). With the folder of data they are METEOR's own.
+//! them only the first two stages run and every word is a content word, so that scores differ from published ones: fewer
+//! words match, while articles and punctuation, which mostly do, count in full. With the folder of data they are METEOR's own.
 //!
 //! The folder is `meteor-1.5.jar` unpacked (`function/english.words`, `synonym/english.synsets`, `synonym/english.exceptions`,
 //! `nonbreaking/english.prefixes`) with `paraphrase-en.gz` beside them or in `data/`, as pycocoevalcap installs them.
@@ -277,6 +282,8 @@ mod tests {
         )
         .unwrap();
         let pairs: [Texts<'_>; 2] = [("big", &["large"]), ("come quickly", &["come as soon as possible"])];
+        assert!(matches!(meteor(&pairs, Some(folder.path())), Err(MeteorError::Exceptions(_))));
+        std::fs::write(folder.path().join("english.exceptions"), "big\nbigger biggest\n").unwrap();
         let scores = meteor(&pairs, Some(folder.path())).unwrap();
         assert_eq!(scores.stages, ["exact", "stem", "synonym", "paraphrase"]);
         assert!((scores.each[0] - 0.8).abs() < 1e-12);

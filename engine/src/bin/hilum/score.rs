@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long)]
     references: PathBuf,
     /// A folder of METEOR's data: meteor-1.5.jar unpacked, with paraphrase-en.gz. Without it METEOR counts words and stems only
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     meteor_data: Option<PathBuf>,
 }
 

@@ -60,12 +60,9 @@ impl Matches {
     }
 }
 
-/// A way through the reference up to some word.
-#[derive(Clone)]
-struct Path {
-    chosen: Vec<Option<Match>>,
-    /// Which words are taken: of the candidate, of the reference.
-    used: [Vec<bool>; 2],
+/// What a way through the reference has gathered up to some word.
+#[derive(Clone, Copy, Default)]
+struct State {
     covered: [i64; 2],
     chunks: i64,
     /// The next word of the reference that no match has passed.
@@ -75,7 +72,7 @@ struct Path {
     distance: i64,
 }
 
-impl Path {
+impl State {
     fn take(&mut self, found: &Match) {
         let weight = if found.stage == 0 { 1.0 } else { 0.5 };
         for (sum, words) in self.covered.iter_mut().zip([found.other_length, found.length]) {
@@ -89,6 +86,28 @@ impl Path {
         self.open = Some(found.other_start + found.other_length);
     }
 
+    fn close(&mut self) {
+        if self.open.take().is_some() {
+            self.chunks += 1;
+        }
+    }
+
+    fn order(&self, other: &Self) -> Ordering {
+        let sum = |s: &Self| s.covered[0] + s.covered[1];
+        sum(other).cmp(&sum(self)).then(self.chunks.cmp(&other.chunks)).then(self.distance.cmp(&other.distance))
+    }
+}
+
+/// A way through the reference.
+#[derive(Clone)]
+struct Path {
+    state: State,
+    chosen: Vec<Option<Match>>,
+    /// Which words are taken: of the candidate, of the reference.
+    used: [Vec<bool>; 2],
+}
+
+impl Path {
     fn mark(&mut self, found: &Match) {
         self.used[0][found.other_start..found.other_start + found.other_length].fill(true);
         self.used[1][found.start..found.start + found.length].fill(true);
@@ -99,17 +118,39 @@ impl Path {
         !self.used[0][found.other_start..found.other_start + found.other_length].contains(&true)
             && !self.used[1][found.start..found.start + found.length].contains(&true)
     }
+}
 
-    fn close(&mut self) {
-        if self.open.take().is_some() {
-            self.chunks += 1;
+/// A path one word longer: from which path, with which new match. Only the best become paths, for a long text of few words has
+/// very many.
+struct Step {
+    state: State,
+    from: usize,
+    found: Option<Match>,
+}
+
+/// The ways on from a path at a word of the reference.
+fn steps(path: &Path, from: usize, word: usize, here: &[Match], out: &mut Vec<Step>) {
+    let mut state = path.state;
+    if path.used[1][word] {
+        if word < state.at {
+            out.push(Step { state, from, found: None });
+        } else if let Some(found) = path.chosen[state.at] {
+            state.take(&found);
+            state.distance += distance(&found);
+            out.push(Step { state, from, found: None });
         }
+        return;
     }
-
-    fn order(&self, other: &Self) -> Ordering {
-        let sum = |p: &Self| p.covered[0] + p.covered[1];
-        sum(other).cmp(&sum(self)).then(self.chunks.cmp(&other.chunks)).then(self.distance.cmp(&other.distance))
+    for found in here.iter().filter(|found| path.free(found)) {
+        let mut longer = state;
+        longer.take(found);
+        out.push(Step { state: longer, from, found: Some(*found) });
+        // METEOR 1.5 adds the distance to the path that goes on without the match, not to the one with it.
+        state.distance += distance(found);
     }
+    state.close();
+    state.at += 1;
+    out.push(Step { state, from, found: None });
 }
 
 const fn distance(found: &Match) -> i64 {
@@ -120,59 +161,40 @@ const fn distance(found: &Match) -> i64 {
 pub fn align(matches: &Matches) -> Vec<Option<Match>> {
     let reference = matches.lists.len();
     let mut start = Path {
+        state: State::default(),
         chosen: vec![None; reference],
         used: [vec![false; matches.cover[0].len()], vec![false; reference]],
-        covered: [0; 2],
-        chunks: 0,
-        at: 0,
-        open: None,
-        distance: 0,
     };
     // What no other match wants is settled before the search.
     for found in matches.lists.iter().flatten().filter(|m| matches.alone(m)) {
         start.mark(found);
     }
-    let mut next = vec![start];
+    let mut paths = vec![start];
     for word in 0..reference {
-        let mut paths = std::mem::take(&mut next);
-        paths.sort_by(Path::order);
-        paths.truncate(BEAM);
-        for mut path in paths.iter().cloned() {
-            if path.used[1][word] {
-                if word < path.at {
-                    next.push(path);
-                } else if let Some(found) = path.chosen[path.at] {
-                    path.take(&found);
-                    path.distance += distance(&found);
-                    next.push(path);
-                }
-                continue;
-            }
-            for found in &matches.lists[word] {
-                if path.free(found) {
-                    let mut longer = path.clone();
-                    longer.mark(found);
-                    longer.take(found);
-                    next.push(longer);
-                    // METEOR 1.5 adds the distance to the path that goes on without the match, not to the one with it.
-                    path.distance += distance(found);
-                }
-            }
-            path.close();
-            path.at += 1;
-            next.push(path);
+        let mut next = Vec::new();
+        for (from, path) in paths.iter().enumerate() {
+            steps(path, from, word, &matches.lists[word], &mut next);
         }
         if next.is_empty() {
-            next.extend(paths.into_iter().next());
+            paths.truncate(1);
+            continue;
         }
+        next.sort_by(|a, b| a.state.order(&b.state));
+        next.truncate(BEAM);
+        let longer = |step: &Step| {
+            let mut path = Path { state: step.state, ..paths[step.from].clone() };
+            if let Some(found) = &step.found {
+                path.mark(found);
+            }
+            path
+        };
+        paths = next.iter().map(longer).collect();
     }
-    next.sort_by(Path::order);
-    next.truncate(BEAM);
-    for path in &mut next {
-        path.close();
+    for path in &mut paths {
+        path.state.close();
     }
-    next.sort_by(Path::order);
-    next.into_iter().next().map(|p| p.chosen).unwrap_or_default()
+    // Of equally good ones the first, as a stable sort has it.
+    paths.into_iter().min_by(|a, b| a.state.order(&b.state)).map(|p| p.chosen).unwrap_or_default()
 }
 
 /// How many chunks: runs of matches that are neighbours in both texts.

@@ -33,6 +33,9 @@ pub enum MeteorError {
         /// What is wrong there.
         what: &'static str,
     },
+    /// The synonyms are there without the irregular forms that belong to them.
+    #[error("{} has METEOR's english.synsets but not its english.exceptions; put it beside it", .0.display())]
+    Exceptions(PathBuf),
     /// None of the files is there.
     #[error("{} holds none of METEOR's data files; unpack meteor-1.5.jar there and put paraphrase-en.gz beside it", .0.display())]
     None(PathBuf),
@@ -137,12 +140,12 @@ impl Synonyms {
             let numbers = numbers.ok_or_else(|| file.wrong("not the numbers of synonym sets"))?;
             out.sets.insert(text(&first), numbers);
         }
-        if let Some(mut file) = Lines::open(folder, &["synonym/english.exceptions", "english.exceptions"])? {
-            while file.next(&mut first)? {
-                file.second(&mut second)?;
-                for form in words(&second) {
-                    out.bases.entry(text(form)).or_default().push(text(&first));
-                }
+        let names = ["synonym/english.exceptions", "english.exceptions"];
+        let mut file = Lines::open(folder, &names)?.ok_or_else(|| MeteorError::Exceptions(folder.to_owned()))?;
+        while file.next(&mut first)? {
+            file.second(&mut second)?;
+            for form in words(&second) {
+                out.bases.entry(text(form)).or_default().push(text(&first));
             }
         }
         Ok(Some(out))

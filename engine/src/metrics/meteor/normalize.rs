@@ -26,12 +26,14 @@ const fn is_word(c: char) -> bool {
     c.is_ascii_digit() || is_letter(c)
 }
 
-/// What separates tokens once all rules are done.
+/// What separates tokens while full stops are looked at.
 const fn is_space(c: char) -> bool {
-    matches!(
-        c,
-        ' ' | '\t' | '\n' | '\r' | '\u{C}' | '\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}'
-    )
+    matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{C}')
+}
+
+/// What separates tokens besides, once all rules are done.
+const fn is_wide_space(c: char) -> bool {
+    matches!(c, '\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}')
 }
 
 /// Replaces each `middle` between two characters that fit by `put`. As with a regular expression of three characters, what
@@ -147,7 +149,8 @@ pub fn tokens(text: &str, prefixes: &HashMap<String, Prefix>) -> Vec<String> {
             }
         }
     }
-    out.into_iter().map(|w| w.replace(DOT, ".").to_lowercase()).collect()
+    let parts = out.iter().flat_map(|w| w.split(is_wide_space)).filter(|w| !w.is_empty());
+    parts.map(|w| w.replace(DOT, ".").to_lowercase()).collect()
 }
 
 #[cfg(test)]
