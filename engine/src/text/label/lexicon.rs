@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use toml::Spanned;
 
 use super::matcher::{Step, Trie};
 use super::scan::{COLON, COMMA, QUESTION, SLASH, Vocabulary};
@@ -36,33 +37,33 @@ struct Written {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Phrases {
-    phrases: Vec<String>,
+    phrases: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenMention {
-    finding: String,
-    also: Option<String>,
-    also_uncertain: Option<String>,
+    finding: Spanned<String>,
+    also: Option<Spanned<String>>,
+    also_uncertain: Option<Spanned<String>>,
     #[serde(default = "yes")]
     sided: bool,
-    phrases: Vec<String>,
+    phrases: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenSubject {
-    finding: String,
+    finding: Spanned<String>,
     otherwise: Option<Certainty>,
-    phrases: Vec<String>,
+    phrases: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenCue {
     kind: Cue,
-    phrases: Vec<String>,
+    phrases: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,7 +71,7 @@ struct WrittenCue {
 struct WrittenPlace {
     side: Option<Side>,
     zone: Option<Zone>,
-    phrases: Vec<String>,
+    phrases: Vec<Spanned<String>>,
 }
 
 const fn yes() -> bool {
@@ -171,8 +172,18 @@ impl Lexicon {
     /// # Errors
     /// When it is not TOML of this form, or a phrase, finding or list in it is not what it should be.
     pub(super) fn from_toml(text: &str) -> Result<Self, TextError> {
-        let written: Written = toml::from_str(text)?;
-        let mut builder = Builder { lists: &written.words, vocabulary: Vocabulary::default(), added: 0 };
+        let written: Written = toml::from_str(text).map_err(|error| TextError::Lexicon {
+            line: line(text, error.span().map_or(0, |span| span.start)),
+            what: error.message().split_whitespace().collect::<Vec<_>>().join(" "),
+        })?;
+        let finding = |name: &Spanned<String>| {
+            Finding::from_name(name.get_ref()).ok_or_else(|| TextError::LexiconEntry {
+                line: line(text, name.span().start),
+                place: "a table".into(),
+                what: format!("the unknown finding {:?}", name.get_ref()),
+            })
+        };
+        let mut builder = Builder { text, lists: &written.words, vocabulary: Vocabulary::default(), added: 0 };
         for (spelling, word) in &written.spelling {
             builder.vocabulary.alias(spelling, word);
         }
@@ -208,16 +219,16 @@ impl Lexicon {
         for mention in &written.mention {
             let meaning = Meaning::Mention {
                 finding: finding(&mention.finding)?,
-                also: mention.also.as_deref().map(finding).transpose()?,
-                also_uncertain: mention.also_uncertain.as_deref().map(finding).transpose()?,
+                also: mention.also.as_ref().map(finding).transpose()?,
+                also_uncertain: mention.also_uncertain.as_ref().map(finding).transpose()?,
                 sided: mention.sided,
             };
-            let place = format!("[[mention]] {}", mention.finding);
+            let place = format!("[[mention]] {}", mention.finding.get_ref());
             builder.add_all(&mut findings, &mut meanings, meaning, &mention.phrases, &place)?;
         }
         for subject in &written.subject {
             let meaning = Meaning::Subject { finding: finding(&subject.finding)?, otherwise: subject.otherwise };
-            let place = format!("[[subject]] {}", subject.finding);
+            let place = format!("[[subject]] {}", subject.finding.get_ref());
             builder.add_all(&mut findings, &mut meanings, meaning, &subject.phrases, &place)?;
         }
         for ignore in &written.ignore {
@@ -237,12 +248,13 @@ impl Lexicon {
     }
 }
 
-fn finding(name: &str) -> Result<Finding, TextError> {
-    Finding::from_name(name)
-        .ok_or_else(|| TextError::LexiconEntry { place: "table".into(), what: format!("the unknown finding {name:?}") })
+/// The line, from 1, of a byte of a text.
+fn line(text: &str, at: usize) -> usize {
+    1 + text.as_bytes().iter().take(at).filter(|b| **b == b'\n').count()
 }
 
 struct Builder<'a> {
+    text: &'a str,
     lists: &'a BTreeMap<String, Vec<String>>,
     vocabulary: Vocabulary,
     added: usize,
@@ -255,13 +267,15 @@ impl Builder<'_> {
         trie: &mut Trie,
         values: &mut Vec<T>,
         value: T,
-        phrases: &[String],
+        phrases: &[Spanned<String>],
         place: &str,
     ) -> Result<(), TextError> {
         let number = values.len() as u32;
         values.push(value);
         for phrase in phrases {
-            let wrong = |what: String| TextError::LexiconEntry { place: format!("{place}, phrase {phrase:?}"), what };
+            let line = line(self.text, phrase.span().start);
+            let phrase = phrase.get_ref();
+            let wrong = |what| TextError::LexiconEntry { line, place: format!("{place}, phrase {phrase:?}"), what };
             for steps in self.expand(phrase, 0).map_err(wrong)? {
                 if !matches!(steps.first(), Some(Step::Word(_))) || !matches!(steps.last(), Some(Step::Word(_))) {
                     return Err(wrong("no word at its beginning or its end".into()));
@@ -312,7 +326,7 @@ impl Builder<'_> {
             let lists = self.lists;
             let list = lists.get(name).ok_or_else(|| format!("the unknown list {{{name}}}"))?;
             for phrase in list {
-                out.extend(self.expand(phrase, depth + 1)?);
+                out.extend(self.expand(phrase, depth + 1).map_err(|what| format!("in its list {{{name}}} {what}"))?);
             }
             return Ok(());
         }
@@ -353,7 +367,7 @@ mod tests {
 
     fn words(phrase: &str) -> Result<usize, String> {
         let lists = BTreeMap::from([("size".to_string(), vec!["small".to_string(), "very large".to_string()])]);
-        let mut builder = Builder { lists: &lists, vocabulary: Vocabulary::default(), added: 0 };
+        let mut builder = Builder { text: "", lists: &lists, vocabulary: Vocabulary::default(), added: 0 };
         builder.expand(phrase, 0).map(|all| all.len())
     }
 
@@ -367,9 +381,20 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         let bad = |text: &str| Lexicon::from_toml(text).unwrap_err().to_string();
-        assert!(bad("mention = 3").contains("lexicon cannot be read"));
-        assert!(bad("[[mention]]\nfinding = 'Gout'\nphrases = ['gout']").contains("Gout"));
-        assert!(bad("[[mention]]\nfinding = 'Edema'\nphrases = ['~ edema']").contains("beginning"));
+        let said = |text: &str, words: &[&str]| {
+            let error = bad(text);
+            assert!(words.iter().all(|w| error.contains(w)) && error.lines().count() == 1, "{error}");
+        };
+        said("# mine\nmention = 3", &["lexicon cannot be read at line 2"]);
+        said("[[mention]]\nfinding = 'Edema'\nphrase = ['edema']", &["line 3", "phrase"]);
+        said("[[mention]]\nfinding = 'Edema'\nphrases = ['edema'", &["lexicon cannot be read at line 3"]);
+        said("[[mention]]\nfinding = 'Gout'\nphrases = ['gout']", &["line 2", "Gout"]);
+        said("[[mention]]\nfinding = 'Edema'\nphrases = [\n'edema',\n'~ edema']", &["line 5", "beginning"]);
+        said("[[mention]]\nfinding = 'Edema'\nphrases = ['{wet} edema']", &["line 3", "unknown list {wet}"]);
+        said(
+            "[words]\nwet = ['A b']\n[[mention]]\nfinding = 'Edema'\nphrases = ['{wet} edema']",
+            &["line 5", "{wet}", "\"A\""],
+        );
         let twice = "[[mention]]\nfinding='Edema'\nphrases=['wet']\n[[mention]]\nfinding='Fracture'\nphrases=['wet']";
         assert!(bad(twice).contains("two meanings"));
     }
