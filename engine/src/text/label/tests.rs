@@ -51,7 +51,7 @@ fn every_sentence_of_the_table_is_read_rightly() {
             }
         }
     }
-    assert!(rows >= 250);
+    assert!(rows >= 300);
     assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
 }
 
