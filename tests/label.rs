@@ -49,7 +49,7 @@ fn what_cannot_be_labelled_is_said_in_one_sentence() {
         (vec![path("none.csv"), "--out".into(), out.clone()], "none.csv"),
         (vec![path("empty.csv"), "--out".into(), out.clone()], "no report"),
         (vec![path("good.csv"), "--out".into(), path("good.csv")], "overwrite"),
-        (vec![path("good.csv"), "--out".into(), out.clone(), "--lexicon".into(), path("bad.toml")], "Gout"),
+        (vec![path("good.csv"), "--out".into(), out.clone(), "--lexicon".into(), path("bad.toml")], "line 2"),
     ] {
         let failed = label(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
         let stderr = String::from_utf8_lossy(&failed.stderr);
