@@ -82,6 +82,19 @@ pub fn against_chexpert(labeler: &Labeler) -> Option<(f64, f64)> {
     Some((by_half[0].f1(), by_half[1].f1()))
 }
 
+/// What the F1 against hand labels must exceed, by column: a little less than was measured. CheXpert's categories are wider than
+/// the hand labels' (old granulomatous infection is Pneumonia, a heart at its upper limit Cardiomegaly).
+pub const FLOORS: [(&str, f64); 8] = [
+    ("Atelectasis", 0.76),
+    ("Cardiomegaly", 0.71),
+    ("Consolidation", 0.86),
+    ("Edema", 0.77),
+    ("Effusion", 0.88),
+    ("Pneumonia", 0.58),
+    ("Pneumothorax", 0.74),
+    ("normal", 0.84),
+];
+
 /// F1 against hand labels of the same reports, by column.
 pub fn against_hands(labeler: &Labeler) -> Option<Vec<(&'static str, f64)>> {
     const COLUMNS: [(&str, Finding); 8] = [

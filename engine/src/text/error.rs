@@ -5,12 +5,19 @@ use thiserror::Error;
 /// An error of the text room.
 #[derive(Debug, Error)]
 pub enum TextError {
-    /// The lexicon is not valid TOML or misses a table.
-    #[error("the lexicon cannot be read: {0}; compare it with the built-in one")]
-    Lexicon(#[from] toml::de::Error),
+    /// The lexicon is not valid TOML, or misses a table or a key.
+    #[error("the lexicon cannot be read at line {line}: {what}; compare it with the built-in one")]
+    Lexicon {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        what: String,
+    },
     /// A lexicon entry that parses as TOML but means nothing.
-    #[error("the lexicon's {place} has {what}; correct that entry")]
+    #[error("line {line} of the lexicon, {place}, has {what}; correct that entry")]
     LexiconEntry {
+        /// The line, from 1.
+        line: usize,
         /// The table and the phrase.
         place: String,
         /// What is wrong with it.

@@ -9,6 +9,7 @@ mod matcher;
 mod places;
 mod scan;
 mod scope;
+mod shorthand;
 mod table;
 
 use std::ops::Range;

@@ -6,13 +6,12 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use toml::Spanned;
 
-use super::matcher::{Step, Trie};
-use super::scan::{COLON, COMMA, QUESTION, SLASH, Vocabulary};
+use super::matcher::Trie;
+use super::scan::Vocabulary;
+use super::shorthand::Builder;
 use crate::text::{Certainty, Finding, Side, TextError, Zone};
-
-/// The most phrases that the shorthand of a whole lexicon may stand for.
-const MAX_PHRASES: usize = 500_000;
 
 /// The data file as written.
 #[derive(Debug, Deserialize)]
@@ -20,6 +19,8 @@ const MAX_PHRASES: usize = 500_000;
 struct Written {
     #[serde(default)]
     spelling: BTreeMap<String, String>,
+    #[serde(default)]
+    misspelt: Vec<String>,
     #[serde(default)]
     words: BTreeMap<String, Vec<String>>,
     mention: Vec<WrittenMention>,
@@ -36,33 +37,33 @@ struct Written {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Phrases {
-    phrases: Vec<String>,
+    phrases: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenMention {
-    finding: String,
-    also: Option<String>,
-    also_uncertain: Option<String>,
+    finding: Spanned<String>,
+    also: Option<Spanned<String>>,
+    also_uncertain: Option<Spanned<String>>,
     #[serde(default = "yes")]
     sided: bool,
-    phrases: Vec<String>,
+    phrases: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenSubject {
-    finding: String,
+    finding: Spanned<String>,
     otherwise: Option<Certainty>,
-    phrases: Vec<String>,
+    phrases: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenCue {
     kind: Cue,
-    phrases: Vec<String>,
+    phrases: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,7 +71,7 @@ struct WrittenCue {
 struct WrittenPlace {
     side: Option<Side>,
     zone: Option<Zone>,
-    phrases: Vec<String>,
+    phrases: Vec<Spanned<String>>,
 }
 
 const fn yes() -> bool {
@@ -171,8 +172,18 @@ impl Lexicon {
     /// # Errors
     /// When it is not TOML of this form, or a phrase, finding or list in it is not what it should be.
     pub(super) fn from_toml(text: &str) -> Result<Self, TextError> {
-        let written: Written = toml::from_str(text)?;
-        let mut builder = Builder { lists: &written.words, vocabulary: Vocabulary::default(), added: 0 };
+        let written: Written = toml::from_str(text).map_err(|error| TextError::Lexicon {
+            line: line(text, error.span().map_or(0, |span| span.start)),
+            what: error.message().split_whitespace().collect::<Vec<_>>().join(" "),
+        })?;
+        let finding = |name: &Spanned<String>| {
+            Finding::from_name(name.get_ref()).ok_or_else(|| TextError::LexiconEntry {
+                line: line(text, name.span().start),
+                place: "a table".into(),
+                what: format!("the unknown finding {:?}", name.get_ref()),
+            })
+        };
+        let mut builder = Builder { text, lists: &written.words, vocabulary: Vocabulary::default(), added: 0 };
         for (spelling, word) in &written.spelling {
             builder.vocabulary.alias(spelling, word);
         }
@@ -208,16 +219,16 @@ impl Lexicon {
         for mention in &written.mention {
             let meaning = Meaning::Mention {
                 finding: finding(&mention.finding)?,
-                also: mention.also.as_deref().map(finding).transpose()?,
-                also_uncertain: mention.also_uncertain.as_deref().map(finding).transpose()?,
+                also: mention.also.as_ref().map(finding).transpose()?,
+                also_uncertain: mention.also_uncertain.as_ref().map(finding).transpose()?,
                 sided: mention.sided,
             };
-            let place = format!("[[mention]] {}", mention.finding);
+            let place = format!("[[mention]] {}", mention.finding.get_ref());
             builder.add_all(&mut findings, &mut meanings, meaning, &mention.phrases, &place)?;
         }
         for subject in &written.subject {
             let meaning = Meaning::Subject { finding: finding(&subject.finding)?, otherwise: subject.otherwise };
-            let place = format!("[[subject]] {}", subject.finding);
+            let place = format!("[[subject]] {}", subject.finding.get_ref());
             builder.add_all(&mut findings, &mut meanings, meaning, &subject.phrases, &place)?;
         }
         for ignore in &written.ignore {
@@ -233,117 +244,16 @@ impl Lexicon {
             let payload = Place { side: place.side, zone: place.zone };
             builder.add_all(&mut places, &mut where_, payload, &place.phrases, "[[place]]")?;
         }
+        for word in &written.misspelt {
+            builder.vocabulary.misspell(word);
+        }
         Ok(Self { vocabulary: builder.vocabulary, findings, meanings, cues, effects, places, where_, joints })
     }
 }
 
-fn finding(name: &str) -> Result<Finding, TextError> {
-    Finding::from_name(name)
-        .ok_or_else(|| TextError::LexiconEntry { place: "table".into(), what: format!("the unknown finding {name:?}") })
-}
-
-struct Builder<'a> {
-    lists: &'a BTreeMap<String, Vec<String>>,
-    vocabulary: Vocabulary,
-    added: usize,
-}
-
-impl Builder<'_> {
-    /// Adds phrases that all mean `value`. Where a phrase is already there with another meaning, that is an error.
-    fn add_all<T: Copy + PartialEq>(
-        &mut self,
-        trie: &mut Trie,
-        values: &mut Vec<T>,
-        value: T,
-        phrases: &[String],
-        place: &str,
-    ) -> Result<(), TextError> {
-        let number = values.len() as u32;
-        values.push(value);
-        for phrase in phrases {
-            let wrong = |what: String| TextError::LexiconEntry { place: format!("{place}, phrase {phrase:?}"), what };
-            for steps in self.expand(phrase, 0).map_err(wrong)? {
-                if !matches!(steps.first(), Some(Step::Word(_))) || !matches!(steps.last(), Some(Step::Word(_))) {
-                    return Err(wrong("no word at its beginning or its end".into()));
-                }
-                self.added += 1;
-                if self.added > MAX_PHRASES {
-                    return Err(wrong(format!("more than {MAX_PHRASES} phrases to stand for with those before it")));
-                }
-                let kept = trie.add(&steps, number);
-                if values[kept as usize] != value {
-                    return Err(wrong("two meanings in this lexicon".into()));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// All phrases that one line of shorthand stands for.
-    fn expand(&mut self, phrase: &str, depth: usize) -> Result<Vec<Vec<Step>>, String> {
-        if depth > 4 {
-            return Err("lists inside lists more than four deep".into());
-        }
-        let mut all: Vec<Vec<Step>> = vec![Vec::new()];
-        for part in phrase.split_whitespace() {
-            let (part, optional) = match part.strip_suffix('?') {
-                Some(rest) if !rest.is_empty() => (rest, true),
-                _ => (part, false),
-            };
-            let mut choices: Vec<Vec<Step>> = Vec::new();
-            for choice in part.split('|') {
-                self.choices(choice, depth, &mut choices)?;
-            }
-            if optional {
-                choices.push(Vec::new());
-            }
-            if all.len() * choices.len() > MAX_PHRASES {
-                return Err(format!("more than {MAX_PHRASES} phrases to stand for"));
-            }
-            all =
-                all.iter().flat_map(|head| choices.iter().map(move |tail| [head.as_slice(), tail].concat())).collect();
-        }
-        Ok(all)
-    }
-
-    /// What one alternative stands for.
-    fn choices(&mut self, choice: &str, depth: usize, out: &mut Vec<Vec<Step>>) -> Result<(), String> {
-        if let Some(name) = choice.strip_prefix('{').and_then(|c| c.strip_suffix('}')) {
-            let lists = self.lists;
-            let list = lists.get(name).ok_or_else(|| format!("the unknown list {{{name}}}"))?;
-            for phrase in list {
-                out.extend(self.expand(phrase, depth + 1)?);
-            }
-            return Ok(());
-        }
-        let sign = match choice {
-            "~" => Some(Step::Gap),
-            "," => Some(Step::Word(COMMA)),
-            ":" => Some(Step::Word(COLON)),
-            "?" => Some(Step::Word(QUESTION)),
-            "/" => Some(Step::Word(SLASH)),
-            _ => None,
-        };
-        if let Some(step) = sign {
-            out.push(vec![step]);
-            return Ok(());
-        }
-        let stem = choice.strip_suffix("(s)");
-        let word = stem.unwrap_or(choice);
-        let plain =
-            |c: char| c.is_lowercase() || c.is_ascii_digit() || c == '\'' || (!c.is_ascii() && c.is_alphanumeric());
-        if word.is_empty() || !word.chars().all(plain) {
-            return Err(format!(
-                "the word {choice:?}, which is not all lower-case letters and digits (write hyphens as spaces)"
-            ));
-        }
-        out.push(vec![Step::Word(self.vocabulary.add(word))]);
-        if stem.is_some() {
-            let plural = format!("{word}s");
-            out.push(vec![Step::Word(self.vocabulary.add(&plural))]);
-        }
-        Ok(())
-    }
+/// The line, from 1, of a byte of a text.
+pub(super) fn line(text: &str, at: usize) -> usize {
+    1 + text.as_bytes().iter().take(at).filter(|b| **b == b'\n').count()
 }
 
 #[cfg(test)]
@@ -351,25 +261,23 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn words(phrase: &str) -> Result<usize, String> {
-        let lists = BTreeMap::from([("size".to_string(), vec!["small".to_string(), "very large".to_string()])]);
-        let mut builder = Builder { lists: &lists, vocabulary: Vocabulary::default(), added: 0 };
-        builder.expand(phrase, 0).map(|all| all.len())
-    }
-
-    #[test]
-    fn shorthand_expands() {
-        assert_eq!(words("pleural effusion(s)"), Ok(2));
-        assert_eq!(words("a|b the? {size} ~ c"), Ok(8));
-        assert!(words("{none}").is_err() && words("Upper").is_err() && words("a-b").is_err());
-    }
-
     #[test]
     fn mistakes_are_named() {
         let bad = |text: &str| Lexicon::from_toml(text).unwrap_err().to_string();
-        assert!(bad("mention = 3").contains("lexicon cannot be read"));
-        assert!(bad("[[mention]]\nfinding = 'Gout'\nphrases = ['gout']").contains("Gout"));
-        assert!(bad("[[mention]]\nfinding = 'Edema'\nphrases = ['~ edema']").contains("beginning"));
+        let said = |text: &str, words: &[&str]| {
+            let error = bad(text);
+            assert!(words.iter().all(|w| error.contains(w)) && error.lines().count() == 1, "{error}");
+        };
+        said("# mine\nmention = 3", &["lexicon cannot be read at line 2"]);
+        said("[[mention]]\nfinding = 'Edema'\nphrase = ['edema']", &["line 3", "phrase"]);
+        said("[[mention]]\nfinding = 'Edema'\nphrases = ['edema'", &["lexicon cannot be read at line 3"]);
+        said("[[mention]]\nfinding = 'Gout'\nphrases = ['gout']", &["line 2", "Gout"]);
+        said("[[mention]]\nfinding = 'Edema'\nphrases = [\n'edema',\n'~ edema']", &["line 5", "beginning"]);
+        said("[[mention]]\nfinding = 'Edema'\nphrases = ['{wet} edema']", &["line 3", "unknown list {wet}"]);
+        said(
+            "[words]\nwet = ['A b']\n[[mention]]\nfinding = 'Edema'\nphrases = ['{wet} edema']",
+            &["line 5", "{wet}", "\"A\""],
+        );
         let twice = "[[mention]]\nfinding='Edema'\nphrases=['wet']\n[[mention]]\nfinding='Fracture'\nphrases=['wet']";
         assert!(bad(twice).contains("two meanings"));
     }

@@ -102,7 +102,10 @@ fn joined(lexicon: &Lexicon, tokens: &[Token], cues: &[Match], first: &Match, se
     let has = |wanted: &[Cue]| {
         cues.iter().any(|m| m.start >= from && m.start < to && wanted.contains(&lexicon.effects[m.value as usize]))
     };
-    let parted = words.iter().any(|t| t.word == BREAK || joints.verbs.contains(&t.word));
+    // "opacity is likely atelectasis" is still one place.
+    let tied = |at: usize| cues.iter().any(|m| m.start == at && lexicon.effects[m.value as usize] == Cue::Link);
+    let parts = |i: usize| words[i].word == BREAK || (joints.verbs.contains(&words[i].word) && !tied(from + i + 1));
+    let parted = (0..words.len()).any(parts);
     if parted || has(&[Cue::Barrier, Cue::SoftBarrier, Cue::NegativeBefore]) {
         return false;
     }

@@ -53,6 +53,33 @@ impl Vocabulary {
         self.numbers.insert(spelling.into(), number);
     }
 
+    /// Makes the slips of one letter (left out, put in, changed, swapped with the next) other spellings of a word; not of its
+    /// first letter, and not those that are words themselves.
+    pub(super) fn misspell(&mut self, word: &str) {
+        let number = self.add(word);
+        let letters: Vec<char> = word.chars().collect();
+        let mut slips: Vec<String> = Vec::new();
+        for at in 1..=letters.len() {
+            let (head, tail) = letters.split_at(at);
+            let mut slip = |middle: &[char], tail: &[char]| slips.push(head.iter().chain(middle).chain(tail).collect());
+            for letter in 'a'..='z' {
+                slip(&[letter], tail);
+                slip(&[letter], tail.get(1..).unwrap_or_default());
+            }
+            match tail {
+                [a, b, rest @ ..] => {
+                    slip(&[*b, *a], rest);
+                    slip(&[*b], rest);
+                }
+                [_] => slip(&[], &[]),
+                [] => {}
+            }
+        }
+        for slip in slips {
+            self.numbers.entry(slip.into()).or_insert(number);
+        }
+    }
+
     /// The number of a lower-case word, or [`UNKNOWN`].
     pub(super) fn get(&self, word: &str) -> u32 {
         self.numbers.get(word).copied().unwrap_or(UNKNOWN)
@@ -170,6 +197,18 @@ mod tests {
         assert_eq!(cut("right-sided, ?pneumonia"), [vec!["right", "sided", ",", "?", "pneumonia"]]);
         assert_eq!(cut("A\n\nB\nC"), [vec!["A"], vec!["B", "C"]]);
         assert!(cut(" .. ,. ").len() == 1 && cut("").is_empty());
+    }
+
+    #[test]
+    fn slips_of_one_letter_are_read() {
+        let mut vocabulary = Vocabulary::default();
+        let (word, plural) = (vocabulary.add("effusion"), vocabulary.add("effusions"));
+        vocabulary.misspell("effusion");
+        for slip in ["efusion", "effusion", "effuison", "effusoin", "effudion", "efffusion", "effusio"] {
+            assert_eq!(vocabulary.get(slip), word, "{slip}");
+        }
+        assert_eq!((vocabulary.get("effusions"), vocabulary.get("iffusion")), (plural, UNKNOWN));
+        assert_eq!(vocabulary.get("efsuion"), UNKNOWN);
     }
 
     #[test]

@@ -59,7 +59,11 @@ impl Sentence<'_> {
         let barrier = self.cues.iter().rev().find(|m| m.end <= to && self.cue(m) == Cue::Barrier).map_or(0, |m| m.end);
         let joints = &self.lexicon.joints;
         let alone = self.tokens.get(to).is_some_and(|t| joints.singular.contains(&t.word));
-        let stops = |i: &usize| self.word(*i) == BREAK || self.is_verb(*i) || (alone && self.word(*i) == joints.and);
+        // "atelectasis, with pneumonia not excluded": the "with" opens a clause of its own.
+        let with = |i: usize| self.word(i) == COMMA && self.tokens.get(i + 1).is_some_and(|t| t.word == joints.with);
+        let stops = |i: &usize| {
+            self.word(*i) == BREAK || self.is_verb(*i) || with(*i) || (alone && self.word(*i) == joints.and)
+        };
         let other = (0..to).rev().find(stops).map_or(0, |i| i + 1);
         barrier.max(other)
     }
