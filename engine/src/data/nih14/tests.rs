@@ -81,7 +81,7 @@ fn the_small_form_is_read_and_a_patient_of_two_splits_is_held_out() {
         ("c.png", "../c.png", "../c.png"),
         ("c.png", "a.png", "twice"),
         ("view", "sight", "view"),
-        ("PA\r\n2", "PA,PA\r\n2", "labels.csv"),
+        ("AP\r\n2", "AP,AP\r\n2", "labels.csv"),
     ] {
         fs::write(root.join("labels.csv"), table.replacen(from, to, 1)).unwrap();
         let message = refusal(root, Layout::Nih14);
