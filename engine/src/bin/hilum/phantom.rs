@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use crate::globals::Globals;
+use hilum::data::phantom::Institution;
 use hilum::data::{Counts, Format, Layout, Split, WriteOptions, write_phantoms};
 use hilum::text::Finding;
 
@@ -22,12 +23,15 @@ pub struct Args {
     /// png, jpg or dicom.
     #[arg(long, default_value_t)]
     format: Format,
-    /// The published layout to follow: mimic-cxr, openi, vqa-rad, nih14, chexpert, rsna, siim, covid, cov-ctr.
+    /// The published layout to follow: mimic-cxr, openi, vqa-rad, nih14, chexpert or covid.
     #[arg(long, default_value_t = Layout::MimicCxr)]
     layout: Layout,
     /// Put every study into one split: train, validate or test.
     #[arg(long)]
     split: Option<Split>,
+    /// first, or second: other patients, equipment and prose, to test what carries over.
+    #[arg(long, default_value_t)]
+    institution: Institution,
     /// The new data set's folder.
     #[arg(long)]
     out: PathBuf,
@@ -43,6 +47,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<()> {
         format: args.format,
         seed: globals.seed.unwrap_or(0),
         split_all: args.split,
+        institution: args.institution,
     };
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} phantoms, {eta} left")?;
     let bar = ProgressBar::new(args.count as u64).with_style(style);
@@ -68,6 +73,7 @@ fn as_json(counts: &Counts, args: &Args) -> Value {
         "out": args.out,
         "layout": args.layout.name(),
         "format": args.format.to_string(),
+        "institution": args.institution,
         "size": args.size,
         "n": counts.studies,
         "subjects": counts.subjects,
