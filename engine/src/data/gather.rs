@@ -277,7 +277,8 @@ mod tests {
         assert_eq!(letters, LETTERS);
     }
 
-    const LETTERS: &str = "";
+    /// By Python's hashlib.
+    const LETTERS: &str = "vatrvatetetrvatrtetrtrvatetrvatrtrtrtetrtetrvatr";
 
     #[test]
     fn a_patient_of_two_splits_is_held_out() {

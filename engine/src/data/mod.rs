@@ -16,6 +16,8 @@ mod study;
 mod summary;
 mod table;
 mod tar;
+#[cfg(test)]
+mod testing;
 mod truth;
 pub mod vqa_rad;
 pub mod write;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::layout::Loaded;
 use super::phantom::View;
@@ -53,8 +53,10 @@ pub struct Summary {
     /// Frontal pictures by view: AP, PA, and those of which it is not published.
     pub views: BTreeMap<&'static str, usize>,
     /// CheXpert's categories over the studies that are labelled in them, in that paper's order; empty where none is.
+    #[serde(serialize_with = "as_map")]
     pub labels: Vec<(&'static str, Label)>,
     /// The data set's own classes in its order, with the number of studies of each.
+    #[serde(serialize_with = "as_map")]
     pub classes: Vec<(String, usize)>,
     /// Studies whose own classes are known.
     pub labelled: usize,
@@ -139,6 +141,11 @@ impl Summary {
             notes: loaded.notes.clone(),
         }
     }
+}
+
+/// An object whose keys keep their order.
+fn as_map<K: Serialize, V: Serialize, S: Serializer>(pairs: &[(K, V)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(key, value)| (key, value)))
 }
 
 fn part<'s>(studies: impl Iterator<Item = &'s Study>) -> Part {

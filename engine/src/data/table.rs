@@ -1,7 +1,7 @@
 //! Published tables: CSV by header, plain or gzip-compressed.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -70,6 +70,7 @@ impl Table {
         } else {
             Box::new(file)
         };
+        let bytes: Box<dyn Read> = Box::new(Newlines { inner: BufReader::new(bytes), held: false });
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
         let headers = reader.headers().map_err(DataError::csv(&path))?.clone();
         Ok(Self { path, headers, reader })
@@ -105,6 +106,45 @@ impl Table {
             row(line, &record)?;
         }
         Ok(())
+    }
+}
+
+/// Makes "\r\n" one "\n": the CSV reader counts a line too few where records end in both.
+struct Newlines<R> {
+    inner: R,
+    /// A "\r" that has been read and not yet given.
+    held: bool,
+}
+
+impl<R: BufRead> Read for Newlines<R> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let mut given = 0;
+        while given < out.len() {
+            let bytes = self.inner.fill_buf()?;
+            let Some(&byte) = bytes.first() else {
+                if std::mem::take(&mut self.held) {
+                    out[given] = b'\r';
+                    given += 1;
+                }
+                break;
+            };
+            if std::mem::take(&mut self.held) && byte != b'\n' {
+                out[given] = b'\r';
+                given += 1;
+                continue;
+            }
+            if byte == b'\r' {
+                self.held = true;
+                self.inner.consume(1);
+                continue;
+            }
+            // Up to the next "\r" nothing changes.
+            let plain = bytes.iter().position(|b| *b == b'\r').unwrap_or(bytes.len()).min(out.len() - given);
+            out[given..given + plain].copy_from_slice(&bytes[..plain]);
+            given += plain;
+            self.inner.consume(plain);
+        }
+        Ok(given)
     }
 }
 
@@ -150,6 +190,35 @@ mod tests {
             assert_eq!(rows, [(2, "7".into(), "train".into()), (3, "8".into(), "test".into())]);
         }
         assert!(find(folder.path(), "c.csv").is_none());
+    }
+
+    #[test]
+    fn newlines_of_either_kind_count_alike() {
+        let text = "a,b\r\n1,\"x\r\ny\"\r\n2,z\r\n";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        for text in [text.to_owned(), text.replace("\r\n", "\n")] {
+            std::fs::write(&path, text).unwrap();
+            let mut rows = Vec::new();
+            let table = Table::open(path.clone()).unwrap();
+            table
+                .for_each(|line, row| {
+                    rows.push((line, row[1].to_owned()));
+                    Ok(())
+                })
+                .unwrap();
+            assert_eq!(rows, [(2, "x\ny".to_owned()), (4, "z".to_owned())]);
+        }
+        // In pieces of every length, with a "\r" that stands alone and one at the end.
+        let bytes = b"a\r\n\rb\r\r\n\n\r";
+        for piece in 1..8 {
+            let mut reader = Newlines { inner: BufReader::with_capacity(piece, &bytes[..]), held: false };
+            let (mut all, mut some) = (Vec::new(), vec![0; piece]);
+            while let Ok(n @ 1..) = reader.read(&mut some) {
+                all.extend_from_slice(&some[..n]);
+            }
+            assert_eq!(all, b"a\n\rb\r\n\n\r");
+        }
     }
 
     #[test]

@@ -23,13 +23,13 @@ pub struct Args {
     /// png, jpg or dicom.
     #[arg(long, default_value_t)]
     format: Format,
-    /// The published layout to follow: mimic-cxr, openi, vqa-rad, nih14, chexpert, rsna, siim, covid, cov-ctr.
+    /// The published layout to follow: mimic-cxr, openi, vqa-rad, nih14, chexpert or covid.
     #[arg(long, default_value_t = Layout::MimicCxr)]
     layout: Layout,
     /// Put every study into one split: train, validate or test.
     #[arg(long)]
     split: Option<Split>,
-    /// first or second: two hospitals whose patients, exposures and prose differ.
+    /// first, or second: other patients, equipment and prose, to test what carries over.
     #[arg(long, default_value_t)]
     institution: Institution,
     /// The new data set's folder.
@@ -73,6 +73,7 @@ fn as_json(counts: &Counts, args: &Args) -> Value {
         "out": args.out,
         "layout": args.layout.name(),
         "format": args.format.to_string(),
+        "institution": args.institution,
         "size": args.size,
         "n": counts.studies,
         "subjects": counts.subjects,

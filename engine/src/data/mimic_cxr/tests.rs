@@ -5,31 +5,13 @@
 use std::fs;
 use std::path::Path;
 
-use crate::data::phantom::{self, Institution, View};
-use crate::data::{
-    DataError, Format, Layout, ReadOptions, Split, Views, WriteOptions, load, recognise, write_phantoms,
-};
+use crate::data::phantom::{self, View};
+use crate::data::testing::{self, edit};
+use crate::data::{DataError, Format, Layout, ReadOptions, Split, Views, load, recognise};
 use crate::text::Certainty;
 
 fn write(root: &Path, count: usize, format: Format) -> crate::data::Counts {
-    let options = WriteOptions {
-        root: root.to_owned(),
-        layout: Layout::MimicCxr,
-        count,
-        size: 64,
-        format,
-        seed: 11,
-        split_all: None,
-        institution: Institution::First,
-    };
-    let mut last = 0;
-    let counts = write_phantoms(&options, &mut |done| last = done).unwrap();
-    assert_eq!(last, count);
-    counts
-}
-
-fn edit(path: &Path, change: impl Fn(&str) -> String) {
-    fs::write(path, change(&fs::read_to_string(path).unwrap())).unwrap();
+    testing::write(root, Layout::MimicCxr, count, format)
 }
 
 #[test]
@@ -46,6 +28,7 @@ fn what_is_written_is_read_back() {
         assert_eq!(study.view, Some(description.view));
         assert_eq!(study.report, phantom::report(description));
         assert!(study.image.is_file());
+        assert_eq!(study.questions, phantom::questions(description, &study.id));
         let id = study.id.parse::<u64>().unwrap();
         assert!((50_000_000..60_000_000).contains(&id));
         let path = study.image.strip_prefix(folder.path()).unwrap().to_string_lossy().replace('\\', "/");

@@ -83,7 +83,8 @@ mod tests {
     #[test]
     fn damaged_files_say_where() {
         for (text, part) in [
-            ("<eCitation>\n<uId id='1'/>\n<a>", "line 3"),
+            ("<eCitation>\n<uId id='1'/>\n<a></c>", "line 3"),
+            ("<eCitation>\n<uId id='1'/>\n<a>", "never closed"),
             ("<eCitation>\n<uId id='1'></b></eCitation>", "line 2"),
             ("<report/>", "eCitation"),
             ("<eCitation/>", "uId"),

@@ -2,6 +2,7 @@
 //! change a shape (an enlarged heart, a wide mediastinum, a raised diaphragm).
 
 use super::describe::{Description, Kind, Severity, View};
+use super::expose::Institution;
 use super::noise::Dice;
 use super::shapes::{Outline, Point, Table, bell, quarter, smooth};
 use crate::text::Side;
@@ -94,13 +95,18 @@ pub(super) struct Anatomy {
 }
 
 impl Anatomy {
-    pub(super) fn new(description: &Description) -> Self {
+    pub(super) fn new(description: &Description, institution: Institution) -> Self {
         let mut dice = Dice::new(description.seed, 1);
         let ap = description.view == View::Ap;
         let severity = |kind: Kind| description.observations.iter().find(|o| o.kind == kind).map(|o| o.severity);
 
+        // The second institution's patients are heavier and shorter of breath: broader, deeper, with smaller lungs.
+        let (broader, deeper, shorter) = match institution {
+            Institution::First => (0.0, 1.0, 1.0),
+            Institution::Second => (0.025, 1.1, 0.94),
+        };
         let half = dice.bell(0.31, 0.395);
-        let height = if ap { dice.bell(0.46, 0.60) } else { dice.bell(0.54, 0.69) };
+        let height = shorter * if ap { dice.bell(0.46, 0.60) } else { dice.bell(0.54, 0.69) };
         let apex = -0.5 * height + dice.range(-0.085, -0.035);
         let dome = apex + height;
         let turn = dice.bell(-0.035, 0.035);
@@ -197,8 +203,8 @@ impl Anatomy {
         let floor = 0.5 * (lungs_dome[RIGHT].max(dome - 0.02) + lungs_dome[LEFT].max(dome));
         let heart = heart(&mut dice, &lungs, ctr, turn, floor);
 
-        let wall = dice.range(0.05, 0.12);
-        let depth = dice.bell(17.0, 31.0) + 40.0 * (wall - 0.08);
+        let wall = dice.range(0.05, 0.12) + broader;
+        let depth = deeper * dice.bell(17.0, 31.0) + 40.0 * (wall - 0.08);
         let arms = dice.range(0.05, 0.2);
         let outer = half + wall;
         let trunk = Table::sample(-0.7, 0.7, 256, |y| {

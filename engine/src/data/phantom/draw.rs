@@ -124,7 +124,7 @@ pub(super) fn draw(description: &Description, size: usize, institution: Institut
         return Err(PhantomError::Size(size));
     }
     let seed = description.seed;
-    let anatomy = Anatomy::new(description);
+    let anatomy = Anatomy::new(description, institution);
     let mut scene = Scene {
         frame: frame(seed, description.view, size),
         anatomy: &anatomy,

@@ -30,10 +30,15 @@ const BRIEFEST: u8 = 4;
 ///
 /// The same description gives the same words on every machine.
 pub fn report(description: &Description) -> Report {
+    report_at(description, Institution::First)
+}
+
+/// [`report`] with the habits of a chosen institution. The second writes telegrams under the organs' names ("Lungs: ... Pleura: ...").
+pub fn report_at(description: &Description, institution: Institution) -> Report {
     // Each next level says less of what is normal; the first that fits is kept, the last in any case.
     let mut brief = 0;
     loop {
-        let mut voice = Voice::new(description, brief);
+        let mut voice = Voice::new(description, brief, institution);
         let findings = findings(description, &mut voice);
         if brief == BRIEFEST || findings.split_whitespace().count() <= MOST_WORDS {
             let impression = conclude::impression(description, &mut voice);
@@ -41,12 +46,6 @@ pub fn report(description: &Description) -> Report {
         }
         brief += 1;
     }
-}
-
-/// [`report`] in the words of a chosen institution.
-pub fn report_at(description: &Description, institution: Institution) -> Report {
-    let _ = institution;
-    report(description)
 }
 
 /// The parts of a report in which an observation may stand.
@@ -78,9 +77,24 @@ impl Organ {
         }
     }
 
+    /// As the second institution heads it.
+    const fn heading(self) -> &'static str {
+        match self {
+            Self::Lungs => "Lungs",
+            Self::Pleura => "Pleura",
+            Self::Heart => "Heart",
+            Self::Mediastinum => "Mediastinum",
+            Self::Bones => "Bones",
+            Self::Devices => "Lines and tubes",
+        }
+    }
+
     /// The order in which this report walks through the chest.
     fn walk(voice: &mut Voice) -> [Self; 6] {
         use Organ::{Bones, Devices, Heart, Lungs, Mediastinum, Pleura};
+        if voice.institution == Institution::Second {
+            return [Devices, Heart, Mediastinum, Lungs, Pleura, Bones];
+        }
         match voice.below(100) {
             0..70 => [Lungs, Pleura, Heart, Mediastinum, Bones, Devices],
             70..85 => [Devices, Lungs, Pleura, Heart, Mediastinum, Bones],
@@ -133,9 +147,15 @@ fn findings(description: &Description, voice: &mut Voice) -> String {
             description.observations.iter().filter(|o| Organ::of(o.kind) == organ).collect();
         // Grave before slight, as it is dictated; the sort is stable.
         here.sort_by_key(|o| std::cmp::Reverse(o.severity));
+        let before = sentences.len();
         observe(&here, &known, voice, &mut sentences);
         if !in_one_breath {
             absent::organ(organ, !here.is_empty(), description, &known, voice, &mut sentences);
+        }
+        if voice.institution == Institution::Second
+            && let Some(first) = sentences.get_mut(before)
+        {
+            *first = format!("{}: {first}", organ.heading());
         }
     }
     if voice.compared && voice.brief < 2 {

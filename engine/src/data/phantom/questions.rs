@@ -1,6 +1,7 @@
 //! Questions about a phantom with their answers, from its description alone, never from its report.
 //!
-//! Closed questions are drawn by their answer first, yes as often as no, so that the wording alone tells little. What the description
+//! Closed questions are drawn by the rarity of their answer, so that each is answered yes about as often as no and its wording alone
+//! tells little. What the description
 //! leaves open (a suggested cause, a pneumonia asked for as consolidation) is not asked.
 
 use super::describe::{Description, Kind, Observation, Severity, View};
@@ -11,25 +12,25 @@ use crate::text::{Certainty, Finding, Side, Zone};
 /// Keeps these draws apart from those of the picture.
 const STREAM: u64 = 101;
 
-/// What may be asked for, with its noun, whether that takes an article, and whether it is asked for by side.
-const ASKED: [(Kind, &[&str], bool, bool); 17] = [
-    (Kind::Effusion, &["pleural effusion", "effusion"], true, true),
-    (Kind::Pneumothorax, &["pneumothorax"], true, true),
-    (Kind::Consolidation, &["consolidation"], false, true),
-    (Kind::Pneumonia, &["pneumonia"], false, true),
-    (Kind::Opacity, &["hazy opacity", "faint opacity"], true, true),
-    (Kind::Atelectasis, &["atelectasis"], false, true),
-    (Kind::Edema, &["pulmonary edema", "edema"], false, false),
-    (Kind::Cardiomegaly, &["cardiomegaly", "cardiac enlargement"], false, false),
-    (Kind::WideMediastinum, &["mediastinal widening"], false, false),
-    (Kind::Nodule, &["lung nodule", "nodule"], true, true),
-    (Kind::Mass, &["lung mass", "mass"], true, true),
-    (Kind::PleuralThickening, &["pleural thickening"], false, true),
-    (Kind::RibFracture, &["rib fracture"], true, true),
-    (Kind::EtTube, &["endotracheal tube"], true, false),
-    (Kind::CentralLine, &["central line", "central venous catheter"], true, true),
-    (Kind::Pacemaker, &["pacemaker"], true, true),
-    (Kind::ChestDrain, &["chest tube", "chest drain"], true, true),
+/// What may be asked for: its noun, whether that takes an article, whether it is asked for by side, and how many phantoms in a hundred show it.
+const ASKED: [(Kind, &[&str], bool, bool, f32); 17] = [
+    (Kind::Effusion, &["pleural effusion", "effusion"], true, true, 11.0),
+    (Kind::Pneumothorax, &["pneumothorax"], true, true, 10.0),
+    (Kind::Consolidation, &["consolidation"], false, true, 10.0),
+    (Kind::Pneumonia, &["pneumonia"], false, true, 10.0),
+    (Kind::Opacity, &["hazy opacity", "faint opacity"], true, true, 10.0),
+    (Kind::Atelectasis, &["atelectasis"], false, true, 9.0),
+    (Kind::Edema, &["pulmonary edema", "edema"], false, false, 9.0),
+    (Kind::Cardiomegaly, &["cardiomegaly", "cardiac enlargement"], false, false, 11.0),
+    (Kind::WideMediastinum, &["mediastinal widening"], false, false, 10.0),
+    (Kind::Nodule, &["lung nodule", "nodule"], true, true, 6.0),
+    (Kind::Mass, &["lung mass", "mass"], true, true, 5.0),
+    (Kind::PleuralThickening, &["pleural thickening"], false, true, 11.0),
+    (Kind::RibFracture, &["rib fracture"], true, true, 10.0),
+    (Kind::EtTube, &["endotracheal tube"], true, false, 5.0),
+    (Kind::CentralLine, &["central line", "central venous catheter"], true, true, 8.0),
+    (Kind::Pacemaker, &["pacemaker"], true, true, 4.0),
+    (Kind::ChestDrain, &["chest tube", "chest drain"], true, true, 4.0),
 ];
 
 /// What fills or shades the lung: where one is, a reader may call it another, so the others are not denied.
@@ -43,6 +44,8 @@ struct Draft {
     text: String,
     answer: &'static str,
     kind: &'static str,
+    /// How readily it is taken.
+    weight: f32,
 }
 
 /// Six to ten questions about a description, `key` (the study's name) deciding which and in which words.
@@ -50,24 +53,15 @@ pub fn questions(description: &Description, key: &str) -> Vec<Question> {
     // FNV-1a: the same questions for the same name on every machine.
     let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     let mut dice = Dice::new(hash ^ description.seed, STREAM);
-    let (mut yes, mut no): (Vec<Draft>, Vec<Draft>) =
-        closed(description, &mut dice).into_iter().partition(|d| d.answer == "yes");
-    let mut open = open(description, &mut dice);
-    let mut drafts = Vec::new();
-    let wanted_open = (2 + dice.pick(&[1.0; 3])).min(open.len());
-    for _ in 0..wanted_open {
+    let (mut closed, mut open) = (closed(description, &mut dice), open(description, &mut dice));
+    let (mut closed_drafts, mut drafts) = (Vec::new(), Vec::new());
+    for _ in 0..2 + dice.pick(&[1.0; 3]) {
         take(&mut open, &mut dice, &mut drafts);
     }
-    let count = drafts.len() + 4 + dice.pick(&[1.0; 3]);
-    let open_count = drafts.len();
-    let mut closed_drafts = Vec::new();
-    while open_count + closed_drafts.len() < count.max(6) && !(yes.is_empty() && no.is_empty()) {
-        let from = if dice.chance(0.5) && !yes.is_empty() || no.is_empty() { &mut yes } else { &mut no };
-        let taken = closed_drafts.len();
-        take(from, &mut dice, &mut closed_drafts);
-        if let Some(last) = closed_drafts.get(taken).map(|d: &Draft| d.subject) {
-            yes.retain(|d| d.subject != last);
-            no.retain(|d| d.subject != last);
+    for _ in 0..(4 + dice.pick(&[1.0; 3])).max(6 - drafts.len()) {
+        take(&mut closed, &mut dice, &mut closed_drafts);
+        if let Some(last) = closed_drafts.last().map(|d: &Draft| d.subject) {
+            closed.retain(|d| d.subject != last);
         }
     }
     let of = |closed: bool| move |d: Draft| (closed, d);
@@ -85,7 +79,7 @@ pub fn questions(description: &Description, key: &str) -> Vec<Question> {
 
 fn take(from: &mut Vec<Draft>, dice: &mut Dice, to: &mut Vec<Draft>) {
     if !from.is_empty() {
-        let index = dice.pick(&vec![1.0; from.len()]);
+        let index = dice.pick(&from.iter().map(|d| d.weight).collect::<Vec<_>>());
         to.push(from.swap_remove(index));
     }
 }
@@ -134,7 +128,7 @@ const fn said(yes: bool) -> &'static str {
 
 fn closed(description: &Description, dice: &mut Dice) -> Vec<Draft> {
     let mut drafts = Vec::new();
-    for (i, (kind, nouns, article, sided)) in ASKED.into_iter().enumerate() {
+    for (i, (kind, nouns, article, sided, share)) in ASKED.into_iter().enumerate() {
         let noun = pick(dice, nouns);
         let seen = seen(description, kind);
         if seen.is_none() && !lacks(description, kind) {
@@ -157,7 +151,13 @@ fn closed(description: &Description, dice: &mut Dice) -> Vec<Draft> {
         };
         let there = seen.is_some();
         let text = fill(dice, presence, noun, article);
-        drafts.push(Draft { subject: (i as u8, 0), text, answer: said(there), kind: "PRES" });
+        drafts.push(Draft {
+            subject: (i as u8, 0),
+            text,
+            answer: said(there),
+            kind: "PRES",
+            weight: if there { 180.0 / share } else { 0.7 },
+        });
         if sided {
             let (asked, word) = if dice.chance(0.5) { (Side::Left, "left") } else { (Side::Right, "right") };
             let side = seen.as_ref().and_then(|s| s.side);
@@ -171,13 +171,24 @@ fn closed(description: &Description, dice: &mut Dice) -> Vec<Draft> {
                 true => &[&wordings[0], &wordings[1], &wordings[2]],
                 false => &[&wordings[0], &wordings[2]],
             };
-            // Twice on offer where it is there, so that sides are asked of what is seen more than of what is not.
             let text = fill(dice, wordings, noun, article);
-            drafts.push(Draft { subject: (i as u8, 1), text, answer: said(here), kind: "POS" });
+            drafts.push(Draft {
+                subject: (i as u8, 1),
+                text,
+                answer: said(here),
+                kind: "POS",
+                weight: if there { 100.0 / share } else { 0.03 },
+            });
             if there && matches!(side, Some(Side::Left | Side::Right)) {
                 let wordings = [format!("Is the {{}} on the {word}?"), format!("Is the {{}} {word}-sided?")];
                 let text = fill(dice, &[&wordings[0], &wordings[1]], noun, article);
-                drafts.push(Draft { subject: (i as u8, 2), text, answer: said(here), kind: "POS" });
+                drafts.push(Draft {
+                    subject: (i as u8, 2),
+                    text,
+                    answer: said(here),
+                    kind: "POS",
+                    weight: 60.0 / share,
+                });
             }
         }
     }
@@ -190,20 +201,23 @@ fn general(description: &Description, dice: &mut Dice, drafts: &mut Vec<Draft>) 
     let shows = |kinds: &[Kind]| description.observations.iter().any(|o| kinds.contains(&o.kind));
     let devices = [Kind::EtTube, Kind::CentralLine, Kind::Pacemaker, Kind::ChestDrain];
     let diseased = description.labels()[Finding::NoFinding as usize] != Some(Certainty::Positive);
-    let mut add = |subject: u8, yes: bool, kind: &'static str, wordings: &[&str], dice: &mut Dice| {
+    // `share` of a hundred phantoms have the answer yes.
+    let mut add = |subject: u8, yes: bool, share: f32, kind: &'static str, wordings: &[&str], dice: &mut Dice| {
         let text = pick(dice, wordings).to_owned();
-        drafts.push(Draft { subject: (subject, 0), text, answer: said(yes), kind });
+        let weight = 100.0 / if yes { share } else { 100.0 - share };
+        drafts.push(Draft { subject: (subject, 0), text, answer: said(yes), kind, weight });
     };
     if diseased || description.observations.is_empty() {
         let normal = ["Is this a normal chest radiograph?", "Is the chest normal?", "Does this image look normal?"];
-        add(100, !diseased, "ABN", &normal, dice);
+        add(100, !diseased, 30.0, "ABN", &normal, dice);
         let abnormal = ["Is there any abnormality?", "Are there abnormal findings?", "Is anything abnormal seen?"];
-        add(101, diseased, "ABN", &abnormal, dice);
+        add(101, diseased, 70.0, "ABN", &abnormal, dice);
     }
     if shows(&SHADES) || !diseased {
         add(
             102,
             !shows(&SHADES),
+            40.0,
             "ABN",
             &["Are the lungs clear?", "Are the lungs normal?", "Are both lungs clear?"],
             dice,
@@ -213,15 +227,16 @@ fn general(description: &Description, dice: &mut Dice, drafts: &mut Vec<Draft>) 
         ["Is the heart size normal?", "Is the heart of normal size?", "Is the cardiac silhouette normal in size?"];
     // The same fact as the heart's enlargement, asked the other way round: only one of the two is asked.
     if dice.chance(0.5) {
-        add(7, !shows(&[Kind::Cardiomegaly]), "SIZE", &heart, dice);
+        add(7, !shows(&[Kind::Cardiomegaly]), 89.0, "SIZE", &heart, dice);
     }
     let any = ["Are there any support devices?", "Are any lines or tubes present?", "Is any device seen?"];
-    add(103, shows(&devices), "PRES", &any, dice);
+    add(103, shows(&devices), 8.0, "PRES", &any, dice);
     let ap = description.view == View::Ap;
     match dice.chance(0.5) {
         true => add(
             104,
             ap,
+            45.0,
             "PLANE",
             &["Is this an AP view?", "Is this an AP film?", "Was this taken from front to back?"],
             dice,
@@ -229,6 +244,7 @@ fn general(description: &Description, dice: &mut Dice, drafts: &mut Vec<Draft>) 
         false => add(
             104,
             !ap,
+            55.0,
             "PLANE",
             &["Is this a PA view?", "Is this a PA film?", "Was this taken from back to front?"],
             dice,
@@ -239,12 +255,12 @@ fn general(description: &Description, dice: &mut Dice, drafts: &mut Vec<Draft>) 
 fn open(description: &Description, dice: &mut Dice) -> Vec<Draft> {
     let mut drafts = Vec::new();
     let mut add = |text: String, answer: &'static str, kind: &'static str| {
-        drafts.push(Draft { subject: (0, 0), text, answer, kind });
+        drafts.push(Draft { subject: (0, 0), text, answer, kind, weight: 1.0 });
     };
     let view = ["What is the view?", "Which view is this?", "How was this image taken?", "Is this AP or PA?"];
     add(pick(dice, &view).to_owned(), if description.view == View::Ap { "AP" } else { "PA" }, "PLANE");
     let mut shown: Vec<(Kind, &'static str)> = Vec::new();
-    for (kind, nouns, article, sided) in ASKED {
+    for (kind, nouns, article, sided, _) in ASKED {
         let Some(seen) = seen(description, kind) else { continue };
         let noun = pick(dice, nouns);
         shown.push((kind, nouns[0]));

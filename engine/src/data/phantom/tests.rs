@@ -167,6 +167,23 @@ fn masks_lie_on_their_side() {
 }
 
 #[test]
+fn the_second_institution_has_other_pictures_of_the_same_findings() {
+    let mean = |p: &Phantom| p.pixels.iter().map(|v| f64::from(*v)).sum::<f64>() / p.pixels.len() as f64;
+    let (mut darker, mut lungs) = (0.0, 0.0);
+    for seed in 0..60 {
+        let description = describe(seed);
+        let first = draw(&description, 96).expect("the size is within bounds");
+        let second = draw_at(&description, 96, Institution::Second).expect("the size is within bounds");
+        assert_ne!(first.pixels, second.pixels);
+        assert_eq!(first.findings.len(), second.findings.len(), "seed {seed}");
+        darker += mean(&second) - mean(&first);
+        lungs += second.lungs.area() as f64 / first.lungs.area() as f64 / 60.0;
+    }
+    println!("mean grey differs by {:.1}, lungs are {lungs:.2} times as large", darker / 60.0);
+    assert!((darker / 60.0).abs() > 3.0 && lungs < 0.97, "{darker} {lungs}");
+}
+
+#[test]
 fn bytes_are_those_of_every_machine() {
     // FNV-1a of both pictures, computed once: another machine or compiler must come to the same.
     let phantom = draw(&describe(2), 96).expect("the size is within bounds");

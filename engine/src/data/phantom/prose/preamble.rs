@@ -1,7 +1,7 @@
 //! What stands above the findings in a report's file: examination, indication, technique, comparison.
 
 use super::voice::Voice;
-use crate::data::phantom::{Description, Kind, View};
+use crate::data::phantom::{Description, Institution, Kind, View};
 
 /// The sections before FINDINGS, each one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Preamble {
 /// Writes the sections above the findings.
 pub fn preamble(description: &Description) -> Preamble {
     // The first draws are those of the findings, so that both speak of a prior or neither does.
-    let mut voice = Voice::new(description, 0);
+    let mut voice = Voice::new(description, 0, Institution::First);
     let placed =
         |o: &crate::data::phantom::Observation| matches!(o.kind, Kind::EtTube | Kind::CentralLine | Kind::ChestDrain);
     let indication = if description.observations.iter().any(placed) {

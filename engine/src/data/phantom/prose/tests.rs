@@ -237,14 +237,18 @@ fn technique_and_preamble_agree_with_the_view() {
 }
 
 /// What the labeler reads back, against the description: micro-F1 over the 13 findings, and sides and No Finding that differ.
-fn read_back(describe: impl Fn(u64) -> Description, count: u64) -> (f64, usize, usize, usize) {
+fn read_back(
+    describe: impl Fn(u64) -> Description,
+    institution: Institution,
+    count: u64,
+) -> (f64, usize, usize, usize) {
     let labeler = Labeler::new();
     let positive = |l: Option<Certainty>| l == Some(Certainty::Positive);
     let (mut right, mut wrong, mut missed) = (0, 0, 0);
     let (mut sides, mut normal, mut doubts) = (0, 0, 0);
     for seed in 0..count {
         let description = describe(seed);
-        let report = report(&description);
+        let report = report_at(&description, institution);
         let reading = labeler.read(&format!("{}\n\n{}", report.findings, report.impression));
         let truth = description.labels();
         for finding in &Finding::ALL[1..] {
@@ -288,10 +292,31 @@ fn read_back(describe: impl Fn(u64) -> Description, count: u64) -> (f64, usize, 
 
 #[test]
 fn the_labeler_reads_back_what_is_there() {
-    for (f1, sides, normal, doubts) in [read_back(crate::data::phantom::describe, 2000), read_back(describe, 2000)] {
-        assert!(f1 >= 0.995, "{f1}");
-        assert!(sides <= 5 && normal <= 10 && doubts <= 10, "{sides} {normal} {doubts}");
+    for institution in [Institution::First, Institution::Second] {
+        let drawn = read_back(crate::data::phantom::describe, institution, 2000);
+        for (f1, sides, normal, doubts) in [drawn, read_back(describe, institution, 2000)] {
+            assert!(f1 >= 0.995, "{institution}: {f1}");
+            assert!(sides <= 5 && normal <= 10 && doubts <= 10, "{institution}: {sides} {normal} {doubts}");
+        }
     }
+}
+
+#[test]
+fn the_second_institution_speaks_otherwise() {
+    let words = |text: &str| text.to_lowercase().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let (mut same, mut shared, mut all, mut headed) = (0, 0, 0, 0);
+    for seed in 0..500 {
+        let description = crate::data::phantom::describe(seed);
+        let (first, second) = (report(&description), report_at(&description, Institution::Second));
+        same += usize::from(first.findings == second.findings);
+        let pairs: BTreeSet<_> = words(&first.findings).windows(2).map(<[String]>::to_vec).collect();
+        let others: BTreeSet<_> = words(&second.findings).windows(2).map(<[String]>::to_vec).collect();
+        shared += pairs.intersection(&others).count();
+        all += others.len();
+        headed += usize::from(second.findings.contains("Lungs: ") || second.findings.contains("Pleura: "));
+    }
+    println!("{same} alike, {shared} of {all} pairs of words shared, {headed} headed");
+    assert!(same == 0 && 2 * shared < all && headed > 350, "{same} {shared} {all} {headed}");
 }
 
 #[test]

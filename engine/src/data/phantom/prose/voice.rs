@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::data::phantom::Description;
+use crate::data::phantom::{Description, Institution};
 use crate::text::Finding;
 
 /// Keeps the words' draws apart from the picture's, which start from the same seed.
@@ -12,6 +12,8 @@ const WORDS: u64 = 0x5052_4f53_4521_7631;
 /// Choices drawn from a description's seed.
 pub(super) struct Voice {
     rng: ChaCha8Rng,
+    /// Whose habits: of the same wordings the second prefers the other end, dictates in telegrams and names each organ before it.
+    pub(super) institution: Institution,
     /// Whole sentences ("There is ...") rather than telegraphic ones.
     pub(super) full: bool,
     /// Speaks of a prior radiograph.
@@ -23,15 +25,16 @@ pub(super) struct Voice {
 }
 
 impl Voice {
-    pub(super) fn new(description: &Description, brief: u8) -> Self {
+    pub(super) fn new(description: &Description, brief: u8, institution: Institution) -> Self {
         let mut voice = Self {
+            institution,
             rng: ChaCha8Rng::seed_from_u64(description.seed ^ WORDS),
             full: false,
             compared: false,
             brief,
             hedged: Vec::new(),
         };
-        voice.full = voice.chance(55) && brief == 0;
+        voice.full = voice.chance(55) && brief == 0 && institution == Institution::First;
         voice.compared = voice.chance(10);
         voice
     }
@@ -51,6 +54,10 @@ impl Voice {
     pub(super) fn pick<'a>(&mut self, wordings: &[&'a str]) -> &'a str {
         let u = f64::from(self.rng.next_u32()) / 4_294_967_296.0;
         let index = (u * u * wordings.len() as f64) as usize;
+        let index = match self.institution {
+            Institution::First => index,
+            Institution::Second => wordings.len().saturating_sub(1 + index),
+        };
         wordings.get(index).copied().unwrap_or_default()
     }
 }
