@@ -16,7 +16,10 @@ use hilum::systems::medvill::{Masked, MedVill, MedVillConfig};
 use hilum::text::Specials;
 use hilum::train::{Method, Optimizer, Pace, Sum};
 
+/// Largest gap of a loss, and of any value of a gradient relative to the largest of its tensor, or absolute below 1.
 const MOST: f32 = 1e-4;
+/// Of a norm over a whole tensor, in which gaps add up.
+const MOST_OF_A_NORM: f32 = 2e-4;
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(name)
@@ -90,8 +93,9 @@ fn parity_of_a_training_step() {
     for (name, device) in test_devices() {
         let mut worst = BTreeMap::new();
         let mut measure = |what: String, gap: f32| {
-            assert!(gap <= MOST, "{what} on {name}: {gap}");
             let kind = what.split(' ').next().unwrap_or_default().to_owned();
+            let most = if kind.ends_with("norm") { MOST_OF_A_NORM } else { MOST };
+            assert!(gap <= most, "{what} on {name}: {gap}");
             let entry = worst.entry(kind).or_insert(0f32);
             *entry = entry.max(gap);
         };
@@ -100,6 +104,10 @@ fn parity_of_a_training_step() {
             ("s2s", Rule::Seq2Seq),
             ("bar", Rule::BidirectionalAutoregressive { padding: true }),
         ] {
+            // A software adapter takes its time: one scheme there, all on the CPU.
+            if name != "CPU" && scheme != "s2s" {
+                continue;
+            }
             let autodiff = device.clone().autodiff();
             let fresh = MedVill::new(&config, &autodiff).unwrap();
             let named = import("medvill", &weights, &nn::shapes(&fresh), false).unwrap().arrays;

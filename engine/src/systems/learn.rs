@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::text::{Finding, Specials, Tokenizer};
+use crate::text::{AllowedAnswers, Finding, Specials, Tokenizer};
 
 /// A label: present, absent, or not to be learned from.
 pub type Target = Option<bool>;
@@ -18,6 +18,10 @@ pub type Target = Option<bool>;
 pub struct Asked {
     /// Words, closing SEP included.
     pub words: Vec<u32>,
+    /// The question as it was written.
+    pub text: String,
+    /// The answers that its form allows.
+    pub allowed: AllowedAnswers,
     /// Index of the answer; `None` where it is none of the answers that training knows.
     pub answer: Option<usize>,
     /// Whether it is answered by yes or no or by a choice that the question names.
@@ -59,10 +63,22 @@ pub struct Batch<'a> {
     pub pictures: Pictures,
     /// The examples.
     pub examples: Vec<&'a Example>,
+    /// For each example its number in the training data.
+    pub numbers: Vec<usize>,
     /// For each example another one with other positive labels, whose report does not match its picture.
     pub strangers: Vec<&'a Example>,
     /// For each example the question that is asked, where it has one.
     pub asked: Vec<Option<&'a Asked>>,
+    /// The words of these questions where they were varied; else the questions' own serve.
+    pub varied: Vec<Option<Vec<u32>>>,
+}
+
+impl Batch<'_> {
+    /// Words of the question that example `index` is asked.
+    pub fn question(&self, index: usize) -> Option<&[u32]> {
+        let varied = self.varied.get(index).and_then(|words| words.as_deref());
+        varied.or_else(|| self.asked.get(index).copied().flatten().map(|asked| asked.words.as_slice()))
+    }
 }
 
 /// A loss by the name of its objective.

@@ -36,6 +36,14 @@ pub struct AnswerHead {
     output: Linear,
 }
 
+/// Answers from a product of question and picture (*ours*, see [`MedVillConfig::answer_product`]).
+#[derive(Module, Debug)]
+pub struct ProductHead {
+    words: Embedding,
+    picture: Linear,
+    output: Linear,
+}
+
 /// The model.
 #[derive(Module, Debug)]
 pub struct MedVill {
@@ -49,6 +57,9 @@ pub struct MedVill {
     map_findings: Option<Linear>,
     diagnosis: Option<Linear>,
     answers: Option<AnswerHead>,
+    product: Option<ProductHead>,
+    picture_vector: Option<Linear>,
+    identity: Option<Linear>,
     #[module(skip)]
     config: MedVillConfig,
 }
@@ -91,6 +102,13 @@ impl MedVill {
                 inner: linear(bert.width, 2 * bert.width, device),
                 output: linear(2 * bert.width, config.answers, device),
             }),
+            product: (config.answers > 0 && config.answer_product > 0).then(|| ProductHead {
+                words: EmbeddingConfig::new(bert.vocabulary, config.answer_product).init(device),
+                picture: linear(config.picture_vector, config.answer_product, device),
+                output: linear(3 * config.answer_product, config.answers, device),
+            }),
+            picture_vector: (config.picture_vector > 0).then(|| linear(features, config.picture_vector, device)),
+            identity: (config.identities > 0).then(|| linear(config.picture_vector, config.identities, device)),
             config: config.clone(),
         })
     }

@@ -3,11 +3,13 @@
 mod error;
 mod finding;
 mod label;
+mod question;
 mod sections;
 mod tokenizer;
 
 pub use error::TextError;
 pub use finding::{Certainty, Finding, Labels, Side, Zone};
 pub use label::{LEXICON, Labeler, Labelled, Mention, Reading};
+pub use question::{AllowedAnswers, varied};
 pub use sections::Report;
 pub use tokenizer::{Decoder, Presenter, Specials, Tokenizer, present};

@@ -33,7 +33,7 @@ impl Specials {
     pub const BERT: Self = Self { pad: 0, unk: 100, cls: 101, sep: 102, mask: 103 };
 
     /// Whether an id is one of those that no text holds; an unknown word is text.
-    const fn hidden(self, id: u32) -> bool {
+    pub(crate) const fn hidden(self, id: u32) -> bool {
         id == self.pad || id == self.cls || id == self.sep || id == self.mask
     }
 }

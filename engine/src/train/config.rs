@@ -56,6 +56,12 @@ pub struct DataConfig {
     /// Shift pictures by a few pixels and vary their contrast, never flip them: left stays left.
     #[serde(default)]
     pub augment: bool,
+    /// Say questions in other words: their like, words of little weight dropped, now and then another order.
+    #[serde(default)]
+    pub vary_questions: bool,
+    /// Train on the validation split too, when what is to be chosen has been chosen.
+    #[serde(default)]
+    pub all: bool,
     /// Make an example of each question instead of each study.
     #[serde(default)]
     pub by_question: bool,
@@ -352,6 +358,9 @@ impl RunConfig {
         if (on("diagnosis") || on("diagnosis_image")) && !sizes.diagnosis {
             return fail("objectives", "diagnosis needs model.diagnosis = true".to_owned());
         }
+        if on("identity") && sizes.picture_vector == 0 {
+            return fail("objectives", "identity needs model.picture_vector".to_owned());
+        }
         if sizes.towers && (on("mlm") || on("itm") || on("report")) {
             return fail(
                 "objectives",
@@ -375,9 +384,6 @@ impl RunConfig {
     fn check_data(&self) -> Result<(), Fault> {
         let fail = |key, reason: String| Err((key, reason));
         let data = &self.data;
-        if data.augment && self.optim.image_rate == Some(0.0) {
-            return fail("data.augment", "does nothing where optim.image_rate = 0; drop one of them".to_owned());
-        }
         if data.limit == Some(0) {
             return fail("data.limit", "must be at least 1".to_owned());
         }

@@ -12,7 +12,7 @@ use super::pictures::PictureStore;
 use crate::data::Study;
 use crate::metrics::normalized_answer;
 use crate::systems::learn::{Asked, Batch, Example, Pictures, Target, stream};
-use crate::text::{Certainty, Finding, Labeler, Side, Tokenizer};
+use crate::text::{AllowedAnswers, Certainty, Finding, Labeler, Side, Tokenizer, varied};
 
 /// How many draws look for a report of other labels before any other report serves.
 const TRIES: usize = 64;
@@ -24,6 +24,8 @@ pub struct Corpus {
     /// The examples, one a study.
     pub examples: Vec<Example>,
     pictures: PictureStore,
+    /// For varied questions.
+    tokenizer: Option<(Tokenizer, usize)>,
     /// What is learned from: a study, and one of its questions where each question counts by itself.
     units: Vec<(usize, Option<usize>)>,
 }
@@ -34,6 +36,8 @@ pub struct Drawn {
     pub units: Vec<(usize, Option<usize>)>,
     /// For each a study with other labels.
     pub strangers: Vec<usize>,
+    /// For each the words of its question, where they were varied.
+    pub varied: Vec<Option<Vec<u32>>>,
     /// Its share of the step's batch.
     pub share: f64,
     /// Pixels in [0, 1], `batch * size * size`; empty where maps are at hand.
@@ -81,6 +85,8 @@ impl Corpus {
             for question in &study.questions {
                 questions.push(Asked {
                     words: tokenizer.encode_closed(&question.text, words)?,
+                    allowed: AllowedAnswers::of(&question.text, answers),
+                    text: question.text.clone(),
                     answer: index.get(normalized_answer(&question.answer).as_str()).copied(),
                     closed: question.closed,
                 });
@@ -94,7 +100,8 @@ impl Corpus {
         }
         let paths = studies.iter().map(|s| s.image.clone()).collect();
         let pictures = PictureStore::new(paths, size, data.cache.as_deref())?;
-        Ok(Self { size, examples, pictures, units })
+        let tokenizer = data.vary_questions.then(|| (tokenizer.clone(), words));
+        Ok(Self { size, examples, pictures, tokenizer, units })
     }
 
     /// How many examples an epoch has.
@@ -125,31 +132,40 @@ impl Corpus {
     }
 
     /// Draws what belongs to the units of a batch; with `augment`, pictures are shifted by up to a 28th of their side and
-    /// varied in contrast.
+    /// varied in contrast, and questions are varied where the data's config says so.
     ///
     /// # Errors
-    /// A picture that cannot be read, with its path.
+    /// A picture that cannot be read, with its path, and words that cannot be encoded.
     pub fn draw(
         &self,
         batch: &[usize],
         rng: &mut ChaCha8Rng,
         augment: bool,
+        augment_words: bool,
         with_pixels: bool,
     ) -> Result<Drawn, TrainError> {
         let mut units = Vec::with_capacity(batch.len());
         let mut strangers = Vec::with_capacity(batch.len());
         let mut views = Vec::with_capacity(batch.len());
+        let mut other_words = Vec::with_capacity(batch.len());
         for &unit in batch {
             let (study, question) = self.units[unit];
             let asked = self.examples[study].questions.len();
             let question = question.or_else(|| (asked > 0).then(|| rng.random_range(0..asked)));
             units.push((study, question));
             strangers.push(self.stranger(study, rng));
+            other_words.push(match (&self.tokenizer, question) {
+                (Some((tokenizer, most)), Some(question)) if augment_words => {
+                    let text = varied(&self.examples[study].questions[question].text, rng);
+                    Some(tokenizer.encode_closed(&text, *most)?)
+                }
+                _ => None,
+            });
             views.push(View::draw(rng, self.size, augment));
         }
         let shown = units.iter().map(|unit| unit.0).zip(views).collect::<Vec<_>>();
         let pixels = if with_pixels { self.pixels(&shown)? } else { Vec::new() };
-        Ok(Drawn { units, strangers, share: 1.0, pixels })
+        Ok(Drawn { units, strangers, varied: other_words, share: 1.0, pixels })
     }
 
     /// The pictures of some studies as they are, `studies * size * size`.
@@ -197,6 +213,8 @@ impl Corpus {
             examples: drawn.units.iter().map(|unit| &self.examples[unit.0]).collect(),
             strangers: drawn.strangers.iter().map(|&i| &self.examples[i]).collect(),
             asked: drawn.units.iter().map(asked).collect(),
+            varied: drawn.varied.clone(),
+            numbers: drawn.units.iter().map(|unit| unit.0).collect(),
         }
     }
 

@@ -172,6 +172,12 @@ fn prepare(
         (false, _) => known.to_vec(),
     };
     sizes.answers = answers.len();
+    if config.objectives.get("identity").is_some_and(|w| *w > 0.0) {
+        sizes.identities = training.len();
+    } else {
+        sizes.identities = 0;
+    }
+    sizes.check()?;
     Ok((sizes, tokenizer, answers))
 }
 
@@ -249,7 +255,8 @@ impl Loop<'_> {
         let start = self.own.as_ref().map_or(0, |run| run.step);
         let frozen = self.config.optim.image_rate == Some(0.0);
         // A frozen image encoder sees the same pictures every epoch: its maps are computed once, where they fit.
-        let maps = if frozen { Maps::compute(&model, &self.corpus, self.device)? } else { None };
+        let still = frozen && !self.config.data.augment;
+        let maps = if still { Maps::compute(&model, &self.corpus, self.device)? } else { None };
         let held_out = if frozen { Maps::compute(&model, &self.validation, self.device)? } else { None };
         let (with_pixels, steps) = (maps.is_none(), start..self.config.optim.steps);
         std::thread::scope(|scope| {
@@ -402,7 +409,7 @@ impl Loop<'_> {
         let indices: Vec<usize> = (0..self.validation.len()).collect();
         for (number, batch) in indices.chunks(VALIDATION_BATCH).enumerate() {
             let mut rng = stream(self.config.seed ^ VALIDATION, number as u64);
-            let mut drawn = self.validation.draw(batch, &mut rng, false, maps.is_none())?;
+            let mut drawn = self.validation.draw(batch, &mut rng, false, false, maps.is_none())?;
             let pictures = match maps {
                 Some(maps) => maps.batch(&drawn.units, self.device),
                 None => model.features(self.validation.tensor(std::mem::take(&mut drawn.pixels), self.device)),
@@ -446,7 +453,7 @@ fn parts(
             continue;
         }
         let mut rng = stream(config.seed ^ DRAW, (step * parts + part) as u64);
-        let part = corpus.draw(&batch[from..to], &mut rng, config.data.augment, with_pixels)?;
+        let part = corpus.draw(&batch[from..to], &mut rng, config.data.augment, true, with_pixels)?;
         drawn.push(Drawn { share: (to - from) as f64 / batch.len() as f64, ..part });
     }
     Ok(drawn)

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use hilum::image::WindowChoice;
-use hilum::tasks::answers;
+use hilum::tasks::ask;
 use serde_json::{Value, json};
 
 use super::draft::{Loaded, load};
@@ -32,15 +32,12 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let chosen = globals.open_device()?;
     let Loaded { bundle, model, tokenizer } = load(args.bundle.as_deref(), &chosen.device)?;
     let features = encode(&model, &args.image, args.window.as_ref(), &chosen.device)?;
-    let words = tokenizer.encode_closed(&args.question, model.config().words)?;
-    let asked: [&[u32]; 1] = [&words];
-    let found = answers(&model, features, &asked, tokenizer.specials(), args.answers as usize);
-    let found = pollster::block_on(found)?.swap_remove(0);
     let known = &bundle.manifest().answers;
-    let text = |answer: usize| known.get(answer).cloned().unwrap_or_default();
-    let rows: Vec<Value> =
-        found.iter().map(|a| json!({ "answer": text(a.answer), "probability": a.probability })).collect();
-    let lines: Vec<String> = found.iter().map(|a| format!("{:5.3}  {}", a.probability, text(a.answer))).collect();
-    let answer = found.first().map(|a| text(a.answer)).unwrap_or_default();
+    let asked = [args.question.as_str()];
+    let found = ask(&model, &tokenizer, known, features, &asked, args.answers as usize);
+    let found = pollster::block_on(found)?.swap_remove(0);
+    let rows: Vec<Value> = found.iter().map(|(a, p)| json!({ "answer": a, "probability": p })).collect();
+    let lines: Vec<String> = found.iter().map(|(a, p)| format!("{p:5.3}  {a}")).collect();
+    let answer = found.first().map(|(a, _)| a.clone()).unwrap_or_default();
     globals.tell(&json!({ "answer": answer, "answers": rows, "device": chosen.name }), lines.join("\n"))
 }

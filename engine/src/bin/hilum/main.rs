@@ -4,6 +4,7 @@
 #![allow(missing_docs, reason = "a subcommand's Args and run need no more words than its header")]
 
 mod ask;
+mod data;
 mod decode;
 mod doctor;
 mod draft;
@@ -48,6 +49,8 @@ enum Command {
     Decode(decode::Args),
     /// Draws synthetic radiographs with reports, in a published data set's layout.
     Phantom(phantom::Args),
+    /// Counts what a data set holds.
+    Data(data::Args),
     /// Labels reports with CheXpert's 14 categories.
     Label(label::Args),
     /// Pre-trains as a config says.
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Command::Doctor => doctor::run(globals),
         Command::Decode(args) => decode::run(args, globals),
         Command::Phantom(args) => phantom::run(args, globals),
+        Command::Data(args) => data::run(args, globals),
         Command::Label(args) => label::run(args, globals),
         Command::Pretrain(args) | Command::Finetune(args) => finetune::run(args, globals),
         Command::Evaluate(args) => evaluate::run(args, globals),

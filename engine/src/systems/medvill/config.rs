@@ -92,6 +92,23 @@ pub struct MedVillConfig {
     /// One answer of all (softmax) instead of a decision for each. *Ours*: few questions teach it sooner.
     #[serde(default)]
     pub answer_softmax: bool,
+    /// Smoothing of the answers' targets under `answer_softmax`: this share goes to all answers alike.
+    #[serde(default)]
+    pub answer_smoothing: f64,
+    /// Width of a second path to the answers, in which the question's mean word vector meets the picture's in a product; 0 for
+    /// none. *Ours*: with few questions, CLS times SEP hardly learns that an answer depends on which picture it is.
+    #[serde(default)]
+    pub answer_product: usize,
+    /// Only answers that the question's form allows: yes or no to an auxiliary verb, one of the named to "or". *Ours*.
+    #[serde(default)]
+    pub answer_form: bool,
+    /// Width of a vector of the whole picture, the mean of its map through a linear layer; 0 for none. *Ours*: what
+    /// `answer_product` takes, and what learns to tell training pictures apart.
+    #[serde(default)]
+    pub picture_vector: usize,
+    /// Training pictures that are told apart by their vectors, in the place of pre-training on many pictures; 0 for none. *Ours*.
+    #[serde(default)]
+    pub identities: usize,
     /// Picture and words are read apart and meet in a product: the paper's baseline "CNN & Transformer".
     #[serde(default)]
     pub towers: bool,
@@ -129,6 +146,11 @@ impl MedVillConfig {
             diagnosis: false,
             answers: 0,
             answer_softmax: false,
+            answer_smoothing: 0.0,
+            answer_product: 0,
+            answer_form: false,
+            picture_vector: 0,
+            identities: 0,
             towers: false,
             map_findings: false,
         }
@@ -220,7 +242,10 @@ impl MedVillConfig {
             && bert.positions <= 65_536
             && bert.layers <= 128
             && self.words <= 65_536
-            && self.answers <= 65_536;
+            && self.answers <= 65_536
+            && self.answer_product <= 8192
+            && self.picture_vector <= 8192
+            && self.identities <= 1 << 22;
         if !small {
             return fail(
                 "bert",
@@ -235,6 +260,12 @@ impl MedVillConfig {
         }
         if self.findings_projection && !self.map_findings {
             return fail("findings_projection", "stand beside map_findings, whose findings it projects");
+        }
+        if (self.answer_product > 0 || self.identities > 0) && self.picture_vector == 0 {
+            return fail("picture_vector", "be greater than 0 where answer_product or identities is");
+        }
+        if !(0.0..1.0).contains(&self.answer_smoothing) {
+            return fail("answer_smoothing", "be at least 0 and less than 1");
         }
         if bert.heads == 0 || !bert.width.is_multiple_of(bert.heads) {
             return fail("bert.heads", "divide bert.width");

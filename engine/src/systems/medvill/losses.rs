@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
@@ -17,6 +18,12 @@ use crate::text::Specials;
 
 /// Share of words that are masked (section 3.3).
 const MASKED: f64 = 0.15;
+
+/// How loud the picture alone is beside its product with the question.
+const QUIET: f64 = 0.3;
+
+/// How much the logits of identities differ at most.
+const SHARP: f64 = 8.0;
 
 /// What one pre-training pass was drawn to be.
 pub struct Masked {
@@ -36,7 +43,7 @@ impl Learner for MedVill {
     type Config = MedVillConfig;
 
     const OBJECTIVES: &'static [&'static str] =
-        &["mlm", "itm", "diagnosis", "diagnosis_image", "pairs", "vqa", "findings", "report", "sides"];
+        &["mlm", "itm", "diagnosis", "diagnosis_image", "pairs", "vqa", "findings", "report", "sides", "identity"];
 
     fn losses(
         &self,
@@ -77,9 +84,16 @@ impl Learner for MedVill {
             losses.push(("pairs", self.pairs_loss(features.clone(), batch, words.specials, draw)));
         }
         if wanted("vqa")
-            && let Some(loss) = self.vqa_loss(features, batch, words.specials)
+            && let Some(loss) = self.vqa_loss(features.clone(), batch, words.specials)
         {
             losses.push(("vqa", loss));
+        }
+        if wanted("identity")
+            && let Some(logits) = self.identity_logits(features)
+        {
+            let targets = batch.numbers.iter().map(|&n| n as i32).collect();
+            let targets = ints(targets, [batch.numbers.len()], &logits.device());
+            losses.push(("identity", cross_entropy(logits, targets)));
         }
         losses
     }
@@ -131,7 +145,7 @@ impl Learner for MedVill {
     fn place(name: &str) -> Place {
         let mut parts = name.split('.');
         match (parts.next(), parts.next(), parts.next()) {
-            (Some("image" | "map_findings"), ..) => Place::Backbone,
+            (Some("image" | "map_findings" | "picture_vector"), ..) => Place::Backbone,
             (Some("text" | "visual"), ..) => Place::Layer(0),
             (Some("encoder"), _, Some(layer)) => Place::Layer(layer.parse().map_or(1, |l: usize| l + 1)),
             _ => Place::Head,
@@ -141,6 +155,7 @@ impl Learner for MedVill {
     fn freeze_backbone(mut self) -> Self {
         self.image = self.image.freeze();
         self.map_findings = self.map_findings.freeze();
+        self.picture_vector = self.picture_vector.freeze();
         self
     }
 }
@@ -242,6 +257,57 @@ impl MedVill {
         (pooled, column(0) * column(tokens + 1))
     }
 
+    /// Logits of the answers, from CLS times SEP and, where the config has it, from the product of question and picture.
+    ///
+    /// # Shapes
+    /// - features `(batch, K, features)`, questions one a sample, closing SEP included -> `(batch, answers)`
+    pub fn answer(&self, features: Tensor<3>, questions: &[&[u32]], specials: Specials) -> Option<Tensor<2>> {
+        let joint = self.answer_logits(self.judge(features.clone(), questions, specials).1)?;
+        Some(match self.product_logits(features, questions, specials) {
+            Some(product) => joint + product,
+            None => joint,
+        })
+    }
+
+    /// The vector of the whole picture, of length 1.
+    ///
+    /// # Shapes
+    /// - features `(batch, K, features)` -> `(batch, picture_vector)`
+    fn picture_vector(&self, features: Tensor<3>) -> Option<Tensor<2>> {
+        let [batch, _, width] = features.dims();
+        Some(unit(self.picture_vector.as_ref()?.forward(features.mean_dim(1).reshape([batch, width]))))
+    }
+
+    /// The question's mean word vector q and the picture's r, each of length 1, as q, q r and a quiet r.
+    fn product_logits(&self, features: Tensor<3>, questions: &[&[u32]], specials: Specials) -> Option<Tensor<2>> {
+        let head = self.product.as_ref()?;
+        let device = features.device();
+        let picture = unit(head.picture.forward(self.picture_vector(features)?));
+        let longest = questions.iter().map(|q| q.len()).max().unwrap_or(1);
+        let words = padded(questions.iter().copied(), longest, specials.pad, &device);
+        let [batch, width] = picture.dims();
+        let counted = questions.iter().flat_map(|q| {
+            let real = q.iter().map(|w| if specials.hidden(*w) { 0.0 } else { 1.0 });
+            real.chain(std::iter::repeat_n(0.0, longest - q.len()))
+        });
+        let counted = TensorData::new(counted.collect::<Vec<f32>>(), [batch, longest, 1]);
+        let vectors = head.words.forward(words) * Tensor::from_data(counted, &device);
+        let question = unit(vectors.sum_dim(1).reshape([batch, width]));
+        let product = question.clone() * picture.clone();
+        let root = (width as f64).sqrt();
+        let joined = Tensor::cat(vec![question, product.mul_scalar(root), picture.mul_scalar(QUIET)], 1);
+        Some(head.output.forward(joined.mul_scalar(root)))
+    }
+
+    /// Which training picture this is: the cosine of its vector with each picture's, sharpened.
+    ///
+    /// # Shapes
+    /// - features `(batch, K, features)` -> `(batch, identities)`
+    fn identity_logits(&self, features: Tensor<3>) -> Option<Tensor<2>> {
+        let layer = self.identity.as_ref()?;
+        Some(layer.forward(self.picture_vector(features)?.mul_scalar(SHARP)))
+    }
+
     /// Fourteen linear heads on CLS, binary cross-entropy (section 4.1); `None` for a model without them.
     fn diagnosis_loss(
         &self,
@@ -291,10 +357,17 @@ impl MedVill {
         let count = asked.len();
         let rows = ints(asked.iter().map(|a| a.0 as i32).collect(), [count], &device);
         let texts: Vec<&[u32]> = asked.iter().map(|a| a.1).collect();
-        let logits = self.answer_logits(self.judge(features.select(0, rows), &texts, specials).1)?;
+        let logits = self.answer(features.select(0, rows), &texts, specials)?;
         let classes = logits.dims()[1];
         if self.config.answer_softmax {
-            return Some(cross_entropy(logits, ints(asked.iter().map(|a| a.2 as i32).collect(), [count], &device)));
+            let targets = ints(asked.iter().map(|a| a.2 as i32).collect(), [count], &device);
+            let loss = cross_entropy(logits.clone(), targets);
+            let smoothing = self.config.answer_smoothing;
+            if smoothing == 0.0 {
+                return Some(loss);
+            }
+            let to_all = log_softmax(logits, 1).mean().neg();
+            return Some(loss.mul_scalar(1.0 - smoothing) + to_all.mul_scalar(smoothing));
         }
         let mut targets: Vec<Target> = vec![Some(false); count * classes];
         asked.iter().enumerate().for_each(|(row, a)| targets[row * classes + a.2] = Some(true));
@@ -314,14 +387,13 @@ impl MedVill {
         }
         let rows = ints(asked.iter().map(|a| a.0 as i32).collect(), [asked.len()], &features.device());
         let texts: Vec<&[u32]> = asked.iter().map(|a| a.1.words.as_slice()).collect();
-        let Some(logits) = self.answer_logits(self.judge(features.select(0, rows), &texts, specials).1) else {
-            return Vec::new();
-        };
+        let Some(logits) = self.answer(features.select(0, rows), &texts, specials) else { return Vec::new() };
         let classes = logits.dims()[1];
         let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
         let mut counts = [(0.0, 0.0); 2];
         for (row, (_, asked)) in logits.chunks(classes).zip(&asked) {
-            let best = (0..classes).max_by(|&a, &b| row[a].total_cmp(&row[b]));
+            let allowed = |answer: &usize| !self.config.answer_form || asked.allowed.allows(*answer);
+            let best = (0..classes).filter(allowed).max_by(|&a, &b| row[a].total_cmp(&row[b]));
             let count = &mut counts[usize::from(asked.closed)];
             count.0 += f64::from(u8::from(asked.answer.is_some() && best == asked.answer));
             count.1 += 1.0;
@@ -406,6 +478,12 @@ impl MedVill {
         let count = rows.len();
         self.mlm_logits(hidden.reshape([batch * columns, width]).select(0, ints(rows, [count], &device)))
     }
+}
+
+/// Rows of length 1.
+fn unit(x: Tensor<2>) -> Tensor<2> {
+    let length = x.clone().square().sum_dim(1).add_scalar(1e-8).sqrt();
+    x / length
 }
 
 /// A text with words masked, and which: 15 %, at least one; 80 % by MASK, 10 % by a random word, 10 % as they are (Devlin

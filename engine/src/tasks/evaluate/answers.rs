@@ -6,7 +6,7 @@ use super::{Cases, EvaluateError, Scores, encode_all};
 use crate::data::Study;
 use crate::metrics::normalized_answer;
 use crate::systems::medvill::MedVill;
-use crate::tasks::answers;
+use crate::tasks::ask;
 use crate::text::Tokenizer;
 
 /// Questions that are answered at once.
@@ -63,10 +63,7 @@ pub async fn evaluate_answers(
         asked.iter().enumerate().flat_map(|(s, study)| (0..study.questions.len()).map(move |q| (s, q))).collect();
     let mut cases = Vec::with_capacity(questions.len());
     for part in questions.chunks(QUESTIONS_AT_ONCE) {
-        let words =
-            part.iter().map(|&(s, q)| tokenizer.encode_closed(&asked[s].questions[q].text, model.config().words));
-        let words = words.collect::<Result<Vec<_>, _>>()?;
-        let words: Vec<&[u32]> = words.iter().map(Vec::as_slice).collect();
+        let texts: Vec<&str> = part.iter().map(|&(s, q)| asked[s].questions[q].text.as_str()).collect();
         let of = |shift: usize| {
             let rows = part.iter().map(|&(s, _)| ((s + shift) % asked.len()) as i32).collect();
             features.clone().select(0, crate::systems::learn::ints(rows, [part.len()], device))
@@ -74,11 +71,9 @@ pub async fn evaluate_answers(
         let pictures = [of(0), black.clone().expand([part.len(), tokens, width]), of(asked.len() / 2)];
         let mut given = Vec::with_capacity(3);
         for pictures in pictures {
-            let best = answers(model, pictures, &words, tokenizer.specials(), 1).await?;
-            let text = |row: Vec<crate::tasks::Answered>| {
-                row.first().and_then(|a| known.get(a.answer)).cloned().unwrap_or_default()
-            };
-            given.push(best.into_iter().map(text).collect::<Vec<String>>());
+            let best = ask(model, tokenizer, known, pictures, &texts, 1).await?;
+            let first = |row: Vec<(String, f32)>| row.into_iter().next().map(|(answer, _)| answer).unwrap_or_default();
+            given.push(best.into_iter().map(first).collect::<Vec<String>>());
         }
         for (i, &(s, q)) in part.iter().enumerate() {
             let question = &asked[s].questions[q];

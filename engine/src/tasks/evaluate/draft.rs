@@ -65,8 +65,10 @@ pub async fn evaluate_drafts(
             let batch = Batch {
                 pictures: Pictures::Features(features.clone().narrow(0, row, 1)),
                 examples: vec![&example],
+                numbers: Vec::new(),
                 strangers: Vec::new(),
                 asked: Vec::new(),
+                varied: Vec::new(),
             };
             // Nothing of this objective is left to chance.
             let losses = model.losses(&batch, &weights, &words, &mut crate::systems::learn::stream(0, 0));
