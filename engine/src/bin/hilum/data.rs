@@ -63,8 +63,12 @@ fn print(s: &Summary, args: &Args) -> Result<()> {
     }
     if s.all.questions > 0 {
         say(format!("\n{} questions: {} closed, {} open", s.all.questions, s.closed, s.open))?;
-        let counts = s.question_organs.iter().chain(&s.question_kinds);
-        say(told(counts.map(|(name, n)| format!("{} {n}", if name.is_empty() { "-" } else { name.as_str() })).collect()))?;
+        for (what, counts) in [("organ", &s.question_organs), ("kind", &s.question_kinds)] {
+            say(format!("{what:<28}{:>9}", "questions"))?;
+            for (name, n) in counts {
+                say(format!("{:<28}{n:>9}", if name.is_empty() { "not published" } else { name.as_str() }))?;
+            }
+        }
     }
     say(format!(
         "\nleft out: {} pictures of other views, {} further pictures of a study, {} studies for want of a file",
