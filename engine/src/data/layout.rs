@@ -1,6 +1,6 @@
 //! The published layouts by name: which there are, how a folder is recognised, and who reads and writes each.
 //!
-//! A layout is added as one file beside [`super::mimic_cxr`], one arm in [`load`], one in [`super::write_phantoms`].
+//! A layout is added as one file beside [`super::mimic_cxr`], one row in [`recognise`], one arm in [`load`] and in [`super::write_phantoms`].
 
 use std::fmt;
 use std::path::Path;
@@ -130,8 +130,9 @@ pub struct Loaded {
 /// Tells a data set's layout by its files.
 ///
 /// # Errors
-/// [`DataError::UnknownLayout`] where no layout fits.
+/// [`DataError::UnknownLayout`] where no layout fits, [`DataError::Io`] where there is no such folder.
 pub fn recognise(root: &Path) -> Result<Layout, DataError> {
+    std::fs::read_dir(root).map_err(DataError::io("read", root))?;
     // The more particular files first: many sets have a train.csv or a metadata.csv.
     type IsHere = fn(&Path) -> bool;
     let known: [(Layout, IsHere); 6] = [
@@ -184,5 +185,6 @@ mod tests {
     fn an_unknown_folder_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         assert!(matches!(recognise(folder.path()), Err(DataError::UnknownLayout(_))));
+        assert!(matches!(recognise(&folder.path().join("none")), Err(DataError::Io { .. })));
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use crate::globals::Globals;
+use crate::globals::{Globals, say};
 use hilum::data::phantom::Institution;
 use hilum::data::{Counts, Format, Layout, Split, WriteOptions, write_phantoms};
 use hilum::text::Finding;
@@ -54,12 +54,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<()> {
     let written = write_phantoms(&options, &mut |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     let counts = written?;
-    if globals.json {
-        println!("{}", as_json(&counts, args));
-    } else {
-        print_table(&counts, args);
-    }
-    Ok(())
+    if globals.json { say(as_json(&counts, args)) } else { print_table(&counts, args) }
 }
 
 fn share(count: usize, counts: &Counts) -> f64 {
@@ -84,13 +79,14 @@ fn as_json(counts: &Counts, args: &Args) -> Value {
     })
 }
 
-fn print_table(counts: &Counts, args: &Args) {
+fn print_table(counts: &Counts, args: &Args) -> Result<()> {
     let Counts { studies, subjects, train, validate, test, .. } = counts;
-    println!("{studies} phantoms of {subjects} subjects in {} ({})", args.out.display(), args.layout);
-    println!("train {train}, validate {validate}, test {test}");
-    println!("{:<28}{:>9}{:>9}", "", "positive", "share");
+    say(format!("{studies} phantoms of {subjects} subjects in {} ({})", args.out.display(), args.layout))?;
+    say(format!("train {train}, validate {validate}, test {test}"))?;
+    say(format!("{:<28}{:>9}{:>9}", "", "positive", "share"))?;
     for finding in Finding::ALL {
         let count = counts.positive[finding as usize];
-        println!("{:<28}{count:>9}{:>8.1}%", finding.name(), 100.0 * share(count, counts));
+        say(format!("{:<28}{count:>9}{:>8.1}%", finding.name(), 100.0 * share(count, counts)))?;
     }
+    Ok(())
 }
