@@ -8,7 +8,7 @@ mod config;
 mod losses;
 
 use burn::module::Module;
-use burn::nn::{Embedding, EmbeddingConfig, Initializer, Linear};
+use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, Linear};
 use burn::tensor::activation::{relu, sigmoid, tanh};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -42,6 +42,7 @@ pub struct ProductHead {
     words: Embedding,
     picture: Linear,
     output: Linear,
+    dropout: Dropout,
 }
 
 /// The model.
@@ -106,6 +107,7 @@ impl MedVill {
                 words: EmbeddingConfig::new(bert.vocabulary, config.answer_product).init(device),
                 picture: linear(config.picture_vector, config.answer_product, device),
                 output: linear(3 * config.answer_product, config.answers, device),
+                dropout: DropoutConfig::new(config.answer_dropout).init(),
             }),
             picture_vector: (config.picture_vector > 0).then(|| linear(features, config.picture_vector, device)),
             identity: (config.identities > 0).then(|| linear(config.picture_vector, config.identities, device)),

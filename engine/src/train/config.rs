@@ -1,6 +1,7 @@
 //! What a run is made of, read from TOML; an unknown key, a wrong type or a value that cannot be is refused with its line
 //! before anything starts.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use super::error::{TrainError, io};
 use super::schedule::Fall;
 use crate::data::{Layout, Views};
 use crate::systems::learn::Learner;
-use crate::systems::medvill::{self, MedVill, MedVillConfig};
+use crate::systems::medvill::{self, MedVill, MedVillConfig, MedVillError};
 
 /// Which projections are learned from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,8 +235,8 @@ fn checkpoint_every() -> usize {
     250
 }
 
-/// What is wrong: a dotted key, and a sentence's end.
-type Fault = (&'static str, String);
+/// What is wrong: a dotted key, and the rest of a sentence.
+pub type Fault = (Cow<'static, str>, String);
 
 impl RunConfig {
     /// Reads and checks a file.
@@ -246,7 +247,7 @@ impl RunConfig {
         let text = std::fs::read_to_string(path).map_err(io("reading", path))?;
         let refuse = |reason: String| TrainError::Config { path: path.to_owned(), reason };
         let config: Self = toml::from_str(&text).map_err(|e| refuse(e.to_string()))?;
-        config.check().map_err(|(key, reason)| refuse(located(&text, key, &reason)))?;
+        config.check().map_err(|(key, reason)| refuse(located(&text, &key, &reason)))?;
         Ok(config)
     }
 
@@ -254,13 +255,15 @@ impl RunConfig {
     ///
     /// # Errors
     /// Names the key of `model` that the system does not have or that has a wrong type.
-    pub fn sizes(&self) -> Result<MedVillConfig, String> {
+    pub fn sizes(&self) -> Result<MedVillConfig, Fault> {
         let preset = MedVillConfig::preset(&self.preset).unwrap_or_else(MedVillConfig::demo);
-        let mut sizes = serde_json::to_value(preset).map_err(|e| e.to_string())?;
-        let own = serde_json::to_value(&self.model).map_err(|e| e.to_string())?;
-        lay_over(&mut sizes, own);
-        let sizes: MedVillConfig = serde_json::from_value(sizes).map_err(|e| e.to_string())?;
-        sizes.check().map_err(|e| e.to_string())?;
+        let wrong = |e: serde_json::Error| (Cow::from("model"), e.to_string());
+        let mut sizes = serde_json::to_value(preset).map_err(wrong)?;
+        lay_over(&mut sizes, serde_json::to_value(&self.model).map_err(wrong)?);
+        let sizes: MedVillConfig = serde_json::from_value(sizes).map_err(wrong)?;
+        sizes
+            .check()
+            .map_err(|MedVillError::Config { key, must }| (format!("model.{key}").into(), format!("must {must}")))?;
         Ok(sizes)
     }
 
@@ -280,7 +283,7 @@ impl RunConfig {
     }
 
     fn check(&self) -> Result<(), Fault> {
-        let fail = |key, reason: String| Err((key, reason));
+        let fail = |key: &'static str, reason: String| Err((Cow::from(key), reason));
         if self.system != medvill::NAME {
             return fail("system", format!("{:?} is not one of: {}", self.system, medvill::NAME));
         }
@@ -297,7 +300,7 @@ impl RunConfig {
         if let Some(init) = self.init.as_ref().filter(|init| !init.is_dir()) {
             return fail("init", format!("{:?} is not a folder", init.display().to_string()));
         }
-        let sizes = self.sizes().map_err(|reason| ("model", reason))?;
+        let sizes = self.sizes()?;
         self.check_optim()?;
         self.check_objectives(&sizes)?;
         self.check_data()
@@ -331,13 +334,13 @@ impl RunConfig {
             ("optim.steps", o.steps > 0, "must be at least 1".to_owned()),
         ];
         match rules.into_iter().find(|rule| !rule.1) {
-            Some((key, _, reason)) => Err((key, reason)),
+            Some((key, _, reason)) => Err((key.into(), reason)),
             None => Ok(()),
         }
     }
 
     fn check_objectives(&self, sizes: &MedVillConfig) -> Result<(), Fault> {
-        let fail = |key, reason: String| Err((key, reason));
+        let fail = |key: &'static str, reason: String| Err((Cow::from(key), reason));
         let known = MedVill::OBJECTIVES;
         if let Some(name) = self.objectives.keys().find(|name| !known.contains(&name.as_str())) {
             return fail("objectives", format!("{name:?} is not one of: {}", known.join(", ")));
@@ -382,13 +385,13 @@ impl RunConfig {
     }
 
     fn check_data(&self) -> Result<(), Fault> {
-        let fail = |key, reason: String| Err((key, reason));
+        let fail = |key: &'static str, reason: String| Err((Cow::from(key), reason));
         let data = &self.data;
         if data.limit == Some(0) {
             return fail("data.limit", "must be at least 1".to_owned());
         }
         if let Some(layout) = &data.layout {
-            layout.parse::<Layout>().map_err(|e| ("data.layout", e.to_string()))?;
+            layout.parse::<Layout>().map_err(|e| (Cow::from("data.layout"), e.to_string()))?;
         }
         if data.roots.is_empty() {
             return fail("data.roots", "must name at least one folder".to_owned());

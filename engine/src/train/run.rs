@@ -153,7 +153,10 @@ fn prepare(
     }
     let mut sizes = match init {
         Some(start) if config.init_only.is_empty() && config.model.is_empty() => start.model.clone(),
-        _ => config.sizes().map_err(|reason| TrainError::Config { path: config.out.clone(), reason })?,
+        _ => config.sizes().map_err(|(key, reason)| TrainError::Config {
+            path: config.out.clone(),
+            reason: format!("{key} {reason}"),
+        })?,
     };
     let tokenizer = match init.and_then(|start| start.tokenizer.clone()) {
         Some(tokenizer) => tokenizer,

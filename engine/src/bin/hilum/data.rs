@@ -40,14 +40,22 @@ pub fn run(args: &Args, globals: &Globals) -> Result<()> {
 
 fn print(s: &Summary, args: &Args) -> Result<()> {
     say(format!("{} studies of {} subjects in {} ({})", s.n, s.subjects, args.dir.display(), s.layout))?;
-    say(format!("{:<12}{:>9}{:>10}{:>9}{:>9}{:>11}", "split", "studies", "subjects", "images", "reports", "questions"))?;
-    for (name, p) in Split::ALL.iter().filter_map(|split| s.splits.get_key_value(split.name())).chain([(&"all", &s.all)]) {
+    say(format!(
+        "{:<12}{:>9}{:>10}{:>9}{:>9}{:>11}",
+        "split", "studies", "subjects", "images", "reports", "questions"
+    ))?;
+    for (name, p) in
+        Split::ALL.iter().filter_map(|split| s.splits.get_key_value(split.name())).chain([(&"all", &s.all)])
+    {
         say(format!("{name:<12}{:>9}{:>10}{:>9}{:>9}{:>11}", p.studies, p.subjects, p.images, p.reports, p.questions))?;
     }
     let told = |pairs: Vec<String>| if pairs.is_empty() { "none".to_owned() } else { pairs.join(", ") };
     say(format!("views: {}", told(s.views.iter().map(|(view, n)| format!("{view} {n}")).collect())))?;
     if !s.labels.is_empty() {
-        say(format!("\n{:<28}{:>9}{:>8}{:>10}{:>11}{:>8}", "label", "positive", "share", "negative", "uncertain", "blank"))?;
+        say(format!(
+            "\n{:<28}{:>9}{:>8}{:>10}{:>11}{:>8}",
+            "label", "positive", "share", "negative", "uncertain", "blank"
+        ))?;
         for (name, l) in &s.labels {
             let all = l.positive + l.negative + l.uncertain + l.blank;
             let share = 100.0 * l.positive as f64 / all.max(1) as f64;

@@ -99,6 +99,9 @@ pub struct MedVillConfig {
     /// none. *Ours*: with few questions, CLS times SEP hardly learns that an answer depends on which picture it is.
     #[serde(default)]
     pub answer_product: usize,
+    /// Dropout in that path.
+    #[serde(default)]
+    pub answer_dropout: f64,
     /// Only answers that the question's form allows: yes or no to an auxiliary verb, one of the named to "or". *Ours*.
     #[serde(default)]
     pub answer_form: bool,
@@ -148,6 +151,7 @@ impl MedVillConfig {
             answer_softmax: false,
             answer_smoothing: 0.0,
             answer_product: 0,
+            answer_dropout: 0.0,
             answer_form: false,
             picture_vector: 0,
             identities: 0,
@@ -281,6 +285,9 @@ impl MedVillConfig {
         }
         if bert.vocabulary < 6 || bert.layers == 0 || self.words == 0 {
             return fail("bert", "have words and layers");
+        }
+        if !(0.0..1.0).contains(&self.answer_dropout) {
+            return fail("answer_dropout", "be at least 0 and less than 1");
         }
         if !(0.0..1.0).contains(&bert.dropout) {
             return fail("bert.dropout", "be at least 0 and less than 1");

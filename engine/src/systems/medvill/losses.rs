@@ -296,7 +296,7 @@ impl MedVill {
         let product = question.clone() * picture.clone();
         let root = (width as f64).sqrt();
         let joined = Tensor::cat(vec![question, product.mul_scalar(root), picture.mul_scalar(QUIET)], 1);
-        Some(head.output.forward(joined.mul_scalar(root)))
+        Some(head.output.forward(head.dropout.forward(joined.mul_scalar(root))))
     }
 
     /// Which training picture this is: the cosine of its vector with each picture's, sharpened.
