@@ -99,6 +99,9 @@ pub struct MedVillConfig {
     /// none. *Ours*: with few questions, CLS times SEP hardly learns that an answer depends on which picture it is.
     #[serde(default)]
     pub answer_product: usize,
+    /// Whether CLS times SEP answers too where `answer_product` does.
+    #[serde(default = "yes")]
+    pub answer_joint: bool,
     /// Dropout in that path.
     #[serde(default)]
     pub answer_dropout: f64,
@@ -151,6 +154,7 @@ impl MedVillConfig {
             answer_softmax: false,
             answer_smoothing: 0.0,
             answer_product: 0,
+            answer_joint: true,
             answer_dropout: 0.0,
             answer_form: false,
             picture_vector: 0,

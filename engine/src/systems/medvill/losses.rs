@@ -262,8 +262,12 @@ impl MedVill {
     /// # Shapes
     /// - features `(batch, K, features)`, questions one a sample, closing SEP included -> `(batch, answers)`
     pub fn answer(&self, features: Tensor<3>, questions: &[&[u32]], specials: Specials) -> Option<Tensor<2>> {
-        let joint = self.answer_logits(self.judge(features.clone(), questions, specials).1)?;
-        Some(match self.product_logits(features, questions, specials) {
+        let product = self.product_logits(features.clone(), questions, specials);
+        if product.is_some() && !self.config.answer_joint {
+            return product;
+        }
+        let joint = self.answer_logits(self.judge(features, questions, specials).1)?;
+        Some(match product {
             Some(product) => joint + product,
             None => joint,
         })
