@@ -1,5 +1,6 @@
 //! Training from the outside: a run that is killed and resumed ends as the run that was left alone, and nothing is lost.
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "it waits for processes that it kills")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

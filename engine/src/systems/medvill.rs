@@ -4,11 +4,13 @@
 //! The sequence is CLS, V1..VK, SEP, W1..WN, SEP (section 3.2). *Release* marks what only the authors' code tells, *ours*
 //! what neither tells.
 
+mod answering;
 mod config;
 mod losses;
+mod pretraining;
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, Linear};
+use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, Linear};
 use burn::tensor::activation::{relu, sigmoid, tanh};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -18,7 +20,7 @@ use crate::nn::{Attend, Encoder, KeyValueCache, MlmHead, ResNet, TextEmbeddings,
 use crate::text::Specials;
 
 pub use config::{MedVillConfig, MedVillError, NAME, PRESETS, Scheme};
-pub use losses::Masked;
+pub use pretraining::Masked;
 
 /// The projection of visual features into BERT's width (*release*: before position, segment and norm; the paper's eq. 2
 /// adds them before).
@@ -60,6 +62,7 @@ pub struct MedVill {
     answers: Option<AnswerHead>,
     product: Option<ProductHead>,
     picture_vector: Option<Linear>,
+    picture_norm: Option<BatchNorm>,
     identity: Option<Linear>,
     #[module(skip)]
     config: MedVillConfig,
@@ -104,12 +107,18 @@ impl MedVill {
                 output: linear(2 * bert.width, config.answers, device),
             }),
             product: (config.answers > 0 && config.answer_product > 0).then(|| ProductHead {
-                words: EmbeddingConfig::new(bert.vocabulary, config.answer_product).init(device),
+                words: {
+                    // Quiet at first: what words have in common is learned, not drawn.
+                    let std = 1.0 / (config.answer_product as f64).sqrt();
+                    let table = EmbeddingConfig::new(bert.vocabulary, config.answer_product);
+                    table.with_initializer(Initializer::Normal { mean: 0.0, std }).init(device)
+                },
                 picture: linear(config.picture_vector, config.answer_product, device),
                 output: linear(3 * config.answer_product, config.answers, device),
                 dropout: DropoutConfig::new(config.answer_dropout).init(),
             }),
             picture_vector: (config.picture_vector > 0).then(|| linear(features, config.picture_vector, device)),
+            picture_norm: (config.picture_vector > 0).then(|| BatchNormConfig::new(config.picture_vector).init(device)),
             identity: (config.identities > 0).then(|| linear(config.picture_vector, config.identities, device)),
             config: config.clone(),
         })

@@ -86,8 +86,10 @@ impl AllowedAnswers {
         };
         let polar = at(&|a| a == "yes" || a == "no");
         if words.contains(&"or") {
-            let named = at(&|a| a != "or" && !a.is_empty() && a.split_whitespace().all(|w| words.contains(&w)));
-            if named.len() > 1 {
+            let named = at(&|a| {
+                !["or", "yes", "no"].contains(&a) && !a.is_empty() && a.split_whitespace().all(|w| words.contains(&w))
+            });
+            if !named.is_empty() {
                 return Self { only: Some(named), never: Vec::new() };
             }
         }
@@ -119,7 +121,7 @@ pub fn varied(question: &str, rng: &mut impl Rng) -> String {
     }
     let share = rng.random::<f64>() * 0.8;
     let kept = |word: &String, draw: f64, other: f64| {
-        if LITTLE.contains(&bare(word).as_str()) { draw >= share } else { other >= 0.1 }
+        if LITTLE.contains(&bare(word).as_str()) { draw >= share && other >= 0.2 } else { other >= 0.2 }
     };
     let mut left: Vec<String> = Vec::with_capacity(words.len());
     for word in &words {
@@ -152,6 +154,7 @@ mod tests {
         assert_eq!(allowed("Is it on the left or the right?"), ["left", "right"]);
         assert_eq!(allowed("Which side is it on?"), ["left", "right", "ct"]);
         assert_eq!(allowed("Is the heart or the aorta large?"), ["yes", "no"]);
+        assert_eq!(allowed("Was it CT or MR?"), ["ct"]);
         let few = ["yes".to_owned(), "no".to_owned()];
         assert!(AllowedAnswers::of("Which side?", &few).allows(0));
         assert!(AllowedAnswers::of("Is it?", &answers[2..]).allows(0));

@@ -49,7 +49,7 @@ impl PictureStore {
     /// A file that is no picture, with its path, and a cache that cannot be written.
     pub fn with<T>(&self, index: usize, use_it: impl FnOnce(&[u8]) -> T) -> Result<T, TrainError> {
         if let Some(folder) = &self.folder {
-            return Ok(use_it(&self.from_folder(folder, &self.paths[index])?));
+            return Ok(use_it(&self.cached(folder, &self.paths[index])?));
         }
         let slot = &self.memory[index];
         let pixels = match slot.get() {
@@ -69,7 +69,7 @@ impl PictureStore {
     }
 
     /// The cached file's name holds what would make it another: path, length and time of change.
-    fn from_folder(&self, folder: &Path, path: &Path) -> Result<Vec<u8>, TrainError> {
+    fn cached(&self, folder: &Path, path: &Path) -> Result<Vec<u8>, TrainError> {
         let about = std::fs::metadata(path).map_err(io("reading", path))?;
         let changed = about.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
         let whole = std::fs::canonicalize(path).map_err(io("reading", path))?;

@@ -12,18 +12,19 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
+use super::average::Average;
 use super::config::{OptimConfig, RunConfig};
-use super::corpus::{Corpus, Drawn, answers, training_text};
+use super::corpus::{Corpus, Drawn};
 use super::error::{TrainError, io};
 use super::folder::{self, BestSoFar, Line, Run, State, Tensors, Which};
 use super::maps::Maps;
-use super::optimizer::{Average, Optimizer, Pace, Sum};
+use super::optimizer::{Optimizer, Pace, Sum};
 use super::schedule::Schedule;
+use super::start::{Start, first_model, prepare, tell_changes};
 use crate::data::{Split, Study};
-use crate::nn::{self, Arrays};
+use crate::nn;
 use crate::systems::learn::{Learner, Losses, Pictures, Place, Words, stream};
-use crate::systems::medvill::{MedVill, MedVillConfig};
-use crate::text::Tokenizer;
+use crate::systems::medvill::MedVill;
 
 /// Purposes of random streams beside the order of the examples.
 const DRAW: u64 = 0x5eed;
@@ -45,30 +46,6 @@ pub enum Progress<'a> {
     Step(usize, usize, &'a BTreeMap<String, f32>),
     /// A checkpoint was written.
     Checkpoint(&'a Path),
-}
-
-/// What a run begins with: an earlier run or a bundle.
-struct Start {
-    model: MedVillConfig,
-    weights: Arrays,
-    tokenizer: Option<Tokenizer>,
-    answers: Vec<String>,
-}
-
-impl Start {
-    fn open(from: &Path) -> Result<Self, TrainError> {
-        if !from.join("bundle.json").is_file() {
-            let run = Run::open(from, Which::Newest)?;
-            let (tokenizer, answers) = (Some(Run::tokenizer(from)?), Run::answers(from)?);
-            return Ok(Self { model: run.model, weights: run.weights, tokenizer, answers });
-        }
-        let bundle = crate::bundle::Bundle::open(from)?;
-        let manifest = bundle.manifest();
-        let model = serde_json::from_value(manifest.config.clone())
-            .map_err(|e| TrainError::Run { path: from.join("bundle.json"), reason: e.to_string() })?;
-        let tokenizer = bundle.tokenizer()?.map(|bytes| Tokenizer::from_json(&bytes)).transpose()?;
-        Ok(Self { model, weights: bundle.arrays()?, tokenizer, answers: manifest.answers.clone() })
-    }
 }
 
 /// Trains as `config` says, from scratch, from `init`, or on from its own newest checkpoint with `resume`.
@@ -105,7 +82,7 @@ pub fn train(
         _ => None,
     };
     if own.is_some() {
-        tell_changes(config, progress);
+        tell_changes(config, &|note| progress(Progress::Note(note)));
     }
 
     let part = |split: Split, most: usize| -> Vec<Study> {
@@ -137,106 +114,6 @@ pub fn train(
 
     let model = first_model(config, &sizes, own.as_ref(), init.as_ref(), device)?;
     Loop { config, device, words, corpus, validation, own, stop, progress }.run(model)
-}
-
-/// Sizes, words and answers: the run's own, those of what it begins with, or new ones.
-fn prepare(
-    config: &RunConfig,
-    own: Option<&Run>,
-    init: Option<&Start>,
-    training: &[Study],
-    more_words: &[String],
-    asks: bool,
-) -> Result<(MedVillConfig, Tokenizer, Vec<String>), TrainError> {
-    if let Some(run) = own {
-        return Ok((run.model.clone(), Run::tokenizer(&run.dir)?, Run::answers(&run.dir)?));
-    }
-    let mut sizes = match init {
-        Some(start) if config.init_only.is_empty() && config.model.is_empty() => start.model.clone(),
-        _ => config.sizes().map_err(|(key, reason)| TrainError::Config {
-            path: config.out.clone(),
-            reason: format!("{key} {reason}"),
-        })?,
-    };
-    let tokenizer = match init.and_then(|start| start.tokenizer.clone()) {
-        Some(tokenizer) => tokenizer,
-        None => {
-            let reports = training.iter().map(|s| training_text(s).to_owned());
-            let questions = training.iter().flat_map(|s| &s.questions).map(|q| q.text.clone());
-            Tokenizer::train(reports.chain(questions).chain(more_words.iter().cloned()), sizes.bert.vocabulary)?
-        }
-    };
-    sizes.bert.vocabulary = tokenizer.vocabulary_size();
-    let known = init.map_or(&[][..], |start| &start.answers);
-    let answers = match (asks, sizes.answers) {
-        (true, 0) => answers(training, usize::MAX),
-        (true, _) if !known.is_empty() && known.len() == sizes.answers => known.to_vec(),
-        (true, most) => answers(training, most),
-        (false, _) => known.to_vec(),
-    };
-    sizes.answers = answers.len();
-    if config.objectives.get("identity").is_some_and(|w| *w > 0.0) {
-        sizes.identities = training.len();
-    } else {
-        sizes.identities = 0;
-    }
-    sizes.check()?;
-    Ok((sizes, tokenizer, answers))
-}
-
-/// The model as the first step finds it, on the autodiff device.
-fn first_model(
-    config: &RunConfig,
-    sizes: &MedVillConfig,
-    own: Option<&Run>,
-    init: Option<&Start>,
-    device: &Device,
-) -> Result<MedVill, TrainError> {
-    // First weights are drawn on the CPU, so that a seed means the same on every device.
-    let cpu = Device::flex();
-    cpu.seed(config.seed);
-    let fresh = nn::parameters(&MedVill::new(sizes, &cpu)?)?;
-    let autodiff = device.clone().autodiff();
-    let mut model = nn::load(MedVill::new(sizes, &autodiff)?, &fresh, &autodiff, false)?;
-    if let Some(run) = own {
-        model = nn::load(model, &run.weights, &autodiff, false)?;
-    } else if let Some(start) = init {
-        let first = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
-        if let Some(odd) = config.init_only.iter().find(|part| !start.weights.keys().any(|name| first(name) == **part))
-        {
-            let reason = format!("init_only names {odd:?}, but init has no parameter under that name");
-            return Err(TrainError::Run { path: config.out.clone(), reason });
-        }
-        let wanted = |name: &str| config.init_only.is_empty() || config.init_only.contains(&first(name));
-        // A head that only one of the two has is no fault: tasks differ.
-        let shapes = nn::shapes(&model);
-        let head = |name: &str| MedVill::place(name) == Place::Head;
-        let fits = |name: &str, shape: &Vec<usize>| shapes.get(name).is_some_and(|s| s == shape) || !head(name);
-        let weights = start.weights.iter().filter(|(name, array)| wanted(name) && fits(name, &array.shape));
-        let weights: Arrays = weights.map(|(name, array)| (name.clone(), array.clone())).collect();
-        if config.init_only.is_empty()
-            && let Some(missing) = shapes.keys().find(|name| !head(name) && !weights.contains_key(*name))
-        {
-            let reason = format!("init lacks {missing}; name what to take from it in init_only");
-            return Err(TrainError::Run { path: config.out.clone(), reason });
-        }
-        model = nn::load(model, &weights, &autodiff, true)?;
-    }
-    Ok(if config.optim.image_rate == Some(0.0) { model.freeze_backbone() } else { model })
-}
-
-/// Tells which keys differ from those with which the run began.
-fn tell_changes(config: &RunConfig, progress: &dyn Fn(Progress<'_>)) {
-    let Ok(text) = std::fs::read_to_string(config.out.join("config.toml")) else { return };
-    let (Ok(before), Ok(now)) = (text.parse::<toml::Table>(), toml::Table::try_from(config)) else { return };
-    for (key, value) in &now {
-        let Some(was) = before.get(key).filter(|was| *was != value) else { continue };
-        let parts = value.as_table().into_iter().flat_map(|t| t.keys());
-        let changed = parts.filter(|part| was.get(part.as_str()) != value.get(part.as_str()));
-        let names: Vec<String> = changed.map(|part| format!("{key}.{part}")).collect();
-        let names = if names.is_empty() { key.clone() } else { names.join(", ") };
-        progress(Progress::Note(&format!("{names} changed since the run began: it will not end as it would have")));
-    }
 }
 
 struct Loop<'a> {
@@ -408,7 +285,9 @@ impl Loop<'_> {
 
     /// Mean losses and measures over the held-out examples.
     fn validate(&self, model: &MedVill, maps: Option<&Maps>) -> Result<BTreeMap<String, f32>, TrainError> {
-        let (mut sums, mut shares): (BTreeMap<_, (f32, f32)>, BTreeMap<_, (f64, f64)>) = Default::default();
+        // By name: what was summed, and over how much.
+        let mut sums: BTreeMap<&str, (f32, f32)> = BTreeMap::new();
+        let mut shares: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
         let indices: Vec<usize> = (0..self.validation.len()).collect();
         for (number, batch) in indices.chunks(VALIDATION_BATCH).enumerate() {
             let mut rng = stream(self.config.seed ^ VALIDATION, number as u64);

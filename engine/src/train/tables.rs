@@ -131,11 +131,16 @@ pub struct Cell {
     values: Vec<f64>,
 }
 
+/// A row's cells by column.
+pub type Row = BTreeMap<String, Cell>;
+/// A table's rows by variant.
+pub type Rows = BTreeMap<String, Row>;
+
 /// All tables: institution, task, variant, column.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Tables {
     /// The cells.
-    pub cells: BTreeMap<String, BTreeMap<String, BTreeMap<String, BTreeMap<String, Cell>>>>,
+    pub cells: BTreeMap<String, BTreeMap<String, Rows>>,
     /// Seeds.
     pub seeds: u64,
     /// What multiplied steps and phantoms.

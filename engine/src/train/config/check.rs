@@ -1,0 +1,197 @@
+//! What a config must be, key by key, before anything starts.
+
+use std::borrow::Cow;
+
+use super::{Fault, RunConfig};
+use crate::data::Layout;
+use crate::systems::learn::Learner;
+use crate::systems::medvill::{self, MedVill, MedVillConfig};
+
+impl RunConfig {
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        let fail = |key: &'static str, reason: String| Err((Cow::from(key), reason));
+        if self.system != medvill::NAME {
+            return fail("system", format!("{:?} is not one of: {}", self.system, medvill::NAME));
+        }
+        let presets = medvill::PRESETS;
+        if !presets.contains(&self.preset.as_str()) {
+            return fail("preset", format!("{:?} is not one of: {}", self.preset, presets.join(", ")));
+        }
+        if self.checkpoint_every == 0 {
+            return fail("checkpoint_every", "must be at least 1".to_owned());
+        }
+        if self.init.is_none() && !self.init_only.is_empty() {
+            return fail("init_only", "needs init".to_owned());
+        }
+        if let Some(init) = self.init.as_ref().filter(|init| !init.is_dir()) {
+            return fail("init", format!("{:?} is not a folder", init.display().to_string()));
+        }
+        let sizes = self.sizes()?;
+        self.check_optim()?;
+        self.check_objectives(&sizes)?;
+        self.check_data()
+    }
+
+    fn check_optim(&self) -> Result<(), Fault> {
+        let o = &self.optim;
+        let positive = |v: f64| v > 0.0 && v.is_finite();
+        let none_or_more = |v: f64| v >= 0.0 && v.is_finite();
+        let share = |v: f64| (0.0..=1.0).contains(&v);
+        let below_one = |v: f64| (0.0..1.0).contains(&v);
+        let rules: [(&'static str, bool, String); 15] = [
+            ("optim.rate", positive(o.rate), format!("{} must be greater than 0", o.rate)),
+            ("optim.image_rate", none_or_more(o.image_rate.unwrap_or(0.0)), "must be 0 or more".to_owned()),
+            ("optim.head_rate", none_or_more(o.head_rate.unwrap_or(0.0)), "must be 0 or more".to_owned()),
+            ("optim.layer_decay", positive(o.layer_decay) && o.layer_decay <= 1.0, "must be in (0, 1]".to_owned()),
+            ("optim.weight_decay", none_or_more(o.weight_decay), format!("{} must be 0 or more", o.weight_decay)),
+            ("optim.betas", o.betas.into_iter().all(below_one), "must be two numbers in [0, 1)".to_owned()),
+            ("optim.momentum", below_one(o.momentum), "must be in [0, 1)".to_owned()),
+            ("optim.warmup", share(o.warmup), format!("{} must be a share of the steps, 0 to 1", o.warmup)),
+            ("optim.floor", share(o.floor), format!("{} must be a share of the peak, 0 to 1", o.floor)),
+            ("optim.power", positive(o.power), "must be greater than 0".to_owned()),
+            ("optim.clip", positive(o.clip), format!("{} must be greater than 0", o.clip)),
+            ("optim.ema", below_one(o.ema), "must be in [0, 1)".to_owned()),
+            ("optim.batch", (1..=65_536).contains(&o.batch), format!("{} must be 1 to 65536", o.batch)),
+            (
+                "optim.accumulate",
+                (1..=o.batch).contains(&o.accumulate),
+                format!("{} must be 1 to the batch, {}", o.accumulate, o.batch),
+            ),
+            ("optim.steps", o.steps > 0, "must be at least 1".to_owned()),
+        ];
+        match rules.into_iter().find(|rule| !rule.1) {
+            Some((key, _, reason)) => Err((key.into(), reason)),
+            None => Ok(()),
+        }
+    }
+
+    fn check_objectives(&self, sizes: &MedVillConfig) -> Result<(), Fault> {
+        let fail = |key: &'static str, reason: String| Err((Cow::from(key), reason));
+        let known = MedVill::OBJECTIVES;
+        if let Some(name) = self.objectives.keys().find(|name| !known.contains(&name.as_str())) {
+            return fail("objectives", format!("{name:?} is not one of: {}", known.join(", ")));
+        }
+        if let Some((name, weight)) = self.objectives.iter().find(|(_, w)| !(**w >= 0.0 && w.is_finite())) {
+            return fail("objectives", format!("{name} = {weight} must be 0 or more"));
+        }
+        let on = |name: &str| self.objectives.get(name).is_some_and(|w| *w > 0.0);
+        if !known.iter().any(|name| on(name)) {
+            return fail("objectives", "must name one at least, with a weight greater than 0".to_owned());
+        }
+        if on("sides") && !on("report") {
+            return fail("objectives", "sides needs report, whose words it is about".to_owned());
+        }
+        if on("findings") && !sizes.map_findings {
+            return fail("objectives", "findings needs model.map_findings = true".to_owned());
+        }
+        if (on("diagnosis") || on("diagnosis_image")) && !sizes.diagnosis {
+            return fail("objectives", "diagnosis needs model.diagnosis = true".to_owned());
+        }
+        if on("identity") && sizes.picture_vector == 0 {
+            return fail("objectives", "identity needs model.picture_vector".to_owned());
+        }
+        if sizes.towers && (on("mlm") || on("itm") || on("report")) {
+            return fail(
+                "objectives",
+                "a model with towers has no joint reading to pre-train or to draft with".to_owned(),
+            );
+        }
+        for mix in &self.mix {
+            if !(mix.share > 0.0 && mix.share.is_finite()) {
+                return fail("mix.share", format!("{} must be greater than 0", mix.share));
+            }
+            if let Some(name) = mix.of.iter().find(|name| !on(name)) {
+                return fail("mix.of", format!("{name:?} is none of the objectives with a weight"));
+            }
+            if mix.of.is_empty() {
+                return fail("mix.of", "must name an objective".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn check_data(&self) -> Result<(), Fault> {
+        let fail = |key: &'static str, reason: String| Err((Cow::from(key), reason));
+        let data = &self.data;
+        if data.limit == Some(0) {
+            return fail("data.limit", "must be at least 1".to_owned());
+        }
+        if let Some(layout) = &data.layout {
+            layout.parse::<Layout>().map_err(|e| (Cow::from("data.layout"), e.to_string()))?;
+        }
+        if data.roots.is_empty() {
+            return fail("data.roots", "must name at least one folder".to_owned());
+        }
+        for (key, roots) in [("data.roots", &data.roots), ("data.more_words", &data.more_words)] {
+            if let Some(root) = roots.iter().find(|root| !root.is_dir()) {
+                return fail(key, format!("\"{}\" is not a folder", root.display()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The sentence of a fault with the line at which the key, or else its table, stands.
+pub(super) fn located(text: &str, key: &str, reason: &str) -> String {
+    let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
+    let mut inside = String::new();
+    let mut table_line = None;
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.starts_with('[') {
+            inside = line.trim_matches(|c| c == '[' || c == ']').trim().to_owned();
+            table_line = table_line.or_else(|| (inside == key || inside == table).then_some(number + 1));
+        }
+        if inside == table && line.split_once('=').is_some_and(|(left, _)| left.trim() == name) {
+            return format!("line {}: {key} {reason}", number + 1);
+        }
+    }
+    table_line.map_or_else(|| format!("{key} {reason}"), |line| format!("line {line}: {key} {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::train::RunConfig;
+
+    fn refusal(text: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run.toml");
+        std::fs::write(&path, text.replace("ROOT", &dir.path().display().to_string())).unwrap();
+        RunConfig::read(&path).map(|_| "accepted".to_owned()).unwrap_or_else(|e| e.to_string())
+    }
+
+    const GOOD: &str = "system = \"medvill\"\npreset = \"demo\"\nout = \"x\"\n[data]\nroots = [\"ROOT\"]\n\
+                        [objectives]\nmlm = 1.0\n[optim]\nrate = 1e-3\nbatch = 8\nsteps = 10\n";
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        assert_eq!(refusal(GOOD), "accepted");
+        for (from, to, wants) in [
+            ("out = \"x\"", "out = \"x\"\nrates = 3", ["rates", "line 4"]),
+            ("rate = 1e-3", "rate = \"fast\"", ["rate", "line 9"]),
+            ("rate = 1e-3", "rate = -1.0", ["optim.rate", "line 9"]),
+            ("mlm = 1.0", "mlm = 1.0\nmemory = 1.0", ["memory", "line 6"]),
+            ("mlm = 1.0", "diagnosis = 1.0", ["model.diagnosis", "line 6"]),
+            ("ROOT", "/no/such/folder", ["data.roots", "line 5"]),
+            ("demo", "huge", ["preset", "line 2"]),
+            ("batch = 8", "batch = 8\naccumulate = 9", ["optim.accumulate", "line 11"]),
+            ("[data]", "[model]\nsizes = 3\n[data]", ["sizes", "line 4"]),
+            ("[data]", "[model]\nbert = { heads = 7 }\n[data]", ["bert.heads", "line 4"]),
+            ("[optim]", "[[mix]]\nshare = 1.0\nof = [\"itm\"]\n[optim]", ["itm", "line 10"]),
+        ] {
+            let message = refusal(&GOOD.replacen(from, to, 1));
+            assert!(wants.iter().all(|w| message.contains(w)), "{to}: {message}");
+        }
+    }
+
+    #[test]
+    fn mixes_share_the_steps() {
+        let text = GOOD.replace(
+            "mlm = 1.0",
+            "mlm = 1.0\nitm = 2.0\n[[mix]]\nshare = 3\nof = [\"mlm\"]\n[[mix]]\nshare = 1\nof = [\"itm\"]",
+        );
+        let config: RunConfig = toml::from_str(&text).unwrap();
+        let steps = (0..100).map(|i| config.weights(f64::from(i) / 100.0));
+        assert_eq!(steps.filter(|w| w.keys().eq(["mlm"])).count(), 75);
+    }
+}
