@@ -63,6 +63,8 @@ struct WrittenMention {
 struct WrittenSubject {
     finding: Spanned<String>,
     otherwise: Option<Certainty>,
+    #[serde(default)]
+    anywhere: bool,
     phrases: Vec<Spanned<String>>,
 }
 
@@ -107,7 +109,13 @@ pub(super) enum Meaning {
         sided: bool,
     },
     /// An organ ("heart size"): what is said of it decides.
-    Subject { finding: Finding, otherwise: Option<Certainty> },
+    Subject {
+        finding: Finding,
+        /// What it is where nothing is said of it.
+        otherwise: Option<Certainty>,
+        /// Whether it counts where it is only a place ("clips in the mediastinum").
+        anywhere: bool,
+    },
     /// Something that only looks like a finding ("pericardial effusion").
     Ignore,
 }
@@ -262,7 +270,11 @@ impl Lexicon {
             named.push((meaning, &mention.phrases, format!("[[mention]] {}", mention.finding.get_ref())));
         }
         for subject in &written.subject {
-            let meaning = Meaning::Subject { finding: finding(&subject.finding)?, otherwise: subject.otherwise };
+            let meaning = Meaning::Subject {
+                finding: finding(&subject.finding)?,
+                otherwise: subject.otherwise,
+                anywhere: subject.anywhere,
+            };
             named.push((meaning, &subject.phrases, format!("[[subject]] {}", subject.finding.get_ref())));
         }
         for ignore in &written.ignore {
