@@ -38,11 +38,7 @@ impl Count {
     }
 
     fn plus(self, other: Self) -> Self {
-        Self {
-            right: self.right + other.right,
-            wrong: self.wrong + other.wrong,
-            missed: self.missed + other.missed,
-        }
+        Self { right: self.right + other.right, wrong: self.wrong + other.wrong, missed: self.missed + other.missed }
     }
 
     fn precision(self) -> f64 {

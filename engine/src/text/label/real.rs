@@ -7,10 +7,9 @@ mod measure;
 
 #[test]
 fn positives_agree_with_chexpert() {
-    for (labeler, floors, each) in [
-        (Labeler::like_chexpert(), measure::LIKE_CHEXPERT, true),
-        (Labeler::new(), measure::PLAIN, false),
-    ] {
+    for (labeler, floors, each) in
+        [(Labeler::like_chexpert(), measure::LIKE_CHEXPERT, true), (Labeler::new(), measure::PLAIN, false)]
+    {
         let Some((seen, unseen)) = measure::against_chexpert(&labeler, each) else { return };
         assert!(seen > floors.0 && unseen > floors.1, "{seen} {unseen}, not {floors:?}");
     }

@@ -35,8 +35,8 @@ impl Slips {
             Meaning::Mention { finding, .. } | Meaning::Subject { finding, .. } => finding,
             Meaning::Ignore => return None,
         };
-        // The edge before the first word moves all by one.
-        let holds = |m: &&Match| m.start <= f.start + 1 && f.end < m.end;
+        // The last word of the finding must be in the slip; the edge before the first word moves all by one.
+        let holds = |m: &&Match| m.start <= f.end && f.end < m.end;
         let about = |m: &&Match| s.lexicon.slipped[m.value as usize].findings[finding as usize];
         let longest = self.found.iter().filter(holds).filter(about).max_by_key(|m| m.end - m.start)?;
         Some(s.lexicon.slipped[longest.value as usize].read)
