@@ -88,6 +88,8 @@ struct WrittenPlace {
 struct WrittenSlip {
     findings: Vec<Spanned<String>>,
     read: Certainty,
+    #[serde(default)]
+    last: bool,
     phrases: Vec<Spanned<String>>,
 }
 
@@ -169,6 +171,8 @@ pub(super) struct Slip {
     /// By category.
     pub(super) findings: [bool; 14],
     pub(super) read: Certainty,
+    /// Whether it holds only for the finding that the words end with.
+    pub(super) last: bool,
 }
 
 /// The data file, ready to be searched for.
@@ -286,7 +290,7 @@ impl Lexicon {
             for name in &slip.findings {
                 findings[finding(name)? as usize] = true;
             }
-            slips.push((Slip { findings, read: slip.read }, &slip.phrases, "[[slip]]".into()));
+            slips.push((Slip { findings, read: slip.read, last: slip.last }, &slip.phrases, "[[slip]]".into()));
         }
         let cue = |c: &'_ WrittenCue| format!("[[cue]] {:?}", c.kind);
         let cues = written.cue.iter().map(|c| (c.kind, &c.phrases, cue(c)));

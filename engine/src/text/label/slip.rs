@@ -37,7 +37,10 @@ impl Slips {
         };
         // The last word of the finding must be in the slip; the edge before the first word moves all by one.
         let holds = |m: &&Match| m.start <= f.end && f.end < m.end;
-        let about = |m: &&Match| s.lexicon.slipped[m.value as usize].findings[finding as usize];
+        let about = |m: &&Match| {
+            let slip = s.lexicon.slipped[m.value as usize];
+            slip.findings[finding as usize] && (!slip.last || m.end - f.end <= 2)
+        };
         let longest = self.found.iter().filter(holds).filter(about).max_by_key(|m| m.end - m.start)?;
         Some(s.lexicon.slipped[longest.value as usize].read)
     }
