@@ -64,9 +64,9 @@ fn positive(labels: &[Option<Certainty>; 14], finding: Finding) -> bool {
 }
 
 /// What the micro-F1 against CheXpert's labeler must exceed, (train, the rest): a little less than was measured.
-pub const LIKE_CHEXPERT: (f64, f64) = (0.96, 0.92);
+pub const LIKE_CHEXPERT: (f64, f64) = (0.975, 0.935);
 /// The same for plain sense, which differs where CheXpert's parser slips.
-pub const PLAIN: (f64, f64) = (0.88, 0.86);
+pub const PLAIN: (f64, f64) = (0.86, 0.835);
 
 /// Micro-F1 over the positives of the 14 categories of CheXpert's labeler, by its own split: (train, the rest). `each` prints
 /// every category too.
@@ -95,16 +95,16 @@ pub fn against_chexpert(labeler: &Labeler, each: bool) -> Option<(f64, f64)> {
     Some((scores[0], scores[1]))
 }
 
-/// What the F1 against hand labels must exceed, by column: a little less than was measured. CheXpert's categories are wider than
-/// the hand labels' (old granulomatous infection is Pneumonia, a heart at its upper limit Cardiomegaly).
+/// What the F1 against hand labels must exceed, by column: a little less than was measured. Plain sense is measured; what is only
+/// suspected is no positive here, and often one in the hand labels (atelectasis).
 pub const FLOORS: [(&str, f64); 8] = [
-    ("Atelectasis", 0.76),
-    ("Cardiomegaly", 0.71),
-    ("Consolidation", 0.86),
-    ("Edema", 0.77),
-    ("Effusion", 0.88),
-    ("Pneumonia", 0.58),
-    ("Pneumothorax", 0.74),
+    ("Atelectasis", 0.77),
+    ("Cardiomegaly", 0.92),
+    ("Consolidation", 0.90),
+    ("Edema", 0.79),
+    ("Effusion", 0.89),
+    ("Pneumonia", 0.72),
+    ("Pneumothorax", 0.76),
     ("normal", 0.84),
 ];
 

@@ -3,6 +3,10 @@
 //! Three stages: the phrases that name findings (a trie over words), what the words around them say of each (negation and
 //! uncertainty before and after), and the sum over the report. Phrases and cues are a data file, `lexicon.toml`, that a
 //! user can replace.
+//!
+//! Two readings: plain sense, for drafts, checks and scores ([`Labeler::new`]), and CheXpert's labeler's own, accidents of its
+//! parser included, for tables of labels ([`Labeler::like_chexpert`]). The second is the first with `lexicon-chexpert.toml`
+//! laid over it.
 
 mod lexicon;
 mod matcher;
