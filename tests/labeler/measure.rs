@@ -37,6 +37,10 @@ impl Count {
         self.missed += usize::from(!read && there);
     }
 
+    fn plus(self, other: Self) -> Self {
+        Self { right: self.right + other.right, wrong: self.wrong + other.wrong, missed: self.missed + other.missed }
+    }
+
     fn precision(self) -> f64 {
         self.right as f64 / (self.right + self.wrong).max(1) as f64
     }
@@ -59,39 +63,48 @@ fn positive(labels: &[Option<Certainty>; 14], finding: Finding) -> bool {
     labels[finding as usize] == Some(Certainty::Positive)
 }
 
-/// Micro-F1 over the positives of the 14 categories of CheXpert's labeler, by its own split: (train, the rest).
-pub fn against_chexpert(labeler: &Labeler) -> Option<(f64, f64)> {
+/// What the micro-F1 against CheXpert's labeler must exceed, (train, the rest): a little less than was measured.
+pub const LIKE_CHEXPERT: (f64, f64) = (0.975, 0.935);
+/// The same for plain sense, which differs where CheXpert's parser slips.
+pub const PLAIN: (f64, f64) = (0.86, 0.835);
+
+/// Micro-F1 over the positives of the 14 categories of CheXpert's labeler, by its own split: (train, the rest). `each` prints
+/// every category too.
+pub fn against_chexpert(labeler: &Labeler, each: bool) -> Option<(f64, f64)> {
     let text = real("chexpert_labels.jsonl")?;
-    let (mut by_finding, mut by_half) = ([Count::default(); 14], [Count::default(); 2]);
+    let mut counts = [[Count::default(); 14]; 2];
     for line in text.lines() {
         let row: serde_json::Value = serde_json::from_str(line).unwrap();
         let truth: Vec<&str> = row["positive"].as_array().unwrap().iter().filter_map(|v| v.as_str()).collect();
         let labels = labeler.read(row["text"].as_str().unwrap()).labels;
         for finding in Finding::ALL {
             let (read, there) = (positive(&labels, finding), truth.contains(&finding.name()));
-            by_finding[finding as usize].add(read, there);
-            by_half[usize::from(row["split"] != "train")].add(read, there);
+            counts[usize::from(row["split"] != "train")][finding as usize].add(read, there);
         }
     }
-    eprintln!("against the positives of CheXpert's labeler, all reports:");
-    for finding in Finding::ALL {
-        by_finding[finding as usize].print(finding.name());
+    let mut scores = [0.0; 2];
+    for ((half, counts), score) in ["the half looked at", "the other reports"].iter().zip(&counts).zip(&mut scores) {
+        eprintln!("against the positives of CheXpert's labeler, {half}:");
+        if each {
+            Finding::ALL.iter().zip(counts).for_each(|(finding, count)| count.print(finding.name()));
+        }
+        let all = counts.iter().fold(Count::default(), |sum, count| sum.plus(*count));
+        all.print("all 14");
+        *score = all.f1();
     }
-    by_half[0].print("all 14, the half looked at");
-    by_half[1].print("all 14, the other reports");
-    Some((by_half[0].f1(), by_half[1].f1()))
+    Some((scores[0], scores[1]))
 }
 
-/// What the F1 against hand labels must exceed, by column: a little less than was measured. CheXpert's categories are wider than
-/// the hand labels' (old granulomatous infection is Pneumonia, a heart at its upper limit Cardiomegaly).
+/// What the F1 against hand labels must exceed, by column: a little less than was measured. Plain sense is measured; what is only
+/// suspected is no positive here, and often one in the hand labels (atelectasis).
 pub const FLOORS: [(&str, f64); 8] = [
-    ("Atelectasis", 0.76),
-    ("Cardiomegaly", 0.71),
-    ("Consolidation", 0.86),
-    ("Edema", 0.77),
-    ("Effusion", 0.88),
-    ("Pneumonia", 0.58),
-    ("Pneumothorax", 0.74),
+    ("Atelectasis", 0.77),
+    ("Cardiomegaly", 0.92),
+    ("Consolidation", 0.90),
+    ("Edema", 0.79),
+    ("Effusion", 0.89),
+    ("Pneumonia", 0.72),
+    ("Pneumothorax", 0.76),
     ("normal", 0.84),
 ];
 

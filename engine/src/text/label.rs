@@ -3,6 +3,10 @@
 //! Three stages: the phrases that name findings (a trie over words), what the words around them say of each (negation and
 //! uncertainty before and after), and the sum over the report. Phrases and cues are a data file, `lexicon.toml`, that a
 //! user can replace.
+//!
+//! Two readings: plain sense, for drafts, checks and scores ([`Labeler::new`]), and CheXpert's labeler's own, accidents of its
+//! parser included, for tables of labels ([`Labeler::like_chexpert`]). The second is the first with `lexicon-chexpert.toml`
+//! laid over it.
 
 mod lexicon;
 mod matcher;
@@ -10,6 +14,7 @@ mod places;
 mod scan;
 mod scope;
 mod shorthand;
+mod slip;
 mod table;
 
 use std::ops::Range;
@@ -19,11 +24,15 @@ use serde::{Deserialize, Serialize};
 use super::{Certainty, Finding, Labels, Report, Side, TextError, Zone};
 use lexicon::{Lexicon, Meaning};
 use scope::{Scope, Sentence};
+use slip::Slips;
 
 pub use table::Labelled;
 
 /// The lexicon that [`Labeler::new`] uses.
 pub const LEXICON: &str = include_str!("lexicon.toml");
+
+/// What [`Labeler::like_chexpert`] lays over it.
+const CHEXPERT_OVERLAY: &str = include_str!("lexicon-chexpert.toml");
 
 /// One place of a report that names a finding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,10 +83,17 @@ impl Default for Labeler {
 }
 
 impl Labeler {
-    /// With the built-in lexicon.
+    /// Plain sense, with the built-in lexicon: what a radiologist would read.
     #[allow(clippy::missing_panics_doc)] // the lexicon is part of the program and tested with it
     pub fn new() -> Self {
         Self::from_toml(LEXICON).unwrap_or_else(|error| panic!("the built-in lexicon is wrong: {error}"))
+    }
+
+    /// As CheXpert's labeler reads, its parser's accidents and all: for labels that are to be compared with published ones.
+    #[allow(clippy::missing_panics_doc)] // the overlay is part of the program and tested with it
+    pub fn like_chexpert() -> Self {
+        Self::with_overlay(LEXICON, CHEXPERT_OVERLAY)
+            .unwrap_or_else(|error| panic!("the built-in lexicon is wrong: {error}"))
     }
 
     /// With another lexicon, in the form of the built-in one.
@@ -85,7 +101,15 @@ impl Labeler {
     /// # Errors
     /// [`TextError::Lexicon`] when it is not TOML of that form, [`TextError::LexiconEntry`] when an entry is wrong.
     pub fn from_toml(text: &str) -> Result<Self, TextError> {
-        Ok(Self { lexicon: Lexicon::from_toml(text)? })
+        Ok(Self { lexicon: Lexicon::from_toml(text, None)? })
+    }
+
+    /// With a lexicon and an overlay of the same form, whose phrases mean what the overlay says.
+    ///
+    /// # Errors
+    /// As [`from_toml`](Self::from_toml), for either.
+    pub fn with_overlay(text: &str, overlay: &str) -> Result<Self, TextError> {
+        Ok(Self { lexicon: Lexicon::from_toml(text, Some(overlay))? })
     }
 
     /// The labels of a report: of its findings and its impression together.
@@ -97,7 +121,7 @@ impl Labeler {
     pub fn read(&self, text: &str) -> Reading {
         let mut sum = Sum::default();
         let (mut findings, mut cues, mut places) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut scope, mut located) = (Scope::default(), Vec::new());
+        let (mut scope, mut located, mut slips) = (Scope::default(), Vec::new(), Slips::default());
         let lexicon = &self.lexicon;
         scan::sentences(text, &lexicon.vocabulary, |tokens| {
             sum.words |= true;
@@ -110,8 +134,10 @@ impl Labeler {
             let sentence = Sentence { lexicon, tokens, cues: &cues, findings: &findings };
             scope.read(&sentence);
             places::attach(lexicon, tokens, &findings, &cues, &places, &mut located);
+            slips.find(&sentence);
             for (found, (side, zone)) in findings.iter().zip(&located) {
-                let Some(certainty) = scope.certainty(&sentence, found) else { continue };
+                let stated = || scope.certainty(&sentence, found);
+                let Some(certainty) = slips.read(&sentence, found).or_else(stated) else { continue };
                 let span = tokens[found.start].span.start..tokens[found.end - 1].span.end;
                 let mention = |finding| Mention { finding, certainty, side: *side, zone: *zone, span };
                 match lexicon.meanings[found.value as usize] {

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io::{BufReader, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use hilum::text::Labeler;
+use hilum::text::{LEXICON, Labeler};
 
 use crate::globals::Globals;
 
@@ -17,21 +17,20 @@ pub struct Args {
     /// Where to write the CSV: Reports and 14 columns, 1.0 present, 0.0 absent, -1.0 uncertain, blank not mentioned
     #[arg(long)]
     out: PathBuf,
-    /// Another lexicon, in the form of engine/src/text/lexicon.toml
+    /// Read in plain sense, as a radiologist would, instead of with the accidents of CheXpert's parser
+    #[arg(long, conflicts_with_all = ["lexicon", "overlay"])]
+    plain: bool,
+    /// Another lexicon, in the form of engine/src/text/lexicon.toml; without --overlay it is read alone
     #[arg(long)]
     lexicon: Option<PathBuf>,
+    /// What to lay over the lexicon, in the form of engine/src/text/lexicon-chexpert.toml and instead of it
+    #[arg(long)]
+    overlay: Option<PathBuf>,
 }
 
 /// Runs it.
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
-    let labeler = match &args.lexicon {
-        None => Labeler::new(),
-        Some(path) => {
-            let text =
-                fs::read_to_string(path).with_context(|| format!("cannot read the lexicon {}", path.display()))?;
-            Labeler::from_toml(&text).with_context(|| path.display().to_string())?
-        }
-    };
+    let labeler = labeler(args)?;
     let input = fs::File::open(&args.reports).with_context(|| format!("cannot open {}", args.reports.display()))?;
     let same = fs::canonicalize(&args.out).is_ok_and(|out| fs::canonicalize(&args.reports).is_ok_and(|r| r == out));
     ensure!(!same, "{} would overwrite the reports; name another file with --out", args.out.display());
@@ -51,4 +50,20 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         println!("{} reports{column} labelled: {}", done.reports, args.out.display());
     }
     Ok(())
+}
+
+/// The labeler that the arguments ask for.
+fn labeler(args: &Args) -> anyhow::Result<Labeler> {
+    let read = |path: &Path, what: &str| {
+        fs::read_to_string(path).with_context(|| format!("cannot read the {what} {}", path.display()))
+    };
+    let named = |path: &Path| path.display().to_string();
+    match (&args.lexicon, &args.overlay) {
+        (None, None) if args.plain => Ok(Labeler::new()),
+        (None, None) => Ok(Labeler::like_chexpert()),
+        (Some(path), None) => Labeler::from_toml(&read(path, "lexicon")?).with_context(|| named(path)),
+        (None, Some(path)) => Labeler::with_overlay(LEXICON, &read(path, "overlay")?).with_context(|| named(path)),
+        (Some(lexicon), Some(overlay)) => Labeler::with_overlay(&read(lexicon, "lexicon")?, &read(overlay, "overlay")?)
+            .with_context(|| format!("{} with {}", lexicon.display(), overlay.display())),
+    }
 }

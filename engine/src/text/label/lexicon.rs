@@ -2,6 +2,8 @@
 //!
 //! A phrase is words apart by spaces. `a|b` is either word, `word(s)` the word with and without s, `word?` may be left out,
 //! `~` is up to three words of any kind, `{name}` is any phrase of the list `name` of `[words]`.
+//!
+//! An overlay is a second file of the same form. It is read first, and what it says of a phrase holds.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +24,10 @@ struct Written {
     #[serde(default)]
     misspelt: Vec<String>,
     #[serde(default)]
+    inside: Vec<String>,
+    #[serde(default)]
     words: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
     mention: Vec<WrittenMention>,
     #[serde(default)]
     subject: Vec<WrittenSubject>,
@@ -32,6 +37,8 @@ struct Written {
     cue: Vec<WrittenCue>,
     #[serde(default)]
     place: Vec<WrittenPlace>,
+    #[serde(default)]
+    slip: Vec<WrittenSlip>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -56,6 +63,8 @@ struct WrittenMention {
 struct WrittenSubject {
     finding: Spanned<String>,
     otherwise: Option<Certainty>,
+    #[serde(default)]
+    anywhere: bool,
     phrases: Vec<Spanned<String>>,
 }
 
@@ -71,6 +80,16 @@ struct WrittenCue {
 struct WrittenPlace {
     side: Option<Side>,
     zone: Option<Zone>,
+    phrases: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenSlip {
+    findings: Vec<Spanned<String>>,
+    read: Certainty,
+    #[serde(default)]
+    last: bool,
     phrases: Vec<Spanned<String>>,
 }
 
@@ -92,7 +111,13 @@ pub(super) enum Meaning {
         sided: bool,
     },
     /// An organ ("heart size"): what is said of it decides.
-    Subject { finding: Finding, otherwise: Option<Certainty> },
+    Subject {
+        finding: Finding,
+        /// What it is where nothing is said of it.
+        otherwise: Option<Certainty>,
+        /// Whether it counts where it is only a place ("clips in the mediastinum").
+        anywhere: bool,
+    },
     /// Something that only looks like a finding ("pericardial effusion").
     Ignore,
 }
@@ -140,6 +165,16 @@ pub(super) struct Place {
     pub(super) zone: Option<Zone>,
 }
 
+/// Findings that are read in one way wherever they stand in these words, whatever the cues say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slip {
+    /// By category.
+    pub(super) findings: [bool; 14],
+    pub(super) read: Certainty,
+    /// Whether it holds only for the finding that the words end with.
+    pub(super) last: bool,
+}
+
 /// The data file, ready to be searched for.
 #[derive(Clone, Debug)]
 pub(super) struct Lexicon {
@@ -150,6 +185,8 @@ pub(super) struct Lexicon {
     pub(super) effects: Vec<Cue>,
     pub(super) places: Trie,
     pub(super) where_: Vec<Place>,
+    pub(super) slips: Trie,
+    pub(super) slipped: Vec<Slip>,
     /// Words that part or join clauses.
     pub(super) joints: Joints,
 }
@@ -167,55 +204,66 @@ pub(super) struct Joints {
 }
 
 impl Lexicon {
-    /// Reads a data file.
+    /// Reads a data file, and an overlay where there is one.
     ///
     /// # Errors
-    /// When it is not TOML of this form, or a phrase, finding or list in it is not what it should be.
-    pub(super) fn from_toml(text: &str) -> Result<Self, TextError> {
-        let written: Written = toml::from_str(text).map_err(|error| TextError::Lexicon {
-            line: line(text, error.span().map_or(0, |span| span.start)),
-            what: error.message().split_whitespace().collect::<Vec<_>>().join(" "),
-        })?;
+    /// When one is not TOML of this form, or a phrase, finding or list in it is not what it should be.
+    pub(super) fn from_toml(text: &str, overlay: Option<&str>) -> Result<Self, TextError> {
+        let base = Written::read(text, "")?;
+        if base.mention.is_empty() {
+            return Err(TextError::Lexicon { line: 1, what: "no table [[mention]]".into() });
+        }
+        let over = match overlay {
+            Some(over) => Some((over, Written::read(over, OVERLAY)?)),
+            None => None,
+        };
+        let mut words = base.words.clone();
+        let mut vocabulary = Vocabulary::default();
+        if let Some((_, over)) = &over {
+            words.extend(over.words.clone());
+            over.spelling.iter().for_each(|(spelling, word)| vocabulary.alias(spelling, word));
+        }
+        for (spelling, word) in &base.spelling {
+            if !over.as_ref().is_some_and(|(_, over)| over.spelling.contains_key(spelling)) {
+                vocabulary.alias(spelling, word);
+            }
+        }
+        let mut lexicon = Self {
+            joints: Joints::new(&mut vocabulary),
+            vocabulary,
+            findings: Trie::default(),
+            meanings: Vec::new(),
+            cues: Trie::default(),
+            effects: Vec::new(),
+            places: Trie::default(),
+            where_: Vec::new(),
+            slips: Trie::default(),
+            slipped: Vec::new(),
+        };
+        let mut added = 0;
+        if let Some((text, over)) = &over {
+            lexicon.add(over, Builder { text, place: OVERLAY, lists: &words, added: &mut added })?;
+        }
+        lexicon.add(&base, Builder { text, place: "", lists: &words, added: &mut added })?;
+        for written in over.iter().map(|(_, over)| over).chain([&base]) {
+            written.misspelt.iter().for_each(|word| lexicon.vocabulary.misspell(word));
+            written.inside.iter().for_each(|letters| lexicon.vocabulary.inside(letters));
+        }
+        Ok(lexicon)
+    }
+
+    /// Adds the tables of one file. What an earlier file says of a phrase stays.
+    fn add(&mut self, written: &Written, mut builder: Builder<'_>) -> Result<(), TextError> {
+        let text = builder.text;
         let finding = |name: &Spanned<String>| {
             Finding::from_name(name.get_ref()).ok_or_else(|| TextError::LexiconEntry {
                 line: line(text, name.span().start),
-                place: "a table".into(),
+                place: format!("{}a table", builder.place),
                 what: format!("the unknown finding {:?}", name.get_ref()),
             })
         };
-        let mut builder = Builder { text, lists: &written.words, vocabulary: Vocabulary::default(), added: 0 };
-        for (spelling, word) in &written.spelling {
-            builder.vocabulary.alias(spelling, word);
-        }
-        let vocabulary = &mut builder.vocabulary;
-        let mut all = |words: &[&str]| -> Vec<u32> { words.iter().map(|w| vocabulary.add(w)).collect() };
-        let joints = Joints {
-            singular: all(&["is", "was", "has"]),
-            verbs: all(&["is", "are", "was", "were", "has", "have", "appears", "appear", "remains", "remain"]),
-            prepositions: all(&[
-                "in",
-                "on",
-                "at",
-                "within",
-                "of",
-                "over",
-                "overlying",
-                "involving",
-                "to",
-                "near",
-                "from",
-                "along",
-                "behind",
-                "above",
-                "below",
-                "under",
-            ]),
-            and: all(&["and"])[0],
-            or: all(&["or"])[0],
-            with: all(&["with"])[0],
-        };
-
-        let (mut findings, mut meanings) = (Trie::default(), Vec::new());
+        // The phrases of each table with what they mean, in the order of the file.
+        let mut named = Vec::new();
         for mention in &written.mention {
             let meaning = Meaning::Mention {
                 finding: finding(&mention.finding)?,
@@ -223,31 +271,85 @@ impl Lexicon {
                 also_uncertain: mention.also_uncertain.as_ref().map(finding).transpose()?,
                 sided: mention.sided,
             };
-            let place = format!("[[mention]] {}", mention.finding.get_ref());
-            builder.add_all(&mut findings, &mut meanings, meaning, &mention.phrases, &place)?;
+            named.push((meaning, &mention.phrases, format!("[[mention]] {}", mention.finding.get_ref())));
         }
         for subject in &written.subject {
-            let meaning = Meaning::Subject { finding: finding(&subject.finding)?, otherwise: subject.otherwise };
-            let place = format!("[[subject]] {}", subject.finding.get_ref());
-            builder.add_all(&mut findings, &mut meanings, meaning, &subject.phrases, &place)?;
+            let meaning = Meaning::Subject {
+                finding: finding(&subject.finding)?,
+                otherwise: subject.otherwise,
+                anywhere: subject.anywhere,
+            };
+            named.push((meaning, &subject.phrases, format!("[[subject]] {}", subject.finding.get_ref())));
         }
         for ignore in &written.ignore {
-            builder.add_all(&mut findings, &mut meanings, Meaning::Ignore, &ignore.phrases, "[[ignore]]")?;
+            named.push((Meaning::Ignore, &ignore.phrases, "[[ignore]]".into()));
         }
-        let (mut cues, mut effects) = (Trie::default(), Vec::new());
-        for cue in &written.cue {
-            let place = format!("[[cue]] {:?}", cue.kind);
-            builder.add_all(&mut cues, &mut effects, cue.kind, &cue.phrases, &place)?;
+        let mut slips = Vec::new();
+        for slip in &written.slip {
+            let mut findings = [false; 14];
+            for name in &slip.findings {
+                findings[finding(name)? as usize] = true;
+            }
+            slips.push((Slip { findings, read: slip.read, last: slip.last }, &slip.phrases, "[[slip]]".into()));
         }
-        let (mut places, mut where_) = (Trie::default(), Vec::new());
-        for place in &written.place {
-            let payload = Place { side: place.side, zone: place.zone };
-            builder.add_all(&mut places, &mut where_, payload, &place.phrases, "[[place]]")?;
+        let cue = |c: &'_ WrittenCue| format!("[[cue]] {:?}", c.kind);
+        let cues = written.cue.iter().map(|c| (c.kind, &c.phrases, cue(c)));
+        let places =
+            written.place.iter().map(|p| (Place { side: p.side, zone: p.zone }, &p.phrases, "[[place]]".into()));
+        let vocabulary = &mut self.vocabulary;
+        builder.add_all(vocabulary, &mut self.findings, &mut self.meanings, named)?;
+        builder.add_all(vocabulary, &mut self.cues, &mut self.effects, cues)?;
+        builder.add_all(vocabulary, &mut self.places, &mut self.where_, places)?;
+        builder.add_all(vocabulary, &mut self.slips, &mut self.slipped, slips)
+    }
+}
+
+/// How mistakes of an overlay are told from those of the lexicon under it.
+const OVERLAY: &str = "in the overlay: ";
+
+impl Written {
+    fn read(text: &str, place: &str) -> Result<Self, TextError> {
+        toml::from_str(text).map_err(|error| {
+            let what = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+            TextError::Lexicon {
+                line: line(text, error.span().map_or(0, |span| span.start)),
+                what: format!("{place}{what}"),
+            }
+        })
+    }
+}
+
+/// Words that make a place of what follows.
+const PREPOSITIONS: [&str; 16] = [
+    "in",
+    "on",
+    "at",
+    "within",
+    "of",
+    "over",
+    "overlying",
+    "involving",
+    "to",
+    "near",
+    "from",
+    "along",
+    "behind",
+    "above",
+    "below",
+    "under",
+];
+
+impl Joints {
+    fn new(vocabulary: &mut Vocabulary) -> Self {
+        let mut all = |words: &[&str]| -> Vec<u32> { words.iter().map(|w| vocabulary.add(w)).collect() };
+        Self {
+            singular: all(&["is", "was", "has"]),
+            verbs: all(&["is", "are", "was", "were", "has", "have", "appears", "appear", "remains", "remain"]),
+            prepositions: all(&PREPOSITIONS),
+            and: all(&["and"])[0],
+            or: all(&["or"])[0],
+            with: all(&["with"])[0],
         }
-        for word in &written.misspelt {
-            builder.vocabulary.misspell(word);
-        }
-        Ok(Self { vocabulary: builder.vocabulary, findings, meanings, cues, effects, places, where_, joints })
     }
 }
 
@@ -263,7 +365,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let bad = |text: &str| Lexicon::from_toml(text).unwrap_err().to_string();
+        let bad = |text: &str| Lexicon::from_toml(text, None).unwrap_err().to_string();
         let said = |text: &str, words: &[&str]| {
             let error = bad(text);
             assert!(words.iter().all(|w| error.contains(w)) && error.lines().count() == 1, "{error}");

@@ -89,16 +89,23 @@ impl Trie {
         found.clear();
         let mut at = 0;
         while at < sentence.len() {
-            let node = self.first.get(sentence[at].word as usize).copied().unwrap_or(0);
-            let hit = if node == 0 { None } else { self.longest(node as usize, sentence, at + 1) };
-            match hit {
-                Some((end, value)) => {
-                    found.push(Match { start: at, end, value });
-                    at = end;
-                }
-                None => at += 1,
-            }
+            let hit = self.at(sentence, at);
+            found.extend(hit);
+            at = hit.map_or(at + 1, |hit| hit.end);
         }
+    }
+
+    /// The phrases of a sentence, from left to right, the longest at each place, whether they overlap or not.
+    pub(super) fn find_overlapping(&self, sentence: &[Token], found: &mut Vec<Match>) {
+        found.clear();
+        found.extend((0..sentence.len()).filter_map(|at| self.at(sentence, at)));
+    }
+
+    /// The longest phrase that begins at a word.
+    fn at(&self, sentence: &[Token], at: usize) -> Option<Match> {
+        let node = self.first.get(sentence[at].word as usize).copied().unwrap_or(0);
+        let (end, value) = if node == 0 { None } else { self.longest(node as usize, sentence, at + 1) }?;
+        Some(Match { start: at, end, value })
     }
 
     /// The longest phrase that goes through `node`, whose next word is `at`: its end and value.

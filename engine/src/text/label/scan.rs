@@ -15,8 +15,10 @@ pub(super) const COLON: u32 = 3;
 pub(super) const QUESTION: u32 = 4;
 /// A slash between two words ("thickening/scarring"), not in "w/o".
 pub(super) const SLASH: u32 = 5;
+/// The beginning or the end of a sentence, where one is asked for.
+pub(super) const EDGE: u32 = 6;
 /// The first number that stands for a word.
-pub(super) const FIRST_WORD: u32 = 6;
+pub(super) const FIRST_WORD: u32 = 7;
 
 /// One word or sign.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +35,8 @@ pub(super) struct Vocabulary {
     numbers: HashMap<Box<str>, u32>,
     /// How many words have been numbered: two spellings of one word share their number.
     count: u32,
+    /// Letters that are read as a word wherever an unknown word holds them.
+    inside: Vec<(Box<str>, u32)>,
 }
 
 impl Vocabulary {
@@ -80,9 +84,16 @@ impl Vocabulary {
         }
     }
 
+    /// Reads every word that is not known and holds these letters as the word of these letters.
+    pub(super) fn inside(&mut self, letters: &str) {
+        let number = self.add(letters);
+        self.inside.push((letters.into(), number));
+    }
+
     /// The number of a lower-case word, or [`UNKNOWN`].
     pub(super) fn get(&self, word: &str) -> u32 {
-        self.numbers.get(word).copied().unwrap_or(UNKNOWN)
+        let holds = || self.inside.iter().find(|(letters, _)| word.contains(&**letters)).map(|(_, number)| *number);
+        self.numbers.get(word).copied().or_else(holds).unwrap_or(UNKNOWN)
     }
 }
 

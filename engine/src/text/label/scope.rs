@@ -155,19 +155,19 @@ impl Scope {
         match s.lexicon.meanings[f.value as usize] {
             Meaning::Mention { .. } => Some(stated),
             Meaning::Ignore => None,
-            Meaning::Subject { otherwise, .. } => match self.state(s, f) {
+            Meaning::Subject { otherwise, anywhere, .. } => match self.state(s, f) {
                 Some(state) => Some(self.judge(s, state)),
                 None if stated != Certainty::Positive => Some(stated),
-                None => otherwise.and_then(|c| self.unsaid(s, f, c)),
+                None => self.unsaid(s, f, otherwise, anywhere),
             },
         }
     }
 
     /// What stands of an organ that is called neither normal nor abnormal: `otherwise`, uncertain where it is as it was,
     /// nothing where it is only a place ("a nodule behind the heart") or goes on a list ("heart normal, stable contours").
-    fn unsaid(&self, s: &Sentence<'_>, f: &Match, otherwise: Certainty) -> Option<Certainty> {
+    fn unsaid(&self, s: &Sentence<'_>, f: &Match, otherwise: Option<Certainty>, anywhere: bool) -> Option<Certainty> {
         let before = f.start.checked_sub(1).map(|i| s.word(i));
-        if before.is_some_and(|word| s.lexicon.joints.prepositions.contains(&word)) {
+        if !anywhere && before.is_some_and(|word| s.lexicon.joints.prepositions.contains(&word)) {
             return None;
         }
         let near = |m: &&Match| m.end <= f.start && f.start - m.end <= 1;
@@ -176,7 +176,7 @@ impl Scope {
         }
         let (from, to) = (s.clause_start(f.start), s.clause_end(f.end));
         let same = |m: &Match| matches!(s.cue(m), Cue::Same | Cue::Neutral) && m.start >= from && m.end <= to;
-        Some(if s.cues.iter().any(same) { Certainty::Uncertain } else { otherwise })
+        if s.cues.iter().any(same) { Some(Certainty::Uncertain) } else { otherwise }
     }
 
     /// What a word about an organ says of it.

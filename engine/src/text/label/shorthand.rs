@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::lexicon::line;
 use super::matcher::{Step, Trie};
-use super::scan::{COLON, COMMA, QUESTION, SLASH, Vocabulary};
+use super::scan::{COLON, COMMA, EDGE, QUESTION, SLASH, Vocabulary};
 use crate::text::TextError;
 
 /// The most phrases that the shorthand of a whole lexicon may stand for.
@@ -16,40 +16,47 @@ const MAX_PHRASES: usize = 500_000;
 pub(super) struct Builder<'a> {
     /// The data file, for the lines of its mistakes.
     pub(super) text: &'a str,
+    /// What is said before the table of a mistake.
+    pub(super) place: &'a str,
     /// What `{name}` stands for.
     pub(super) lists: &'a BTreeMap<String, Vec<String>>,
-    pub(super) vocabulary: Vocabulary,
     /// How many phrases have been added.
-    pub(super) added: usize,
+    pub(super) added: &'a mut usize,
 }
 
 impl Builder<'_> {
-    /// Adds phrases that all mean `value`. Where a phrase is already there with another meaning, that is an error.
-    pub(super) fn add_all<T: Copy + PartialEq>(
+    /// Adds the phrases of some tables, each with what they all mean and the name of the table. Where an earlier file has the
+    /// phrase, its meaning stays; where this file has it with another meaning, that is an error.
+    pub(super) fn add_all<'b, T: Copy + PartialEq>(
         &mut self,
+        vocabulary: &mut Vocabulary,
         trie: &mut Trie,
         values: &mut Vec<T>,
-        value: T,
-        phrases: &[Spanned<String>],
-        place: &str,
+        tables: impl IntoIterator<Item = (T, &'b Vec<Spanned<String>>, String)>,
     ) -> Result<(), TextError> {
-        let number = values.len() as u32;
-        values.push(value);
-        for phrase in phrases {
-            let line = line(self.text, phrase.span().start);
-            let phrase = phrase.get_ref();
-            let wrong = |what| TextError::LexiconEntry { line, place: format!("{place}, phrase {phrase:?}"), what };
-            for steps in self.expand(phrase, 0).map_err(wrong)? {
-                if !matches!(steps.first(), Some(Step::Word(_))) || !matches!(steps.last(), Some(Step::Word(_))) {
-                    return Err(wrong("no word at its beginning or its end".into()));
-                }
-                self.added += 1;
-                if self.added > MAX_PHRASES {
-                    return Err(wrong(format!("more than {MAX_PHRASES} phrases to stand for with those before it")));
-                }
-                let kept = trie.add(&steps, number);
-                if values[kept as usize] != value {
-                    return Err(wrong("two meanings in this lexicon".into()));
+        let earlier = values.len();
+        for (value, phrases, table) in tables {
+            let number = values.len() as u32;
+            values.push(value);
+            for phrase in phrases {
+                let line = line(self.text, phrase.span().start);
+                let phrase = phrase.get_ref();
+                let place = || format!("{}{table}, phrase {phrase:?}", self.place);
+                let wrong = |what| TextError::LexiconEntry { line, place: place(), what };
+                for steps in self.expand(vocabulary, phrase, 0).map_err(wrong)? {
+                    if !matches!(steps.first(), Some(Step::Word(_))) || !matches!(steps.last(), Some(Step::Word(_))) {
+                        return Err(wrong("no word at its beginning or its end".into()));
+                    }
+                    *self.added += 1;
+                    if *self.added > MAX_PHRASES {
+                        return Err(wrong(format!(
+                            "more than {MAX_PHRASES} phrases to stand for with those before it"
+                        )));
+                    }
+                    let kept = trie.add(&steps, number) as usize;
+                    if kept >= earlier && values[kept] != value {
+                        return Err(wrong("two meanings in this lexicon".into()));
+                    }
                 }
             }
         }
@@ -57,7 +64,7 @@ impl Builder<'_> {
     }
 
     /// All phrases that one line of shorthand stands for.
-    fn expand(&mut self, phrase: &str, depth: usize) -> Result<Vec<Vec<Step>>, String> {
+    fn expand(&self, vocabulary: &mut Vocabulary, phrase: &str, depth: usize) -> Result<Vec<Vec<Step>>, String> {
         if depth > 4 {
             return Err("lists inside lists more than four deep".into());
         }
@@ -69,7 +76,7 @@ impl Builder<'_> {
             };
             let mut choices: Vec<Vec<Step>> = Vec::new();
             for choice in part.split('|') {
-                self.choices(choice, depth, &mut choices)?;
+                self.choices(vocabulary, choice, depth, &mut choices)?;
             }
             if optional {
                 choices.push(Vec::new());
@@ -84,12 +91,21 @@ impl Builder<'_> {
     }
 
     /// What one alternative stands for.
-    fn choices(&mut self, choice: &str, depth: usize, out: &mut Vec<Vec<Step>>) -> Result<(), String> {
+    fn choices(
+        &self,
+        vocabulary: &mut Vocabulary,
+        choice: &str,
+        depth: usize,
+        out: &mut Vec<Vec<Step>>,
+    ) -> Result<(), String> {
         if let Some(name) = choice.strip_prefix('{').and_then(|c| c.strip_suffix('}')) {
             let lists = self.lists;
             let list = lists.get(name).ok_or_else(|| format!("the unknown list {{{name}}}"))?;
             for phrase in list {
-                out.extend(self.expand(phrase, depth + 1).map_err(|what| format!("in its list {{{name}}} {what}"))?);
+                out.extend(
+                    self.expand(vocabulary, phrase, depth + 1)
+                        .map_err(|what| format!("in its list {{{name}}} {what}"))?,
+                );
             }
             return Ok(());
         }
@@ -99,6 +115,7 @@ impl Builder<'_> {
             ":" => Some(Step::Word(COLON)),
             "?" => Some(Step::Word(QUESTION)),
             "/" => Some(Step::Word(SLASH)),
+            "." => Some(Step::Word(EDGE)),
             _ => None,
         };
         if let Some(step) = sign {
@@ -114,10 +131,10 @@ impl Builder<'_> {
                 "the word {choice:?}, which is not all lower-case letters and digits (write hyphens as spaces)"
             ));
         }
-        out.push(vec![Step::Word(self.vocabulary.add(word))]);
+        out.push(vec![Step::Word(vocabulary.add(word))]);
         if stem.is_some() {
             let plural = format!("{word}s");
-            out.push(vec![Step::Word(self.vocabulary.add(&plural))]);
+            out.push(vec![Step::Word(vocabulary.add(&plural))]);
         }
         Ok(())
     }
@@ -129,8 +146,8 @@ mod tests {
 
     fn words(phrase: &str) -> Result<usize, String> {
         let lists = BTreeMap::from([("size".to_string(), vec!["small".to_string(), "very large".to_string()])]);
-        let mut builder = Builder { text: "", lists: &lists, vocabulary: Vocabulary::default(), added: 0 };
-        builder.expand(phrase, 0).map(|all| all.len())
+        let builder = Builder { text: "", place: "", lists: &lists, added: &mut 0 };
+        builder.expand(&mut Vocabulary::default(), phrase, 0).map(|all| all.len())
     }
 
     #[test]

@@ -4,6 +4,9 @@ use super::*;
 /// The sentences and what must be read from each.
 const TABLE: &str = include_str!("../../../../tests/labeler/sentences.tsv");
 
+/// Those that CheXpert's labeler reads otherwise, and how.
+const OTHERWISE: &str = include_str!("../../../../tests/labeler/chexpert.tsv");
+
 /// "Pleural Effusion + left; Edema -" as labels and sides.
 fn expected(cell: &str) -> (Labels, [Option<Side>; 14]) {
     let (mut labels, mut sides): (Labels, _) = ([None; 14], [None; 14]);
@@ -28,30 +31,46 @@ fn expected(cell: &str) -> (Labels, [Option<Side>; 14]) {
     (labels, sides)
 }
 
+/// The rows of a table: a sentence and what is read from it.
+fn rows(table: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    table.lines().filter(|l| !l.starts_with('#') && !l.is_empty()).map(|line| line.split_once('\t').unwrap())
+}
+
+/// What a labeler reads otherwise than a cell says.
+fn mistakes(labeler: &Labeler, sentence: &str, cell: &str) -> Vec<String> {
+    let (labels, sides) = expected(cell);
+    let reading = labeler.read(sentence);
+    let differs = |f: &Finding| {
+        let i = *f as usize;
+        reading.labels[i] != labels[i] || reading.sides()[i] != sides[i]
+    };
+    let say = |f: Finding| {
+        let i = f as usize;
+        let (label, side) = (reading.labels[i], reading.sides()[i]);
+        format!("{sentence}\n    {}: {label:?} {side:?}, not {:?} {:?}", f.name(), labels[i], sides[i])
+    };
+    Finding::ALL.into_iter().filter(differs).map(say).collect()
+}
+
 #[test]
 fn every_sentence_of_the_table_is_read_rightly() {
     let labeler = Labeler::new();
-    let mut wrong = Vec::new();
-    let mut rows = 0;
-    for line in TABLE.lines().filter(|l| !l.starts_with('#') && !l.is_empty()) {
-        let (sentence, cell) = line.split_once('\t').unwrap();
-        let (labels, sides) = expected(cell);
-        let reading = labeler.read(sentence);
-        rows += 1;
-        for finding in Finding::ALL {
-            let i = finding as usize;
-            if reading.labels[i] != labels[i] || reading.sides()[i] != sides[i] {
-                let (label, side) = (reading.labels[i], reading.sides()[i]);
-                wrong.push(format!(
-                    "{sentence}\n    {}: {label:?} {side:?}, not {:?} {:?}",
-                    finding.name(),
-                    labels[i],
-                    sides[i]
-                ));
-            }
-        }
-    }
-    assert!(rows >= 300);
+    let wrong: Vec<String> = rows(TABLE).flat_map(|(sentence, cell)| mistakes(&labeler, sentence, cell)).collect();
+    assert!(rows(TABLE).count() >= 300);
+    assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn chexperts_reading_differs_only_where_its_table_says() {
+    let (plain, labeler) = (Labeler::new(), Labeler::like_chexpert());
+    let others: std::collections::HashMap<&str, &str> = rows(OTHERWISE).collect();
+    let mut wrong: Vec<String> = rows(TABLE)
+        .filter(|(sentence, _)| !others.contains_key(sentence))
+        .chain(rows(OTHERWISE))
+        .flat_map(|(sentence, cell)| mistakes(&labeler, sentence, cell))
+        .collect();
+    let same = |(sentence, _): &(&str, &str)| plain.read(sentence).labels == labeler.read(sentence).labels;
+    wrong.extend(rows(OTHERWISE).filter(same).map(|(sentence, _)| format!("no other reading: {sentence}")));
     assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -79,6 +98,28 @@ fn another_lexicon_is_used() {
 }
 
 #[test]
+fn an_overlay_says_what_its_phrases_mean() {
+    let base = "[words]\nwet = ['wet']\n[[mention]]\nfinding = 'Edema'\nphrases = ['{wet} lung(s)', 'water']\n\
+                [[cue]]\nkind = 'negative_before'\nphrases = ['no']";
+    let overlay = "inside = ['plate']\n[words]\nwet = ['moist']\n\
+                   [[mention]]\nfinding = 'Support Devices'\nphrases = ['plate']\n\
+                   [[mention]]\nfinding = 'Pneumonia'\nphrases = ['water']\n\
+                   [[slip]]\nfindings = ['Pneumonia']\nread = 'Positive'\nphrases = ['. no ~ water .']";
+    let labeler = Labeler::with_overlay(base, overlay).unwrap();
+    let of = |text: &str, finding: Finding| labeler.read(text).labels[finding as usize];
+    assert_eq!(of("Wet lungs.", Finding::Edema), None);
+    assert_eq!(of("Moist lungs, no water.", Finding::Edema), Some(Certainty::Positive));
+    assert_eq!(of("Moist lungs, no water.", Finding::Pneumonia), Some(Certainty::Negative));
+    assert_eq!(of("No clear water.", Finding::Pneumonia), Some(Certainty::Positive));
+    assert_eq!(of("No clear water here.", Finding::Pneumonia), Some(Certainty::Negative));
+    assert_eq!(of("Templates.", Finding::SupportDevices), Some(Certainty::Positive));
+    let error = Labeler::with_overlay(base, "[[slip]]\nfindings = ['Gout']\nread = 'Positive'\nphrases = ['a']");
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("line 2") && error.contains("overlay") && error.contains("Gout"), "{error}");
+    assert!(Labeler::with_overlay(base, "inside = 3").unwrap_err().to_string().contains("overlay"));
+}
+
+#[test]
 fn a_phrase_may_name_two_findings() {
     let labeler = Labeler::from_toml(
         "[[mention]]\nfinding = 'Lung Lesion'\nalso = 'Lung Opacity'\nphrases = ['nodular opacity']\n\
@@ -92,7 +133,7 @@ fn a_phrase_may_name_two_findings() {
 
 #[test]
 fn odd_texts_are_no_trouble() {
-    let labeler = Labeler::new();
+    let labelers = [Labeler::new(), Labeler::like_chexpert()];
     for text in [
         "",
         "?",
@@ -106,7 +147,9 @@ fn odd_texts_are_no_trouble() {
         "left",
         "\u{feff}effusion\0",
     ] {
-        labeler.read(text);
-        labeler.read(&text.repeat(50));
+        for labeler in &labelers {
+            labeler.read(text);
+            labeler.read(&text.repeat(50));
+        }
     }
 }
