@@ -131,22 +131,37 @@ impl RunConfig {
     }
 }
 
-/// The sentence of a fault with the line at which the key, or else its table, stands.
+/// The sentence of a fault with the line at which the key stands, or else what holds it.
 pub(super) fn located(text: &str, key: &str, reason: &str) -> String {
+    let mut place = key;
+    loop {
+        if let Some(line) = line_of(text, place) {
+            return format!("line {line}: {key} {reason}");
+        }
+        match place.rsplit_once('.') {
+            Some((outer, _)) => place = outer,
+            None => return format!("{key} {reason}"),
+        }
+    }
+}
+
+/// The line of a dotted key, or of a table of that name.
+fn line_of(text: &str, key: &str) -> Option<usize> {
     let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
     let mut inside = String::new();
-    let mut table_line = None;
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.starts_with('[') {
             inside = line.trim_matches(|c| c == '[' || c == ']').trim().to_owned();
-            table_line = table_line.or_else(|| (inside == key || inside == table).then_some(number + 1));
+            if inside == key {
+                return Some(number + 1);
+            }
         }
         if inside == table && line.split_once('=').is_some_and(|(left, _)| left.trim() == name) {
-            return format!("line {}: {key} {reason}", number + 1);
+            return Some(number + 1);
         }
     }
-    table_line.map_or_else(|| format!("{key} {reason}"), |line| format!("line {line}: {key} {reason}"))
+    None
 }
 
 #[cfg(test)]
