@@ -16,7 +16,7 @@ pub use attention_decode::{decode_attention, decode_attention_reference};
 pub use batch_norm::{Statistics, batch_norm, batch_norm_reference};
 pub use launch::runs_wgsl;
 pub use layer_norm::{layer_norm_reference, sum_layer_norm};
-pub use linear_rows::{MAX_ROWS, linear_reference, linear_rows};
+pub use linear_rows::{MAX_ROWS, exact_gelu, linear_reference, linear_rows};
 
 /// The WGSL sources by file name, templates unfilled, for validation.
 pub const SHADERS: [(&str, &str); 5] = [

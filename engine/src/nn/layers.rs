@@ -5,7 +5,8 @@ use burn::nn::{BatchNorm, Initializer, Linear};
 use burn::tensor::{Device, Tensor, activation::relu};
 
 use crate::kernels::{
-    MAX_ROWS, Statistics, batch_norm, layer_norm_reference, linear_reference, linear_rows, runs_wgsl, sum_layer_norm,
+    MAX_ROWS, Statistics, batch_norm, exact_gelu, layer_norm_reference, linear_reference, linear_rows, runs_wgsl,
+    sum_layer_norm,
 };
 
 /// A linear layer as BERT initialises it: weights normal with sd 0.02, biases zero.
@@ -22,7 +23,7 @@ pub fn linear(input: usize, output: usize, device: &Device) -> Linear {
 pub fn dense<const D: usize>(layer: &Linear, x: Tensor<D>, gelu: bool) -> Tensor<D> {
     let Some(bias) = &layer.bias else {
         let y = layer.forward(x);
-        return if gelu { burn::tensor::activation::gelu(y) } else { y };
+        return if gelu { exact_gelu(y) } else { y };
     };
     let (weight, bias) = (layer.weight.val(), bias.val());
     let rows = x.shape().num_elements() / x.dims()[D - 1].max(1);

@@ -191,7 +191,7 @@ mod tests {
             ("demo", "huge", ["preset", "line 2"]),
             ("batch = 8", "batch = 8\naccumulate = 9", ["optim.accumulate", "line 11"]),
             ("[data]", "[model]\nsizes = 3\n[data]", ["sizes", "line 4"]),
-            ("[data]", "[model]\nbert = { heads = 7 }\n[data]", ["bert.heads", "line 4"]),
+            ("[data]", "[model]\nbert = { heads = 7 }\n[data]", ["bert.heads", "line 5"]),
             ("[optim]", "[[mix]]\nshare = 1.0\nof = [\"itm\"]\n[optim]", ["itm", "line 10"]),
         ] {
             let message = refusal(&GOOD.replacen(from, to, 1));
