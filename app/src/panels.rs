@@ -51,9 +51,10 @@ pub fn Panels(desk: Desk) -> impl IntoView {
 fn bar(reading: Reading) -> impl IntoView {
     let Reading { name, probability, operating_point, present, side } = reading;
     let place = side.map(|side| format!(", {side}"));
+    let category = name.clone();
     let mark = format!("{probability:.3}, present from {operating_point:.3}");
     view! {
-        <tr class:present=present data-name=name.clone() data-probability=probability.to_string() data-present=present.to_string()>
+        <tr class:present=present data-name=category data-probability=probability.to_string() data-present=present.to_string()>
             <th scope="row">{name}{place}</th>
             <td class="bar" title=mark>
                 <div class="rail" aria-hidden="true">
@@ -126,9 +127,10 @@ fn Thumbnail(gray: Vec<u8>, side: usize, name: String) -> impl IntoView {
 
 fn case(case: Case, side: usize) -> impl IntoView {
     let Case { id, probability, labels, report, picture } = case;
+    let name = id.clone();
     let labels = if labels.is_empty() { "no category named".to_owned() } else { labels.join(", ") };
     view! {
-        <li class="case" data-id=id.clone() data-probability=probability.to_string()>
+        <li class="case" data-id=name data-probability=probability.to_string()>
             <Thumbnail gray=picture side name=format!("Radiograph of case {id}")/>
             <div>
                 <p class="labels"><span class="number">{format!("{probability:.2}")}</span>" "{labels}</p>
@@ -193,8 +195,9 @@ fn Similar(desk: Desk) -> impl IntoView {
 
 fn answer(answer: Answer) -> impl IntoView {
     let Answer { text, probability } = answer;
+    let name = text.clone();
     view! {
-        <li data-answer=text.clone() data-probability=probability.to_string()>
+        <li data-answer=name data-probability=probability.to_string()>
             <span class="number">{format!("{probability:.2}")}</span>" "{text}
         </li>
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hilum::bundle::{Gallery, Manifest, ModelLoader};
+use hilum::bundle::{Gallery, ModelLoader};
 use hilum::device::{self, DeviceChoice};
 use hilum::image::{Gray8, prepare};
 use hilum::tasks::{DraftOptions, Drafter};
