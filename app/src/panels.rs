@@ -240,7 +240,7 @@ fn Ask(desk: Desk) -> impl IntoView {
                 <button id="ask" type="submit" disabled=move || !read(desk) || question.get().trim().is_empty()>"Ask"</button>
             </form>
             <ol class="questions" aria-live="polite" aria-label="Questions asked of this radiograph, newest first" aria-describedby="disclaimer">
-                {move || desk.questions.asked.get().into_iter().map(asked).collect_view()}
+                <For each=move || desk.questions.asked.get() key=|asked| (asked.request, asked.answers.name()) children=asked/>
             </ol>
         </section>
     }
