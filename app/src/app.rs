@@ -5,6 +5,7 @@ use leptos::prelude::*;
 
 use super::desk::{Desk, Picture, Status};
 use super::files::{self, Chooser, Samples};
+use super::panels::Panels;
 use super::report::Report;
 use super::viewer::Viewer;
 
@@ -144,7 +145,13 @@ fn App() -> impl IntoView {
                 {place}
                 <Viewer desk/>
             </section>
-            <Report desk/>
+            <div class="side">
+                <div class="papers">
+                    <Report desk/>
+                    <Panels desk/>
+                </div>
+                <p class="disclaimer" id="disclaimer">"Research software, not for clinical use. The bundled model has seen synthetic drawings only: on real radiographs it writes fluent, wrong sentences, and its probabilities are wrong."</p>
+            </div>
         </main>
     }
 }

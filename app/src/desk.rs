@@ -9,6 +9,7 @@ use leptos::prelude::*;
 use std::time::Duration;
 
 use super::link;
+use super::questions::Questions;
 
 /// The bundle that the page is published with.
 const BUNDLE: &str = "models/demo";
@@ -65,6 +66,8 @@ pub struct Desk {
     pub draft: RwSignal<Draft>,
     /// The report's text, as drafted and edited.
     pub text: RwSignal<String>,
+    /// What was asked of the picture besides a draft.
+    pub questions: Questions,
     /// The text that a new draft or picture replaced.
     pub replaced: RwSignal<Option<String>>,
     /// What the reader should know: a device rebuilt, storage refused.
@@ -73,7 +76,9 @@ pub struct Desk {
     pub wish: RwSignal<Wish>,
     /// The file's bytes, for an engine that is started anew.
     bytes: StoredValue<Arc<Vec<u8>>>,
-    request: StoredValue<u32>,
+    /// The numbers of the newest picture's and draft's requests: whatever else answers comes too late.
+    picture_request: StoredValue<u32>,
+    draft_request: StoredValue<u32>,
     rebuilt: StoredValue<Option<f64>>,
     greeted: StoredValue<bool>,
     heard: StoredValue<u32>,
@@ -92,7 +97,9 @@ impl Desk {
             notice: RwSignal::new(None),
             wish: RwSignal::new(wish),
             bytes: StoredValue::new(Arc::default()),
-            request: StoredValue::new(0),
+            questions: Questions::new(),
+            picture_request: StoredValue::new(0),
+            draft_request: StoredValue::new(0),
             rebuilt: StoredValue::new(None),
             greeted: StoredValue::new(false),
             heard: StoredValue::new(0),
@@ -137,6 +144,8 @@ impl Desk {
     pub fn open(self, name: String, bytes: Vec<u8>) {
         self.lay_aside();
         self.draft.set(Draft::None);
+        self.draft_request.set_value(0);
+        self.questions.clear();
         self.picture.set(Picture::Reading(name));
         self.bytes.set_value(Arc::new(bytes));
         // A worker that does not listen yet gets it when it does.
@@ -147,6 +156,7 @@ impl Desk {
 
     /// A file that could not even be fetched or read.
     pub fn unreadable(self, name: String, why: String) {
+        self.questions.clear();
         self.picture.set(Picture::Unreadable(name, why));
     }
 
@@ -154,7 +164,13 @@ impl Desk {
     pub fn ask_draft(self) {
         self.lay_aside();
         self.draft.set(Draft::Running);
-        link::send(&ToEngine::Draft { request: self.next_request() });
+        self.send_draft();
+    }
+
+    fn send_draft(self) {
+        let request = self.questions.number();
+        self.draft_request.set_value(request);
+        link::send(&ToEngine::Draft { request });
     }
 
     /// Ends the draft after the present word.
@@ -202,19 +218,15 @@ impl Desk {
         self.text.set(String::new());
     }
 
-    fn next_request(self) -> u32 {
-        self.request.update_value(|number| *number += 1);
-        self.request.get_value()
-    }
-
     fn send_picture(self) {
-        let bytes = self.bytes.get_value();
-        link::send(&ToEngine::Picture { request: self.next_request(), bytes: bytes.to_vec() });
+        let request = self.questions.number();
+        self.picture_request.set_value(request);
+        link::send(&ToEngine::Picture { request, bytes: self.bytes.get_value().to_vec() });
     }
 
     fn hear(self, message: FromEngine) {
         self.heard.update_value(|count| *count = count.wrapping_add(1));
-        let current = |request: u32| request == self.request.get_value();
+        let drafts = |request: u32| request == self.draft_request.get_value();
         match message {
             FromEngine::Pong => {
                 if !self.greeted.get_value() {
@@ -233,13 +245,16 @@ impl Desk {
                 // A draft that was under way when the engine was started anew begins again.
                 if self.draft.get_untracked() == Draft::Running {
                     self.text.set(String::new());
-                    link::send(&ToEngine::Draft { request: self.next_request() });
+                    self.send_draft();
                 }
+                self.questions.again();
             }
-            FromEngine::Picture { request, result } => self.take_picture(current(request), result),
-            FromEngine::Words { request, text } if current(request) => self.text.update(|whole| *whole += &text),
+            FromEngine::Picture { request, result } => {
+                self.take_picture(request == self.picture_request.get_value(), result);
+            }
+            FromEngine::Words { request, text } if drafts(request) => self.text.update(|whole| *whole += &text),
             FromEngine::Words { .. } => {}
-            FromEngine::Drafted { request, result } if current(request) => match result {
+            FromEngine::Drafted { request, result } if drafts(request) => match result {
                 Ok(drafted) => {
                     // The words came one by one; this is the same text, whole.
                     self.text.set(drafted.text.clone());
@@ -248,6 +263,12 @@ impl Desk {
                 Err(why) => self.draft.set(Draft::Failed(why)),
             },
             FromEngine::Drafted { .. } => {}
+            FromEngine::Findings { request, result } => self.questions.take_findings(request, result),
+            FromEngine::Answers { request, result } => self.questions.take_answers(request, &result),
+            FromEngine::Searching { request, phase, done, total } => {
+                self.questions.take_progress(request, phase, done, total);
+            }
+            FromEngine::Found { request, result } => self.questions.take_found(request, result),
         }
     }
 
@@ -286,6 +307,7 @@ impl Desk {
             if self.draft.get_untracked() == Draft::Running {
                 self.draft.set(Draft::Failed("the engine was lost before the draft came to its end".to_owned()));
             }
+            self.questions.give_up("the engine was lost before it came to an end");
             self.notice.set(None);
             let way = "It was started anew once already; try again, or let the CPU compute.";
             return self.status.set(Status::Failed(format!("{what}. {way}")));

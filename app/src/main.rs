@@ -9,6 +9,10 @@ mod files;
 #[cfg(target_family = "wasm")]
 mod link;
 #[cfg(target_family = "wasm")]
+mod panels;
+#[cfg(target_family = "wasm")]
+mod questions;
+#[cfg(target_family = "wasm")]
 mod report;
 #[cfg(target_family = "wasm")]
 mod viewer;

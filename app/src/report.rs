@@ -110,7 +110,6 @@ pub fn Report(desk: Desk) -> impl IntoView {
                 on:input=move |event| { copied.set(""); desk.text.set(event_target_value(&event)) }
             ></textarea>
             <p class="outcome" id="outcome" aria-live="polite">{outcome}" "{move || copied.get()}</p>
-            <p class="disclaimer">"Research software, not for clinical use. The bundled model has seen synthetic drawings only: on real radiographs it writes fluent, wrong sentences."</p>
         </section>
     }
 }

@@ -38,6 +38,12 @@ impl Setting {
         found.map(|((command, page), chromedriver)| Self { command, page, chromedriver })
     }
 
+    /// Runs the command for what it writes.
+    pub fn make(&self, arguments: &[&str]) {
+        let output = Command::new(&self.command).args(arguments).output().expect("the command runs");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// The command's JSON answer.
     pub fn hilum(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Value {
         let output = Command::new(&self.command).args(arguments).arg("--json").envs(variables.iter().copied()).output();
@@ -237,6 +243,12 @@ impl Browser {
     pub async fn click(&self, css: &str) {
         let element = self.client.find(Locator::Css(css)).await.expect("it is there");
         element.click().await.expect("it can be clicked");
+    }
+
+    /// Types into a field.
+    pub async fn write(&self, css: &str, text: &str) {
+        let field = self.client.find(Locator::Css(css)).await.expect("it is there");
+        field.send_keys(text).await.expect("it takes keys");
     }
 
     /// Drafts the picture on the desk and waits for the end.

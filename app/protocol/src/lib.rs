@@ -1,7 +1,7 @@
 //! The one protocol between the page and the worker that holds the engine: one enum each way.
 //!
-//! The page sends [`ToEngine::Open`] once, then pictures and drafts. Every answer to a picture or a draft carries the number
-//! that its request had, so that what comes late, from a request that was given up, is told apart.
+//! The page sends [`ToEngine::Open`] once, then pictures and what it asks of them. Every answer carries the number that its
+//! request had, so that what comes late, from a request that was given up, is told apart.
 
 use hilum::image::Radiograph;
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,27 @@ pub enum ToEngine {
     },
     /// End the draft after the present word.
     Stop,
+    /// Read the fourteen categories from the picture.
+    Findings {
+        /// The request's number.
+        request: u32,
+    },
+    /// Answer a question of the picture.
+    Ask {
+        /// The request's number.
+        request: u32,
+        /// The question.
+        question: String,
+    },
+    /// Search the bundle's gallery.
+    Search {
+        /// The request's number.
+        request: u32,
+        /// A report or part of one; without it, the picture is what is searched for.
+        text: Option<String>,
+    },
+    /// End the search.
+    StopSearch,
     /// Answer, to show that the worker is alive.
     Ping,
     /// Destroy the WebGPU device: for tests of what comes after.
@@ -100,6 +121,17 @@ pub struct OpenTimes {
     pub warm: f64,
 }
 
+/// What the bundle can be asked for besides a draft.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offers {
+    /// Findings.
+    pub findings: bool,
+    /// Cases like the picture or like a text: it was trained to tell, and there is a gallery.
+    pub search: bool,
+    /// Answers to questions.
+    pub answers: bool,
+}
+
 /// What the engine runs on and with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Opened {
@@ -117,6 +149,8 @@ pub struct Opened {
     pub system: String,
     /// What it was trained on, in its own words.
     pub data: String,
+    /// What it can be asked for.
+    pub offers: Offers,
     /// Bytes that came over the network; the others came from storage.
     pub downloaded: u64,
     /// Bytes in all.
@@ -194,6 +228,68 @@ pub struct Drafted {
     pub pieces_per_s: f64,
 }
 
+/// One category, read from the picture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The category.
+    pub name: String,
+    /// Its calibrated probability.
+    pub probability: f64,
+    /// The probability from which on it is said to be there.
+    pub operating_point: f64,
+    /// Whether it is said to be there.
+    pub present: bool,
+    /// Where, for a category that has a side and is said to be there.
+    pub side: Option<String>,
+}
+
+/// An answer with its probability.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The answer.
+    pub text: String,
+    /// Its probability.
+    pub probability: f32,
+}
+
+/// A case of the gallery.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Case {
+    /// Its name in its collection.
+    pub id: String,
+    /// The probability that it belongs to what was searched for.
+    pub probability: f32,
+    /// The categories that it shows.
+    pub labels: Vec<String>,
+    /// Its report.
+    pub report: String,
+    /// Its picture, [`Found::side`] pixels a side, one byte each.
+    #[serde(with = "serde_bytes")]
+    pub picture: Vec<u8>,
+}
+
+/// What a search found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Found {
+    /// Where the cases come from.
+    pub source: String,
+    /// How many were searched.
+    pub searched: usize,
+    /// Pixels a side of their pictures.
+    pub side: usize,
+    /// The likeliest, likeliest first.
+    pub cases: Vec<Case>,
+}
+
+/// What a search is busy with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Search {
+    /// The gallery is on its way: bytes.
+    Loading,
+    /// Cases are compared.
+    Comparing,
+}
+
 /// From the engine to the page.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromEngine {
@@ -230,6 +326,38 @@ pub enum FromEngine {
         request: u32,
         /// The draft, or a sentence of why there is none.
         result: Result<Drafted, String>,
+    },
+    /// The end of [`ToEngine::Findings`].
+    Findings {
+        /// The request's number.
+        request: u32,
+        /// All fourteen, likeliest first, or a sentence of why there are none.
+        result: Result<Vec<Reading>, String>,
+    },
+    /// The end of [`ToEngine::Ask`].
+    Answers {
+        /// The request's number.
+        request: u32,
+        /// The likeliest, likeliest first, or a sentence of why there are none.
+        result: Result<Vec<Answer>, String>,
+    },
+    /// On the way to what is searched for.
+    Searching {
+        /// The request's number.
+        request: u32,
+        /// With what.
+        phase: Search,
+        /// How far.
+        done: u64,
+        /// Of how much.
+        total: u64,
+    },
+    /// The end of a search that was not stopped.
+    Found {
+        /// The request's number.
+        request: u32,
+        /// What was found, or a sentence of why nothing was.
+        result: Result<Found, String>,
     },
     /// The WebGPU device is gone, and all that was on it: this worker is of no use any more.
     Lost(String),

@@ -5,24 +5,29 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use burn::tensor::Tensor;
+use hilum::bundle::Manifest;
 use hilum::device::Chosen;
 use hilum::image::{Radiograph, WindowChoice, decode, prepare};
 use hilum::systems::medvill::MedVill;
-use hilum::tasks::{DraftOptions, Drafter};
+use hilum::tasks::{DraftOptions, Drafter, answers, finding_logits};
 use hilum::text::{Presenter, Tokenizer, present};
-use hilum_protocol::{Drafted, FromEngine, Piece, Shown, ToEngine};
+use hilum_protocol::{Answer, Drafted, FromEngine, Piece, Reading, Shown, ToEngine};
 use wasm_bindgen::prelude::*;
 use web_sys::MessageEvent;
 
 use super::open::open;
 use super::scope::{breathe, now, post, scope};
+use super::search::{Shelf, search};
 
 /// A picture is shown at most so large: more than a screen has, and quick to apply a window to.
 const SHOWN: usize = 1536;
 /// The browser gets its turn at least so often, in milliseconds.
 const TURN: f64 = 24.0;
+/// So many answers to a question.
+const ANSWERS: usize = 3;
 
-/// What a draft needs.
+/// What every task needs.
 pub struct Ready {
     /// The device.
     pub chosen: Chosen,
@@ -30,17 +35,65 @@ pub struct Ready {
     pub model: MedVill,
     /// Its words.
     pub tokenizer: Tokenizer,
+    /// What the bundle says of itself.
+    pub manifest: Manifest,
+    /// The bundle's folder.
+    pub url: String,
+    /// Its gallery, once it was searched.
+    pub shelf: RefCell<Option<Rc<Shelf>>>,
     /// Whether the device was lost since.
     pub lost: Arc<AtomicBool>,
 }
 
-/// The worker's state. Messages are handled one after the other, except that a draft lets others in between its words.
+/// A picture with what the image encoder made of it, once anything was asked.
+struct Seen {
+    radiograph: Radiograph,
+    features: RefCell<Option<Tensor<3>>>,
+}
+
+/// The worker's state. Messages are handled one after the other, except that a draft lets others in between its words and a
+/// search between its cases.
 #[derive(Default)]
-struct Engine {
+pub struct Engine {
     ready: RefCell<Option<Rc<Ready>>>,
-    picture: RefCell<Option<Rc<Radiograph>>>,
+    picture: RefCell<Option<Rc<Seen>>>,
     /// The request whose draft may go on: a stop, a new picture and a new draft end the one before.
     drafting: Cell<Option<u32>>,
+    /// The same of a search.
+    searching: Cell<Option<u32>>,
+}
+
+impl Engine {
+    /// What was opened.
+    ///
+    /// # Errors
+    /// A sentence, before anything was.
+    pub fn ready(&self) -> Result<Rc<Ready>, String> {
+        Ok(self.ready.borrow().clone().ok_or("the engine is not ready yet; wait until the page says so")?)
+    }
+
+    /// What the image encoder makes of the picture, `(1, K, features)`: computed once.
+    ///
+    /// # Errors
+    /// A sentence: there is no picture, or it cannot be shown.
+    pub fn features(&self, ready: &Ready) -> Result<Tensor<3>, String> {
+        let seen = self.picture.borrow().clone().ok_or("there is no picture yet; open one first")?;
+        if let Some(features) = seen.features.borrow().as_ref() {
+            return Ok(features.clone());
+        }
+        // The model sees the window that the file asks for, whatever the reader looks at: so all can be made again.
+        let gray = seen.radiograph.display(&WindowChoice::Default).map_err(|e| e.to_string())?;
+        let prepared = prepare(&gray, ready.model.config().size);
+        let drafter = Drafter::new(&ready.model, &ready.tokenizer);
+        let features = drafter.encode(&prepared, &ready.chosen.device).map_err(|e| e.to_string())?;
+        *seen.features.borrow_mut() = Some(features.clone());
+        Ok(features)
+    }
+
+    /// Whether a search may go on.
+    pub fn searches(&self, request: u32) -> bool {
+        self.searching.get() == Some(request)
+    }
 }
 
 /// Takes messages from now on.
@@ -61,6 +114,7 @@ async fn handle(engine: Rc<Engine>, message: ToEngine) {
     match message {
         ToEngine::Ping => post(&FromEngine::Pong),
         ToEngine::Stop => engine.drafting.set(None),
+        ToEngine::StopSearch => engine.searching.set(None),
         ToEngine::LoseDevice => {
             if let Some(ready) = engine.ready.borrow().as_ref() {
                 ready.chosen.lose();
@@ -75,6 +129,7 @@ async fn handle(engine: Rc<Engine>, message: ToEngine) {
         },
         ToEngine::Picture { request, bytes } => {
             engine.drafting.set(None);
+            engine.searching.set(None);
             let result = decode(&bytes).map_err(|e| e.to_string()).and_then(|picture| {
                 // What cannot be shown is no picture either.
                 picture.display(&WindowChoice::Default).map_err(|e| e.to_string())?;
@@ -82,7 +137,8 @@ async fn handle(engine: Rc<Engine>, message: ToEngine) {
             });
             let result = result.map(|picture| {
                 let shown = Box::new(Shown::new(&picture, SHOWN));
-                *engine.picture.borrow_mut() = Some(Rc::new(picture));
+                *engine.picture.borrow_mut() =
+                    Some(Rc::new(Seen { radiograph: picture, features: RefCell::default() }));
                 shown
             });
             post(&FromEngine::Picture { request, result });
@@ -95,7 +151,59 @@ async fn handle(engine: Rc<Engine>, message: ToEngine) {
                 post(&FromEngine::Drafted { request, result });
             }
         }
+        ToEngine::Findings { request } => {
+            let result = findings(&engine).await;
+            if result.is_ok() || !lost(&engine).await {
+                post(&FromEngine::Findings { request, result });
+            }
+        }
+        ToEngine::Ask { request, question } => {
+            let result = ask(&engine, &question).await;
+            if result.is_ok() || !lost(&engine).await {
+                post(&FromEngine::Answers { request, result });
+            }
+        }
+        ToEngine::Search { request, text } => {
+            engine.searching.set(Some(request));
+            let result = search(&engine, request, text.as_deref()).await.transpose();
+            // A search that was stopped has no end.
+            if let Some(result) = result
+                && (result.is_ok() || !lost(&engine).await)
+            {
+                post(&FromEngine::Found { request, result });
+            }
+        }
     }
+}
+
+async fn findings(engine: &Engine) -> Result<Vec<Reading>, String> {
+    let ready = engine.ready()?;
+    let features = engine.features(&ready)?;
+    let logits = finding_logits(&ready.model, features, None, ready.tokenizer.specials()).await;
+    let logits = logits.map_err(|e| e.to_string())?;
+    let mut readings: Vec<_> = logits.iter().flat_map(|l| l.readings(&ready.manifest.calibrations())).collect();
+    readings.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+    let told = readings.iter().map(|r| Reading {
+        name: r.finding.name().to_owned(),
+        probability: r.probability,
+        operating_point: r.operating_point,
+        present: r.present(),
+        side: r.side.map(|side| side.name().to_owned()),
+    });
+    Ok(told.collect())
+}
+
+async fn ask(engine: &Engine, question: &str) -> Result<Vec<Answer>, String> {
+    let ready = engine.ready()?;
+    let features = engine.features(&ready)?;
+    let words = ready.tokenizer.encode_closed(question, ready.model.config().words).map_err(|e| e.to_string())?;
+    let found = answers(&ready.model, features, &[&words], ready.tokenizer.specials(), ANSWERS).await;
+    let known = &ready.manifest.answers;
+    let told = found.map_err(|e| e.to_string())?.into_iter().flatten().map(|found| {
+        let text = known.get(found.answer).ok_or("the bundle does not name the model's answers; export it anew")?;
+        Ok(Answer { text: text.clone(), probability: found.probability })
+    });
+    told.collect()
 }
 
 /// Whether the device is gone. The loss itself may be told a little later than what failed by it.
@@ -114,14 +222,10 @@ async fn lost(engine: &Engine) -> bool {
 }
 
 async fn draft(engine: &Engine, request: u32) -> Result<Drafted, String> {
-    let ready = engine.ready.borrow().clone().ok_or("the engine is not ready yet; wait until the page says so")?;
-    let picture = engine.picture.borrow().clone().ok_or("there is no picture yet; open one first")?;
+    let ready = engine.ready()?;
     let began = now();
     let drafter = Drafter::new(&ready.model, &ready.tokenizer);
-    // The model sees the window that the file asks for, whatever the reader looks at: so a draft can be made again.
-    let gray = picture.display(&WindowChoice::Default).map_err(|e| e.to_string())?;
-    let prepared = prepare(&gray, ready.model.config().size);
-    let features = drafter.encode(&prepared, &ready.chosen.device).map_err(|e| e.to_string())?;
+    let features = engine.features(&ready)?;
     let encode_ms = now() - began;
     let words = ready.model.config().words;
     let mut drafting = drafter.begin(features, DraftOptions { beam: 1, words, cache: true });

@@ -7,6 +7,10 @@ mod open;
 #[cfg(target_family = "wasm")]
 mod scope;
 #[cfg(target_family = "wasm")]
+mod search;
+#[cfg(target_family = "wasm")]
+mod source;
+#[cfg(target_family = "wasm")]
 mod store;
 
 #[cfg(target_family = "wasm")]

@@ -1,85 +1,19 @@
 //! Getting ready: device, bundle, pipelines.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hilum::bundle::{FileEntry, Manifest, ModelLoader, sha256_hex, verify};
+use hilum::bundle::{Gallery, ModelLoader};
 use hilum::device::{self, DeviceChoice};
 use hilum::image::{Gray8, prepare};
 use hilum::tasks::{DraftOptions, Drafter};
 use hilum::text::Tokenizer;
-use hilum_protocol::{FromEngine, OpenTimes, Opened, Phase, Wish};
+use hilum_protocol::{FromEngine, Offers, OpenTimes, Opened, Phase, Wish};
 
 use super::engine::Ready;
 use super::scope::{breathe, memory, now, post};
-use super::store::{Store, fetch};
-
-/// A manifest is read whole; it is no longer than this.
-const MANIFEST_BYTES: u64 = 4 << 20;
-
-/// Where the files of one bundle come from.
-struct Source {
-    url: String,
-    store: Store,
-    downloaded: u64,
-    read: u64,
-    total: u64,
-}
-
-impl Source {
-    /// A file, verified, from storage or the network.
-    async fn file(&mut self, entry: &FileEntry) -> Result<Vec<u8>, String> {
-        let before = self.read;
-        let report = |total: u64, read: u64| post(&FromEngine::Progress { phase: Phase::Weights, done: read, total });
-        let total = self.total;
-        let mut bytes = None;
-        if let Some(kept) = self.store.get(&entry.sha256).await {
-            match verify(entry, &kept) {
-                Ok(()) => bytes = Some(kept),
-                // Damaged in storage: fetched anew.
-                Err(_) => self.store.remove(&entry.sha256).await,
-            }
-        }
-        let bytes = match bytes {
-            Some(bytes) => bytes,
-            None => {
-                let url = format!("{}/{}", self.url, entry.path);
-                let bytes = fetch(&url, entry.bytes, |read| report(total, before + read)).await?;
-                verify(entry, &bytes).map_err(|e| e.to_string())?;
-                self.downloaded += entry.bytes;
-                self.store.put(&entry.sha256, &self.url, &bytes).await;
-                bytes
-            }
-        };
-        self.read = before + entry.bytes;
-        report(total, self.read);
-        Ok(bytes)
-    }
-
-    /// `bundle.json`, verified where its hash is known beforehand.
-    async fn manifest(&mut self, sha256: Option<&str>) -> Result<(Manifest, String), String> {
-        if let Some(sha256) = sha256
-            && let Some(kept) = self.store.get(sha256).await
-            && sha256_hex(&kept) == sha256
-        {
-            let manifest = Manifest::parse(&kept).map_err(|e| e.to_string())?;
-            self.read = kept.len() as u64;
-            return Ok((manifest, sha256.to_owned()));
-        }
-        let bytes = fetch(&format!("{}/bundle.json", self.url), MANIFEST_BYTES, |_| ()).await?;
-        let found = sha256_hex(&bytes);
-        if sha256.is_some_and(|expected| expected != found) {
-            return Err("the model on the server is not the one that this page was made with; reload the page, or \
-                        publish page and model together"
-                .to_owned());
-        }
-        let manifest = Manifest::parse(&bytes).map_err(|e| e.to_string())?;
-        self.read = bytes.len() as u64;
-        self.downloaded += self.read;
-        self.store.put(&found, &self.url, &bytes).await;
-        Ok((manifest, found))
-    }
-}
+use super::source::Source;
 
 /// Chooses a device, loads the bundle and compiles what a draft needs.
 ///
@@ -104,13 +38,14 @@ pub async fn open(wish: Wish, bundle: String, sha256: Option<String>) -> Result<
     });
     times.device = now() - began;
 
-    let store = Store::open().await;
-    let mut source = Source { url: bundle, store, downloaded: 0, read: 0, total: 0 };
+    let mut source = Source::open(bundle, move |done, total| progress(Phase::Weights, done, total)).await;
     let mut mark = now();
     let (manifest, sha256) = source.manifest(sha256.as_deref()).await?;
-    source.total = source.read + manifest.files.iter().map(|file| file.bytes).sum::<u64>();
     let name = manifest.tokenizer.clone().ok_or("the bundle has no tokenizer; export it with one")?;
-    let words = source.file(manifest.file(&name).map_err(|e| e.to_string())?).await?;
+    let words = manifest.file(&name).map_err(|e| e.to_string())?;
+    // A gallery is fetched when it is first searched.
+    source.total = source.read + words.bytes + manifest.shard_bytes();
+    let words = source.file(words).await?;
     let tokenizer = Tokenizer::from_json(&words).map_err(|e| e.to_string())?;
     let mut loader = ModelLoader::new(&manifest, &chosen.device).map_err(|e| e.to_string())?;
     for entry in manifest.shards() {
@@ -148,6 +83,9 @@ pub async fn open(wish: Wish, bundle: String, sha256: Option<String>) -> Result<
         breathe().await;
     }
     times.warm = now() - mark;
+    let has = |task: &str| manifest.tasks.iter().any(|name| name == task);
+    let offers =
+        Offers { findings: has("findings"), search: has("retrieve") && Gallery::is_in(&manifest), answers: has("vqa") };
     let opened = Opened {
         device: chosen.name.clone(),
         webgpu: chosen.adapter.is_some(),
@@ -156,6 +94,7 @@ pub async fn open(wish: Wish, bundle: String, sha256: Option<String>) -> Result<
         sha256,
         system: manifest.system.clone(),
         data: manifest.provenance.data.clone(),
+        offers,
         downloaded: source.downloaded,
         bytes: source.total,
         not_kept: source.store.refused().map(str::to_owned),
@@ -163,5 +102,5 @@ pub async fn open(wish: Wish, bundle: String, sha256: Option<String>) -> Result<
         memory_loaded,
         memory: memory(),
     };
-    Ok((Ready { chosen, model, tokenizer, lost }, opened))
+    Ok((Ready { chosen, model, tokenizer, manifest, url: source.url, shelf: RefCell::default(), lost }, opened))
 }

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::BundleError;
+use crate::tasks::Calibration;
+use crate::text::Finding;
 
 /// The format version that this engine writes and the only one that it reads.
 pub const VERSION: u32 = 1;
@@ -204,6 +206,18 @@ impl Manifest {
         self.shards().map(|file| file.bytes).sum()
     }
 
+    /// How each category's logit becomes a probability and a decision: what the labels say, else the default.
+    pub fn calibrations(&self) -> [Calibration; 14] {
+        Finding::ALL.map(|finding| {
+            let label = self.labels.iter().find(|label| label.name == finding.name());
+            let default = Calibration::default();
+            Calibration {
+                temperature: label.and_then(|l| l.temperature).unwrap_or(default.temperature),
+                operating_point: label.and_then(|l| l.operating_point).unwrap_or(default.operating_point),
+            }
+        })
+    }
+
     fn check(&self) -> Result<(), BundleError> {
         if self.files.len() > MAX_FILES {
             return Err(unusable(format!("it lists {} files and may list {MAX_FILES}", self.files.len())));
@@ -311,6 +325,14 @@ mod tests {
         assert!(matches!(error, BundleError::Version { found: 9, known: VERSION }), "{error}");
         assert!(Manifest::parse(b"{}").unwrap_err().to_string().contains("version"));
         assert!(Manifest::parse(b"not json").is_err());
+    }
+
+    #[test]
+    fn labels_calibrate_their_category_and_no_other() {
+        let known = manifest().calibrations();
+        let edema = known[Finding::ALL.iter().position(|f| f.name() == "Edema").unwrap()];
+        assert_eq!(edema, Calibration { temperature: 1.2, operating_point: 0.4 });
+        assert_eq!(known.iter().filter(|c| **c == Calibration::default()).count(), 13);
     }
 
     #[test]

@@ -13,7 +13,6 @@ use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
 use super::draft::{Loaded, load};
-use super::findings::calibrations;
 use super::globals::{Globals, say};
 
 #[derive(clap::Args)]
@@ -123,7 +122,7 @@ fn score(
     let (mut drafts, mut more, mut lines) = (None, Map::new(), Vec::new());
     let cases: Box<dyn Cases> = match args.task.as_str() {
         "findings" => {
-            let known = calibrations(bundle.manifest());
+            let known = bundle.manifest().calibrations();
             let read = evaluate_findings(&model, &tokenizer, studies, args.with_report, known, device, tick);
             Box::new(pollster::block_on(read)?)
         }

@@ -3,12 +3,10 @@
 use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor};
-use hilum::bundle::Manifest;
 use hilum::image::{WindowChoice, decode_file, prepare};
 use hilum::systems::learn::Learner;
 use hilum::systems::medvill::MedVill;
-use hilum::tasks::{Calibration, finding_logits};
-use hilum::text::Finding;
+use hilum::tasks::finding_logits;
 use serde_json::{Value, json};
 
 use super::draft::{Loaded, load};
@@ -24,18 +22,6 @@ pub struct Args {
     /// The window: a number, a name, or CENTRE,WIDTH.
     #[arg(long, allow_hyphen_values = true)]
     window: Option<WindowChoice>,
-}
-
-/// What the bundle says of each category, or the default where it says nothing.
-pub fn calibrations(manifest: &Manifest) -> [Calibration; 14] {
-    Finding::ALL.map(|finding| {
-        let label = manifest.labels.iter().find(|label| label.name == finding.name());
-        let default = Calibration::default();
-        Calibration {
-            temperature: label.and_then(|l| l.temperature).unwrap_or(default.temperature),
-            operating_point: label.and_then(|l| l.operating_point).unwrap_or(default.operating_point),
-        }
-    })
 }
 
 /// What the model's image encoder makes of a file, `(1, K, features)`.
@@ -57,7 +43,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let Loaded { bundle, model, tokenizer } = load(args.bundle.as_deref(), &chosen.device)?;
     let features = encode(&model, &args.image, args.window.as_ref(), &chosen.device)?;
     let logits = pollster::block_on(finding_logits(&model, features, None, tokenizer.specials()))?;
-    let mut readings = logits[0].readings(&calibrations(bundle.manifest()));
+    let mut readings = logits[0].readings(&bundle.manifest().calibrations());
     readings.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     let rows: Vec<Value> = readings
         .iter()

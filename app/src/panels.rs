@@ -1,0 +1,247 @@
+//! The panels below the report: findings, similar cases, questions; each where the bundle offers it.
+
+use hilum_protocol::{Answer, Case, Found, Offers, Reading, Search};
+use leptos::ev::SubmitEvent;
+use leptos::html::Canvas;
+use leptos::prelude::*;
+use wasm_bindgen::prelude::*;
+use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
+
+use super::desk::{Desk, Picture, Status};
+use super::questions::{Asked, Outcome};
+
+/// Whether the engine can be asked, and whether there is a picture to ask it of.
+fn ready(desk: Desk) -> bool {
+    matches!(desk.status.get(), Status::Ready(_))
+}
+
+fn read(desk: Desk) -> bool {
+    ready(desk) && matches!(desk.picture.get(), Picture::Read(..))
+}
+
+/// A share of the whole as a length of the bar.
+fn percent(share: f64) -> String {
+    format!("{:.1}%", 100.0 * share.clamp(0.0, 1.0))
+}
+
+/// What a panel says while it has nothing to show.
+fn words<T>(outcome: &Outcome<T>, running: &str, what: &str) -> String {
+    match outcome {
+        Outcome::Running => running.to_owned(),
+        Outcome::Failed(why) => format!("No {what}: {why}."),
+        Outcome::None | Outcome::Done(_) => String::new(),
+    }
+}
+
+/// The panels.
+#[component]
+pub fn Panels(desk: Desk) -> impl IntoView {
+    // While an engine is started anew, the panels stay with what they show.
+    let offers = Memo::new(move |before: Option<&Offers>| match desk.status.get() {
+        Status::Ready(opened) => opened.offers,
+        _ => before.copied().unwrap_or_default(),
+    });
+    view! {
+        {move || offers.get().findings.then(|| view! { <Findings desk/> })}
+        {move || offers.get().search.then(|| view! { <Similar desk/> })}
+        {move || offers.get().answers.then(|| view! { <Ask desk/> })}
+    }
+}
+
+fn bar(reading: Reading) -> impl IntoView {
+    let Reading { name, probability, operating_point, present, side } = reading;
+    let place = side.map(|side| format!(", {side}"));
+    let category = name.clone();
+    let mark = format!("{probability:.3}, present from {operating_point:.3}");
+    view! {
+        <tr class:present=present data-name=category data-probability=probability.to_string() data-present=present.to_string()>
+            <th scope="row">{name}{place}</th>
+            <td class="bar" title=mark>
+                <div class="rail" aria-hidden="true">
+                    <div class="fill" style:width=percent(probability)></div>
+                    <div class="mark" style:left=percent(operating_point)></div>
+                </div>
+                <span class="unseen">{if present { "present" } else { "not present" }}{format!(", from {operating_point:.2}")}</span>
+            </td>
+            <td class="number">{format!("{probability:.2}")}</td>
+        </tr>
+    }
+}
+
+#[component]
+fn Findings(desk: Desk) -> impl IntoView {
+    let findings = desk.questions.findings;
+    let running = move || findings.get() == Outcome::Running;
+    let told = move || match findings.get() {
+        Outcome::Done(readings) => {
+            let present = readings.iter().filter(|reading| reading.present).count();
+            format!("{present} of {} categories at or above their mark.", readings.len())
+        }
+        other => words(&other, "Reading the radiograph …", "findings"),
+    };
+    let table = move || match findings.get() {
+        Outcome::Done(readings) => Some(view! {
+            <table class="findings" aria-describedby="disclaimer">
+                <caption class="unseen">"Findings, likeliest first"</caption>
+                <thead class="unseen"><tr><th scope="col">"Finding"</th><th scope="col">"Present"</th><th scope="col">"Probability"</th></tr></thead>
+                <tbody>{readings.into_iter().map(bar).collect_view()}</tbody>
+            </table>
+            <p class="hint">"The bar is the calibrated probability; from the mark on, a finding counts as present."</p>
+        }),
+        _ => None,
+    };
+    view! {
+        <section class="panel" id="findings" aria-labelledby="findings-title" data-state=move || findings.get().name()>
+            <div class="toolbar">
+                <h2 id="findings-title">"Findings"</h2>
+                <button id="find" disabled=move || running() || !read(desk) on:click=move |_| desk.questions.ask_findings()>"Read findings"</button>
+            </div>
+            <p class="told" role="status">{told}</p>
+            {table}
+        </section>
+    }
+}
+
+/// Puts a picture of bytes onto its canvas.
+fn paint(canvas: &HtmlCanvasElement, gray: &[u8], side: usize) -> Option<()> {
+    let rgba: Vec<u8> = gray.iter().flat_map(|&v| [v, v, v, 255]).collect();
+    let side = u32::try_from(side).ok()?;
+    canvas.set_width(side);
+    canvas.set_height(side);
+    let data = ImageData::new_with_u8_clamped_array_and_sh(wasm_bindgen::Clamped(&rgba), side, side).ok()?;
+    let context = canvas.get_context("2d").ok()??.dyn_into::<CanvasRenderingContext2d>().ok()?;
+    context.put_image_data(&data, 0.0, 0.0).ok()
+}
+
+#[component]
+fn Thumbnail(gray: Vec<u8>, side: usize, name: String) -> impl IntoView {
+    let canvas = NodeRef::<Canvas>::new();
+    Effect::new(move |_| {
+        if let Some(canvas) = canvas.get() {
+            // Where it cannot be drawn, the report beside it still can be read.
+            let _ = paint(&canvas, &gray, side);
+        }
+    });
+    view! { <canvas node_ref=canvas role="img" aria-label=name></canvas> }
+}
+
+fn case(case: Case, side: usize) -> impl IntoView {
+    let Case { id, probability, labels, report, picture } = case;
+    let name = id.clone();
+    let labels = if labels.is_empty() { "no category named".to_owned() } else { labels.join(", ") };
+    view! {
+        <li class="case" data-id=name data-probability=probability.to_string()>
+            <Thumbnail gray=picture side name=format!("Radiograph of case {id}")/>
+            <div>
+                <p class="labels"><span class="number">{format!("{probability:.2}")}</span>" "{labels}</p>
+                <p class="quoted">{report}</p>
+                <p class="hint">{id}</p>
+            </div>
+        </li>
+    }
+}
+
+#[component]
+fn Similar(desk: Desk) -> impl IntoView {
+    let questions = desk.questions;
+    let text = RwSignal::new(String::new());
+    let running = move || questions.found.get() == Outcome::Running;
+    let submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        let wanted = text.get_untracked().trim().to_owned();
+        if !wanted.is_empty() && ready(desk) {
+            questions.search(Some(wanted));
+        }
+    };
+    let told = move || match (questions.found.get(), questions.progress.get()) {
+        (Outcome::Running, Some((Search::Loading, done, total))) => {
+            format!("Loading the gallery: {:.1} of {:.1} MB", done as f64 / 1e6, total as f64 / 1e6)
+        }
+        (Outcome::Running, Some((Search::Comparing, _, total))) => format!("Comparing {total} cases …"),
+        (Outcome::Done(Found { searched, cases, .. }), _) => {
+            format!("The {} likeliest of {searched} cases for {}.", cases.len(), questions.sought())
+        }
+        (other, _) => words(&other, "Searching …", "cases"),
+    };
+    let share = move || questions.progress.get().map(|(_, done, total)| done as f64 / total.max(1) as f64);
+    let list = move || match questions.found.get() {
+        Outcome::Done(found) => {
+            let side = found.side;
+            Some(view! {
+                <ol class="cases" aria-describedby="disclaimer">{found.cases.into_iter().map(|c| case(c, side)).collect_view()}</ol>
+                <p class="hint">{format!("The number is the probability that report and picture belong together. Cases: {}", found.source)}</p>
+            })
+        }
+        _ => None,
+    };
+    view! {
+        <section class="panel" id="similar" aria-labelledby="similar-title" data-state=move || questions.found.get().name()>
+            <div class="toolbar">
+                <h2 id="similar-title">"Similar cases"</h2>
+                <button id="search-picture" hidden=running disabled=move || !read(desk) on:click=move |_| questions.search(None)>"Like this radiograph"</button>
+                <button id="search-stop" hidden=move || !running() on:click=move |_| questions.stop_search()>"Stop"</button>
+            </div>
+            <form class="line" on:submit=submit>
+                <label class="unseen" for="search-text">"Words of a report to search for"</label>
+                <input id="search-text" type="text" maxlength="1000" autocomplete="off" placeholder="or words of a report" prop:value=move || text.get() on:input=move |event| text.set(event_target_value(&event))/>
+                <button id="search" type="submit" disabled=move || running() || !ready(desk) || text.get().trim().is_empty()>"Search"</button>
+            </form>
+            <p class="told" role="status">{told}</p>
+            <progress max="1" hidden=move || !running() aria-label="Search" prop:value=move || share().unwrap_or(0.0)></progress>
+            {list}
+        </section>
+    }
+}
+
+fn answer(answer: Answer) -> impl IntoView {
+    let Answer { text, probability } = answer;
+    let name = text.clone();
+    view! {
+        <li data-answer=name data-probability=probability.to_string()>
+            <span class="number">{format!("{probability:.2}")}</span>" "{text}
+        </li>
+    }
+}
+
+fn asked(asked: Asked) -> impl IntoView {
+    let told = words(&asked.answers, "Reading …", "answer");
+    let state = asked.answers.name();
+    let answers = match asked.answers {
+        Outcome::Done(answers) => Some(view! { <ol>{answers.into_iter().map(answer).collect_view()}</ol> }),
+        _ => None,
+    };
+    view! {
+        <li class="asked" data-state=state>
+            <p class="question">{asked.question}</p>
+            {(!told.is_empty()).then(|| view! { <p class="told">{told}</p> })}
+            {answers}
+        </li>
+    }
+}
+
+#[component]
+fn Ask(desk: Desk) -> impl IntoView {
+    let question = RwSignal::new(String::new());
+    let submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        let words = question.get_untracked().trim().to_owned();
+        if !words.is_empty() && read(desk) {
+            desk.questions.ask(words);
+            question.set(String::new());
+        }
+    };
+    let state = move || desk.questions.asked.get().first().map_or("none", |asked| asked.answers.name());
+    view! {
+        <section class="panel" id="asking" aria-labelledby="ask-title" data-state=state>
+            <h2 id="ask-title">"Ask"</h2>
+            <form class="line" on:submit=submit>
+                <label class="unseen" for="question">"A question about this radiograph"</label>
+                <input id="question" type="text" maxlength="300" autocomplete="off" placeholder="Is there a pleural effusion?" prop:value=move || question.get() on:input=move |event| question.set(event_target_value(&event))/>
+                <button id="ask" type="submit" disabled=move || !read(desk) || question.get().trim().is_empty()>"Ask"</button>
+            </form>
+            <ol class="questions" aria-live="polite" aria-label="Questions asked of this radiograph, newest first" aria-describedby="disclaimer">
+                <For each=move || desk.questions.asked.get() key=|asked| (asked.request, asked.answers.name()) children=asked/>
+            </ol>
+        </section>
+    }
+}

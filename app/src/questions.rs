@@ -1,0 +1,199 @@
+//! What is asked of the picture besides a draft, and what came of it. All of it belongs to the picture on the desk.
+
+use hilum_protocol::{Answer, Found, Reading, Search, ToEngine};
+use leptos::prelude::*;
+
+use super::link;
+
+/// What came of a question so far.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome<T> {
+    /// It was not asked.
+    None,
+    /// The engine is at it.
+    Running,
+    /// An answer.
+    Done(T),
+    /// None: why.
+    Failed(String),
+}
+
+impl<T> Outcome<T> {
+    /// For those who wait for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Running => "running",
+            Self::Done(_) => "done",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+impl<T> From<Result<T, String>> for Outcome<T> {
+    fn from(result: Result<T, String>) -> Self {
+        match result {
+            Ok(done) => Self::Done(done),
+            Err(why) => Self::Failed(why),
+        }
+    }
+}
+
+/// A question in words with its answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// The request's number.
+    pub request: u32,
+    /// The question.
+    pub question: String,
+    /// Its likeliest answers.
+    pub answers: Outcome<Vec<Answer>>,
+}
+
+/// All questions. It is a handful of signals, so it is copied, not shared.
+#[derive(Clone, Copy)]
+pub struct Questions {
+    /// The findings.
+    pub findings: RwSignal<Outcome<Vec<Reading>>>,
+    /// What the search found.
+    pub found: RwSignal<Outcome<Found>>,
+    /// What a search is busy with, how far, of how much.
+    pub progress: RwSignal<Option<(Search, u64, u64)>>,
+    /// The questions in words, newest first.
+    pub asked: RwSignal<Vec<Asked>>,
+    /// The text that is searched for; none for the picture.
+    text: StoredValue<Option<String>>,
+    findings_request: StoredValue<u32>,
+    search_request: StoredValue<u32>,
+    newest: StoredValue<u32>,
+}
+
+impl Questions {
+    /// None asked.
+    pub fn new() -> Self {
+        Self {
+            findings: RwSignal::new(Outcome::None),
+            found: RwSignal::new(Outcome::None),
+            progress: RwSignal::new(None),
+            asked: RwSignal::new(Vec::new()),
+            text: StoredValue::new(None),
+            findings_request: StoredValue::new(0),
+            search_request: StoredValue::new(0),
+            newest: StoredValue::new(0),
+        }
+    }
+
+    /// A number that no request had before.
+    pub fn number(self) -> u32 {
+        self.newest.update_value(|number| *number += 1);
+        self.newest.get_value()
+    }
+
+    /// Forgets all: there is another picture.
+    pub fn clear(self) {
+        self.findings_request.set_value(0);
+        self.search_request.set_value(0);
+        self.findings.set(Outcome::None);
+        self.found.set(Outcome::None);
+        self.progress.set(None);
+        self.asked.set(Vec::new());
+    }
+
+    /// Asks for the findings.
+    pub fn ask_findings(self) {
+        self.findings.set(Outcome::Running);
+        let request = self.number();
+        self.findings_request.set_value(request);
+        link::send(&ToEngine::Findings { request });
+    }
+
+    /// Asks a question.
+    pub fn ask(self, question: String) {
+        let request = self.number();
+        link::send(&ToEngine::Ask { request, question: question.clone() });
+        self.asked.update(|all| all.insert(0, Asked { request, question, answers: Outcome::Running }));
+    }
+
+    /// Searches for cases like a text or, without one, like the picture; a search that is under way is given up.
+    pub fn search(self, text: Option<String>) {
+        self.found.set(Outcome::Running);
+        self.progress.set(None);
+        let request = self.number();
+        self.search_request.set_value(request);
+        self.text.set_value(text.clone());
+        link::send(&ToEngine::Search { request, text });
+    }
+
+    /// Ends the search.
+    pub fn stop_search(self) {
+        link::send(&ToEngine::StopSearch);
+        self.search_request.set_value(0);
+        self.progress.set(None);
+        self.found.set(Outcome::None);
+    }
+
+    /// What was searched for, in words.
+    pub fn sought(self) -> String {
+        self.text.get_value().map_or("this radiograph".to_owned(), |text| format!("“{text}”"))
+    }
+
+    /// Asks an engine that was started anew for what the one before it owed.
+    pub fn again(self) {
+        if self.findings.get_untracked() == Outcome::Running {
+            self.ask_findings();
+        }
+        if self.found.get_untracked() == Outcome::Running {
+            self.search(self.text.get_value());
+        }
+        let owed = self.asked.get_untracked().into_iter().filter(|asked| asked.answers == Outcome::Running);
+        for asked in owed {
+            link::send(&ToEngine::Ask { request: asked.request, question: asked.question });
+        }
+    }
+
+    /// Nothing that is owed will come.
+    pub fn give_up(self, why: &str) {
+        if self.findings.get_untracked() == Outcome::Running {
+            self.findings.set(Outcome::Failed(why.to_owned()));
+        }
+        if self.found.get_untracked() == Outcome::Running {
+            self.found.set(Outcome::Failed(why.to_owned()));
+        }
+        self.asked.update(|all| {
+            for asked in all.iter_mut().filter(|asked| asked.answers == Outcome::Running) {
+                asked.answers = Outcome::Failed(why.to_owned());
+            }
+        });
+    }
+
+    /// The findings have come.
+    pub fn take_findings(self, request: u32, result: Result<Vec<Reading>, String>) {
+        if request == self.findings_request.get_value() {
+            self.findings.set(result.into());
+        }
+    }
+
+    /// Answers have come.
+    pub fn take_answers(self, request: u32, result: &Result<Vec<Answer>, String>) {
+        self.asked.update(|all| {
+            for asked in all.iter_mut().filter(|asked| asked.request == request) {
+                asked.answers = result.clone().into();
+            }
+        });
+    }
+
+    /// A search goes on.
+    pub fn take_progress(self, request: u32, phase: Search, done: u64, total: u64) {
+        if request == self.search_request.get_value() {
+            self.progress.set(Some((phase, done, total)));
+        }
+    }
+
+    /// A search has ended.
+    pub fn take_found(self, request: u32, result: Result<Found, String>) {
+        if request == self.search_request.get_value() {
+            self.progress.set(None);
+            self.found.set(result.into());
+        }
+    }
+}
