@@ -244,6 +244,11 @@ impl Manifest {
                 )));
             }
         }
+        for label in &self.labels {
+            if label.temperature.is_some_and(|t| !(t > 0.0 && t.is_finite())) {
+                return Err(unusable(format!("the temperature of its label {:?} is not greater than 0", label.name)));
+            }
+        }
         match &self.tokenizer {
             Some(name) if !self.files.is_empty() => self.file(name).map(|_| ()),
             _ => Ok(()),
@@ -358,6 +363,7 @@ mod tests {
         assert!(refused(&|m| m.files.push(m.files[0].clone())).contains("twice"));
         assert!(refused(&|m| m.files[0].bytes = u64::MAX).contains("more than"));
         assert!(refused(&|m| m.files[0].sha256.truncate(10)).contains("64"));
+        assert!(refused(&|m| m.labels[0].temperature = Some(0.0)).contains("temperature"));
         assert!(refused(&|m| m.tokenizer = Some("tokenizer.json".to_owned())).contains("tokenizer.json"));
     }
 
