@@ -10,7 +10,7 @@ use hilum::bundle::Manifest;
 use hilum::device::Chosen;
 use hilum::image::{Radiograph, WindowChoice, decode, prepare};
 use hilum::systems::medvill::MedVill;
-use hilum::tasks::{DraftOptions, Drafter, answers, finding_logits};
+use hilum::tasks::{DraftOptions, Drafter, ask as answer, finding_logits};
 use hilum::text::{Presenter, Tokenizer, present};
 use hilum_protocol::{Answer, Drafted, FromEngine, Piece, Reading, Shown, ToEngine};
 use wasm_bindgen::prelude::*;
@@ -196,14 +196,10 @@ async fn findings(engine: &Engine) -> Result<Vec<Reading>, String> {
 async fn ask(engine: &Engine, question: &str) -> Result<Vec<Answer>, String> {
     let ready = engine.ready()?;
     let features = engine.features(&ready)?;
-    let words = ready.tokenizer.encode_closed(question, ready.model.config().words).map_err(|e| e.to_string())?;
-    let found = answers(&ready.model, features, &[&words], ready.tokenizer.specials(), ANSWERS).await;
     let known = &ready.manifest.answers;
-    let told = found.map_err(|e| e.to_string())?.into_iter().flatten().map(|found| {
-        let text = known.get(found.answer).ok_or("the bundle does not name the model's answers; export it anew")?;
-        Ok(Answer { text: text.clone(), probability: found.probability })
-    });
-    told.collect()
+    let found = answer(&ready.model, &ready.tokenizer, known, features, &[question], ANSWERS).await;
+    let told = found.map_err(|e| e.to_string())?.into_iter().flatten();
+    Ok(told.map(|(text, probability)| Answer { text, probability }).collect())
 }
 
 /// Whether the device is gone. The loss itself may be told a little later than what failed by it.

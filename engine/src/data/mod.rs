@@ -24,7 +24,7 @@ pub mod write;
 
 pub use error::DataError;
 pub use layout::{Layout, Loaded, ReadOptions, Views, load, recognise};
-pub use study::{Counts, Question, Split, Study};
+pub use study::{Counts, QUESTION_KINDS, Question, Split, Study};
 pub use summary::Summary;
 pub use truth::{TRUTH_FILE, Truth, TruthBox};
 pub use write::{Format, WriteOptions, write_phantoms};

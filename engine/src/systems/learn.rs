@@ -24,6 +24,8 @@ pub struct Asked {
     pub allowed: AllowedAnswers,
     /// Index of the answer; `None` where it is none of the answers that training knows.
     pub answer: Option<usize>,
+    /// What it asks for, an index of [`crate::data::QUESTION_KINDS`]; `None` where that is not published.
+    pub kind: Option<usize>,
     /// Whether it is answered by yes or no or by a choice that the question names.
     pub closed: bool,
 }
@@ -139,6 +141,11 @@ pub trait Learner: Module {
 
     /// Itself with the image encoder frozen.
     fn freeze_backbone(self) -> Self;
+
+    /// Itself with what is counted, not learned, in the training data, before the first step.
+    fn count(self, _examples: &[Example]) -> Self {
+        self
+    }
 }
 
 /// Ids of a vocabulary that losses must know: the special ones, and those that tell a side.

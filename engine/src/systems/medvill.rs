@@ -5,12 +5,13 @@
 //! what neither tells.
 
 mod answering;
+mod bilinear;
 mod config;
 mod losses;
 mod pretraining;
 
 use burn::module::Module;
-use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, Linear};
+use burn::nn::{BatchNorm, BatchNormConfig, Embedding, EmbeddingConfig, Initializer, Linear};
 use burn::tensor::activation::{relu, sigmoid, tanh};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -19,6 +20,7 @@ use crate::kernels::{Mask, Rule};
 use crate::nn::{Attend, Encoder, KeyValueCache, MlmHead, ResNet, TextEmbeddings, linear};
 use crate::text::Specials;
 
+pub use bilinear::{Bilinear, BilinearConfig};
 pub use config::{MedVillConfig, MedVillError, NAME, PRESETS, Scheme};
 pub use pretraining::Masked;
 
@@ -38,15 +40,6 @@ pub struct AnswerHead {
     output: Linear,
 }
 
-/// Answers from a product of question and picture (*ours*, see [`MedVillConfig::answer_product`]).
-#[derive(Module, Debug)]
-pub struct ProductHead {
-    words: Embedding,
-    picture: Linear,
-    output: Linear,
-    dropout: Dropout,
-}
-
 /// The model.
 #[derive(Module, Debug)]
 pub struct MedVill {
@@ -60,7 +53,7 @@ pub struct MedVill {
     map_findings: Option<Linear>,
     diagnosis: Option<Linear>,
     answers: Option<AnswerHead>,
-    product: Option<ProductHead>,
+    bilinear: Option<Bilinear>,
     picture_vector: Option<Linear>,
     picture_norm: Option<BatchNorm>,
     identity: Option<Linear>,
@@ -106,17 +99,7 @@ impl MedVill {
                 inner: linear(bert.width, 2 * bert.width, device),
                 output: linear(2 * bert.width, config.answers, device),
             }),
-            product: (config.answers > 0 && config.answer_product > 0).then(|| ProductHead {
-                words: {
-                    // Quiet at first: what words have in common is learned, not drawn.
-                    let std = 1.0 / (config.answer_product as f64).sqrt();
-                    let table = EmbeddingConfig::new(bert.vocabulary, config.answer_product);
-                    table.with_initializer(Initializer::Normal { mean: 0.0, std }).init(device)
-                },
-                picture: linear(config.picture_vector, config.answer_product, device),
-                output: linear(3 * config.answer_product, config.answers, device),
-                dropout: DropoutConfig::new(config.answer_dropout).init(),
-            }),
+            bilinear: Bilinear::new(config, device),
             picture_vector: (config.picture_vector > 0).then(|| linear(features, config.picture_vector, device)),
             picture_norm: (config.picture_vector > 0).then(|| BatchNormConfig::new(config.picture_vector).init(device)),
             identity: (config.identities > 0).then(|| linear(config.picture_vector, config.identities, device)),

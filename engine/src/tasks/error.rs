@@ -8,6 +8,14 @@ pub enum TaskError {
     /// The model was not made for it.
     #[error("the model has no {0}; use a bundle whose tasks name it")]
     NoHead(&'static str),
+    /// Answers without names.
+    #[error("the model knows {classes} answers and the bundle names {named}; export it anew")]
+    Unnamed {
+        /// Of the model.
+        classes: usize,
+        /// Of the bundle.
+        named: usize,
+    },
     /// The device would not give its values.
     #[error("the device did not return its results: {0}; its memory may be exhausted or it was lost")]
     Device(String),

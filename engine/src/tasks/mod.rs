@@ -9,7 +9,7 @@ mod findings;
 mod retrieve;
 mod trace;
 
-pub use answer::{Answered, answers, ask};
+pub use answer::ask;
 pub use draft::{Draft, DraftError, DraftOptions, Drafter, Drafting, Word};
 pub use error::TaskError;
 #[cfg(not(target_family = "wasm"))]

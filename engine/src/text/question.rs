@@ -52,17 +52,38 @@ const LITTLE: [&str; 40] = [
     "which",
 ];
 
-/// Words that may stand for each other in a question.
-const ALIKE: [&[&str]; 9] = [
+/// Words that may stand for each other in a question; of several words only as a replacement.
+const ALIKE: [&[&str]; 30] = [
     &["image", "picture", "scan", "study", "film"],
     &["present", "seen", "visible", "shown", "visualized", "evident"],
     &["show", "demonstrate", "display", "reveal"],
-    &["abnormality", "lesion", "pathology"],
+    &["abnormality", "lesion", "pathology", "finding"],
+    &["mass", "lesion", "tumor"],
     &["located", "found", "positioned"],
-    &["where", "location"],
-    &["large", "big"],
-    &["enlarged", "big"],
-    &["normal", "healthy"],
+    &["where", "location", "what location"],
+    &["side", "which side"],
+    &["large", "big", "enlarged"],
+    &["size", "how large", "how big"],
+    &["normal", "healthy", "unremarkable"],
+    &["abnormal", "unusual", "not normal"],
+    &["cardiomegaly", "enlarged heart", "large heart"],
+    &["heart", "cardiac"],
+    &["lung", "lungs", "pulmonary"],
+    &["liver", "hepatic"],
+    &["kidney", "kidneys", "renal"],
+    &["brain", "cerebral", "intracranial"],
+    &["bowel", "intestine", "intestinal"],
+    &["stomach", "gastric"],
+    &["spleen", "splenic"],
+    &["trachea", "tracheal"],
+    &["pleura", "pleural"],
+    &["bone", "bones", "bony", "osseous"],
+    &["vessel", "vessels", "vascular"],
+    &["fluid", "effusion"],
+    &["bleed", "bleeding", "hemorrhage"],
+    &["modality", "technique", "type of imaging"],
+    &["plane", "view", "orientation"],
+    &["many", "number"],
 ];
 
 /// Which of the known answers a question's form allows.
@@ -89,8 +110,11 @@ impl AllowedAnswers {
             let named = at(&|a| {
                 !["or", "yes", "no"].contains(&a) && !a.is_empty() && a.split_whitespace().all(|w| words.contains(&w))
             });
-            if !named.is_empty() {
-                return Self { only: Some(named), never: Vec::new() };
+            // Where only one of the choices is known, "Is there air or fluid?" may be answered by yes, too.
+            match named.len() {
+                0 => {}
+                1 => return Self { only: Some([named, polar].concat()), never: Vec::new() },
+                _ => return Self { only: Some(named), never: Vec::new() },
             }
         }
         let asks = words.first().is_some_and(|w| AUXILIARIES.contains(w));
@@ -113,9 +137,9 @@ pub fn varied(question: &str, rng: &mut impl Rng) -> String {
     let bare = |word: &str| word.trim_matches(|c: char| c.is_ascii_punctuation()).to_owned();
     for word in &mut words {
         let plain = bare(word);
-        if let Some(group) = ALIKE.iter().find(|group| group.contains(&plain.as_str()))
-            && rng.random::<f64>() < 0.3
-        {
+        let groups: Vec<_> = ALIKE.iter().filter(|group| group.contains(&plain.as_str())).collect();
+        if !groups.is_empty() && rng.random::<f64>() < 0.3 {
+            let group = groups[rng.random_range(0..groups.len())];
             *word = group[rng.random_range(0..group.len())].to_owned();
         }
     }

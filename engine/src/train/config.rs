@@ -63,7 +63,7 @@ pub struct DataConfig {
     /// Say questions in other words: their like, words of little weight dropped, now and then another order.
     #[serde(default)]
     pub vary_questions: bool,
-    /// Train on the validation split too, when what is to be chosen has been chosen.
+    /// Train on the validation split too, when what is to be chosen has been chosen; nothing is validated then.
     #[serde(default)]
     pub all: bool,
     /// Make an example of each question instead of each study.

@@ -88,6 +88,7 @@ impl Corpus {
                     allowed: AllowedAnswers::of(&question.text, answers),
                     text: question.text.clone(),
                     answer: index.get(normalized_answer(&question.answer).as_str()).copied(),
+                    kind: question.kind_index(),
                     closed: question.closed,
                 });
             }

@@ -85,13 +85,16 @@ pub fn train(
         tell_changes(config, &|note| progress(Progress::Note(note)));
     }
 
-    let part = |split: Split, most: usize| -> Vec<Study> {
-        let usable =
-            |s: &&Study| s.split == split && s.has_image() && (!config.data.by_question || !s.questions.is_empty());
-        studies.iter().filter(usable).take(most).cloned().collect()
+    let part = |splits: &[Split], most: usize| -> Vec<Study> {
+        let shown = |s: &&Study| s.has_image() && (!config.data.by_question || !s.questions.is_empty());
+        studies.iter().filter(|s| splits.contains(&s.split)).filter(shown).take(most).cloned().collect()
     };
-    let training = part(Split::Train, config.data.limit.unwrap_or(usize::MAX));
-    let held_out = part(Split::Validate, config.data.validate_limit);
+    let (learned, judged): (&[Split], &[Split]) = match config.data.all {
+        true => (&[Split::Train, Split::Validate], &[]),
+        false => (&[Split::Train], &[Split::Validate]),
+    };
+    let training = part(learned, config.data.limit.unwrap_or(usize::MAX));
+    let held_out = part(judged, config.data.validate_limit);
     if training.is_empty() {
         let what = if config.data.by_question { "picture with questions" } else { "study with a picture" };
         return Err(TrainError::Empty { reason: format!("the data sets have no {what} in their training split") });
@@ -112,7 +115,10 @@ pub fn train(
     let corpus = |studies: &[Study]| Corpus::new(studies, sizes.size, sizes.words, &tokenizer, &answers, &config.data);
     let (corpus, validation) = (corpus(&training)?, corpus(&held_out)?);
 
-    let model = first_model(config, &sizes, own.as_ref(), init.as_ref(), device)?;
+    let mut model = first_model(config, &sizes, own.as_ref(), init.as_ref(), device)?;
+    if own.is_none() {
+        model = model.count(&corpus.examples);
+    }
     Loop { config, device, words, corpus, validation, own, stop, progress }.run(model)
 }
 

@@ -77,7 +77,12 @@ pub(super) fn prepare(
     if config.objectives.get("identity").is_some_and(|w| *w > 0.0) {
         sizes.identities = training.len();
     } else {
-        sizes.identities = 0;
+        let remembers = sizes.bilinear.as_ref().is_some_and(|b| b.memory);
+        sizes.identities = init.filter(|_| remembers).map_or(0, |start| start.model.identities);
+        if remembers && sizes.identities == 0 {
+            let reason = "model.bilinear.memory needs an init that was trained with objectives.identity".to_owned();
+            return Err(TrainError::Config { path: config.out.clone(), reason });
+        }
     }
     sizes.check()?;
     Ok((sizes, tokenizer, answers))

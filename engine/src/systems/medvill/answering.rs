@@ -1,18 +1,12 @@
 //! Picture and text read together for a judgement, and answers to questions (section 4.1).
 
+use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Tensor, TensorData};
 
 use super::{Encoded, MedVill};
 use crate::kernels::Rule;
 use crate::systems::learn::{Batch, Target, binary_cross_entropy, cross_entropy, ints, padded};
 use crate::text::Specials;
-
-/// How loud the picture alone is beside its product with the question.
-const QUIET: f64 = 0.3;
-
-/// How much the logits of identities differ at most.
-const SHARP: f64 = 8.0;
 
 impl MedVill {
     /// Picture and text read together for a judgement: all visual tokens, every word sees every other (*ours*: understanding
@@ -46,94 +40,56 @@ impl MedVill {
         (pooled, column(0) * column(tokens + 1))
     }
 
-    /// Logits of the answers, from CLS times SEP and, where the config has it, from the product of question and picture.
+    /// Logits of the answers from CLS times SEP; where the config has bilinear heads, the weighed mean of all heads'
+    /// log-probabilities and what the question's kind says.
     ///
     /// # Shapes
     /// - features `(batch, K, features)`, questions one a sample, closing SEP included -> `(batch, answers)`
     pub fn answer(&self, features: Tensor<3>, questions: &[&[u32]], specials: Specials) -> Option<Tensor<2>> {
-        let product = self.product_logits(features.clone(), questions, specials);
-        if product.is_some() && !self.config.answer_joint {
-            return product;
+        let device = features.device();
+        let mut heads = self.answer_heads(features, questions, specials);
+        if self.bilinear.is_none() {
+            return heads.pop().map(|(_, logits)| logits);
         }
-        let joint = self.answer_logits(self.judge(features, questions, specials).1)?;
-        Some(match product {
-            Some(product) => joint + product,
-            None => joint,
+        let weights: f64 = heads.iter().map(|(weight, _)| weight).sum();
+        let weighed = heads.into_iter().map(|(weight, logits)| log_softmax(logits, 1).mul_scalar(weight / weights));
+        let mean = weighed.reduce(|sum, head| sum + head)?;
+        Some(match self.kind_prior(questions, specials, &device) {
+            Some(prior) => mean + prior,
+            None => mean,
         })
     }
 
-    /// The vector of the whole picture, of length 1.
-    ///
-    /// # Shapes
-    /// - features `(batch, K, features)` -> `(batch, picture_vector)`
-    fn picture_vector(&self, features: Tensor<3>) -> Option<Tensor<2>> {
-        let [batch, _, width] = features.dims();
-        let vector = self.picture_vector.as_ref()?.forward(features.mean_dim(1).reshape([batch, width]));
-        // Centred, else all pictures point the same way.
-        Some(unit(match &self.picture_norm {
-            Some(norm) => norm.forward(vector),
-            None => vector,
-        }))
-    }
-
-    /// The question's mean word vector q and the picture's r, each of length 1, as q, q r and a quiet r.
-    fn product_logits(&self, features: Tensor<3>, questions: &[&[u32]], specials: Specials) -> Option<Tensor<2>> {
-        let head = self.product.as_ref()?;
-        let device = features.device();
-        let picture = unit(head.picture.forward(self.picture_vector(features)?));
-        let longest = questions.iter().map(|q| q.len()).max().unwrap_or(1);
-        let words = padded(questions.iter().copied(), longest, specials.pad, &device);
-        let [batch, width] = picture.dims();
-        let counted = questions.iter().flat_map(|q| {
-            let real = q.iter().map(|w| if specials.hidden(*w) { 0.0 } else { 1.0 });
-            real.chain(std::iter::repeat_n(0.0, longest - q.len()))
-        });
-        let counted = TensorData::new(counted.collect::<Vec<f32>>(), [batch, longest, 1]);
-        let vectors = head.words.forward(words) * Tensor::from_data(counted, &device);
-        let question = unit(vectors.sum_dim(1).reshape([batch, width]));
-        let product = question.clone() * picture.clone();
-        let root = (width as f64).sqrt();
-        let joined = Tensor::cat(vec![question, product.mul_scalar(root), picture.mul_scalar(QUIET)], 1);
-        Some(head.output.forward(head.dropout.forward(joined.mul_scalar(root))))
-    }
-
-    /// Which training picture this is: the cosine of its vector with each picture's, sharpened.
-    ///
-    /// # Shapes
-    /// - features `(batch, K, features)` -> `(batch, identities)`
-    pub(super) fn identity_logits(&self, features: Tensor<3>) -> Option<Tensor<2>> {
-        let layer = self.identity.as_ref()?;
-        Some(layer.forward(self.picture_vector(features)?.mul_scalar(SHARP)))
-    }
-
-    /// Answer classes from CLS times SEP (section 4.1; *release*: binary cross-entropy, summed over the classes). `None` where
-    /// no question of the batch has an answer that the model knows.
+    /// Answer classes, by each head that answers (section 4.1; *release*: binary cross-entropy, summed over the classes).
+    /// `None` where no question of the batch has an answer that the model knows.
     pub(super) fn vqa_loss(&self, features: Tensor<3>, batch: &Batch<'_>, specials: Specials) -> Option<Tensor<1>> {
         let device = features.device();
-        let asked = batch.asked.iter().enumerate();
-        let asked: Vec<(usize, &[u32], usize)> =
-            asked.filter_map(|(i, asked)| asked.and_then(|a| Some((i, a.words.as_slice(), a.answer?)))).collect();
+        let asked = (0..batch.asked.len()).filter_map(|i| Some((i, batch.question(i)?, batch.asked[i]?.answer?)));
+        let asked: Vec<(usize, &[u32], usize)> = asked.collect();
         if asked.is_empty() {
             return None;
         }
         let count = asked.len();
         let rows = ints(asked.iter().map(|a| a.0 as i32).collect(), [count], &device);
         let texts: Vec<&[u32]> = asked.iter().map(|a| a.1).collect();
-        let logits = self.answer(features.select(0, rows), &texts, specials)?;
-        let classes = logits.dims()[1];
-        if self.config.answer_softmax {
-            let targets = ints(asked.iter().map(|a| a.2 as i32).collect(), [count], &device);
-            let loss = cross_entropy(logits.clone(), targets);
-            let smoothing = self.config.answer_smoothing;
-            if smoothing == 0.0 {
-                return Some(loss);
+        let heads = self.answer_heads(features.select(0, rows), &texts, specials);
+        let losses = heads.into_iter().map(|(_, logits)| {
+            let classes = logits.dims()[1];
+            if !self.config.answer_softmax {
+                let mut targets: Vec<Target> = vec![Some(false); count * classes];
+                asked.iter().enumerate().for_each(|(row, a)| targets[row * classes + a.2] = Some(true));
+                return binary_cross_entropy(logits, &targets).mul_scalar(classes as f64);
             }
-            let to_all = log_softmax(logits, 1).mean().neg();
-            return Some(loss.mul_scalar(1.0 - smoothing) + to_all.mul_scalar(smoothing));
-        }
-        let mut targets: Vec<Target> = vec![Some(false); count * classes];
-        asked.iter().enumerate().for_each(|(row, a)| targets[row * classes + a.2] = Some(true));
-        Some(binary_cross_entropy(logits, &targets).mul_scalar(classes as f64))
+            let targets = ints(asked.iter().map(|a| a.2 as i32).collect(), [count], &device);
+            let smoothing = self.config.bilinear.as_ref().map_or(0.0, |b| b.smoothing);
+            let to_all = (smoothing > 0.0).then(|| log_softmax(logits.clone(), 1).mean().neg());
+            let loss = cross_entropy(logits, targets);
+            match to_all {
+                Some(to_all) => loss.mul_scalar(1.0 - smoothing) + to_all.mul_scalar(smoothing),
+                None => loss,
+            }
+        });
+        losses.reduce(|sum, loss| sum + loss)
     }
 
     /// Right answers to open and to closed questions; an answer that the model does not know counts as wrong.
@@ -164,10 +120,4 @@ impl MedVill {
         let all = (open.0 + closed.0, open.1 + closed.1);
         vec![("accuracy", all.0, all.1), ("accuracy_open", open.0, open.1), ("accuracy_closed", closed.0, closed.1)]
     }
-}
-
-/// Rows of length 1.
-fn unit(x: Tensor<2>) -> Tensor<2> {
-    let length = x.clone().square().sum_dim(1).add_scalar(1e-8).sqrt();
-    x / length
 }

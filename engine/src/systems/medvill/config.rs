@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::BilinearConfig;
 use crate::kernels::Rule;
 use crate::nn::{BertConfig, Block, ResNetConfig};
 
@@ -92,24 +93,14 @@ pub struct MedVillConfig {
     /// One answer of all (softmax) instead of a decision for each. *Ours*: few questions teach it sooner.
     #[serde(default)]
     pub answer_softmax: bool,
-    /// Smoothing of the answers' targets under `answer_softmax`: this share goes to all answers alike.
-    #[serde(default)]
-    pub answer_smoothing: f64,
-    /// Width of a second path to the answers, in which the question's mean word vector meets the picture's in a product; 0 for
-    /// none. *Ours*: with few questions, CLS times SEP hardly learns that an answer depends on which picture it is.
-    #[serde(default)]
-    pub answer_product: usize,
-    /// Whether CLS times SEP answers too where `answer_product` does.
-    #[serde(default = "yes")]
-    pub answer_joint: bool,
-    /// Dropout in that path.
-    #[serde(default)]
-    pub answer_dropout: f64,
+    /// Bilinear heads that answer beside CLS times SEP or in its place. *Ours*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bilinear: Option<BilinearConfig>,
     /// Only answers that the question's form allows: yes or no to an auxiliary verb, one of the named to "or". *Ours*.
     #[serde(default)]
     pub answer_form: bool,
     /// Width of a vector of the whole picture, the mean of its map through a linear layer; 0 for none. *Ours*: what
-    /// `answer_product` takes, and what learns to tell training pictures apart.
+    /// the bilinear heads take, and what learns to tell training pictures apart.
     #[serde(default)]
     pub picture_vector: usize,
     /// Training pictures that are told apart by their vectors, in the place of pre-training on many pictures; 0 for none. *Ours*.
@@ -152,10 +143,7 @@ impl MedVillConfig {
             diagnosis: false,
             answers: 0,
             answer_softmax: false,
-            answer_smoothing: 0.0,
-            answer_product: 0,
-            answer_joint: true,
-            answer_dropout: 0.0,
+            bilinear: None,
             answer_form: false,
             picture_vector: 0,
             identities: 0,
@@ -251,7 +239,7 @@ impl MedVillConfig {
             && bert.layers <= 128
             && self.words <= 65_536
             && self.answers <= 65_536
-            && self.answer_product <= 8192
+            && self.bilinear.as_ref().is_none_or(|b| b.width <= 8192)
             && self.picture_vector <= 8192
             && self.identities <= 1 << 22;
         if !small {
@@ -269,11 +257,23 @@ impl MedVillConfig {
         if self.findings_projection && !self.map_findings {
             return fail("findings_projection", "stand beside map_findings, whose findings it projects");
         }
-        if (self.answer_product > 0 || self.identities > 0) && self.picture_vector == 0 {
-            return fail("picture_vector", "be greater than 0 where answer_product or identities is");
+        if (self.bilinear.is_some() || self.identities > 0) && self.picture_vector == 0 {
+            return fail("picture_vector", "be greater than 0 where bilinear heads or identities are");
         }
-        if !(0.0..1.0).contains(&self.answer_smoothing) {
-            return fail("answer_smoothing", "be at least 0 and less than 1");
+        if let Some(bilinear) = &self.bilinear {
+            let share = |x: f64| (0.0..1.0).contains(&x);
+            if bilinear.width == 0 || !share(bilinear.dropout) || !share(bilinear.smoothing) {
+                return fail(
+                    "bilinear",
+                    "have a width greater than 0, and dropout and smoothing at least 0 and less than 1",
+                );
+            }
+            if !self.answer_softmax {
+                return fail(
+                    "bilinear",
+                    "stand beside answer_softmax = true, since its heads' probabilities are multiplied",
+                );
+            }
         }
         if bert.heads == 0 || !bert.width.is_multiple_of(bert.heads) {
             return fail("bert.heads", "divide bert.width");
@@ -289,9 +289,6 @@ impl MedVillConfig {
         }
         if bert.vocabulary < 6 || bert.layers == 0 || self.words == 0 {
             return fail("bert", "have words and layers");
-        }
-        if !(0.0..1.0).contains(&self.answer_dropout) {
-            return fail("answer_dropout", "be at least 0 and less than 1");
         }
         if !(0.0..1.0).contains(&bert.dropout) {
             return fail("bert.dropout", "be at least 0 and less than 1");

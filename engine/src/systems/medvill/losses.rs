@@ -10,15 +10,26 @@ use rand_chacha::ChaCha8Rng;
 use super::{MedVill, MedVillConfig};
 use crate::kernels::Rule;
 use crate::systems::learn::{
-    Batch, Learner, Losses, Pictures, Place, Target, Words, binary_cross_entropy, cross_entropy, ints, padded,
+    Batch, Example, Learner, Losses, Pictures, Place, Target, Words, binary_cross_entropy, cross_entropy, ints, padded,
 };
 use crate::text::Specials;
 
 impl Learner for MedVill {
     type Config = MedVillConfig;
 
-    const OBJECTIVES: &'static [&'static str] =
-        &["mlm", "itm", "diagnosis", "diagnosis_image", "pairs", "vqa", "findings", "report", "sides", "identity"];
+    const OBJECTIVES: &'static [&'static str] = &[
+        "mlm",
+        "itm",
+        "diagnosis",
+        "diagnosis_image",
+        "pairs",
+        "vqa",
+        "findings",
+        "report",
+        "sides",
+        "identity",
+        "question_kind",
+    ];
 
     fn losses(
         &self,
@@ -62,6 +73,13 @@ impl Learner for MedVill {
             && let Some(loss) = self.vqa_loss(features.clone(), batch, words.specials)
         {
             losses.push(("vqa", loss));
+        }
+        if wanted("question_kind") {
+            // As it was asked: what it asks for hangs on small words, which varied questions lose.
+            let asked: Vec<(&[u32], Option<usize>)> =
+                batch.asked.iter().flatten().map(|asked| (asked.words.as_slice(), asked.kind)).collect();
+            let loss = self.kind_loss(&asked, words.specials, &features.device());
+            losses.extend(loss.map(|loss| ("question_kind", loss)));
         }
         if wanted("identity")
             && let Some(logits) = self.identity_logits(features)
@@ -132,6 +150,12 @@ impl Learner for MedVill {
         self.map_findings = self.map_findings.freeze();
         self.picture_vector = self.picture_vector.freeze();
         self.picture_norm = self.picture_norm.freeze();
+        self.identity = self.identity.freeze();
+        self
+    }
+
+    fn count(mut self, examples: &[Example]) -> Self {
+        self.bilinear = self.bilinear.map(|bilinear| bilinear.counted(examples));
         self
     }
 }
