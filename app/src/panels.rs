@@ -133,9 +133,9 @@ fn case(case: Case, side: usize) -> impl IntoView {
         <li class="case" data-id=name data-probability=probability.to_string()>
             <Thumbnail gray=picture side name=format!("Radiograph of case {id}")/>
             <div>
-                <p class="labels"><span class="number">{format!("{probability:.2}")}</span>" "{labels}</p>
+                <p class="labels">{labels}</p>
                 <p class="quoted">{report}</p>
-                <p class="hint">{id}</p>
+                <p class="hint">"Match "<span class="number">{format!("{probability:.2}")}</span>" · case "{id}</p>
             </div>
         </li>
     }
@@ -169,7 +169,7 @@ fn Similar(desk: Desk) -> impl IntoView {
             let side = found.side;
             Some(view! {
                 <ol class="cases" aria-describedby="disclaimer">{found.cases.into_iter().map(|c| case(c, side)).collect_view()}</ol>
-                <p class="hint">{format!("The number is the probability that report and picture belong together. Cases: {}", found.source)}</p>
+                <p class="hint">{format!("Match: the probability that report and picture belong together. Cases: {}", found.source)}</p>
             })
         }
         _ => None,
