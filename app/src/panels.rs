@@ -9,6 +9,7 @@ use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
 
 use super::desk::{Desk, Picture, Status};
 use super::questions::{Asked, Outcome};
+use super::report::DISCLAIMER;
 
 /// Whether the engine can be asked, and whether there is a picture to ask it of.
 fn ready(desk: Desk) -> bool {
@@ -98,6 +99,7 @@ fn Findings(desk: Desk) -> impl IntoView {
             </div>
             <p class="told" role="status">{told}</p>
             {table}
+            <p class="brief">{DISCLAIMER}</p>
         </section>
     }
 }
@@ -133,9 +135,9 @@ fn case(case: Case, side: usize) -> impl IntoView {
         <li class="case" data-id=name data-probability=probability.to_string()>
             <Thumbnail gray=picture side name=format!("Radiograph of case {id}")/>
             <div>
-                <p class="labels"><span class="number">{format!("{probability:.2}")}</span>" "{labels}</p>
+                <p class="labels">{labels}</p>
                 <p class="quoted">{report}</p>
-                <p class="hint">{id}</p>
+                <p class="hint">"Match "<span class="number">{format!("{probability:.2}")}</span>" · case "{id}</p>
             </div>
         </li>
     }
@@ -169,7 +171,7 @@ fn Similar(desk: Desk) -> impl IntoView {
             let side = found.side;
             Some(view! {
                 <ol class="cases" aria-describedby="disclaimer">{found.cases.into_iter().map(|c| case(c, side)).collect_view()}</ol>
-                <p class="hint">{format!("The number is the probability that report and picture belong together. Cases: {}", found.source)}</p>
+                <p class="hint">{format!("Match: the probability that report and picture belong together. Cases: {}", found.source)}</p>
             })
         }
         _ => None,
@@ -189,6 +191,7 @@ fn Similar(desk: Desk) -> impl IntoView {
             <p class="told" role="status">{told}</p>
             <progress max="1" hidden=move || !running() aria-label="Search" prop:value=move || share().unwrap_or(0.0)></progress>
             {list}
+            <p class="brief">{DISCLAIMER}</p>
         </section>
     }
 }
@@ -242,6 +245,7 @@ fn Ask(desk: Desk) -> impl IntoView {
             <ol class="questions" aria-live="polite" aria-label="Questions asked of this radiograph, newest first" aria-describedby="disclaimer">
                 <For each=move || desk.questions.asked.get() key=|asked| (asked.request, asked.answers.name()) children=asked/>
             </ol>
+            <p class="brief">{DISCLAIMER}</p>
         </section>
     }
 }

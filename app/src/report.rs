@@ -9,8 +9,8 @@ use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
 use super::desk::{Desk, Draft, Picture, Status};
 
-/// What every text that leaves the page ends with.
-const DISCLAIMER: &str = "Research software, not for clinical use.";
+/// What every text that leaves the page ends with, and every panel where the whole of it is out of sight.
+pub const DISCLAIMER: &str = "Research software, not for clinical use.";
 
 /// The text with where it came from.
 fn signed(text: &str, opened: Option<&Opened>) -> String {
@@ -110,6 +110,7 @@ pub fn Report(desk: Desk) -> impl IntoView {
                 on:input=move |event| { copied.set(""); desk.text.set(event_target_value(&event)) }
             ></textarea>
             <p class="outcome" id="outcome" aria-live="polite">{outcome}" "{move || copied.get()}</p>
+            <p class="brief">{DISCLAIMER}</p>
         </section>
     }
 }

@@ -142,9 +142,15 @@ fn panels_say_what_the_command_says_and_belong_to_the_open_picture() {
         browser.picture("panels-1280.png").await;
         browser.size(1280, 860).await;
         browser.picture("panels-1280-860.png").await;
+        // The panels scroll beside the radiograph; the page does not.
+        let high = browser.script("return document.documentElement.scrollHeight").await;
+        assert_eq!(high, 860, "the page is higher than its window");
         browser.size(390, 3000).await;
         assert!(width(&browser).await <= 390, "the page is {} px wide in a window of 390", width(&browser).await);
         browser.picture("panels-390.png").await;
+        browser.size(390, 844).await;
+        browser.script("document.querySelector('#findings').scrollIntoView()").await;
+        browser.picture("panels-390-844.png").await;
         browser.size(1280, 860).await;
 
         browser.write("#search-text", WORDS).await;
