@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the demo bundle: phantoms, the image encoder, the drafter, the bundle. About two hours on two cores.
+# Makes the demo bundle: phantoms, the image encoder, the drafter, all tasks, the bundle and its gallery. About four hours on two cores.
 # Each step is skipped where its result is there already, so a broken run goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -8,11 +8,16 @@ hilum() { cargo run --quiet --release -- "$@"; }
 [ -d runs/data/validate ] || hilum phantom --seed 101 --count 500 --size 320 --split validate --out runs/data/validate
 [ -d runs/data/train-256 ] || hilum phantom --seed 1000000 --count 7000 --size 256 --split train --out runs/data/train-256
 [ -d runs/data/train-384 ] || hilum phantom --seed 2000000 --count 2500 --size 384 --split train --out runs/data/train-384
+[ -d runs/data/train-more ] || hilum phantom --seed 3000000 --count 12000 --size 256 --split train --out runs/data/train-more
+[ -d runs/data/gallery ] || hilum phantom --seed 4000000 --count 200 --size 384 --split train --out runs/data/gallery
 hilum finetune engine/configs/demo-image.toml --device cpu --resume
 hilum finetune engine/configs/demo-report.toml --device cpu --resume
 hilum finetune engine/configs/demo-finish.toml --device cpu --resume
 hilum finetune engine/configs/demo-joint.toml --device cpu --resume
+hilum finetune engine/configs/demo-tasks.toml --device cpu --resume
 rm -rf www/models/demo
-hilum export --from runs/demo-joint --out www/models/demo --weights f16 --name demo \
-  --data "9,500 phantoms at 256 and 384 px (seeds 1000000 and 2000000), 500 for validation (seed 101); nothing of a patient" \
+hilum export --from runs/demo-tasks --out www/models/demo --weights f16 --name demo --device cpu \
+  --data "21,500 phantoms at 256 and 384 px (seeds 1000000, 2000000 and 3000000), 500 for validation (seed 101); nothing of a patient" \
   --command "engine/configs/demo.sh"
+hilum gallery build --bundle www/models/demo --data runs/data/gallery --count 200 --device cpu \
+  --source "200 phantoms that training has not seen (seed 4000000); nothing of a patient"

@@ -23,5 +23,7 @@ done
 rm -rf "$out/bundle"
 hilum export --from "$out/vqa-rad" --out "$out/bundle" --weights f16 --name vqa-rad \
   --data "VQA-RAD's training questions and pictures; no weights from elsewhere" --command "engine/configs/vqa-rad.sh"
-hilum evaluate --task vqa --bundle "$out/bundle" --data "$folder" --split "$([ -z "$held" ] && echo test || echo validate)" \
-  --out "$out/answers.jsonl"
+if [ -n "$held" ] || [ -f "$folder/test.jsonl" ] || [ -f "$folder/testset.json" ]; then
+  hilum evaluate --task vqa --bundle "$out/bundle" --data "$folder" --split "$([ -z "$held" ] && echo test || echo validate)" \
+    --out "$out/answers.jsonl"
+fi

@@ -199,6 +199,9 @@ pub fn tables(
     Ok(tables)
 }
 
+/// Each column's score, and its resamples.
+type Scored = BTreeMap<String, (f64, Vec<f64>)>;
+
 /// The work of one seed.
 struct Bench<'a> {
     options: TableOptions,
@@ -253,10 +256,10 @@ impl Bench<'_> {
                     let cells = tables.cells.entry(institution.to_owned()).or_default();
                     let cells =
                         cells.entry(task.name.to_owned()).or_default().entry(variant.name.to_owned()).or_default();
-                    for (column, (value, spread)) in scores {
+                    for (column, (value, values)) in scores {
                         let cell: &mut Cell = cells.entry(column).or_default();
                         cell.seeds.push(value);
-                        cell.values.extend(spread.values);
+                        cell.values.extend(values);
                     }
                 }
             }
@@ -334,14 +337,12 @@ impl Bench<'_> {
         Ok(out)
     }
 
-    /// Each column's score, and its resamples.
-    fn score(
-        &self,
-        run: &Path,
-        roots: &[PathBuf],
-        task: TableTask,
-    ) -> Result<BTreeMap<String, (f64, Spread)>, TableError> {
+    /// What a run scores in a task; kept beside the run.
+    fn score(&self, run: &Path, roots: &[PathBuf], task: TableTask) -> Result<Scored, TableError> {
         let kept = run.join("scores.json");
+        if let Some(scores) = std::fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+            return Ok(scores);
+        }
         let opened = Run::open(run, Which::Newest)?;
         let tokenizer = Run::tokenizer(run)?;
         let model = MedVill::new(&opened.model, self.device).map_err(TrainError::from)?;
@@ -387,12 +388,11 @@ impl Bench<'_> {
                 if let (true, Some(value)) =
                     (task.columns.iter().any(|c| c.0 == name), whole.get(&name[prefix.len()..]))
                 {
-                    scores.insert(name, (*value, spread));
+                    scores.insert(name, (*value, spread.values));
                 }
             }
         }
-        let text: BTreeMap<&String, f64> = scores.iter().map(|(name, (value, _))| (name, *value)).collect();
-        let text = serde_json::to_string_pretty(&text).unwrap_or_default();
+        let text = serde_json::to_vec(&scores).unwrap_or_default();
         std::fs::write(&kept, text).map_err(io("writing", &kept))?;
         Ok(scores)
     }
