@@ -112,7 +112,47 @@ fn one_trunk_drafts_finds_matches_and_answers() {
     assert!(retrieved["mrr"].as_f64().unwrap() >= 0.1 && retrieved["image_to_report_hit_at_5"].is_number());
     let answered = scored("vqa", &[]);
     assert!(answered["n"].as_u64().unwrap() >= 6 * 40 && answered["swapped_accuracy"].is_number(), "{answered}");
-    assert!(refused(&["ask", text(&image), "Is it?"]).contains("head for answers"));
+}
+
+#[test]
+fn few_questions_are_answered_by_the_memory_of_their_pictures() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let (data, pictures, answers, bundle) = (at("data"), at("pictures"), at("answers"), at("bundle"));
+    let phantoms =
+        ["phantom", "--layout", "vqa-rad", "--count", "16", "--size", "64", "--seed", "6", "--split", "train"];
+    done(&[&phantoms[..], &["--out", text(&data)]].concat());
+    let run = |out: &Path, more: &str, bilinear: &str, optim: &str| {
+        let config = out.with_extension("toml");
+        let settings = format!(
+            "system = \"medvill\"\npreset = \"tiny\"\nout = {out:?}\n{more}\n\
+             [model]\nsize = 64\nsampled = 3\nstandardise = true\npicture_vector = 32\nanswer_softmax = true\n\
+             answer_form = true\nimage = {{ channels = 1, width = 8, block = \"basic\", depths = [1, 1, 1, 1] }}\n\
+             bert = {{ vocabulary = 300, width = 32, layers = 1, heads = 2, intermediate = 64, positions = 64, dropout = 0.1 }}\n\
+             {bilinear}\n[data]\nroots = [{data:?}]\nall = true\n{optim}"
+        );
+        std::fs::write(&config, settings).unwrap();
+        config
+    };
+    let know = "augment = true\n[objectives]\nidentity = 1.0\n[optim]\nrate = 3e-3\nbatch = 8\nsteps = 60\n";
+    done(&["pretrain", text(&run(&pictures, "", "", know))]);
+    let ask = "by_question = true\nvary_questions = true\n[objectives]\nvqa = 1.0\nquestion_kind = 1.0\n\
+               [optim]\nrate = 5e-3\nimage_rate = 0.0\nbatch = 32\nsteps = 80\n";
+    let init =
+        format!("init = {pictures:?}\ninit_only = [\"image\", \"picture_vector\", \"picture_norm\", \"identity\"]");
+    let heads = "bilinear = { width = 64, memory = true, kinds = true }";
+    done(&["finetune", text(&run(&answers, &init, heads, ask))]);
+    done(&["export", "--from", text(&answers), "--out", text(&bundle)]);
+    let scores =
+        json(&["evaluate", "--task", "vqa", "--bundle", text(&bundle), "--data", text(&data), "--split", "all"]);
+    let score = |key: &str| scores[key].as_f64().unwrap();
+    assert!(score("accuracy") > 0.85, "{scores}");
+    // What it knows it knows of the picture.
+    assert!(score("swapped_accuracy") < score("accuracy") - 0.1, "{scores}");
+    assert!(score("blank_accuracy") < score("accuracy") - 0.1, "{scores}");
+    // Nobody to remember.
+    let error = refused(&["finetune", text(&run(&at("alone"), "", heads, ask))]);
+    assert!(error.contains("memory") && error.contains("identity"), "{error}");
 }
 
 #[test]

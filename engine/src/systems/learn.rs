@@ -39,6 +39,8 @@ pub struct Example {
     pub words: Vec<u32>,
     /// What is there anywhere, on the left, on the right, by category.
     pub findings: [[Target; 14]; 3],
+    /// Whether the projection is AP; `None` where it is not published.
+    pub ap: Target,
     /// Questions.
     pub questions: Vec<Asked>,
 }
@@ -69,17 +71,24 @@ pub struct Batch<'a> {
     pub numbers: Vec<usize>,
     /// For each example another one with other positive labels, whose report does not match its picture.
     pub strangers: Vec<&'a Example>,
-    /// For each example the question that is asked, where it has one.
-    pub asked: Vec<Option<&'a Asked>>,
-    /// The words of these questions where they were varied; else the questions' own serve.
-    pub varied: Vec<Option<Vec<u32>>>,
+    /// The questions that are asked, several of an example or none.
+    pub asked: Vec<Put<'a>>,
 }
 
-impl Batch<'_> {
-    /// Words of the question that example `index` is asked.
-    pub fn question(&self, index: usize) -> Option<&[u32]> {
-        let varied = self.varied.get(index).and_then(|words| words.as_deref());
-        varied.or_else(|| self.asked.get(index).copied().flatten().map(|asked| asked.words.as_slice()))
+/// A question that is put to a picture of a batch.
+pub struct Put<'a> {
+    /// The example's place in the batch.
+    pub row: usize,
+    /// The question.
+    pub question: &'a Asked,
+    /// Its words where they were varied.
+    pub varied: Option<Vec<u32>>,
+}
+
+impl Put<'_> {
+    /// The question's words, varied where they were.
+    pub fn words(&self) -> &[u32] {
+        self.varied.as_deref().unwrap_or(&self.question.words)
     }
 }
 

@@ -51,6 +51,7 @@ pub struct MedVill {
     mlm: MlmHead,
     itm: Linear,
     map_findings: Option<Linear>,
+    map_view: Option<Linear>,
     diagnosis: Option<Linear>,
     answers: Option<AnswerHead>,
     bilinear: Option<Bilinear>,
@@ -94,6 +95,7 @@ impl MedVill {
             mlm: MlmHead::new(bert, config.mlm_norm_eps, device),
             itm: linear(bert.width, 2, device),
             map_findings: config.map_findings.then(|| map_findings_layer(features, device)),
+            map_view: config.map_view.then(|| linear(features, 1, device)),
             diagnosis: config.diagnosis.then(|| linear(bert.width, 14, device)),
             answers: (config.answers > 0).then(|| AnswerHead {
                 inner: linear(bert.width, 2 * bert.width, device),

@@ -69,12 +69,19 @@ pub struct DataConfig {
     /// Make an example of each question instead of each study.
     #[serde(default)]
     pub by_question: bool,
+    /// Questions that are asked of a picture at once, drawn anew each time it is shown.
+    #[serde(default = "questions")]
+    pub questions: usize,
     /// A folder that keeps decoded pictures for the next run. Without it they are kept in memory for this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
     /// Reports of further data sets from whose words the tokenizer is made, too.
     #[serde(default)]
     pub more_words: Vec<PathBuf>,
+}
+
+fn questions() -> usize {
+    1
 }
 
 fn validate_limit() -> usize {

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::{RngExt, seq::SliceRandom};
+use rand::RngExt;
+use rand::seq::{SliceRandom, index};
 use rand_chacha::ChaCha8Rng;
 
 use super::TrainError;
 use super::config::DataConfig;
 use super::pictures::PictureStore;
-use crate::data::Study;
+use crate::data::{Study, phantom};
 use crate::metrics::normalized_answer;
-use crate::systems::learn::{Asked, Batch, Example, Pictures, Target, stream};
+use crate::systems::learn::{Asked, Batch, Example, Pictures, Put, Target, stream};
 use crate::text::{AllowedAnswers, Certainty, Finding, Labeler, Side, Tokenizer, varied};
 
 /// How many draws look for a report of other labels before any other report serves.
@@ -26,18 +27,20 @@ pub struct Corpus {
     pictures: PictureStore,
     /// For varied questions.
     tokenizer: Option<(Tokenizer, usize)>,
+    /// Questions that are asked of a picture at once.
+    questions: usize,
     /// What is learned from: a study, and one of its questions where each question counts by itself.
     units: Vec<(usize, Option<usize>)>,
 }
 
 /// The pixels of a batch and whatever else was drawn for it.
 pub struct Drawn {
-    /// Which study of the corpus, and which of its questions.
-    pub units: Vec<(usize, Option<usize>)>,
+    /// Which studies of the corpus.
+    pub studies: Vec<usize>,
     /// For each a study with other labels.
     pub strangers: Vec<usize>,
-    /// For each the words of its question, where they were varied.
-    pub varied: Vec<Option<Vec<u32>>>,
+    /// Questions: their place among the studies, which of that study's, and its words where they were varied.
+    pub asked: Vec<(usize, usize, Option<Vec<u32>>)>,
     /// Its share of the step's batch.
     pub share: f64,
     /// Pixels in [0, 1], `batch * size * size`; empty where maps are at hand.
@@ -97,12 +100,18 @@ impl Corpus {
                 false => units.push((number, None)),
             }
             let words = tokenizer.encode_closed(training_text(study), words)?;
-            examples.push(Example { id: study.id.clone(), words, findings: targets(study, &labeler), questions });
+            examples.push(Example {
+                id: study.id.clone(),
+                words,
+                findings: targets(study, &labeler),
+                ap: study.view.map(|view| view == phantom::View::Ap),
+                questions,
+            });
         }
         let paths = studies.iter().map(|s| s.image.clone()).collect();
         let pictures = PictureStore::new(paths, size, data.cache.as_deref())?;
         let tokenizer = data.vary_questions.then(|| (tokenizer.clone(), words));
-        Ok(Self { size, examples, pictures, tokenizer, units })
+        Ok(Self { size, examples, pictures, tokenizer, questions: data.questions, units })
     }
 
     /// How many examples an epoch has.
@@ -145,28 +154,33 @@ impl Corpus {
         augment_words: bool,
         with_pixels: bool,
     ) -> Result<Drawn, TrainError> {
-        let mut units = Vec::with_capacity(batch.len());
+        let mut studies = Vec::with_capacity(batch.len());
         let mut strangers = Vec::with_capacity(batch.len());
         let mut views = Vec::with_capacity(batch.len());
-        let mut other_words = Vec::with_capacity(batch.len());
-        for &unit in batch {
+        let mut asked = Vec::new();
+        for (row, &unit) in batch.iter().enumerate() {
             let (study, question) = self.units[unit];
-            let asked = self.examples[study].questions.len();
-            let question = question.or_else(|| (asked > 0).then(|| rng.random_range(0..asked)));
-            units.push((study, question));
+            let questions = &self.examples[study].questions;
+            let chosen = match question {
+                Some(question) => vec![question],
+                None => index::sample(rng, questions.len(), self.questions.min(questions.len())).into_vec(),
+            };
+            studies.push(study);
             strangers.push(self.stranger(study, rng));
-            other_words.push(match (&self.tokenizer, question) {
-                (Some((tokenizer, most)), Some(question)) if augment_words => {
-                    let text = varied(&self.examples[study].questions[question].text, rng);
-                    Some(tokenizer.encode_closed(&text, *most)?)
-                }
-                _ => None,
-            });
+            for question in chosen {
+                let words = match &self.tokenizer {
+                    Some((tokenizer, most)) if augment_words => {
+                        Some(tokenizer.encode_closed(&varied(&questions[question].text, rng), *most)?)
+                    }
+                    _ => None,
+                };
+                asked.push((row, question, words));
+            }
             views.push(View::draw(rng, self.size, augment));
         }
-        let shown = units.iter().map(|unit| unit.0).zip(views).collect::<Vec<_>>();
+        let shown = studies.iter().copied().zip(views).collect::<Vec<_>>();
         let pixels = if with_pixels { self.pixels(&shown)? } else { Vec::new() };
-        Ok(Drawn { units, strangers, varied: other_words, share: 1.0, pixels })
+        Ok(Drawn { studies, strangers, asked, share: 1.0, pixels })
     }
 
     /// The pictures of some studies as they are, `studies * size * size`.
@@ -208,14 +222,17 @@ impl Corpus {
 
     /// What was drawn, as the losses take it.
     pub fn batch(&self, drawn: &Drawn, pictures: Pictures) -> Batch<'_> {
-        let asked = |&(study, question): &(usize, Option<usize>)| question.map(|q| &self.examples[study].questions[q]);
+        let put = |(row, question, varied): &(usize, usize, Option<Vec<u32>>)| Put {
+            row: *row,
+            question: &self.examples[drawn.studies[*row]].questions[*question],
+            varied: varied.clone(),
+        };
         Batch {
             pictures,
-            examples: drawn.units.iter().map(|unit| &self.examples[unit.0]).collect(),
+            examples: drawn.studies.iter().map(|&study| &self.examples[study]).collect(),
             strangers: drawn.strangers.iter().map(|&i| &self.examples[i]).collect(),
-            asked: drawn.units.iter().map(asked).collect(),
-            varied: drawn.varied.clone(),
-            numbers: drawn.units.iter().map(|unit| unit.0).collect(),
+            asked: drawn.asked.iter().map(put).collect(),
+            numbers: drawn.studies.clone(),
         }
     }
 

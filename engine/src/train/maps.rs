@@ -40,8 +40,8 @@ impl Maps {
     }
 
     /// The maps of some studies, `(batch, K, features)`.
-    pub fn batch(&self, units: &[(usize, Option<usize>)], device: &Device) -> Tensor<3> {
-        let values: Vec<f32> = units.iter().flat_map(|unit| self.rows[unit.0].iter().copied()).collect();
-        Tensor::from_data(TensorData::new(values, [units.len(), self.shape[0], self.shape[1]]), device)
+    pub fn batch(&self, studies: &[usize], device: &Device) -> Tensor<3> {
+        let values: Vec<f32> = studies.iter().flat_map(|&study| self.rows[study].iter().copied()).collect();
+        Tensor::from_data(TensorData::new(values, [studies.len(), self.shape[0], self.shape[1]]), device)
     }
 }

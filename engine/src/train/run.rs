@@ -212,7 +212,7 @@ impl Loop<'_> {
             };
             for (part, mut drawn) in parts.into_iter().enumerate() {
                 let pictures = match maps {
-                    Some(maps) => Pictures::Features(maps.batch(&drawn.units, &autodiff)),
+                    Some(maps) => Pictures::Features(maps.batch(&drawn.studies, &autodiff)),
                     None => Pictures::Pixels(self.corpus.tensor(std::mem::take(&mut drawn.pixels), &autodiff)),
                 };
                 // Dropout draws from the device, masks from the stream: both begin anew with each part.
@@ -299,7 +299,7 @@ impl Loop<'_> {
             let mut rng = stream(self.config.seed ^ VALIDATION, number as u64);
             let mut drawn = self.validation.draw(batch, &mut rng, false, false, maps.is_none())?;
             let pictures = match maps {
-                Some(maps) => maps.batch(&drawn.units, self.device),
+                Some(maps) => maps.batch(&drawn.studies, self.device),
                 None => model.features(self.validation.tensor(std::mem::take(&mut drawn.pixels), self.device)),
             };
             let batch = self.validation.batch(&drawn, Pictures::Features(pictures));

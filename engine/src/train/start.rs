@@ -68,7 +68,11 @@ pub(super) fn prepare(
     sizes.bert.vocabulary = tokenizer.vocabulary_size();
     let known = init.map_or(&[][..], |start| &start.answers);
     let answers = match (asks, sizes.answers) {
-        (true, 0) => answers(training, usize::MAX),
+        (true, 0) => {
+            let own = answers(training, usize::MAX);
+            // A head that is gone on with keeps the order of its answers.
+            if own.iter().all(|answer| known.contains(answer)) { known.to_vec() } else { own }
+        }
         (true, _) if !known.is_empty() && known.len() == sizes.answers => known.to_vec(),
         (true, most) => answers(training, most),
         (false, _) => known.to_vec(),

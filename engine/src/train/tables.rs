@@ -37,6 +37,8 @@ pub struct TableOptions {
     pub seeds: u64,
     /// Multiplies steps and phantoms; 1 is for two cores and an hour.
     pub scale: f64,
+    /// This seed alone, for other processes to make the others.
+    pub only: Option<u64>,
 }
 
 /// A variant of section 4.3.
@@ -179,7 +181,7 @@ pub fn tables(
     progress: &dyn Fn(&str),
 ) -> Result<Tables, TableError> {
     let mut tables = Tables { seeds: options.seeds, scale: options.scale, ..Tables::default() };
-    for seed in 0..options.seeds {
+    for seed in (0..options.seeds).filter(|seed| options.only.is_none_or(|only| only == *seed)) {
         let bench = Bench { options, seed, root: out.join(format!("seed-{seed}")), device, progress };
         bench.run(&mut tables)?;
     }
@@ -234,12 +236,12 @@ impl Bench<'_> {
                         &model,
                         1e-3,
                         Some(0.0),
-                        800,
+                        1200,
                     )?)
                 }
                 None => None,
             };
-            for (institution, data, steps) in [("first", &first, 300), ("second", &second, 150)] {
+            for (institution, data, steps) in [("first", &first, 400), ("second", &second, 200)] {
                 for task in TASKS {
                     if variant.towers && task.name == "generation" {
                         continue;
@@ -366,7 +368,7 @@ impl Bench<'_> {
                 }
             }
             "retrieval" => {
-                let ranked = evaluate_retrieval(&model, &tokenizer, &studies, 100, 40, self.seed, device, |_| ());
+                let ranked = evaluate_retrieval(&model, &tokenizer, &studies, 100, 20, self.seed, device, |_| ());
                 all.push(("", Box::new(pollster::block_on(ranked)?)));
             }
             "vqa" => {

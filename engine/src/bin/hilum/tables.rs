@@ -17,6 +17,9 @@ pub struct Args {
     /// Multiplies steps and phantoms; 1 is for two cores and an hour.
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
+    /// Make the runs of this seed alone, beside other processes; a last call without it writes the tables.
+    #[arg(long)]
+    only: Option<u64>,
 }
 
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
@@ -28,8 +31,16 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let chosen = globals.open_device()?;
     let began = std::time::Instant::now();
     let tell = |what: &str| eprintln!("[{:6.0} s] {what}", began.elapsed().as_secs_f64());
-    let options = TableOptions { seeds: args.seeds, scale: args.scale };
+    let options = TableOptions { seeds: args.seeds, scale: args.scale, only: args.only };
+    anyhow::ensure!(
+        args.only.is_none_or(|only| only < args.seeds),
+        "--only must be less than --seeds, {}: seeds count from 0",
+        args.seeds
+    );
     let made = tables(options, &args.out, &chosen.device, &tell)?;
+    if args.only.is_some() {
+        return globals.tell(&serde_json::json!({ "out": args.out }), format!("{}", args.out.display()));
+    }
     let text = markdown(&made);
     std::fs::write(args.out.join("tables.md"), &text)?;
     std::fs::write(args.out.join("tables.svg"), svg(&made))?;

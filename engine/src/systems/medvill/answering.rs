@@ -64,8 +64,8 @@ impl MedVill {
     /// `None` where no question of the batch has an answer that the model knows.
     pub(super) fn vqa_loss(&self, features: Tensor<3>, batch: &Batch<'_>, specials: Specials) -> Option<Tensor<1>> {
         let device = features.device();
-        let asked = (0..batch.asked.len()).filter_map(|i| Some((i, batch.question(i)?, batch.asked[i]?.answer?)));
-        let asked: Vec<(usize, &[u32], usize)> = asked.collect();
+        let asked: Vec<(usize, &[u32], usize)> =
+            batch.asked.iter().filter_map(|put| Some((put.row, put.words(), put.question.answer?))).collect();
         if asked.is_empty() {
             return None;
         }
@@ -99,17 +99,17 @@ impl MedVill {
         batch: &Batch<'_>,
         specials: Specials,
     ) -> Vec<(&'static str, f64, f64)> {
-        let asked: Vec<_> = batch.asked.iter().enumerate().filter_map(|(i, asked)| Some((i, (*asked)?))).collect();
-        if asked.is_empty() {
+        if batch.asked.is_empty() {
             return Vec::new();
         }
-        let rows = ints(asked.iter().map(|a| a.0 as i32).collect(), [asked.len()], &features.device());
-        let texts: Vec<&[u32]> = asked.iter().map(|a| a.1.words.as_slice()).collect();
+        let rows = batch.asked.iter().map(|put| put.row as i32).collect();
+        let rows = ints(rows, [batch.asked.len()], &features.device());
+        let texts: Vec<&[u32]> = batch.asked.iter().map(|put| put.question.words.as_slice()).collect();
         let Some(logits) = self.answer(features.select(0, rows), &texts, specials) else { return Vec::new() };
         let classes = logits.dims()[1];
         let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
         let mut counts = [(0.0, 0.0); 2];
-        for (row, (_, asked)) in logits.chunks(classes).zip(&asked) {
+        for (row, asked) in logits.chunks(classes).zip(batch.asked.iter().map(|put| put.question)) {
             let allowed = |answer: &usize| !self.config.answer_form || asked.allowed.allows(*answer);
             let best = (0..classes).filter(allowed).max_by(|&a, &b| row[a].total_cmp(&row[b]));
             let count = &mut counts[usize::from(asked.closed)];

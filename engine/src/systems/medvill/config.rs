@@ -112,6 +112,10 @@ pub struct MedVillConfig {
     /// A linear layer on the map that reads findings and their sides from the picture alone. *Ours*: it stands in for the
     /// ImageNet weights with which the paper's ResNet begins.
     pub map_findings: bool,
+    /// A linear layer on the mean of the map that tells AP from PA. *Ours*: nothing else asks the image encoder for it, and few
+    /// questions do.
+    #[serde(default)]
+    pub map_view: bool,
 }
 
 const fn bar() -> Scheme {
@@ -149,6 +153,7 @@ impl MedVillConfig {
             identities: 0,
             towers: false,
             map_findings: false,
+            map_view: false,
         }
     }
 

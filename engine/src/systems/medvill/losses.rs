@@ -29,6 +29,7 @@ impl Learner for MedVill {
         "sides",
         "identity",
         "question_kind",
+        "view",
     ];
 
     fn losses(
@@ -48,6 +49,11 @@ impl Learner for MedVill {
             && let Some(loss) = self.findings_loss(features.clone(), batch)
         {
             losses.push(("findings", loss));
+        }
+        if wanted("view")
+            && let Some(loss) = self.view_loss(features.clone(), batch)
+        {
+            losses.push(("view", loss));
         }
         if wanted("report") {
             let (report, sides) = self.report_loss(features.clone(), batch, words);
@@ -77,7 +83,7 @@ impl Learner for MedVill {
         if wanted("question_kind") {
             // As it was asked: what it asks for hangs on small words, which varied questions lose.
             let asked: Vec<(&[u32], Option<usize>)> =
-                batch.asked.iter().flatten().map(|asked| (asked.words.as_slice(), asked.kind)).collect();
+                batch.asked.iter().map(|put| (put.question.words.as_slice(), put.question.kind)).collect();
             let loss = self.kind_loss(&asked, words.specials, &features.device());
             losses.extend(loss.map(|loss| ("question_kind", loss)));
         }
@@ -226,6 +232,15 @@ impl MedVill {
         let logits = self.map_findings(features, &grid)?;
         let targets: Vec<Target> = batch.examples.iter().flat_map(|e| e.findings.iter().flatten().copied()).collect();
         Some(binary_cross_entropy(logits, &targets))
+    }
+
+    /// AP (true) or PA from the mean of the map, where the view is published. *Ours*.
+    fn view_loss(&self, features: Tensor<3>, batch: &Batch<'_>) -> Option<Tensor<1>> {
+        let layer = self.map_view.as_ref()?;
+        let [batch_size, _, width] = features.dims();
+        let targets: Vec<Target> = batch.examples.iter().map(|e| e.ap).collect();
+        let logits = layer.forward(features.mean_dim(1).reshape([batch_size, width]));
+        targets.iter().any(Option::is_some).then(|| binary_cross_entropy(logits, &targets))
     }
 
     /// Every word from the words before it, all at once (see [`Rule::Cloze`]): what the drafter does, in one pass. *Ours*.

@@ -25,6 +25,13 @@ fn a_config_that_cannot_run_is_refused_by_key() {
     assert!(config.check().unwrap_err().to_string().contains("sampled"));
     let config = MedVillConfig { findings_projection: true, ..MedVillConfig::tiny() };
     assert!(config.check().unwrap_err().to_string().contains("findings_projection"));
+    let bilinear: BilinearConfig = serde_json::from_value(serde_json::json!({ "width": 8 })).unwrap();
+    let mut config = MedVillConfig { bilinear: Some(bilinear), picture_vector: 8, ..MedVillConfig::tiny() };
+    assert!(config.check().unwrap_err().to_string().contains("answer_softmax"));
+    config.answer_softmax = true;
+    config.check().unwrap();
+    config.picture_vector = 0;
+    assert!(config.check().unwrap_err().to_string().contains("picture_vector"));
 }
 
 #[test]

@@ -68,7 +68,6 @@ pub async fn evaluate_drafts(
                 numbers: Vec::new(),
                 strangers: Vec::new(),
                 asked: Vec::new(),
-                varied: Vec::new(),
             };
             // Nothing of this objective is left to chance.
             let losses = model.losses(&batch, &weights, &words, &mut crate::systems::learn::stream(0, 0));

@@ -81,8 +81,14 @@ impl RunConfig {
         if on("sides") && !on("report") {
             return fail("objectives", "sides needs report, whose words it is about".to_owned());
         }
+        if on("view") && !sizes.map_view {
+            return fail("objectives", "view needs model.map_view = true".to_owned());
+        }
         if on("findings") && !sizes.map_findings {
             return fail("objectives", "findings needs model.map_findings = true".to_owned());
+        }
+        if on("question_kind") && !sizes.bilinear.as_ref().is_some_and(|b| b.kinds) {
+            return fail("objectives", "question_kind needs model.bilinear.kinds = true".to_owned());
         }
         if (on("diagnosis") || on("diagnosis_image")) && !sizes.diagnosis {
             return fail("objectives", "diagnosis needs model.diagnosis = true".to_owned());
@@ -118,6 +124,9 @@ impl RunConfig {
         }
         if let Some(layout) = &data.layout {
             layout.parse::<Layout>().map_err(|e| (Cow::from("data.layout"), e.to_string()))?;
+        }
+        if data.questions == 0 {
+            return fail("data.questions", "must be at least 1".to_owned());
         }
         if data.roots.is_empty() {
             return fail("data.roots", "must name at least one folder".to_owned());
