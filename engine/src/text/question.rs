@@ -110,11 +110,8 @@ impl AllowedAnswers {
             let named = at(&|a| {
                 !["or", "yes", "no"].contains(&a) && !a.is_empty() && a.split_whitespace().all(|w| words.contains(&w))
             });
-            // Where only one of the choices is known, "Is there air or fluid?" may be answered by yes, too.
-            match named.len() {
-                0 => {}
-                1 => return Self { only: Some([named, polar].concat()), never: Vec::new() },
-                _ => return Self { only: Some(named), never: Vec::new() },
+            if !named.is_empty() {
+                return Self { only: Some(named), never: Vec::new() };
             }
         }
         let asks = words.first().is_some_and(|w| AUXILIARIES.contains(w));
