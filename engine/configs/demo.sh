@@ -15,8 +15,9 @@ hilum finetune engine/configs/demo-report.toml --device cpu --resume
 hilum finetune engine/configs/demo-finish.toml --device cpu --resume
 hilum finetune engine/configs/demo-joint.toml --device cpu --resume
 hilum finetune engine/configs/demo-tasks.toml --device cpu --resume
+hilum finetune engine/configs/demo-whole.toml --device cpu --resume
 rm -rf www/models/demo
-hilum export --from runs/demo-tasks --out www/models/demo --weights f16 --name demo --device cpu \
+hilum export --from runs/demo-whole --out www/models/demo --weights f16 --name demo --device cpu \
   --data "21,500 phantoms at 256 and 384 px (seeds 1000000, 2000000 and 3000000), 500 for validation (seed 101); nothing of a patient" \
   --command "engine/configs/demo.sh"
 hilum gallery build --bundle www/models/demo --data runs/data/gallery --count 200 --device cpu \

@@ -63,12 +63,13 @@ fn positive(labels: &[Option<Certainty>; 14], finding: Finding) -> bool {
     labels[finding as usize] == Some(Certainty::Positive)
 }
 
-/// What the micro-F1 against CheXpert's labeler must exceed, (train, the rest): a little less than was measured.
-pub const LIKE_CHEXPERT: (f64, f64) = (0.975, 0.935);
+/// What the micro-F1 against CheXpert's labeler must exceed, (train and valid, test): a little less than was measured.
+pub const LIKE_CHEXPERT: (f64, f64) = (0.97, 0.935);
 /// The same for plain sense, which differs where CheXpert's parser slips.
-pub const PLAIN: (f64, f64) = (0.86, 0.835);
+pub const PLAIN: (f64, f64) = (0.86, 0.83);
 
-/// Micro-F1 over the positives of the 14 categories of CheXpert's labeler, by its own split: (train, the rest). `each` prints
+/// Micro-F1 over the positives of the 14 categories of CheXpert's labeler, by its own split: (train and valid, whose reports were
+/// looked at; test, whose were not). `each` prints
 /// every category too.
 pub fn against_chexpert(labeler: &Labeler, each: bool) -> Option<(f64, f64)> {
     let text = real("chexpert_labels.jsonl")?;
@@ -79,11 +80,11 @@ pub fn against_chexpert(labeler: &Labeler, each: bool) -> Option<(f64, f64)> {
         let labels = labeler.read(row["text"].as_str().unwrap()).labels;
         for finding in Finding::ALL {
             let (read, there) = (positive(&labels, finding), truth.contains(&finding.name()));
-            counts[usize::from(row["split"] != "train")][finding as usize].add(read, there);
+            counts[usize::from(row["split"] == "test")][finding as usize].add(read, there);
         }
     }
     let mut scores = [0.0; 2];
-    for ((half, counts), score) in ["the half looked at", "the other reports"].iter().zip(&counts).zip(&mut scores) {
+    for ((half, counts), score) in ["reports that were looked at", "reports that were not"].iter().zip(&counts).zip(&mut scores) {
         eprintln!("against the positives of CheXpert's labeler, {half}:");
         if each {
             Finding::ALL.iter().zip(counts).for_each(|(finding, count)| count.print(finding.name()));
