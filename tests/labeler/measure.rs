@@ -84,7 +84,9 @@ pub fn against_chexpert(labeler: &Labeler, each: bool) -> Option<(f64, f64)> {
         }
     }
     let mut scores = [0.0; 2];
-    for ((half, counts), score) in ["reports that were looked at", "reports that were not"].iter().zip(&counts).zip(&mut scores) {
+    for ((half, counts), score) in
+        ["reports that were looked at", "reports that were not"].iter().zip(&counts).zip(&mut scores)
+    {
         eprintln!("against the positives of CheXpert's labeler, {half}:");
         if each {
             Finding::ALL.iter().zip(counts).for_each(|(finding, count)| count.print(finding.name()));
