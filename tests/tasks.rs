@@ -136,12 +136,23 @@ fn few_questions_are_answered_by_the_memory_of_their_pictures() {
     };
     let know = "augment = true\n[objectives]\nidentity = 1.0\n[optim]\nrate = 3e-3\nbatch = 8\nsteps = 60\n";
     done(&["pretrain", text(&run(&pictures, "", "", know))]);
+    let log = |run: &Path| std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    assert!(!log(&pictures).contains("validation"), "all pictures are learned from");
     let ask = "by_question = true\nvary_questions = true\n[objectives]\nvqa = 1.0\nquestion_kind = 1.0\n\
                [optim]\nrate = 5e-3\nimage_rate = 0.0\nbatch = 32\nsteps = 80\n";
     let init =
         format!("init = {pictures:?}\ninit_only = [\"image\", \"picture_vector\", \"picture_norm\", \"identity\"]");
     let heads = "bilinear = { width = 64, memory = true, kinds = true }";
     done(&["finetune", text(&run(&answers, &init, heads, ask))]);
+    let plain = at("plain");
+    done(&[
+        "finetune",
+        text(&run(&plain, &init, heads, &ask.replace("vary_questions = true", "vary_questions = false"))),
+    ]);
+    let loss = |run: &Path| -> Value {
+        serde_json::from_str::<Value>(log(run).lines().next().unwrap()).unwrap()["vqa"].clone()
+    };
+    assert_ne!(loss(&answers), loss(&plain), "questions are said in other words");
     done(&["export", "--from", text(&answers), "--out", text(&bundle)]);
     let scores =
         json(&["evaluate", "--task", "vqa", "--bundle", text(&bundle), "--data", text(&data), "--split", "all"]);
