@@ -149,10 +149,10 @@ fn few_questions_are_answered_by_the_memory_of_their_pictures() {
         "finetune",
         text(&run(&plain, &init, heads, &ask.replace("vary_questions = true", "vary_questions = false"))),
     ]);
-    let loss = |run: &Path| -> Value {
-        serde_json::from_str::<Value>(log(run).lines().next().unwrap()).unwrap()["vqa"].clone()
+    let first = |run: &Path, loss: &str| -> Value {
+        serde_json::from_str::<Value>(log(run).lines().next().unwrap()).unwrap()[loss].clone()
     };
-    assert_ne!(loss(&answers), loss(&plain), "questions are said in other words");
+    assert_ne!(first(&answers, "vqa"), first(&plain, "vqa"), "questions are said in other words");
     done(&["export", "--from", text(&answers), "--out", text(&bundle)]);
     let scores =
         json(&["evaluate", "--task", "vqa", "--bundle", text(&bundle), "--data", text(&data), "--split", "all"]);
@@ -161,6 +161,12 @@ fn few_questions_are_answered_by_the_memory_of_their_pictures() {
     // What it knows it knows of the picture.
     assert!(score("swapped_accuracy") < score("accuracy") - 0.1, "{scores}");
     assert!(score("blank_accuracy") < score("accuracy") - 0.1, "{scores}");
+    // Reports are written in one wording, where that is asked for.
+    let write = "[objectives]\nreport = 1.0\n[optim]\nrate = 1e-3\nbatch = 8\nsteps = 1\n";
+    let (dictated, told) = (at("dictated"), at("told"));
+    done(&["finetune", text(&run(&dictated, "", "", write))]);
+    done(&["finetune", text(&run(&told, "", "", &format!("plain = true\n{write}")))]);
+    assert_ne!(first(&dictated, "report"), first(&told, "report"));
     // Nobody to remember.
     let error = refused(&["finetune", text(&run(&at("alone"), "", heads, ask))]);
     assert!(error.contains("memory") && error.contains("identity"), "{error}");

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the demo bundle: phantoms, the image encoder, the drafter, all tasks, the bundle and its gallery. About four hours on two cores.
+# Makes the demo bundle: phantoms, the image encoder, the drafter, all tasks, the bundle and its gallery. About five hours on two cores.
 # Each step is skipped where its result is there already, so a broken run goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -16,8 +16,9 @@ hilum finetune engine/configs/demo-finish.toml --device cpu --resume
 hilum finetune engine/configs/demo-joint.toml --device cpu --resume
 hilum finetune engine/configs/demo-tasks.toml --device cpu --resume
 hilum finetune engine/configs/demo-whole.toml --device cpu --resume
+hilum finetune engine/configs/demo-drafter.toml --device cpu --resume
 rm -rf www/models/demo
-hilum export --from runs/demo-whole --out www/models/demo --weights f16 --name demo --device cpu \
+hilum export --from runs/demo-drafter --out www/models/demo --weights f16 --name demo --device cpu \
   --data "21,500 phantoms at 256 and 384 px (seeds 1000000, 2000000 and 3000000), 500 for validation (seed 101); nothing of a patient" \
   --command "engine/configs/demo.sh"
 hilum gallery build --bundle www/models/demo --data runs/data/gallery --count 200 --device cpu \

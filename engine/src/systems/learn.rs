@@ -37,6 +37,8 @@ pub struct Example {
     pub id: String,
     /// Words of the longer of findings and impression, closing SEP included.
     pub words: Vec<u32>,
+    /// Words that a drafter should write instead, closing SEP included, where they differ.
+    pub plain: Option<Vec<u32>>,
     /// What is there anywhere, on the left, on the right, by category.
     pub findings: [[Target; 14]; 3],
     /// Whether the projection is AP; `None` where it is not published.

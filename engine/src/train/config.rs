@@ -66,6 +66,10 @@ pub struct DataConfig {
     /// Train on the validation split too, when what is to be chosen has been chosen; nothing is validated then.
     #[serde(default)]
     pub all: bool,
+    /// Learn to write a phantom's report in one wording and one order instead of the many that it is dictated in, so that each
+    /// word hangs on what is seen; other objectives read the report as it was.
+    #[serde(default)]
+    pub plain: bool,
     /// Make an example of each question instead of each study.
     #[serde(default)]
     pub by_question: bool,

@@ -99,10 +99,12 @@ impl Corpus {
                 true => units.extend((0..questions.len()).map(|q| (number, Some(q)))),
                 false => units.push((number, None)),
             }
-            let words = tokenizer.encode_closed(training_text(study), words)?;
+            let plain = study.description.as_ref().filter(|_| data.plain).map(phantom::plain_report);
+            let plain = plain.map(|report| tokenizer.encode_closed(report.longer(), words)).transpose()?;
             examples.push(Example {
                 id: study.id.clone(),
-                words,
+                words: tokenizer.encode_closed(training_text(study), words)?,
+                plain,
                 findings: targets(study, &labeler),
                 ap: study.view.map(|view| view == phantom::View::Ap),
                 questions,

@@ -27,7 +27,7 @@ mod vessels;
 pub use describe::{Description, Kind, Observation, Severity, View};
 pub use expose::Institution;
 pub use masks::{Mask, PixelBox};
-pub use prose::{preamble, report, report_at};
+pub use prose::{plain_report, preamble, report, report_at};
 pub use questions::questions;
 pub use sample::describe;
 

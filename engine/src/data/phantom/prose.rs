@@ -35,10 +35,19 @@ pub fn report(description: &Description) -> Report {
 
 /// [`report`] with the habits of a chosen institution. The second writes telegrams under the organs' names ("Lungs: ... Pleura: ...").
 pub fn report_at(description: &Description, institution: Institution) -> Report {
+    write(description, |brief| Voice::new(description, brief, institution))
+}
+
+/// [`report`] in one wording and one order, each observation in a sentence of its own: what can be seen decides every word.
+pub fn plain_report(description: &Description) -> Report {
+    write(description, |brief| Voice::plain(description, brief))
+}
+
+fn write(description: &Description, voice: impl Fn(u8) -> Voice) -> Report {
     // Each next level says less of what is normal; the first that fits is kept, the last in any case.
     let mut brief = 0;
     loop {
-        let mut voice = Voice::new(description, brief, institution);
+        let mut voice = voice(brief);
         let findings = findings(description, &mut voice);
         if brief == BRIEFEST || findings.split_whitespace().count() <= MOST_WORDS {
             let impression = conclude::impression(description, &mut voice);
@@ -147,6 +156,10 @@ fn findings(description: &Description, voice: &mut Voice) -> String {
             description.observations.iter().filter(|o| Organ::of(o.kind) == organ).collect();
         // Grave before slight, as it is dictated; the sort is stable.
         here.sort_by_key(|o| std::cmp::Reverse(o.severity));
+        if voice.plain {
+            // Severity is seen worst of all.
+            here.sort_by_key(|o| (o.kind as u8, o.side.map(|s| s as u8), o.zone.map(|z| z as u8)));
+        }
         let before = sentences.len();
         observe(&here, &known, voice, &mut sentences);
         if !in_one_breath {

@@ -250,18 +250,19 @@ impl MedVill {
         let specials = words.specials;
         let device = features.device();
         let tokens = features.dims()[1];
-        let examples = &batch.examples;
-        let longest = examples.iter().map(|e| e.words.len()).max().unwrap_or(1);
-        let texts = padded(examples.iter().map(|e| e.words.as_slice()), longest, specials.pad, &device);
-        let copies = Tensor::full([examples.len(), longest], i64::from(specials.mask), &device);
+        let reports: Vec<&[u32]> =
+            batch.examples.iter().map(|e| e.plain.as_ref().unwrap_or(&e.words).as_slice()).collect();
+        let longest = reports.iter().map(|report| report.len()).max().unwrap_or(1);
+        let texts = padded(reports.iter().copied(), longest, specials.pad, &device);
+        let copies = Tensor::full([reports.len(), longest], i64::from(specials.mask), &device);
         let context = self.embed_context(features, &(0..tokens).collect::<Vec<_>>(), specials);
         let text = Tensor::cat(vec![self.embed_words(texts, 0), self.embed_words(copies, 0)], 1);
         let columns = tokens + 2 + 2 * longest;
         let rule = Rule::Cloze { words: longest };
-        let encoded = self.encode(context, text, rule, vec![columns; examples.len()], |_, _| ());
+        let encoded = self.encode(context, text, rule, vec![columns; reports.len()], |_, _| ());
         let (mut rows, mut targets, mut sides) = (Vec::new(), Vec::new(), Vec::new());
-        for (sample, example) in examples.iter().enumerate() {
-            for (t, word) in example.words.iter().enumerate() {
+        for (sample, report) in reports.iter().enumerate() {
+            for (t, word) in report.iter().enumerate() {
                 if words.sides.contains(word) {
                     sides.push(rows.len() as i32);
                 }

@@ -11,6 +11,8 @@ const WORDS: u64 = 0x5052_4f53_4521_7631;
 
 /// Choices drawn from a description's seed.
 pub(super) struct Voice {
+    /// Always the likeliest choice, whatever the seed.
+    pub(super) plain: bool,
     rng: ChaCha8Rng,
     /// Whose habits: of the same wordings the second prefers the other end, dictates in telegrams and names each organ before it.
     pub(super) institution: Institution,
@@ -27,6 +29,7 @@ pub(super) struct Voice {
 impl Voice {
     pub(super) fn new(description: &Description, brief: u8, institution: Institution) -> Self {
         let mut voice = Self {
+            plain: false,
             institution,
             rng: ChaCha8Rng::seed_from_u64(description.seed ^ WORDS),
             full: false,
@@ -39,8 +42,16 @@ impl Voice {
         voice
     }
 
+    /// The first institution's, without a choice, in telegrams.
+    pub(super) fn plain(description: &Description, brief: u8) -> Self {
+        Self { plain: true, full: false, compared: false, ..Self::new(description, brief, Institution::First) }
+    }
+
     /// A number below `end`, evenly.
     pub(super) fn below(&mut self, end: u32) -> u32 {
+        if self.plain {
+            return end / 2;
+        }
         ((u64::from(self.rng.next_u32()) * u64::from(end)) >> 32) as u32
     }
 
@@ -52,6 +63,9 @@ impl Voice {
     ///
     /// A habit that prevails is what makes prose learnable; a square keeps the draw exact on every machine.
     pub(super) fn pick<'a>(&mut self, wordings: &[&'a str]) -> &'a str {
+        if self.plain {
+            return wordings.first().copied().unwrap_or_default();
+        }
         let u = f64::from(self.rng.next_u32()) / 4_294_967_296.0;
         let index = (u * u * wordings.len() as f64) as usize;
         let index = match self.institution {
