@@ -31,6 +31,7 @@ pub struct VisualEmbeddings {
     projection: Linear,
     grid: Option<Embedding>,
     findings: Option<Linear>,
+    cells: Option<Linear>,
 }
 
 /// Answer classes: linear, ReLU, linear (*release*: twice the width between).
@@ -89,6 +90,7 @@ impl MedVill {
                     table.with_initializer(initializer).init(device)
                 }),
                 findings: config.findings_projection.then(|| loud_linear(3 * 14, bert.width, device)),
+                cells: config.cells_projection.then(|| loud_linear(14, bert.width, device)),
             },
             encoder: Encoder::new(bert, device),
             pooler: linear(bert.width, bert.width, device),
@@ -149,7 +151,8 @@ impl MedVill {
     }
 
     /// CLS, the visual tokens and SEP, embedded (*release*: three separate calls, so that SEP has position 0). Where the
-    /// config says so, visual tokens carry a table of the grid's own and the probabilities of [`MedVill::map_findings`].
+    /// config says so, visual tokens carry a table of the grid's own and the probabilities of [`MedVill::map_findings`], of the
+    /// whole map and of their cell.
     ///
     /// # Shapes
     /// - features `(batch, tokens, features)` -> `(batch, tokens + 2, width)`
@@ -162,10 +165,17 @@ impl MedVill {
         let positions = ints(positions, [batch, tokens], &device);
         let mut projected = self.visual.projection.forward(features.clone());
         if let Some(projection) = &self.visual.findings
-            && let Some(logits) = self.map_findings(features, grid)
+            && let Some(logits) = self.map_findings(features.clone(), grid)
         {
             let probabilities = sigmoid(logits).reshape([batch, 1, 3 * 14]);
             projected = projected + projection.forward(probabilities);
+        }
+        if let Some(projection) = &self.visual.cells
+            && let Some(layer) = &self.map_findings
+        {
+            // The first 14 are those of anywhere.
+            let here = layer.forward(features).narrow(2, 0, 14);
+            projected = projected + projection.forward(sigmoid(here));
         }
         if let Some(grid) = &self.visual.grid {
             projected = projected + grid.forward(positions.clone());

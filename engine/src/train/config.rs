@@ -76,7 +76,8 @@ pub struct DataConfig {
     /// Questions that are asked of a picture at once, drawn anew each time it is shown.
     #[serde(default = "questions")]
     pub questions: usize,
-    /// A folder that keeps decoded pictures for the next run. Without it they are kept in memory for this one.
+    /// A folder that keeps decoded pictures for the next run, and what a frozen image encoder makes of them. Without it they
+    /// are kept in memory for this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
     /// Reports of further data sets from whose words the tokenizer is made, too.

@@ -24,7 +24,8 @@ pub struct Corpus {
     pub size: usize,
     /// The examples, one a study.
     pub examples: Vec<Example>,
-    pictures: PictureStore,
+    /// Their pictures.
+    pub pictures: PictureStore,
     /// For varied questions.
     tokenizer: Option<(Tokenizer, usize)>,
     /// Questions that are asked of a picture at once.

@@ -1,13 +1,18 @@
 //! What a frozen image encoder makes of a corpus, computed once.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use sha2::Digest;
 
 use super::corpus::Corpus;
 use super::error::TrainError;
+use super::pictures::{hex, keep};
 use crate::systems::learn::Learner;
 
 /// Beyond this, maps are computed again at each step instead of being kept in memory.
 const MOST_BYTES: usize = 8 << 30;
+
+/// Pictures in one pass.
+const AT_ONCE: usize = 32;
 
 /// Maps of a frozen image encoder, one row an example.
 pub struct Maps {
@@ -16,16 +21,52 @@ pub struct Maps {
 }
 
 impl Maps {
-    /// The maps of all studies' pictures, 32 at a time; `None` where they would take too much memory.
+    /// The maps of all studies' pictures: those that a run before it kept, where a cache folder keeps them, else computed;
+    /// `None` where they would take too much memory.
     ///
     /// # Errors
-    /// A picture that cannot be read, with its path.
-    pub fn compute<S: Learner>(model: &S, corpus: &Corpus, device: &Device) -> Result<Option<Self>, TrainError> {
+    /// A picture that cannot be read, with its path, and a cache that cannot be written.
+    pub fn of<S: Learner>(model: &S, corpus: &Corpus, device: &Device) -> Result<Option<Self>, TrainError> {
+        let Some(folder) = corpus.pictures.folder() else { return Self::compute(model, corpus, device) };
+        // What the encoder makes of the first pictures tells it from any other, however it may differ.
+        let mut digest = corpus.pictures.digest()?;
+        let first: Vec<usize> = (0..corpus.examples.len().min(AT_ONCE)).collect();
+        let features = model.valid().features(corpus.tensor(corpus.plain(&first)?, device));
+        digest.update(features.into_data().iter::<f32>().flat_map(f32::to_le_bytes).collect::<Vec<u8>>());
+        let file = folder.join(format!("maps-{}", hex(&digest.finalize())));
+        if let Some(maps) = std::fs::read(&file).ok().and_then(|bytes| Self::from_bytes(&bytes, corpus.examples.len()))
+        {
+            return Ok(Some(maps));
+        }
+        let maps = Self::compute(model, corpus, device)?;
+        if let Some(maps) = &maps {
+            keep(&file, &maps.to_bytes())?;
+        }
+        Ok(maps)
+    }
+
+    /// Tokens and features as two numbers of 32 bits, then all values, little-endian.
+    fn to_bytes(&self) -> Vec<u8> {
+        let shape = self.shape.iter().flat_map(|&n| (n as u32).to_le_bytes());
+        shape.chain(self.rows.iter().flatten().flat_map(|value| value.to_le_bytes())).collect()
+    }
+
+    fn from_bytes(bytes: &[u8], count: usize) -> Option<Self> {
+        let (words, rest) = bytes.as_chunks::<4>();
+        let ([tokens, features, values @ ..], []) = (words, rest) else { return None };
+        let shape = [tokens, features].map(|n| u32::from_le_bytes(*n) as usize);
+        let row =
+            shape[0].checked_mul(shape[1]).filter(|&row| row > 0 && Some(values.len()) == row.checked_mul(count))?;
+        let rows = values.chunks(row).map(|row| row.iter().map(|value| f32::from_le_bytes(*value)).collect()).collect();
+        Some(Self { rows, shape })
+    }
+
+    fn compute<S: Learner>(model: &S, corpus: &Corpus, device: &Device) -> Result<Option<Self>, TrainError> {
         let model = model.valid();
         let mut rows = Vec::with_capacity(corpus.examples.len());
         let mut shape = [0, 0];
         let indices: Vec<usize> = (0..corpus.examples.len()).collect();
-        for batch in indices.chunks(32) {
+        for batch in indices.chunks(AT_ONCE) {
             let pixels = corpus.tensor(corpus.plain(batch)?, device);
             let features = model.features(pixels);
             let [_, tokens, width] = features.dims();
@@ -43,5 +84,21 @@ impl Maps {
     pub fn batch(&self, studies: &[usize], device: &Device) -> Tensor<3> {
         let values: Vec<f32> = studies.iter().flat_map(|&study| self.rows[study].iter().copied()).collect();
         Tensor::from_data(TensorData::new(values, [studies.len(), self.shape[0], self.shape[1]]), device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_maps_are_those_that_were_computed_and_others_are_not_taken() {
+        let maps = Maps { rows: vec![vec![1.5, -2.0, f32::MIN_POSITIVE, 0.1], vec![0.0; 4]], shape: [2, 2] };
+        let bytes = maps.to_bytes();
+        let again = Maps::from_bytes(&bytes, 2).unwrap();
+        assert_eq!((again.rows, again.shape), (maps.rows, maps.shape));
+        for (bytes, count) in [(&bytes[..], 3), (&bytes[..bytes.len() - 4], 2), (&bytes[..7], 2), (&[][..], 0)] {
+            assert!(Maps::from_bytes(bytes, count).is_none());
+        }
     }
 }

@@ -68,14 +68,26 @@ impl PictureStore {
         Ok(prepare(&gray, self.size).pixels.iter().map(|p| (p * 255.0).round() as u8).collect())
     }
 
-    /// The cached file's name holds what would make it another: path, length and time of change.
+    /// Where pictures are kept for the next run.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    /// What tells all pictures, in their order, from any others.
+    ///
+    /// # Errors
+    /// A file that cannot be looked at.
+    pub fn digest(&self) -> Result<Sha256, TrainError> {
+        let mut digest = Sha256::new();
+        for path in &self.paths {
+            digest.update(identity(path)?);
+        }
+        Ok(digest)
+    }
+
+    /// The cached file's name holds what would make it another.
     fn cached(&self, folder: &Path, path: &Path) -> Result<Vec<u8>, TrainError> {
-        let about = std::fs::metadata(path).map_err(io("reading", path))?;
-        let changed = about.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
-        let whole = std::fs::canonicalize(path).map_err(io("reading", path))?;
-        let key = format!("{}\n{}\n{:?}", whole.display(), about.len(), changed);
-        let digest = Sha256::digest(key.as_bytes());
-        let name: String = digest.iter().take(16).map(|b| format!("{b:02x}")).collect();
+        let name = hex(&Sha256::digest(identity(path)?));
         let file = folder.join(&name[..2]).join(&name[2..]);
         if let Ok(pixels) = std::fs::read(&file)
             && pixels.len() == self.size * self.size
@@ -83,14 +95,35 @@ impl PictureStore {
             return Ok(pixels);
         }
         let pixels = self.decode(path)?;
-        let parent = folder.join(&name[..2]);
-        std::fs::create_dir_all(&parent).map_err(io("creating", &parent))?;
-        // Under a name of its own first: what is read is whole.
-        let unfinished = parent.join(format!("{}.{}", &name[2..], std::process::id()));
-        std::fs::write(&unfinished, &pixels).map_err(io("writing", &unfinished))?;
-        std::fs::rename(&unfinished, &file).map_err(io("renaming", &unfinished))?;
+        keep(&file, &pixels)?;
         Ok(pixels)
     }
+}
+
+/// What makes a file another: path, length and time of change.
+fn identity(path: &Path) -> Result<String, TrainError> {
+    let about = std::fs::metadata(path).map_err(io("reading", path))?;
+    let changed = about.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+    let whole = std::fs::canonicalize(path).map_err(io("reading", path))?;
+    Ok(format!("{}\n{}\n{:?}", whole.display(), about.len(), changed))
+}
+
+/// The first half of a SHA-256 digest, as a file name.
+pub fn hex(digest: &[u8]) -> String {
+    digest.iter().take(16).map(|b| format!("{b:02x}")).collect()
+}
+
+/// Writes a file of the cache, under a name of its own first: what is read is whole.
+///
+/// # Errors
+/// What the file system refuses.
+pub fn keep(file: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    if let Some(parent) = file.parent() {
+        std::fs::create_dir_all(parent).map_err(io("creating", parent))?;
+    }
+    let unfinished = file.with_extension(std::process::id().to_string());
+    std::fs::write(&unfinished, bytes).map_err(io("writing", &unfinished))?;
+    std::fs::rename(&unfinished, file).map_err(io("renaming", &unfinished))
 }
 
 #[cfg(test)]

@@ -142,8 +142,8 @@ impl Loop<'_> {
         let frozen = self.config.optim.image_rate == Some(0.0);
         // A frozen image encoder sees the same pictures every epoch: its maps are computed once, where they fit.
         let still = frozen && !self.config.data.augment;
-        let maps = if still { Maps::compute(&model, &self.corpus, self.device)? } else { None };
-        let held_out = if frozen { Maps::compute(&model, &self.validation, self.device)? } else { None };
+        let maps = if still { Maps::of(&model, &self.corpus, self.device)? } else { None };
+        let held_out = if frozen { Maps::of(&model, &self.validation, self.device)? } else { None };
         let (with_pixels, steps) = (maps.is_none(), start..self.config.optim.steps);
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel::<Ready>(AHEAD);

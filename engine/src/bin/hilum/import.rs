@@ -62,6 +62,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         config.map_findings = weights.contains_key("map_findings.weight");
         config.own_grid = weights.contains_key("visual.grid.weight");
         config.findings_projection = weights.contains_key("visual.findings.weight");
+        config.cells_projection = weights.contains_key("visual.cells.weight");
         let model = MedVill::new(&config, &device)?;
         let imported = match import(&args.system, &weights, &shapes(&model), args.allow_missing) {
             Ok(imported) => imported,

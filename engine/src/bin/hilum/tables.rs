@@ -37,6 +37,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         "--only must be less than --seeds, {}: seeds count from 0",
         args.seeds
     );
+    if args.only.is_none() && chosen.adapter.is_none() {
+        side_by_side(args.seeds as usize)?;
+    }
     let made = tables(options, &args.out, &chosen.device, &tell)?;
     if args.only.is_some() {
         return globals.tell(&serde_json::json!({ "out": args.out }), format!("{}", args.out.display()));
@@ -47,4 +50,26 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     std::fs::write(args.out.join("tables.json"), serde_json::to_string_pretty(&made)?)?;
     tell("done");
     globals.tell(&serde_json::to_value(&made)?, text)
+}
+
+/// Makes the runs of all seeds in processes of their own, as many at once as there are cores: one process leaves cores idle
+/// between the layers of a network this small.
+fn side_by_side(seeds: usize) -> anyhow::Result<()> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let all: Vec<usize> = (0..seeds).collect();
+    for wave in all.chunks(cores) {
+        let threads = (cores / wave.len()).max(1).to_string();
+        let begin = |seed: &usize| {
+            std::process::Command::new(std::env::current_exe()?)
+                .args(std::env::args_os().skip(1))
+                .args(["--only", &seed.to_string()])
+                .env("RAYON_NUM_THREADS", &threads)
+                .stdout(std::process::Stdio::null())
+                .spawn()
+        };
+        let mut children = wave.iter().map(begin).collect::<Result<Vec<_>, _>>()?;
+        let ended = children.iter_mut().map(std::process::Child::wait).collect::<Result<Vec<_>, _>>()?;
+        anyhow::ensure!(ended.iter().all(|s| s.success()), "a seed's runs failed; what was made before is kept");
+    }
+    Ok(())
 }

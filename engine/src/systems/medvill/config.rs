@@ -78,6 +78,10 @@ pub struct MedVillConfig {
     /// drafter pools over the map, and left and right cancel in a pool; what was read by side does not.
     #[serde(default)]
     pub findings_projection: bool,
+    /// A visual token carries what `map_findings` reads in its own cell, too. *Ours*: where in a lung a thing lies is seen from
+    /// which tokens show it, and of two things each has its place.
+    #[serde(default)]
+    pub cells_projection: bool,
     /// The masking scheme of pre-training; MedViLL's is BAR.
     #[serde(default = "bar")]
     pub scheme: Scheme,
@@ -142,6 +146,7 @@ impl MedVillConfig {
             standardise: false,
             own_grid: false,
             findings_projection: false,
+            cells_projection: false,
             scheme: Scheme::Bar,
             mlm_on_strangers: true,
             diagnosis: false,
@@ -259,8 +264,12 @@ impl MedVillConfig {
         if !(self.pixel_norm[1] > 0.0 && self.pixel_norm.iter().all(|v| v.is_finite())) {
             return fail("pixel_norm", "be a mean and a deviation greater than 0");
         }
-        if self.findings_projection && !self.map_findings {
-            return fail("findings_projection", "stand beside map_findings, whose findings it projects");
+        for (key, on) in
+            [("findings_projection", self.findings_projection), ("cells_projection", self.cells_projection)]
+        {
+            if on && !self.map_findings {
+                return fail(key, "stand beside map_findings, whose findings it projects");
+            }
         }
         if (self.bilinear.is_some() || self.identities > 0) && self.picture_vector == 0 {
             return fail("picture_vector", "be greater than 0 where bilinear heads or identities are");

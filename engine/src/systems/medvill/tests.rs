@@ -57,6 +57,25 @@ fn every_visual_token_carries_what_the_map_shows_elsewhere() {
 }
 
 #[test]
+fn a_visual_token_carries_what_its_own_cell_shows() {
+    let device = Device::flex();
+    let config = MedVillConfig { map_findings: true, own_grid: true, cells_projection: true, ..MedVillConfig::tiny() };
+    let mut model = MedVill::new(&config, &device).unwrap();
+    let specials = Specials { cls: 1, sep: 2, ..Specials::BERT };
+    let grid: Vec<usize> = (0..9).collect();
+    let mut map = vec![0f32; 9 * 256];
+    map[8 * 256..].fill(30.0);
+    let map = Tensor::from_data(TensorData::new(map, [1, 9, 256]), &device);
+    let with = model.embed_context(map.clone(), &grid, specials);
+    model.visual.cells = None;
+    let change = (with - model.embed_context(map, &grid, specials)).abs();
+    let most = |column: usize| change.clone().slice([0..1, column..column + 1, 0..64]).max().into_scalar::<f32>();
+    // A cell that shows nothing has small probabilities; CLS and SEP are no cells.
+    assert!(most(9) > 0.1 && (1..9).all(|column| most(column) < 0.1), "{change}");
+    assert_eq!((most(0), most(10)), (0.0, 0.0));
+}
+
+#[test]
 fn both_is_sequence_to_sequence_in_three_of_four() {
     let config = MedVillConfig::tiny();
     let draws = (0..100).map(|i| Scheme::BiAndSeq2Seq.rule(&config, f64::from(i) / 100.0));
