@@ -129,7 +129,8 @@ fn few_questions_are_answered_by_the_memory_of_their_pictures() {
              [model]\nsize = 64\nsampled = 3\nstandardise = true\npicture_vector = 32\nanswer_softmax = true\n\
              answer_form = true\nimage = {{ channels = 1, width = 8, block = \"basic\", depths = [1, 1, 1, 1] }}\n\
              bert = {{ vocabulary = 300, width = 32, layers = 1, heads = 2, intermediate = 64, positions = 64, dropout = 0.1 }}\n\
-             {bilinear}\n[data]\nroots = [{data:?}]\nall = true\n{optim}"
+             {bilinear}\n[data]\nroots = [{data:?}]\nall = true\ncache = {:?}\n{optim}",
+            at("cache")
         );
         std::fs::write(&config, settings).unwrap();
         config
@@ -153,6 +154,9 @@ fn few_questions_are_answered_by_the_memory_of_their_pictures() {
         serde_json::from_str::<Value>(log(run).lines().next().unwrap()).unwrap()[loss].clone()
     };
     assert_ne!(first(&answers, "vqa"), first(&plain, "vqa"), "questions are said in other words");
+    // Both began with the same image encoder, which stays as it is: its maps were computed once.
+    let kept = std::fs::read_dir(at("cache").join("64px-1")).unwrap().filter_map(Result::ok);
+    assert_eq!(kept.filter(|file| file.file_name().to_string_lossy().starts_with("maps-")).count(), 1);
     done(&["export", "--from", text(&answers), "--out", text(&bundle)]);
     let scores =
         json(&["evaluate", "--task", "vqa", "--bundle", text(&bundle), "--data", text(&data), "--split", "all"]);

@@ -27,7 +27,9 @@ impl Maps {
     /// # Errors
     /// A picture that cannot be read, with its path, and a cache that cannot be written.
     pub fn of<S: Learner>(model: &S, corpus: &Corpus, device: &Device) -> Result<Option<Self>, TrainError> {
-        let Some(folder) = corpus.pictures.folder() else { return Self::compute(model, corpus, device) };
+        let Some(folder) = corpus.pictures.folder().filter(|_| !corpus.examples.is_empty()) else {
+            return Self::compute(model, corpus, device);
+        };
         // What the encoder makes of the first pictures tells it from any other, however it may differ.
         let mut digest = corpus.pictures.digest()?;
         let first: Vec<usize> = (0..corpus.examples.len().min(AT_ONCE)).collect();
