@@ -57,6 +57,15 @@ fn what_cannot_be_drafted_is_one_sentence() {
 
 /// From phantoms on disk to a trained run, a bundle and a draft, in a few seconds: the whole way, small.
 #[test]
+fn the_demo_offers_every_task() {
+    let manifest = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../www/models/demo/bundle.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!(manifest["tasks"], serde_json::json!(["draft", "findings", "retrieve", "vqa"]));
+    assert_eq!(manifest["labels"].as_array().unwrap().len(), 14);
+    assert!(manifest["labels"].as_array().unwrap().iter().all(|label| label["operating_point"].is_number()));
+}
+
+#[test]
 fn a_run_becomes_a_bundle_and_drafts() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);

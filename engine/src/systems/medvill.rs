@@ -164,18 +164,17 @@ impl MedVill {
         let positions = grid.iter().map(|&i| i as i32).cycle().take(batch * tokens).collect::<Vec<_>>();
         let positions = ints(positions, [batch, tokens], &device);
         let mut projected = self.visual.projection.forward(features.clone());
-        if let Some(projection) = &self.visual.findings
-            && let Some(logits) = self.map_findings(features.clone(), grid)
-        {
-            let probabilities = sigmoid(logits).reshape([batch, 1, 3 * 14]);
-            projected = projected + projection.forward(probabilities);
-        }
-        if let Some(projection) = &self.visual.cells
-            && let Some(layer) = &self.map_findings
-        {
-            // The first 14 are those of anywhere.
-            let here = layer.forward(features).narrow(2, 0, 14);
-            projected = projected + projection.forward(sigmoid(here));
+        let carried = self.visual.cells.is_some() || self.visual.findings.is_some();
+        if let Some(layer) = self.map_findings.as_ref().filter(|_| carried) {
+            let cells = layer.forward(features);
+            if let Some(projection) = &self.visual.cells {
+                // The first 14 are those of anywhere.
+                projected = projected + projection.forward(sigmoid(cells.clone().narrow(2, 0, 14)));
+            }
+            if let Some(projection) = &self.visual.findings {
+                let probabilities = sigmoid(self.pool_findings(cells, grid)).reshape([batch, 1, 3 * 14]);
+                projected = projected + projection.forward(probabilities);
+            }
         }
         if let Some(grid) = &self.visual.grid {
             projected = projected + grid.forward(positions.clone());
@@ -299,11 +298,15 @@ impl MedVill {
     ///
     /// `grid` holds the map index of each token.
     pub fn map_findings(&self, features: Tensor<3>, grid: &[usize]) -> Option<Tensor<3>> {
-        let layer = self.map_findings.as_ref()?;
-        let [batch, tokens, _] = features.dims();
+        Some(self.pool_findings(self.map_findings.as_ref()?.forward(features), grid))
+    }
+
+    /// Cells' logits `(batch, tokens, 3 * 14)` -> the picture's `(batch, 3, 14)`.
+    fn pool_findings(&self, cells: Tensor<3>, grid: &[usize]) -> Tensor<3> {
+        let [batch, tokens, _] = cells.dims();
         let side = self.config.size.div_ceil(32);
-        let device = features.device();
-        let cells = layer.forward(features).reshape([batch, tokens, 3, 14]);
+        let device = cells.device();
+        let cells = cells.reshape([batch, tokens, 3, 14]);
         let middle = side / 2;
         let mut hidden = vec![0f32; tokens * 3];
         for (token, cell) in grid.iter().enumerate() {
@@ -316,7 +319,7 @@ impl MedVill {
         let cells = cells + hidden;
         let peak = cells.clone().detach().max_dim(1);
         let sum = (cells - peak.clone()).exp().sum_dim(1).log() + peak;
-        Some(sum.reshape([batch, 3, 14]))
+        sum.reshape([batch, 3, 14])
     }
 
     /// Opens a draft: the context through the encoder, its keys and values kept.

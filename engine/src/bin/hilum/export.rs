@@ -50,7 +50,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let objective = |names: &[&str]| names.iter().any(|name| config.objectives.get(*name).is_some_and(|w| *w > 0.0));
     let tasks = [
         ("draft", objective(&["report", "mlm"])),
-        ("findings", objective(&["findings", "diagnosis", "diagnosis_image"])),
+        ("findings", objective(&["diagnosis", "diagnosis_image"]) || reads_findings(&config)),
         ("retrieve", objective(&["pairs", "itm"])),
         ("vqa", objective(&["vqa"])),
     ];
@@ -79,6 +79,14 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         &serde_json::json!({ "bundle": args.out, "files": manifest.files.len(), "bytes": bytes }),
         format_args!("{}: {} files, {:.1} MB", args.out.display(), manifest.files.len(), bytes as f64 / 1e6),
     )
+}
+
+/// Whether the map's own layer was trained on findings, in this run or in one before it since which the image encoder stood.
+fn reads_findings(config: &RunConfig) -> bool {
+    let stood = config.optim.image_rate == Some(0.0);
+    let taken = config.init_only.is_empty() || config.init_only.iter().any(|part| part == "map_findings");
+    config.objectives.get("findings").is_some_and(|w| *w > 0.0)
+        || stood && taken && before(config).is_some_and(|(config, _)| reads_findings(&config))
 }
 
 /// The fourteen categories with temperature and operating point, fitted on the validation split of the run's data.
