@@ -59,7 +59,7 @@ fn what_cannot_be_drafted_is_one_sentence() {
 #[test]
 fn the_demo_offers_every_task() {
     let manifest = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../www/models/demo/bundle.json")).unwrap();
-    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
     assert_eq!(manifest["tasks"], serde_json::json!(["draft", "findings", "retrieve", "vqa"]));
     assert_eq!(manifest["labels"].as_array().unwrap().len(), 14);
     assert!(manifest["labels"].as_array().unwrap().iter().all(|label| label["operating_point"].is_number()));
