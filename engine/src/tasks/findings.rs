@@ -112,14 +112,41 @@ pub async fn finding_logits(
 }
 
 /// Temperature and operating point of each category, from logits and truth of validation data; a category that is always or
-/// never there keeps the default. The operating point makes F1 best.
+/// never there keeps the default, and one whose cases the logits separate keeps its temperature: they would bear any, and the
+/// least would call everything certain. The operating point makes F1 best.
 pub fn calibrate(logits: &[FindingLogits], truth: &[[Option<bool>; 14]]) -> [Calibration; 14] {
     std::array::from_fn(|category| {
         let known = logits.iter().zip(truth).filter_map(|(l, t)| Some((f64::from(l.anywhere[category]), t[category]?)));
         let (values, positive): (Vec<f64>, Vec<bool>) = known.unzip();
-        let temperature = fit_temperature(&values, &positive).unwrap_or(1.0);
+        let separated = values.iter().zip(&positive).all(|(value, is)| *value != 0.0 && (*value > 0.0) == *is);
+        let temperature = fit_temperature(&values, &positive).filter(|_| !separated).unwrap_or(1.0);
         let probabilities: Vec<f64> = values.iter().map(|v| sigmoid(v / temperature)).collect();
         let point = operating_point(&probabilities, &positive, Criterion::F1);
         Calibration { temperature, operating_point: point.map_or(0.5, |p| p.threshold) }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_category_that_validation_separates_keeps_its_temperature() {
+        let (mut logits, mut truth) = (Vec::new(), Vec::new());
+        for case in 0..40 {
+            // Category 0 is separated; 1 is as often wrong as 2 in 10 at a logit of 4, which claims 2 in 100; 2 is never there.
+            let (is, wrong) = (case % 2 == 0, case % 5 == 0);
+            let toward = |is: bool| if is { 4.0 } else { -4.0 };
+            let mut anywhere = [-4.0; 14];
+            (anywhere[0], anywhere[1]) = (toward(is), toward(is != wrong));
+            let mut there = [Some(false); 14];
+            (there[0], there[1]) = (Some(is), Some(is));
+            logits.push(FindingLogits { anywhere, sides: None });
+            truth.push(there);
+        }
+        let fitted = calibrate(&logits, &truth);
+        assert_eq!((fitted[0].temperature, fitted[2].temperature), (1.0, 1.0));
+        // The logarithm of 4 is what 8 of 10 deserve.
+        assert!((fitted[1].temperature - 4.0 / 4f64.ln()).abs() < 1e-6, "{}", fitted[1].temperature);
+    }
 }
