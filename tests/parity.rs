@@ -167,6 +167,17 @@ fn check_bert(weights: &Path, io: &Path, case: &BertCase<'_>) {
                     expect_rows(&mut worst, &given, &name, &values(x.clone()), label, rows);
                 }
             });
+            let name = |layer: usize| format!("out.{prefix}attention{}", layer + case.first_layer);
+            if rows.is_none() && given.contains_key(&name(0)) {
+                let mask = Mask { rule, context, query_start: 0, lengths: lengths.clone() };
+                let keeping = Attend::keeping(mask);
+                encoder.forward(embedded.clone(), &keeping, &mut [], |_, _| ());
+                let kept = keeping.probabilities();
+                assert_eq!(kept.len(), config.layers);
+                for (layer, probabilities) in kept.into_iter().enumerate() {
+                    expect(&mut worst, &given, &name(layer), &values(probabilities), label);
+                }
+            }
             if given.contains_key("out.last_hidden") {
                 expect(&mut worst, &given, "out.last_hidden", &values(hidden.clone()), label);
             }

@@ -183,3 +183,38 @@ fn the_best_checkpoint_is_kept_and_exported() {
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(message.contains("validation_luck") && message.contains("validation_mlm"), "{message}");
 }
+
+#[test]
+fn tables_compare_variants_over_seeds_and_keep_what_they_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("tables");
+    let make = |more: &[&str]| {
+        let few =
+            ["--seeds", "2", "--scale", "0.004", "--variant", "s2s", "--variant", "fine-tuning-only", "--task", "vqa"];
+        hilum().arg("tables").arg("--out").arg(&out).args(few).args(more).output().unwrap()
+    };
+    let made = make(&["--json"]);
+    done(&made);
+    let tables: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    for institution in ["first", "second"] {
+        let variants = tables["cells"][institution]["vqa"].as_object().unwrap();
+        assert_eq!(variants.keys().collect::<Vec<_>>(), ["Fine-tuning only", "S2S"]);
+        for cell in variants.values().flat_map(|columns| columns.as_object().unwrap().values()) {
+            assert_eq!(cell["seeds"].as_array().unwrap().len(), 2, "{cell}");
+            assert!((0.0..=1.0).contains(&cell["mean"].as_f64().unwrap()), "{cell}");
+        }
+    }
+    let text = std::fs::read_to_string(out.join("tables.md")).unwrap();
+    assert_eq!(text.lines().filter(|line| line.starts_with("| S2S |")).count(), 2, "{text}");
+    assert!(std::fs::read_to_string(out.join("tables.svg")).unwrap().contains("vqa, institution second"));
+    // A run that is there is not made again, and what it scored is not computed again.
+    let run = out.join("seed-1/runs/s2s-second-vqa");
+    let weights = std::fs::read(newest(&run).join("weights.safetensors")).unwrap();
+    let again = make(&["--json"]);
+    done(&again);
+    assert_eq!(again.stdout, made.stdout);
+    assert_eq!(std::fs::read(newest(&run).join("weights.safetensors")).unwrap(), weights);
+    let refused = make(&["--variant", "none"]);
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("fine-tuning-only"));
+}

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use super::desk::{Desk, Picture, Status};
 use super::files::{self, Chooser, Samples};
 use super::panels::Panels;
-use super::report::Report;
+use super::report::{DISCLAIMER, Report};
 use super::viewer::Viewer;
 
 /// Puts the page in the place of what the document says while it loads.
@@ -150,7 +150,7 @@ fn App() -> impl IntoView {
                     <Report desk/>
                     <Panels desk/>
                 </div>
-                <p class="disclaimer" id="disclaimer">"Research software, not for clinical use. The bundled model has seen synthetic drawings only: on real radiographs it writes fluent, wrong sentences, and its probabilities are wrong."</p>
+                <p class="disclaimer" id="disclaimer">{DISCLAIMER}" The bundled model has seen synthetic drawings only: on real radiographs it writes fluent, wrong sentences, and its probabilities are wrong."</p>
             </div>
         </main>
     }

@@ -9,6 +9,8 @@ hilum() { cargo run --quiet --release -- "$@"; }
 [ -d runs/data/train-256 ] || hilum phantom --seed 1000000 --count 7000 --size 256 --split train --out runs/data/train-256
 [ -d runs/data/train-384 ] || hilum phantom --seed 2000000 --count 2500 --size 384 --split train --out runs/data/train-384
 [ -d runs/data/train-more ] || hilum phantom --seed 3000000 --count 12000 --size 256 --split train --out runs/data/train-more
+[ -d runs/data/fresh-256 ] || hilum phantom --seed 5000000 --count 18000 --size 256 --split train --out runs/data/fresh-256
+[ -d runs/data/fresh-384 ] || hilum phantom --seed 6000000 --count 6000 --size 384 --split train --out runs/data/fresh-384
 [ -d runs/data/gallery ] || hilum phantom --seed 4000000 --count 200 --size 384 --split train --out runs/data/gallery
 hilum finetune engine/configs/demo-image.toml --device cpu --resume
 hilum finetune engine/configs/demo-report.toml --device cpu --resume
@@ -19,7 +21,7 @@ hilum finetune engine/configs/demo-whole.toml --device cpu --resume
 hilum finetune engine/configs/demo-drafter.toml --device cpu --resume
 rm -rf www/models/demo
 hilum export --from runs/demo-drafter --out www/models/demo --weights f16 --name demo --device cpu \
-  --data "21,500 phantoms at 256 and 384 px (seeds 1000000, 2000000 and 3000000), 500 for validation (seed 101); nothing of a patient" \
+  --data "45,500 phantoms at 256 and 384 px (seeds 1000000, 2000000, 3000000, 5000000 and 6000000), 500 for validation (seed 101); nothing of a patient" \
   --command "engine/configs/demo.sh"
 hilum gallery build --bundle www/models/demo --data runs/data/gallery --count 200 --device cpu \
   --source "200 phantoms that training has not seen (seed 4000000); nothing of a patient"

@@ -1,6 +1,6 @@
 //! Self-attention with a pluggable mask: the one place that chooses between kernel and reference.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
@@ -16,12 +16,24 @@ pub struct Attend {
     mask: Mask,
     lengths: OnceCell<Tensor<1, Int>>,
     forbidden: OnceCell<Tensor<4, Bool>>,
+    kept: Option<RefCell<Vec<Tensor<4>>>>,
 }
 
 impl Attend {
     /// A pass under `mask`.
     pub fn new(mask: Mask) -> Self {
-        Self { mask, lengths: OnceCell::new(), forbidden: OnceCell::new() }
+        Self { mask, lengths: OnceCell::new(), forbidden: OnceCell::new(), kept: None }
+    }
+
+    /// A pass that keeps the probabilities of its layers for [`Attend::probabilities`]; the reference serves all devices then,
+    /// since the kernel never writes them.
+    pub fn keeping(mask: Mask) -> Self {
+        Self { kept: Some(RefCell::default()), ..Self::new(mask) }
+    }
+
+    /// What a pass of [`Attend::keeping`] kept, a tensor a layer: `(batch, heads, queries, keys)`. Nothing of other passes.
+    pub fn probabilities(self) -> Vec<Tensor<4>> {
+        self.kept.map(RefCell::into_inner).unwrap_or_default()
     }
 
     /// Attention of `(batch, queries, width)` over `(batch, keys, width)`; `drop` acts on probabilities in training.
@@ -30,13 +42,18 @@ impl Attend {
     fn attention(&self, query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usize, drop: &Dropout) -> Tensor<3> {
         let device = query.device();
         let [_, queries, width] = query.dims();
-        if runs_wgsl(&device) && width / heads <= MAX_HEAD_DIM {
+        if self.kept.is_none() && runs_wgsl(&device) && width / heads <= MAX_HEAD_DIM {
             let lengths = self.lengths.get_or_init(|| lengths_tensor(&self.mask, &device));
             return masked_attention(query, key, value, lengths.clone(), &self.mask, heads);
         }
         let keys = key.dims()[1];
         let forbidden = self.forbidden.get_or_init(|| self.mask.forbidden(queries, keys, &device));
-        attention_reference(query, key, value, forbidden.clone(), heads, |p| drop.forward(p))
+        attention_reference(query, key, value, forbidden.clone(), heads, |probabilities| {
+            if let Some(kept) = &self.kept {
+                kept.borrow_mut().push(probabilities.clone());
+            }
+            drop.forward(probabilities)
+        })
     }
 }
 

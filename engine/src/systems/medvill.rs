@@ -7,21 +7,25 @@
 mod answering;
 mod bilinear;
 mod config;
+mod drafting;
+mod findings;
 mod losses;
 mod pretraining;
 
 use burn::module::Module;
 use burn::nn::{BatchNorm, BatchNormConfig, Embedding, EmbeddingConfig, Initializer, Linear};
 use burn::tensor::activation::{relu, sigmoid, tanh};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 
+use self::findings::map_findings_layer;
 use super::learn::ints;
 use crate::kernels::{Mask, Rule};
-use crate::nn::{Attend, Encoder, KeyValueCache, MlmHead, ResNet, TextEmbeddings, linear};
+use crate::nn::{Attend, Encoder, MlmHead, ResNet, TextEmbeddings, linear};
 use crate::text::Specials;
 
 pub use bilinear::{Bilinear, BilinearConfig};
 pub use config::{MedVillConfig, MedVillError, NAME, PRESETS, Scheme};
+pub use drafting::DraftState;
 pub use pretraining::Masked;
 
 /// The projection of visual features into BERT's width (*release*: before position, segment and norm; the paper's eq. 2
@@ -287,97 +291,6 @@ impl MedVill {
     pub fn itm_logits(&self, pooled: Tensor<2>) -> Tensor<2> {
         self.itm.forward(pooled)
     }
-
-    /// Logits of the findings of a picture, read from its map alone: anywhere, on the left, on the right. *Ours*.
-    ///
-    /// A category's logit is the log-sum-exp of the cells that may show it: all of them, or those of a side and the middle
-    /// column, the patient's left being the right of the picture.
-    ///
-    /// # Shapes
-    /// - features `(batch, tokens, features)` -> `(batch, 3, 14)`; `None` where the config has no such layer
-    ///
-    /// `grid` holds the map index of each token.
-    pub fn map_findings(&self, features: Tensor<3>, grid: &[usize]) -> Option<Tensor<3>> {
-        Some(self.pool_findings(self.map_findings.as_ref()?.forward(features), grid))
-    }
-
-    /// Cells' logits `(batch, tokens, 3 * 14)` -> the picture's `(batch, 3, 14)`.
-    fn pool_findings(&self, cells: Tensor<3>, grid: &[usize]) -> Tensor<3> {
-        let [batch, tokens, _] = cells.dims();
-        let side = self.config.size.div_ceil(32);
-        let device = cells.device();
-        let cells = cells.reshape([batch, tokens, 3, 14]);
-        let middle = side / 2;
-        let mut hidden = vec![0f32; tokens * 3];
-        for (token, cell) in grid.iter().enumerate() {
-            let column = cell % side;
-            // 0: anywhere, 1: the patient's left, 2: the patient's right
-            hidden[token * 3 + 1] = if column < middle { -1e4 } else { 0.0 };
-            hidden[token * 3 + 2] = if column > side - 1 - middle { -1e4 } else { 0.0 };
-        }
-        let hidden = Tensor::<4>::from_data(TensorData::new(hidden, [1, tokens, 3, 1]), &device);
-        let cells = cells + hidden;
-        let peak = cells.clone().detach().max_dim(1);
-        let sum = (cells - peak.clone()).exp().sum_dim(1).log() + peak;
-        sum.reshape([batch, 3, 14])
-    }
-
-    /// Opens a draft: the context through the encoder, its keys and values kept.
-    ///
-    /// Under S2S the context never sees the text, so this is done once a picture.
-    ///
-    /// # Shapes
-    /// - features `(batch, K, features)`; the caches hold K + 2 + `room` tokens
-    pub fn open_draft(&self, features: Tensor<3>, specials: Specials, room: usize) -> DraftState {
-        let [batch, tokens, _] = features.dims();
-        let device = features.device();
-        let context = tokens + 2;
-        let grid: Vec<usize> = (0..tokens).collect();
-        let mut caches = self.encoder.caches(batch, context + room, self.config.bert.width, &device);
-        let mask = Mask { rule: Rule::Seq2Seq, context, query_start: 0, lengths: vec![context; batch] };
-        let embedded = self.embed_context(features, &grid, specials);
-        self.encoder.forward(embedded, &Attend::new(mask), &mut caches, |_, _| ());
-        DraftState { caches, context, written: 0 }
-    }
-
-    /// One step of a draft: settles `last` (nothing at the first step), appends MASK, predicts it (section 3.4).
-    ///
-    /// # Shapes
-    /// - last `(batch, 1)` -> logits of the next word, `(batch, vocabulary)`
-    pub fn step_draft(&self, state: &mut DraftState, last: Option<Tensor<2, Int>>, mask: Tensor<2, Int>) -> Tensor<2> {
-        let [batch, _] = mask.dims();
-        let (words, first) = match last {
-            Some(last) => {
-                state.written += 1;
-                (Tensor::cat(vec![last, mask], 1), state.written - 1)
-            }
-            None => (mask, state.written),
-        };
-        let rows = words.dims()[1];
-        let hidden = self.encoder.decode(self.embed_words(words, first), state.context + first, &mut state.caches);
-        let width = self.config.bert.width;
-        self.mlm_logits(hidden.slice([0..batch, rows - 1..rows, 0..width]).reshape([batch, width]))
-    }
-
-    /// The same without a cache, over the whole sequence: what [`MedVill::step_draft`] must equal.
-    ///
-    /// # Shapes
-    /// - features `(batch, K, features)`, words `(batch, t)` or nothing -> `(batch, vocabulary)`
-    pub fn predict_next(&self, features: Tensor<3>, words: Option<Tensor<2, Int>>, specials: Specials) -> Tensor<2> {
-        let [batch, tokens, _] = features.dims();
-        let device = features.device();
-        let mask = ints(vec![specials.mask as i32; batch], [batch, 1], &device);
-        let words = match words {
-            Some(words) => Tensor::cat(vec![words, mask], 1),
-            None => mask,
-        };
-        let grid: Vec<usize> = (0..tokens).collect();
-        let context = self.embed_context(features, &grid, specials);
-        let columns = tokens + 2 + words.dims()[1];
-        let encoded = self.encode(context, self.embed_words(words, 0), Rule::Seq2Seq, vec![columns; batch], |_, _| ());
-        let width = self.config.bert.width;
-        self.mlm_logits(encoded.hidden.slice([0..batch, columns - 1..columns, 0..width]).reshape([batch, width]))
-    }
 }
 
 /// A linear layer whose few inputs near 1 are heard beside visual features, whose sum over many channels is about 1.
@@ -385,39 +298,6 @@ fn loud_linear(inputs: usize, outputs: usize, device: &Device) -> Linear {
     let layer = linear(inputs, outputs, device);
     let initializer = Initializer::Normal { mean: 0.0, std: 0.5 };
     Linear { weight: initializer.init([inputs, outputs], device), ..layer }
-}
-
-/// The layer begins where no cell shows anything: summed over the cells of a map, findings are rare then, as they are.
-fn map_findings_layer(features: usize, device: &Device) -> Linear {
-    let layer = linear(features, 3 * 14, device);
-    let bias = Some(Initializer::Constant { value: -6.0 }.init([3 * 14], device));
-    Linear { bias, ..layer }
-}
-
-/// A draft under way: the static caches and how far it has come.
-pub struct DraftState {
-    caches: Vec<KeyValueCache>,
-    context: usize,
-    written: usize,
-}
-
-impl DraftState {
-    /// Multiply-adds of all steps so far, in all layers.
-    pub fn work(&self) -> u64 {
-        self.caches.iter().map(KeyValueCache::work).sum()
-    }
-
-    /// Words that are settled.
-    pub fn written(&self) -> usize {
-        self.written
-    }
-
-    /// Keeps the samples of `rows`, in that order, as a beam search does.
-    pub fn select(&mut self, rows: &[usize]) {
-        let device = self.caches[0].device();
-        let rows = ints(rows.iter().map(|&r| r as i32).collect(), [rows.len()], &device);
-        self.caches.iter_mut().for_each(|cache| cache.select(&rows));
-    }
 }
 
 #[cfg(test)]

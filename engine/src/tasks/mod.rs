@@ -1,6 +1,7 @@
 //! What a user asks for.
 
 mod answer;
+mod attention;
 mod draft;
 mod error;
 #[cfg(not(target_family = "wasm"))]
@@ -10,6 +11,7 @@ mod retrieve;
 mod trace;
 
 pub use answer::ask;
+pub use attention::{Look, looks};
 pub use draft::{Draft, DraftError, DraftOptions, Drafter, Drafting, Word};
 pub use error::TaskError;
 #[cfg(not(target_family = "wasm"))]

@@ -24,4 +24,4 @@ pub use optimizer::{Optimizer, Pace, Sum};
 pub use run::{Progress, train};
 pub use schedule::{Fall, Schedule};
 #[cfg(feature = "cli")]
-pub use tables::{TableError, TableOptions, Tables, markdown, svg, tables};
+pub use tables::{Part, TASKS, TableError, TableOptions, Tables, VARIANTS, markdown, svg, tables};

@@ -33,21 +33,78 @@ pub use render::{markdown, svg};
 const RESAMPLES: usize = 30;
 
 /// How large the tables are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct TableOptions {
     /// Seeds, each with phantoms and weights of its own.
     pub seeds: u64,
-    /// Multiplies steps and phantoms; 1 is for two cores and an hour.
+    /// Multiplies steps and phantoms; 1 is for two cores and an hour. Above 1 no more phantoms are tested.
     pub scale: f64,
-    /// This seed alone, for other processes to make the others.
-    pub only: Option<u64>,
+    /// A part alone, for other processes to make the others.
+    pub part: Option<Part>,
+    /// Keys of the variants to compare; all where it is empty.
+    pub variants: Vec<String>,
+    /// Names of the tasks; all where it is empty.
+    pub tasks: Vec<String>,
 }
+
+impl TableOptions {
+    /// The variants that are asked for, of the part that is.
+    fn variants(&self) -> impl Iterator<Item = &'static Variant> {
+        let ours = |key: &str| self.part.is_none_or(|part| part.variant == Some(key));
+        VARIANTS.iter().filter(move |v| asked(&self.variants, v.key) && ours(v.key))
+    }
+
+    /// What processes can make beside each other: first the parts that all variants of a seed begin with, then the variants.
+    pub fn parts(&self) -> [Vec<Part>; 2] {
+        let seeds = 0..self.seeds;
+        let variants = |seed| self.variants().map(move |v| Part { seed, variant: Some(v.key) });
+        [seeds.clone().map(|seed| Part { seed, variant: None }).collect(), seeds.flat_map(variants).collect()]
+    }
+}
+
+fn asked(chosen: &[String], key: &str) -> bool {
+    chosen.is_empty() || chosen.iter().any(|c| c == key)
+}
+
+/// What one process may make beside others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Of this seed.
+    pub seed: u64,
+    /// The variant of this key, its pre-training and its tasks; `None`: phantoms and what all variants begin with.
+    pub variant: Option<&'static str>,
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.seed, self.variant.unwrap_or(BASE))
+    }
+}
+
+impl std::str::FromStr for Part {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text} is not SEED:{BASE} or SEED:VARIANT");
+        let (seed, variant) = text.split_once(':').ok_or_else(wrong)?;
+        let key = VARIANTS.iter().map(|v| v.key).find(|key| *key == variant);
+        if key.is_none() && variant != BASE {
+            return Err(wrong());
+        }
+        Ok(Self { seed: seed.parse().map_err(|_| wrong())?, variant: key })
+    }
+}
+
+/// How a part is called that is no variant.
+const BASE: &str = "base";
 
 /// A variant of section 4.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Variant {
     /// As the tables name it.
     pub name: &'static str,
+    /// As options and folders name it.
+    pub key: &'static str,
     /// The scheme of its pre-training; `None` for none.
     scheme: Option<&'static str>,
     towers: bool,
@@ -55,13 +112,13 @@ pub struct Variant {
 
 /// The rows of the tables.
 pub const VARIANTS: [Variant; 7] = [
-    Variant { name: "MedViLL (BAR)", scheme: Some("bar"), towers: false },
-    Variant { name: "Bi & S2S", scheme: Some("bi_and_seq2_seq"), towers: false },
-    Variant { name: "Bi", scheme: Some("bi"), towers: false },
-    Variant { name: "S2S", scheme: Some("seq2_seq"), towers: false },
-    Variant { name: "Non-crossing", scheme: Some("non_crossing"), towers: false },
-    Variant { name: "Fine-tuning only", scheme: None, towers: false },
-    Variant { name: "CNN & Transformer", scheme: None, towers: true },
+    Variant { name: "MedViLL (BAR)", key: "bar", scheme: Some("bar"), towers: false },
+    Variant { name: "Bi & S2S", key: "bi-s2s", scheme: Some("bi_and_seq2_seq"), towers: false },
+    Variant { name: "Bi", key: "bi", scheme: Some("bi"), towers: false },
+    Variant { name: "S2S", key: "s2s", scheme: Some("seq2_seq"), towers: false },
+    Variant { name: "Non-crossing", key: "non-crossing", scheme: Some("non_crossing"), towers: false },
+    Variant { name: "Fine-tuning only", key: "fine-tuning-only", scheme: None, towers: false },
+    Variant { name: "CNN & Transformer", key: "cnn-transformer", scheme: None, towers: true },
 ];
 
 /// A task with the columns of its table.
@@ -196,8 +253,8 @@ pub fn tables(
     progress: &dyn Fn(&str),
 ) -> Result<Tables, TableError> {
     let mut tables = Tables { seeds: options.seeds, scale: options.scale, ..Tables::default() };
-    for seed in (0..options.seeds).filter(|seed| options.only.is_none_or(|only| only == *seed)) {
-        let bench = Bench { options, seed, root: out.join(format!("seed-{seed}")), device, progress };
+    for seed in (0..options.seeds).filter(|seed| options.part.is_none_or(|part| part.seed == *seed)) {
+        let bench = Bench { options: &options, seed, root: out.join(format!("seed-{seed}")), device, progress };
         bench.run(&mut tables)?;
     }
     for tasks in tables.cells.values_mut() {
@@ -235,7 +292,7 @@ struct Training<'a> {
 
 /// The work of one seed.
 struct Bench<'a> {
-    options: TableOptions,
+    options: &'a TableOptions,
     seed: u64,
     root: PathBuf,
     device: &'a Device,
@@ -263,8 +320,8 @@ impl Bench<'_> {
             ..training
         };
         let language = self.train("language", &language)?;
-        for variant in VARIANTS {
-            let slug = variant.name.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "");
+        for variant in self.options.variants() {
+            let key = variant.key;
             let pretrained = match variant.scheme {
                 Some(scheme) => {
                     let pretraining = Training {
@@ -275,12 +332,12 @@ impl Bench<'_> {
                         steps: 1200,
                         ..training
                     };
-                    self.train(&format!("{slug}-pretraining"), &pretraining)?
+                    self.train(&format!("{key}-pretraining"), &pretraining)?
                 }
                 None => language.clone(),
             };
             for (institution, data, part) in [("first", &first, 1), ("second", &second, 2)] {
-                for task in TASKS {
+                for task in TASKS.into_iter().filter(|t| asked(&self.options.tasks, t.name)) {
                     if variant.towers && task.name == "generation" {
                         continue;
                     }
@@ -296,7 +353,7 @@ impl Bench<'_> {
                         rate: task.rate,
                         steps: task.steps / part,
                     };
-                    let run = self.train(&format!("{slug}-{institution}-{}", task.name), &tuning)?;
+                    let run = self.train(&format!("{key}-{institution}-{}", task.name), &tuning)?;
                     let scores = self.score(&run, data, task)?;
                     let cells = tables.cells.entry(institution.to_owned()).or_default();
                     let cells =
@@ -312,11 +369,14 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Phantoms of an institution: so many for training, 64 for validation, 200 for tests.
+    /// Phantoms of an institution: so many for training, 64 for validation, 200 for tests, fewer where all is scaled down.
     fn phantoms(&self, institution: Institution, count: usize) -> Result<Vec<PathBuf>, TableError> {
         let mut roots = Vec::new();
+        let few = |count: usize| self.scaled(count).clamp(16, count);
         for (number, (split, count)) in
-            [(Split::Train, self.scaled(count)), (Split::Validate, 64), (Split::Test, 200)].into_iter().enumerate()
+            [(Split::Train, self.scaled(count)), (Split::Validate, few(64)), (Split::Test, few(200))]
+                .into_iter()
+                .enumerate()
         {
             let root = self.root.join(format!("{institution}-{split}"));
             if !root.is_dir() {
@@ -325,8 +385,13 @@ impl Bench<'_> {
                     + self.seed * 1_000_000
                     + number as u64 * 200_000
                     + if institution == Institution::Second { 100_000 } else { 0 };
+                // Renamed when it is whole, so that what was broken off is made again.
+                let part = root.with_extension("part");
+                if part.is_dir() {
+                    std::fs::remove_dir_all(&part).map_err(io("emptying", &part))?;
+                }
                 let options = WriteOptions {
-                    root: root.clone(),
+                    root: part.clone(),
                     layout: Layout::MimicCxr,
                     count,
                     size: 128,
@@ -336,6 +401,7 @@ impl Bench<'_> {
                     institution,
                 };
                 write_phantoms(&options, &mut |_| ())?;
+                std::fs::rename(&part, &root).map_err(io("renaming", &part))?;
             }
             roots.push(root);
         }

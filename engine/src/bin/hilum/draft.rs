@@ -9,10 +9,11 @@ use anyhow::Context;
 use hilum::bundle::{Bundle, load_model};
 use hilum::image::{WindowChoice, decode_file, prepare};
 use hilum::systems::medvill::MedVill;
-use hilum::tasks::{DraftOptions, Drafter};
+use hilum::tasks::{DraftOptions, Drafter, looks};
 use hilum::text::{Presenter, Tokenizer, present};
 use serde_json::json;
 
+use super::attention;
 use super::globals::{Globals, say};
 
 #[derive(clap::Args)]
@@ -34,6 +35,9 @@ pub struct Args {
     /// Compute every word from the whole sequence, without the key and value cache.
     #[arg(long)]
     no_cache: bool,
+    /// Write where each word looked as a picture.
+    #[arg(long, value_name = "F.svg")]
+    attention: Option<PathBuf>,
 }
 
 /// A bundle's model and words, on a device.
@@ -111,7 +115,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let quiet = globals.json;
     let mut out = std::io::stdout();
     let began = Instant::now();
-    let draft = pollster::block_on(drafter.draft(features, options, |word| {
+    let draft = pollster::block_on(drafter.draft(features.clone(), options, |word| {
         times.push(began.elapsed().as_secs_f64() * 1e3);
         if times.len() == 1 {
             first_token_ms = times[0];
@@ -125,6 +129,12 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let total = began.elapsed().as_secs_f64();
     let tokens_per_s = draft.words.len() as f64 / total.max(1e-9);
     let ids: Vec<u32> = draft.words.iter().map(|w| w.id).collect();
+    if let Some(path) = &args.attention {
+        let looks = pollster::block_on(looks(&model, features, &ids, tokenizer.specials()))?;
+        let pieces: Vec<String> = ids.iter().map(|id| tokenizer.piece(*id)).collect();
+        std::fs::write(path, attention::svg(&picture, &pieces, &looks)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
     // A beam settles all words at its end: there is no time of each.
     let each_ms: Vec<f64> = if args.beam > 1 { Vec::new() } else { times.windows(2).map(|w| w[1] - w[0]).collect() };
     if globals.json {

@@ -4,6 +4,7 @@
 #![allow(missing_docs, reason = "a subcommand's Args and run need no more words than its header")]
 
 mod ask;
+mod attention;
 mod data;
 mod decode;
 mod doctor;

@@ -1,8 +1,10 @@
 //! `hilum tables --out DIR`.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-use hilum::train::{TableOptions, markdown, svg, tables};
+use clap::builder::PossibleValuesParser;
+use hilum::train::{Part, TASKS, TableOptions, VARIANTS, markdown, svg, tables};
 
 use super::globals::Globals;
 
@@ -17,9 +19,15 @@ pub struct Args {
     /// Multiplies steps and phantoms; 1 is for two cores and an hour.
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
-    /// Make the runs of this seed alone, beside other processes; a last call without it writes the tables.
-    #[arg(long)]
-    only: Option<u64>,
+    /// What this process makes beside others.
+    #[arg(long, hide = true)]
+    part: Option<Part>,
+    /// Compare this variant, several times for several; without it all.
+    #[arg(long = "variant", value_parser = PossibleValuesParser::new(VARIANTS.map(|v| v.key)))]
+    variants: Vec<String>,
+    /// Fine-tune for this task, several times for several; without it all.
+    #[arg(long = "task", value_parser = PossibleValuesParser::new(TASKS.map(|t| t.name)))]
+    tasks: Vec<String>,
 }
 
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
@@ -31,18 +39,16 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let chosen = globals.open_device()?;
     let began = std::time::Instant::now();
     let tell = |what: &str| eprintln!("[{:6.0} s] {what}", began.elapsed().as_secs_f64());
-    let options = TableOptions { seeds: args.seeds, scale: args.scale, only: args.only };
-    anyhow::ensure!(
-        args.only.is_none_or(|only| only < args.seeds),
-        "--only must be less than --seeds, {}: seeds count from 0",
-        args.seeds
-    );
-    if args.only.is_none() && chosen.adapter.is_none() {
-        side_by_side(args.seeds as usize)?;
+    let (variants, tasks) = (args.variants.clone(), args.tasks.clone());
+    let options = TableOptions { seeds: args.seeds, scale: args.scale, part: args.part, variants, tasks };
+    if args.part.is_none() && chosen.adapter.is_none() {
+        for parts in options.parts() {
+            side_by_side(&parts)?;
+        }
     }
     let made = tables(options, &args.out, &chosen.device, &tell)?;
-    if args.only.is_some() {
-        return globals.tell(&serde_json::json!({ "out": args.out }), format!("{}", args.out.display()));
+    if args.part.is_some() {
+        return Ok(());
     }
     let text = markdown(&made);
     std::fs::write(args.out.join("tables.md"), &text)?;
@@ -52,24 +58,34 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     globals.tell(&serde_json::to_value(&made)?, text)
 }
 
-/// Makes the runs of all seeds in processes of their own, as many at once as there are cores: one process leaves cores idle
-/// between the layers of a network this small.
-fn side_by_side(seeds: usize) -> anyhow::Result<()> {
+/// Makes parts in processes of their own, as many at once as there are cores: one process leaves cores idle between the layers
+/// of a network this small.
+fn side_by_side(parts: &[Part]) -> anyhow::Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let all: Vec<usize> = (0..seeds).collect();
-    for wave in all.chunks(cores) {
-        let threads = (cores / wave.len()).max(1).to_string();
-        let begin = |seed: &usize| {
-            std::process::Command::new(std::env::current_exe()?)
-                .args(std::env::args_os().skip(1))
-                .args(["--only", &seed.to_string()])
-                .env("RAYON_NUM_THREADS", &threads)
-                .stdout(std::process::Stdio::null())
-                .spawn()
-        };
-        let mut children = wave.iter().map(begin).collect::<Result<Vec<_>, _>>()?;
-        let ended = children.iter_mut().map(std::process::Child::wait).collect::<Result<Vec<_>, _>>()?;
-        anyhow::ensure!(ended.iter().all(|s| s.success()), "a seed's runs failed; what was made before is kept");
-    }
-    Ok(())
+    let threads = (cores / parts.len().max(1)).max(1).to_string();
+    let executable = std::env::current_exe()?;
+    let make = |part: &Part| {
+        std::process::Command::new(&executable)
+            .args(std::env::args_os().skip(1))
+            .args(["--part", &part.to_string()])
+            .env("RAYON_NUM_THREADS", &threads)
+            .stdout(std::process::Stdio::null())
+            .status()
+    };
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let work = || {
+        while let Some(part) = parts.get(next.fetch_add(1, Relaxed)).filter(|_| !failed.load(Relaxed)) {
+            let made = make(part);
+            if !made.as_ref().is_ok_and(|status| status.success()) {
+                failed.store(true, Relaxed);
+                made?;
+                anyhow::bail!("part {part} failed, see above; what was made before is kept");
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores.min(parts.len())).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| anyhow::bail!("a worker panicked")))
+    })
 }

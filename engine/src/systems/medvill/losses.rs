@@ -8,7 +8,6 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::{MedVill, MedVillConfig};
-use crate::kernels::Rule;
 use crate::systems::learn::{
     Batch, Example, Learner, Losses, Pictures, Place, Target, Words, binary_cross_entropy, cross_entropy, ints, padded,
 };
@@ -40,10 +39,7 @@ impl Learner for MedVill {
         draw: &mut ChaCha8Rng,
     ) -> Losses {
         let wanted = |name: &str| weights.get(name).is_some_and(|w| *w > 0.0);
-        let features = match &batch.pictures {
-            Pictures::Pixels(pixels) => self.features(pixels.clone()),
-            Pictures::Features(features) => features.clone(),
-        };
+        let features = self.seen(batch);
         let mut losses = Losses::new();
         if wanted("findings")
             && let Some(loss) = self.findings_loss(features.clone(), batch)
@@ -104,10 +100,7 @@ impl Learner for MedVill {
         words: &Words,
     ) -> Vec<(&'static str, f64, f64)> {
         let wanted = |name: &str| weights.get(name).is_some_and(|w| *w > 0.0);
-        let features = match &batch.pictures {
-            Pictures::Pixels(pixels) => self.features(pixels.clone()),
-            Pictures::Features(features) => features.clone(),
-        };
+        let features = self.seen(batch);
         let mut measures = Vec::new();
         if wanted("findings") {
             measures.extend(self.findings_measures(features.clone(), batch));
@@ -167,6 +160,14 @@ impl Learner for MedVill {
 }
 
 impl MedVill {
+    /// The batch's visual tokens, `(batch, K, features)`.
+    fn seen(&self, batch: &Batch<'_>) -> Tensor<3> {
+        match &batch.pictures {
+            Pictures::Pixels(pixels) => self.features(pixels.clone()),
+            Pictures::Features(features) => features.clone(),
+        }
+    }
+
     /// Fourteen linear heads on CLS, binary cross-entropy (section 4.1); `None` for a model without them.
     fn diagnosis_loss(
         &self,
@@ -203,47 +204,7 @@ impl MedVill {
         cross_entropy(logits, ints(matched.iter().map(|m| i32::from(*m)).collect(), [count], &device))
     }
 
-    /// F1 and sides of the map's findings at a probability of one half.
-    fn findings_measures(&self, features: Tensor<3>, batch: &Batch<'_>) -> Vec<(&'static str, f64, f64)> {
-        let grid: Vec<usize> = (0..features.dims()[1]).collect();
-        let Some(logits) = self.map_findings(features, &grid) else { return Vec::new() };
-        let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
-        let (mut right, mut sum, mut sides_right, mut sides) = (0.0, 0.0, 0.0, 0.0);
-        for (row, example) in logits.chunks(3 * 14).zip(&batch.examples) {
-            for category in 1..14 {
-                let (says, is) = (row[category] > 0.0, example.findings[0][category] == Some(true));
-                right += 2.0 * f64::from(u8::from(says && is));
-                sum += f64::from(u8::from(says)) + f64::from(u8::from(is));
-                if let (true, Some(left), Some(right)) =
-                    (is, example.findings[1][category], example.findings[2][category])
-                {
-                    let says = |side: usize| row[side * 14 + category] > 0.0;
-                    sides += 1.0;
-                    sides_right += f64::from(u8::from(says(1) == left && says(2) == right));
-                }
-            }
-        }
-        vec![("micro_f1", right, sum), ("side", sides_right, sides)]
-    }
-
-    /// Findings and sides from the picture's map alone (binary cross-entropy). *Ours*.
-    fn findings_loss(&self, features: Tensor<3>, batch: &Batch<'_>) -> Option<Tensor<1>> {
-        let grid: Vec<usize> = (0..features.dims()[1]).collect();
-        let logits = self.map_findings(features, &grid)?;
-        let targets: Vec<Target> = batch.examples.iter().flat_map(|e| e.findings.iter().flatten().copied()).collect();
-        Some(binary_cross_entropy(logits, &targets))
-    }
-
-    /// AP (true) or PA from the mean of the map, where the view is published. *Ours*.
-    fn view_loss(&self, features: Tensor<3>, batch: &Batch<'_>) -> Option<Tensor<1>> {
-        let layer = self.map_view.as_ref()?;
-        let [batch_size, _, width] = features.dims();
-        let targets: Vec<Target> = batch.examples.iter().map(|e| e.ap).collect();
-        let logits = layer.forward(features.mean_dim(1).reshape([batch_size, width]));
-        targets.iter().any(Option::is_some).then(|| binary_cross_entropy(logits, &targets))
-    }
-
-    /// Every word from the words before it, all at once (see [`Rule::Cloze`]): what the drafter does, in one pass. *Ours*.
+    /// Every word from the words before it, all at once (see [`MedVill::cloze`]): what the drafter does, in one pass. *Ours*.
     /// Beside the mean over all words that over the words which tell a side: one in forty, so that left and right drown in
     /// the former.
     fn report_loss(&self, features: Tensor<3>, batch: &Batch<'_>, words: &Words) -> (Tensor<1>, Option<Tensor<1>>) {
@@ -254,11 +215,8 @@ impl MedVill {
             batch.examples.iter().map(|e| e.plain.as_ref().unwrap_or(&e.words).as_slice()).collect();
         let longest = reports.iter().map(|report| report.len()).max().unwrap_or(1);
         let texts = padded(reports.iter().copied(), longest, specials.pad, &device);
-        let copies = Tensor::full([reports.len(), longest], i64::from(specials.mask), &device);
-        let context = self.embed_context(features, &(0..tokens).collect::<Vec<_>>(), specials);
-        let text = Tensor::cat(vec![self.embed_words(texts, 0), self.embed_words(copies, 0)], 1);
+        let (context, text, rule) = self.cloze(features, texts, specials);
         let columns = tokens + 2 + 2 * longest;
-        let rule = Rule::Cloze { words: longest };
         let encoded = self.encode(context, text, rule, vec![columns; reports.len()], |_, _| ());
         let (mut rows, mut targets, mut sides) = (Vec::new(), Vec::new(), Vec::new());
         for (sample, report) in reports.iter().enumerate() {

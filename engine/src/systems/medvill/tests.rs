@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use burn::tensor::Distribution;
+use burn::tensor::{Distribution, TensorData};
 
 use super::*;
 
@@ -100,6 +100,36 @@ fn a_finding_on_the_patients_left_lies_right_in_the_picture() {
     let loud = model.map_findings(Tensor::from_data(TensorData::new(loud, [1, 9, 256]), &device), &grid).unwrap();
     let change: Vec<f32> = (loud - quiet).abs().sum_dim(2).into_data().iter::<f32>().collect();
     assert!(change[1] > 1.0 && change[2] == 0.0, "{change:?}");
+}
+
+#[test]
+fn a_words_attention_is_that_of_the_step_that_wrote_it() {
+    let device = Device::flex();
+    let model = MedVill::new(&MedVillConfig::tiny(), &device).unwrap();
+    let specials = Specials { cls: 1, sep: 2, mask: 3, ..Specials::BERT };
+    let features = Tensor::<3>::random([1, 9, 256], Distribution::Default, &device);
+    let look = |words: Vec<i32>| {
+        let count = words.len();
+        let layers = model.attention(features.clone(), ints(words, [1, count], &device), specials);
+        assert_eq!(layers.len(), model.config().bert.layers);
+        layers
+            .into_iter()
+            .map(|layer| {
+                assert_eq!(layer.dims(), [1, count, 9]);
+                layer.into_data().iter::<f32>().collect::<Vec<_>>()
+            })
+            .collect::<Vec<_>>()
+    };
+    let (known, other) = (look(vec![7, 8, 9]), look(vec![7, 8, 4]));
+    for (known, other) in known.iter().zip(&other) {
+        // The third word itself and what follows are not seen by the step that writes it.
+        assert!(known.iter().zip(other).all(|(a, b)| (a - b).abs() < 1e-6), "{known:?} {other:?}");
+        assert!(known.chunks(9).all(|row| row.iter().all(|p| *p > 0.0) && row.iter().sum::<f32>() < 1.0));
+    }
+    let changed = look(vec![7, 5, 9]);
+    let last = known.len() - 1;
+    assert_eq!(known[last][..18], changed[last][..18], "what comes later changes nothing");
+    assert_ne!(known[last][18..], changed[last][18..], "what came before does");
 }
 
 #[test]

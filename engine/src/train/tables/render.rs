@@ -16,7 +16,7 @@ pub fn markdown(tables: &Tables) -> String {
     let mut out =
         format!("Seeds: {}. Scale: {}. Mean (standard deviation) over resamples.\n", tables.seeds, tables.scale);
     for task in &TASKS {
-        for institution in tables.cells.keys() {
+        for institution in tables.cells.keys().filter(|i| tables.cells[*i].contains_key(task.name)) {
             let _ =
                 write!(out, "\n### {} (the paper's Table {}), institution {institution}\n\n| |", task.name, task.table);
             for (column, less) in task.columns {
@@ -24,7 +24,7 @@ pub fn markdown(tables: &Tables) -> String {
             }
             out += "\n|---|";
             out += &"---|".repeat(task.columns.len());
-            for variant in VARIANTS {
+            for variant in VARIANTS.iter().filter(|v| tables.cells[institution][task.name].contains_key(v.name)) {
                 let _ = write!(out, "\n| {} |", variant.name);
                 for (column, less) in task.columns {
                     let Some(own) = cell(tables, institution, task, variant.name, column) else {
@@ -53,8 +53,11 @@ pub fn markdown(tables: &Tables) -> String {
 /// The first column of each task as bars, one picture for all, variants from top to bottom.
 pub fn svg(tables: &Tables) -> String {
     let (width, row, gap) = (760.0, 18.0, 46.0);
-    let panels: Vec<(&TableTask, &String)> =
-        TASKS.iter().flat_map(|task| tables.cells.keys().map(move |institution| (task, institution))).collect();
+    let panels: Vec<(&TableTask, &String)> = TASKS
+        .iter()
+        .flat_map(|task| tables.cells.keys().map(move |institution| (task, institution)))
+        .filter(|(task, institution)| tables.cells[*institution].contains_key(task.name))
+        .collect();
     let height = panels.len() as f64 * (row * VARIANTS.len() as f64 + gap) + 10.0;
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
