@@ -66,7 +66,8 @@ pub(super) fn sentence(o: &Observation, known: &Known, voice: &mut Voice, senten
     } else {
         let phrase = phrase(o, voice);
         let own = suspicion.is_none() || voice.chance(50);
-        let stated = if voice.full { frame(&phrase, own, voice) } else { capital(&phrase.text) };
+        // In plain reports "There" alone decides whether anything is stated, before its size and side share the chance among them.
+        let stated = if voice.full || voice.plain { frame(&phrase, own, voice) } else { capital(&phrase.text) };
         match suspicion {
             None => sentences.push(format!("{stated}.")),
             Some(suspicion) if own => {
