@@ -214,6 +214,11 @@ fn tables_compare_variants_over_seeds_and_keep_what_they_made() {
     done(&again);
     assert_eq!(again.stdout, made.stdout);
     assert_eq!(std::fs::read(newest(&run).join("weights.safetensors")).unwrap(), weights);
+    // Another scale would find what is there and call it its own.
+    let other =
+        hilum().arg("tables").arg("--out").arg(&out).args(["--seeds", "2", "--scale", "0.005"]).output().unwrap();
+    let text = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(!other.status.success() && text.contains("0.004") && text.contains("another folder"), "{text}");
     let refused = make(&["--variant", "none"]);
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("fine-tuning-only"));

@@ -48,6 +48,24 @@ pub struct TableOptions {
 }
 
 impl TableOptions {
+    /// Makes `out` the folder of these seeds and this scale, before parts are made in it: what is there already is not made again,
+    /// so that another number of either would go unnoticed.
+    ///
+    /// # Errors
+    /// When the folder holds tables of others, or cannot be written.
+    pub fn claim(&self, out: &Path) -> Result<(), TableError> {
+        let (kept, own) = (out.join("options.json"), serde_json::json!({ "seeds": self.seeds, "scale": self.scale }));
+        std::fs::create_dir_all(out).map_err(io("creating", out))?;
+        if !kept.exists() {
+            return Ok(std::fs::write(&kept, own.to_string()).map_err(io("writing", &kept))?);
+        }
+        let found = std::fs::read_to_string(&kept).map_err(io("reading", &kept))?;
+        match serde_json::from_str::<serde_json::Value>(&found) {
+            Ok(found) if found == own => Ok(()),
+            _ => Err(TableError::Others { out: out.to_owned(), found, own: own.to_string() }),
+        }
+    }
+
     /// The variants that are asked for, of the part that is.
     fn variants(&self) -> impl Iterator<Item = &'static Variant> {
         let ours = |key: &str| self.part.is_none_or(|part| part.variant == Some(key));
@@ -225,6 +243,16 @@ pub enum TableError {
     /// A training failed.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// The folder is another's.
+    #[error("{} holds tables of {found}, not of {own}; name another folder or delete it", out.display())]
+    Others {
+        /// The folder.
+        out: PathBuf,
+        /// Whose it is.
+        found: String,
+        /// Whose it was to be.
+        own: String,
+    },
     /// An evaluation failed.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),

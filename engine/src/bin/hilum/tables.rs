@@ -41,6 +41,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let tell = |what: &str| eprintln!("[{:6.0} s] {what}", began.elapsed().as_secs_f64());
     let (variants, tasks) = (args.variants.clone(), args.tasks.clone());
     let options = TableOptions { seeds: args.seeds, scale: args.scale, part: args.part, variants, tasks };
+    if args.part.is_none() {
+        options.claim(&args.out)?;
+    }
     if args.part.is_none() && chosen.adapter.is_none() {
         for parts in options.parts() {
             side_by_side(&parts)?;

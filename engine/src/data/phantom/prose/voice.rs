@@ -42,7 +42,7 @@ impl Voice {
         voice
     }
 
-    /// The first institution's, without a choice, in telegrams.
+    /// The first institution's, without a choice, in telegrams; but what is there begins with "There is".
     pub(super) fn plain(description: &Description, brief: u8) -> Self {
         Self { plain: true, full: false, compared: false, ..Self::new(description, brief, Institution::First) }
     }
