@@ -6,7 +6,8 @@ use burn::tensor::Device;
 
 use super::{Arrays, BundleError, FileEntry, Manifest, ShardDecoder};
 use crate::nn;
-use crate::systems::medvill::{self, MedVill, MedVillConfig};
+use crate::systems::learn::Sizes;
+use crate::systems::medvill::{MedVill, MedVillConfig};
 
 fn unusable(why: String) -> BundleError {
     BundleError::Manifest { why }
@@ -27,8 +28,8 @@ impl ModelLoader {
     /// # Errors
     /// A system that this engine does not run, and a config that cannot run.
     pub fn new(manifest: &Manifest, device: &Device) -> Result<Self, BundleError> {
-        if manifest.system != medvill::NAME {
-            let why = format!("its system is {:?} and this engine runs {}", manifest.system, medvill::NAME);
+        if manifest.system != MedVillConfig::SYSTEM {
+            let why = format!("its system is {:?} and this engine runs {}", manifest.system, MedVillConfig::SYSTEM);
             return Err(unusable(why));
         }
         let config: MedVillConfig = serde_json::from_value(manifest.config.clone())
@@ -94,7 +95,7 @@ mod tests {
         let words = (names.len()..config.bert.vocabulary).map(|i| format!("word{i}"));
         let vocabulary: Vec<String> = names.into_iter().chain(words).collect();
         let tokenizer = Tokenizer::from_vocab_txt(&vocabulary.join("\n")).unwrap().to_json().unwrap();
-        let manifest = Manifest::new("paper", medvill::NAME, "paper", serde_json::to_value(&config).unwrap());
+        let manifest = Manifest::new("paper", MedVillConfig::SYSTEM, "paper", serde_json::to_value(&config).unwrap());
         let manifest = write(&dir, manifest, &weights, Some(&tokenizer), Dtype::F16).unwrap();
         let numbers: usize = weights.values().map(|array| array.data.len()).sum();
         println!("{numbers} weights, {} bytes in shards", manifest.shard_bytes());

@@ -7,6 +7,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_softmax};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error;
 
 use crate::text::{AllowedAnswers, Finding, Specials, Tokenizer};
 
@@ -108,10 +109,79 @@ pub enum Place {
     Head,
 }
 
+/// What is wrong with a model's sizes and switches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the model's config key {key} must {must}")]
+pub struct SizesError {
+    /// Which key.
+    pub key: &'static str,
+    /// What it must be or do.
+    pub must: &'static str,
+}
+
+/// The sizes and switches of a system, as configs and bundles hold them.
+pub trait Sizes: Clone + Serialize + DeserializeOwned {
+    /// The system's name on the command line, in configs and in bundles.
+    const SYSTEM: &'static str;
+
+    /// Names of its presets.
+    const PRESETS: &'static [&'static str];
+
+    /// The preset of that name.
+    fn preset(name: &str) -> Option<Self>;
+
+    /// Refuses sizes that cannot run.
+    ///
+    /// # Errors
+    /// Names the key and what it must be.
+    fn check(&self) -> Result<(), SizesError>;
+
+    /// Why a model of these sizes cannot learn the objectives that are `on`, and what it lacks; `None` where it can.
+    fn lacks(&self, on: &dyn Fn(&str) -> bool) -> Option<&'static str>;
+
+    /// These sizes with what the data of a run settles.
+    ///
+    /// # Errors
+    /// Names the key that the data or what the run begins with does not serve.
+    fn settled(self, by: &Settled<'_, Self>) -> Result<Self, SizesError>;
+
+    /// Side of the square picture in pixels.
+    fn picture(&self) -> usize;
+
+    /// Words of a report at most, the closing SEP apart.
+    fn words(&self) -> usize;
+
+    /// Words of the vocabulary.
+    fn vocabulary(&self) -> usize;
+
+    /// Answers that the head for questions knows; 0 where the data settle it.
+    fn answers(&self) -> usize;
+}
+
+/// What the data of a run settles.
+pub struct Settled<'a, C> {
+    /// Words of the tokenizer.
+    pub vocabulary: usize,
+    /// Answers that are known.
+    pub answers: usize,
+    /// Studies that are trained on.
+    pub studies: usize,
+    /// Which objectives have a weight.
+    pub on: &'a dyn Fn(&str) -> bool,
+    /// The sizes of what the run begins with.
+    pub before: Option<&'a C>,
+}
+
 /// A system that can be trained.
 pub trait Learner: Module {
     /// Its sizes and switches.
-    type Config: Clone + Serialize + DeserializeOwned;
+    type Config: Sizes;
+
+    /// Itself with random weights.
+    ///
+    /// # Errors
+    /// Sizes that cannot run.
+    fn random(sizes: &Self::Config, device: &Device) -> Result<Self, SizesError>;
 
     /// Names of its objectives, as configs weigh them.
     const OBJECTIVES: &'static [&'static str];

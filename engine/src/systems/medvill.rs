@@ -11,6 +11,7 @@ mod drafting;
 mod findings;
 mod losses;
 mod pretraining;
+mod sizes;
 
 use burn::module::Module;
 use burn::nn::{BatchNorm, BatchNormConfig, Embedding, EmbeddingConfig, Initializer, Linear};
@@ -18,13 +19,13 @@ use burn::tensor::activation::{relu, sigmoid, tanh};
 use burn::tensor::{Device, Int, Tensor};
 
 use self::findings::map_findings_layer;
-use super::learn::ints;
+use super::learn::{Sizes, SizesError, ints};
 use crate::kernels::{Mask, Rule};
 use crate::nn::{Attend, Encoder, MlmHead, ResNet, TextEmbeddings, linear};
 use crate::text::Specials;
 
 pub use bilinear::{Bilinear, BilinearConfig};
-pub use config::{MedVillConfig, MedVillError, NAME, PRESETS, Scheme};
+pub use config::{MedVillConfig, Scheme};
 pub use drafting::DraftState;
 pub use pretraining::Masked;
 
@@ -80,7 +81,7 @@ impl MedVill {
     ///
     /// # Errors
     /// When the config cannot run.
-    pub fn new(config: &MedVillConfig, device: &Device) -> Result<Self, MedVillError> {
+    pub fn new(config: &MedVillConfig, device: &Device) -> Result<Self, SizesError> {
         config.check()?;
         let (bert, features) = (&config.bert, config.image.features());
         Ok(Self {

@@ -3,6 +3,9 @@
 pub mod learn;
 pub mod medvill;
 
+use learn::Sizes;
+use medvill::MedVillConfig;
+
 /// How far a system has come, for the shell's table.
 pub struct SystemInfo {
     /// The name on the command line.
@@ -17,8 +20,8 @@ pub struct SystemInfo {
 
 /// The systems that the engine runs.
 pub const SYSTEMS: [SystemInfo; 1] = [SystemInfo {
-    name: medvill::NAME,
+    name: MedVillConfig::SYSTEM,
     paper: "MedViLL: Multi-modal understanding and generation for medical images and text (Moon et al. 2021)",
     tasks: &["draft", "findings", "retrieve", "vqa"],
-    presets: &medvill::PRESETS,
+    presets: MedVillConfig::PRESETS,
 }];

@@ -14,7 +14,7 @@ use check::located;
 use super::error::{TrainError, io};
 use super::schedule::Fall;
 use crate::data::Views;
-use crate::systems::medvill::{MedVillConfig, MedVillError};
+use crate::systems::learn::{Sizes, SizesError};
 
 /// Which projections are learned from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -269,16 +269,15 @@ impl RunConfig {
     /// The model's sizes: the preset's with `model` laid over it.
     ///
     /// # Errors
-    /// Names the key of `model` that the system does not have or that has a wrong type.
-    pub fn sizes(&self) -> Result<MedVillConfig, Fault> {
-        let preset = MedVillConfig::preset(&self.preset).unwrap_or_else(MedVillConfig::demo);
+    /// An unknown preset, or a key of `model` that the system does not have or that has a wrong type.
+    pub fn sizes<C: Sizes>(&self) -> Result<C, Fault> {
+        let unknown = || format!("{:?} is not one of: {}", self.preset, C::PRESETS.join(", "));
+        let preset = C::preset(&self.preset).ok_or_else(|| (Cow::from("preset"), unknown()))?;
         let wrong = |e: serde_json::Error| (Cow::from("model"), e.to_string());
         let mut sizes = serde_json::to_value(preset).map_err(wrong)?;
         lay_over(&mut sizes, serde_json::to_value(&self.model).map_err(wrong)?);
-        let sizes: MedVillConfig = serde_json::from_value(sizes).map_err(wrong)?;
-        sizes
-            .check()
-            .map_err(|MedVillError::Config { key, must }| (format!("model.{key}").into(), format!("must {must}")))?;
+        let sizes: C = serde_json::from_value(sizes).map_err(wrong)?;
+        sizes.check().map_err(|SizesError { key, must }| (format!("model.{key}").into(), format!("must {must}")))?;
         Ok(sizes)
     }
 

@@ -55,7 +55,7 @@ pub enum TrainError {
     Bundle(#[from] crate::bundle::BundleError),
     /// Sizes of the model.
     #[error(transparent)]
-    Model(#[from] crate::systems::medvill::MedVillError),
+    Model(#[from] crate::systems::learn::SizesError),
     /// The loss is no number any more.
     #[error("the loss became {loss} at step {step}; lower optim.rate or set optim.clip")]
     Diverged {

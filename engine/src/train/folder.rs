@@ -14,7 +14,7 @@ use super::curves;
 use super::error::{TrainError, io};
 use crate::bundle::checkpoint::{read, write_safetensors};
 use crate::nn::Arrays;
-use crate::systems::medvill::MedVillConfig;
+use crate::systems::learn::Sizes;
 use crate::text::Tokenizer;
 
 /// How many of the newest checkpoints are kept.
@@ -57,7 +57,7 @@ pub struct BestSoFar {
 pub(super) struct State {
     pub step: usize,
     pub optimizer_steps: u64,
-    pub model: MedVillConfig,
+    pub model: serde_json::Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best: Option<BestSoFar>,
 }
@@ -75,8 +75,8 @@ pub struct Run {
     pub dir: PathBuf,
     /// Steps done at this checkpoint.
     pub step: usize,
-    /// Sizes of the model.
-    pub model: MedVillConfig,
+    /// Sizes of the model, as its system has them.
+    pub model: serde_json::Value,
     /// Its weights.
     pub weights: Arrays,
     /// The average of its weights, where the run keeps one.
@@ -111,6 +111,17 @@ impl Run {
             average: average.is_file().then(|| read(&average)).transpose()?,
             optimizer: read(&checkpoint.join("optimizer.safetensors"))?,
             state,
+        })
+    }
+
+    /// The sizes of the model.
+    ///
+    /// # Errors
+    /// When they are those of another system.
+    pub fn sizes<C: Sizes>(&self) -> Result<C, TrainError> {
+        serde_json::from_value(self.model.clone()).map_err(|e| TrainError::Run {
+            path: self.dir.clone(),
+            reason: format!("its model is no {}: {e}", C::SYSTEM),
         })
     }
 

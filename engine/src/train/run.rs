@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
@@ -23,8 +22,9 @@ use super::schedule::Schedule;
 use super::start::{Start, first_model, prepare, tell_changes};
 use crate::data::{Split, Study};
 use crate::nn;
-use crate::systems::learn::{Learner, Losses, Pictures, Place, Words, stream};
-use crate::systems::medvill::MedVill;
+use crate::systems::SYSTEMS;
+use crate::systems::learn::{Learner, Losses, Pictures, Place, Sizes, Words, stream};
+use crate::systems::medvill::{MedVill, MedVillConfig};
 
 /// Purposes of random streams beside the order of the examples.
 const DRAW: u64 = 0x5eed;
@@ -56,6 +56,25 @@ pub enum Progress<'a> {
 /// # Errors
 /// See [`TrainError`]; what was trained until the newest checkpoint stays.
 pub fn train(
+    config: &RunConfig,
+    studies: &[Study],
+    more_words: &[String],
+    device: &Device,
+    resume: bool,
+    stop: &dyn Fn() -> bool,
+    progress: &dyn Fn(Progress<'_>),
+) -> Result<PathBuf, TrainError> {
+    match config.system.as_str() {
+        MedVillConfig::SYSTEM => train_as::<MedVill>(config, studies, more_words, device, resume, stop, progress),
+        other => {
+            let reason = format!("system {other:?} is not one of: {}", SYSTEMS.map(|s| s.name).join(", "));
+            Err(TrainError::Config { path: config.out.clone(), reason })
+        }
+    }
+}
+
+/// [`train`] for one system.
+pub(super) fn train_as<S: Learner>(
     config: &RunConfig,
     studies: &[Study],
     more_words: &[String],
@@ -101,7 +120,8 @@ pub fn train(
     }
 
     let asks = config.objectives.get("vqa").is_some_and(|w| *w > 0.0);
-    let (sizes, tokenizer, answers) = prepare(config, own.as_ref(), init.as_ref(), &training, more_words, asks)?;
+    let (sizes, tokenizer, answers) =
+        prepare::<S::Config>(config, own.as_ref(), init.as_ref(), &training, more_words, asks)?;
     let words = Words::new(&tokenizer);
     if config.objectives.get("sides").is_some_and(|w| *w > 0.0) && !words.tell_sides() {
         return refuse(
@@ -112,10 +132,11 @@ pub fn train(
         return refuse("objectives.vqa finds no question in the training split; give data with questions".to_owned());
     }
     folder::write_about(config, &tokenizer, &answers)?;
-    let corpus = |studies: &[Study]| Corpus::new(studies, sizes.size, sizes.words, &tokenizer, &answers, &config.data);
+    let corpus =
+        |studies: &[Study]| Corpus::new(studies, sizes.picture(), sizes.words(), &tokenizer, &answers, &config.data);
     let (corpus, validation) = (corpus(&training)?, corpus(&held_out)?);
 
-    let mut model = first_model(config, &sizes, own.as_ref(), init.as_ref(), device)?;
+    let mut model: S = first_model(config, &sizes, own.as_ref(), init.as_ref(), device)?;
     if own.is_none() {
         model = model.count(&corpus.examples);
     }
@@ -137,7 +158,7 @@ struct Loop<'a> {
 type Ready = Result<Vec<Drawn>, TrainError>;
 
 impl Loop<'_> {
-    fn run(&self, model: MedVill) -> Result<PathBuf, TrainError> {
+    fn run<S: Learner>(&self, model: S) -> Result<PathBuf, TrainError> {
         let start = self.own.as_ref().map_or(0, |run| run.step);
         let frozen = self.config.optim.image_rate == Some(0.0);
         // A frozen image encoder sees the same pictures every epoch: its maps are computed once, where they fit.
@@ -163,9 +184,9 @@ impl Loop<'_> {
         })
     }
 
-    fn steps(
+    fn steps<S: Learner>(
         &self,
-        mut model: MedVill,
+        mut model: S,
         start: usize,
         maps: Option<&Maps>,
         held_out: Option<&Maps>,
@@ -227,7 +248,7 @@ impl Loop<'_> {
                     named.entry(name).and_modify(|sum| *sum = sum.clone() + loss.clone()).or_insert(loss);
                 }
             }
-            let pace = |name: &str, rank: usize| pace(optim, depth, schedule.at(step), name, rank);
+            let pace = |name: &str, rank: usize| pace(optim, depth, schedule.at(step), S::place(name), rank);
             let (moved, norm) = optimizer.step(model.clone(), &sum, optim.clip, &pace);
             model = moved;
             average = average.map(|average| average.update(&model));
@@ -270,16 +291,18 @@ impl Loop<'_> {
         Ok(newest)
     }
 
-    fn save(
+    fn save<S: Learner>(
         &self,
         step: usize,
-        model: &MedVill,
+        model: &S,
         optimizer: &Optimizer,
-        average: Option<&Average<MedVill>>,
+        average: Option<&Average<S>>,
         best: Option<BestSoFar>,
         is_best: bool,
     ) -> Result<PathBuf, TrainError> {
-        let state = State { step, optimizer_steps: optimizer.steps(), model: model.sizes().clone(), best };
+        let sizes = serde_json::to_value(model.sizes())
+            .map_err(|e| TrainError::Run { path: self.config.out.clone(), reason: e.to_string() })?;
+        let state = State { step, optimizer_steps: optimizer.steps(), model: sizes, best };
         let tensors = Tensors {
             // `valid` brings running statistics up to the last update; a plain visit finds them one update behind.
             weights: nn::parameters(&model.valid())?,
@@ -290,7 +313,7 @@ impl Loop<'_> {
     }
 
     /// Mean losses and measures over the held-out examples.
-    fn validate(&self, model: &MedVill, maps: Option<&Maps>) -> Result<BTreeMap<String, f32>, TrainError> {
+    fn validate<S: Learner>(&self, model: &S, maps: Option<&Maps>) -> Result<BTreeMap<String, f32>, TrainError> {
         // By name: what was summed, and over how much.
         let mut sums: BTreeMap<&str, (f32, f32)> = BTreeMap::new();
         let mut shares: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
@@ -372,12 +395,15 @@ fn schedule(optim: &OptimConfig) -> Schedule {
 }
 
 /// Rate and decay of a parameter: by where it stands, and no decay for norms and biases.
-fn pace(optim: &OptimConfig, depth: usize, share: f64, name: &str, rank: usize) -> Pace {
+fn pace(optim: &OptimConfig, depth: usize, share: f64, place: Place, rank: usize) -> Pace {
     let decayed = |layer: usize| optim.layer_decay.powi((depth + 1 - layer.min(depth + 1)) as i32);
-    let rate = match MedVill::place(name) {
+    let rate = match place {
         Place::Backbone => optim.image_rate.unwrap_or(optim.rate * decayed(0)),
         Place::Layer(layer) => optim.rate * decayed(layer),
         Place::Head => optim.head_rate.unwrap_or(optim.rate),
     };
     Pace { rate: rate * share, decay: if rank > 1 { optim.weight_decay } else { 0.0 } }
 }
+
+#[cfg(test)]
+mod tests;

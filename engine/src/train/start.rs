@@ -10,48 +10,47 @@ use super::error::TrainError;
 use super::folder::{Run, Which};
 use crate::data::Study;
 use crate::nn::{self, Arrays};
-use crate::systems::learn::{Learner, Place};
-use crate::systems::medvill::{MedVill, MedVillConfig};
+use crate::systems::learn::{Learner, Place, Settled, Sizes};
 use crate::text::Tokenizer;
 
 /// What a run begins with: an earlier run or a bundle.
-pub(super) struct Start {
-    model: MedVillConfig,
+pub(super) struct Start<C> {
+    sizes: C,
     weights: Arrays,
     tokenizer: Option<Tokenizer>,
     answers: Vec<String>,
 }
 
-impl Start {
+impl<C: Sizes> Start<C> {
     pub(super) fn open(from: &Path) -> Result<Self, TrainError> {
         if !from.join("bundle.json").is_file() {
             let run = Run::open(from, Which::Newest)?;
             let (tokenizer, answers) = (Some(Run::tokenizer(from)?), Run::answers(from)?);
-            return Ok(Self { model: run.model, weights: run.weights, tokenizer, answers });
+            return Ok(Self { sizes: run.sizes()?, weights: run.weights, tokenizer, answers });
         }
         let bundle = crate::bundle::Bundle::open(from)?;
         let manifest = bundle.manifest();
-        let model = serde_json::from_value(manifest.config.clone())
+        let sizes = serde_json::from_value(manifest.config.clone())
             .map_err(|e| TrainError::Run { path: from.join("bundle.json"), reason: e.to_string() })?;
         let tokenizer = bundle.tokenizer()?.map(|bytes| Tokenizer::from_json(&bytes)).transpose()?;
-        Ok(Self { model, weights: bundle.arrays()?, tokenizer, answers: manifest.answers.clone() })
+        Ok(Self { sizes, weights: bundle.arrays()?, tokenizer, answers: manifest.answers.clone() })
     }
 }
 
 /// Sizes, words and answers: the run's own, those of what it begins with, or new ones.
-pub(super) fn prepare(
+pub(super) fn prepare<C: Sizes>(
     config: &RunConfig,
     own: Option<&Run>,
-    init: Option<&Start>,
+    init: Option<&Start<C>>,
     training: &[Study],
     more_words: &[String],
     asks: bool,
-) -> Result<(MedVillConfig, Tokenizer, Vec<String>), TrainError> {
+) -> Result<(C, Tokenizer, Vec<String>), TrainError> {
     if let Some(run) = own {
-        return Ok((run.model.clone(), Run::tokenizer(&run.dir)?, Run::answers(&run.dir)?));
+        return Ok((run.sizes()?, Run::tokenizer(&run.dir)?, Run::answers(&run.dir)?));
     }
-    let mut sizes = match init {
-        Some(start) if config.init_only.is_empty() && config.model.is_empty() => start.model.clone(),
+    let sizes: C = match init {
+        Some(start) if config.init_only.is_empty() && config.model.is_empty() => start.sizes.clone(),
         _ => config.sizes().map_err(|(key, reason)| TrainError::Config {
             path: config.out.clone(),
             reason: format!("{key} {reason}"),
@@ -62,50 +61,44 @@ pub(super) fn prepare(
         None => {
             let reports = training.iter().map(|s| training_text(s).to_owned());
             let questions = training.iter().flat_map(|s| &s.questions).map(|q| q.text.clone());
-            Tokenizer::train(reports.chain(questions).chain(more_words.iter().cloned()), sizes.bert.vocabulary)?
+            Tokenizer::train(reports.chain(questions).chain(more_words.iter().cloned()), sizes.vocabulary())?
         }
     };
-    sizes.bert.vocabulary = tokenizer.vocabulary_size();
     let known = init.map_or(&[][..], |start| &start.answers);
-    let answers = match (asks, sizes.answers) {
+    let answers = match (asks, sizes.answers()) {
         (true, 0) => {
             let own = answers(training, usize::MAX);
             // A head that is gone on with keeps the order of its answers.
             if own.iter().all(|answer| known.contains(answer)) { known.to_vec() } else { own }
         }
-        (true, _) if !known.is_empty() && known.len() == sizes.answers => known.to_vec(),
+        (true, _) if !known.is_empty() && known.len() == sizes.answers() => known.to_vec(),
         (true, most) => answers(training, most),
         (false, _) => known.to_vec(),
     };
-    sizes.answers = answers.len();
-    if config.objectives.get("identity").is_some_and(|w| *w > 0.0) {
-        sizes.identities = training.len();
-    } else {
-        let remembers = sizes.bilinear.as_ref().is_some_and(|b| b.memory);
-        sizes.identities = init.filter(|_| remembers).map_or(0, |start| start.model.identities);
-        if remembers && sizes.identities == 0 {
-            let reason = "model.bilinear.memory needs an init that was trained with objectives.identity".to_owned();
-            return Err(TrainError::Config { path: config.out.clone(), reason });
-        }
-    }
-    sizes.check()?;
-    Ok((sizes, tokenizer, answers))
+    let settled = Settled {
+        vocabulary: tokenizer.vocabulary_size(),
+        answers: answers.len(),
+        studies: training.len(),
+        on: &|name| config.objectives.get(name).is_some_and(|w| *w > 0.0),
+        before: init.map(|start| &start.sizes),
+    };
+    Ok((sizes.settled(&settled)?, tokenizer, answers))
 }
 
 /// The model as the first step finds it, on the autodiff device.
-pub(super) fn first_model(
+pub(super) fn first_model<S: Learner>(
     config: &RunConfig,
-    sizes: &MedVillConfig,
+    sizes: &S::Config,
     own: Option<&Run>,
-    init: Option<&Start>,
+    init: Option<&Start<S::Config>>,
     device: &Device,
-) -> Result<MedVill, TrainError> {
+) -> Result<S, TrainError> {
     // First weights are drawn on the CPU, so that a seed means the same on every device.
     let cpu = Device::flex();
     cpu.seed(config.seed);
-    let fresh = nn::parameters(&MedVill::new(sizes, &cpu)?)?;
+    let fresh = nn::parameters(&S::random(sizes, &cpu)?)?;
     let autodiff = device.clone().autodiff();
-    let mut model = nn::load(MedVill::new(sizes, &autodiff)?, &fresh, &autodiff, false)?;
+    let mut model = nn::load(S::random(sizes, &autodiff)?, &fresh, &autodiff, false)?;
     if let Some(run) = own {
         model = nn::load(model, &run.weights, &autodiff, false)?;
     } else if let Some(start) = init {
@@ -118,7 +111,7 @@ pub(super) fn first_model(
         let wanted = |name: &str| config.init_only.is_empty() || config.init_only.contains(&first(name));
         // A head that only one of the two has is no fault: tasks differ.
         let shapes = nn::shapes(&model);
-        let head = |name: &str| MedVill::place(name) == Place::Head;
+        let head = |name: &str| S::place(name) == Place::Head;
         let fits = |name: &str, shape: &Vec<usize>| shapes.get(name).is_some_and(|s| s == shape) || !head(name);
         let weights = start.weights.iter().filter(|(name, array)| wanted(name) && fits(name, &array.shape));
         let weights: Arrays = weights.map(|(name, array)| (name.clone(), array.clone())).collect();

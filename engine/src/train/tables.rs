@@ -475,7 +475,7 @@ impl Bench<'_> {
         }
         let opened = Run::open(run, Which::Newest)?;
         let tokenizer = Run::tokenizer(run)?;
-        let model = MedVill::new(&opened.model, self.device).map_err(TrainError::from)?;
+        let model = MedVill::new(&opened.sizes()?, self.device).map_err(TrainError::from)?;
         let model = nn::load(model, &opened.weights, self.device, false).map_err(TrainError::from)?;
         let studies: Vec<Study> = self.studies(roots)?.into_iter().filter(|s| s.split == Split::Test).collect();
         let device = self.device;

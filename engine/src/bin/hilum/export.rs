@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use hilum::bundle::{Arrays, Dtype, Label, Manifest, Provenance, load_model, write};
 use hilum::data::{ReadOptions, Split, load as load_data};
-use hilum::systems::medvill;
 use hilum::tasks::{calibrate, evaluate_findings};
 use hilum::text::{Finding, Tokenizer};
 use hilum::train::{Run, RunConfig, Which};
@@ -46,7 +45,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let config: RunConfig = toml::from_str(&std::fs::read_to_string(args.from.join("config.toml"))?)?;
     let folder = args.out.file_name().and_then(|n| n.to_str()).unwrap_or("bundle").to_owned();
     let name = args.name.clone().unwrap_or(folder);
-    let mut manifest = Manifest::new(&name, medvill::NAME, &config.preset, serde_json::to_value(&run.model)?);
+    let mut manifest = Manifest::new(&name, &config.system, &config.preset, run.model.clone());
     let objective = |names: &[&str]| names.iter().any(|name| config.objectives.get(*name).is_some_and(|w| *w > 0.0));
     let tasks = [
         ("draft", objective(&["report", "mlm"])),

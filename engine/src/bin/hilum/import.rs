@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use hilum::bundle::{Arrays, Dtype, Manifest, Provenance, checkpoint, import, write};
 use hilum::nn::{parameters, shapes};
-use hilum::systems::medvill::{MedVill, MedVillConfig, PRESETS};
+use hilum::systems::learn::Sizes;
+use hilum::systems::medvill::{MedVill, MedVillConfig};
 use hilum::text::Tokenizer;
 
 use super::draft::check_vocabulary;
@@ -14,7 +15,7 @@ use super::globals::Globals;
 #[derive(clap::Args)]
 pub struct Args {
     /// The system.
-    #[arg(long, value_parser = [hilum::systems::medvill::NAME])]
+    #[arg(long, value_parser = [MedVillConfig::SYSTEM])]
     system: String,
     /// A checkpoint, .safetensors, .bin, .pth or .pt; several are joined (BERT and ResNet apart).
     #[arg(long, required = true)]
@@ -23,7 +24,7 @@ pub struct Args {
     #[arg(long)]
     out: PathBuf,
     /// The preset whose sizes the checkpoint has; without it, the first that fits.
-    #[arg(long, value_parser = PRESETS)]
+    #[arg(long, value_parser = MedVillConfig::PRESETS.to_vec())]
     preset: Option<String>,
     /// The vocabulary that belongs to it: vocab.txt or tokenizer.json.
     #[arg(long)]
@@ -43,14 +44,14 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     }
     let presets: Vec<&str> = match &args.preset {
         Some(name) => vec![name.as_str()],
-        None => PRESETS.to_vec(),
+        None => MedVillConfig::PRESETS.to_vec(),
     };
     let device = hilum::device::cpu().device;
     device.seed(globals.seed.unwrap_or(0));
     let mut refusals = Vec::new();
     for preset in presets {
         let Some(mut config) = MedVillConfig::preset(preset) else {
-            bail!("the system {} has no preset {preset}; it has {}", args.system, PRESETS.join(", "));
+            bail!("the system {} has no preset {preset}; it has {}", args.system, MedVillConfig::PRESETS.join(", "));
         };
         // The vocabulary is the checkpoint's own, and so are the layers that not every checkpoint has.
         if let Some(words) = weights.iter().find(|(name, _)| name.ends_with("word_embeddings.weight")) {

@@ -1,16 +1,10 @@
 //! MedViLL's sizes, switches and masking schemes.
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use super::BilinearConfig;
 use crate::kernels::Rule;
 use crate::nn::{BertConfig, Block, ResNetConfig};
-
-/// The system's name on the command line and in bundles.
-pub const NAME: &str = "medvill";
-/// Named sizes.
-pub const PRESETS: [&str; 3] = ["paper", "demo", "tiny"];
 
 /// Figure 2's masking schemes; one that mixes two draws one of them a mini-batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -212,16 +206,6 @@ impl MedVillConfig {
         }
     }
 
-    /// The preset of that name.
-    pub fn preset(name: &str) -> Option<Self> {
-        match name {
-            "paper" => Some(Self::paper()),
-            "demo" => Some(Self::demo()),
-            "tiny" => Some(Self::tiny()),
-            _ => None,
-        }
-    }
-
     /// Visual tokens of a picture: cells of the last map, a 32nd of the side, squared.
     pub const fn visual_tokens(&self) -> usize {
         let side = self.size.div_ceil(32);
@@ -232,97 +216,4 @@ impl MedVillConfig {
     pub const fn sequence(&self) -> usize {
         self.visual_tokens() + self.words + 3
     }
-
-    /// Refuses sizes that cannot run, in words.
-    ///
-    /// # Errors
-    /// Names the key and what it must be.
-    pub fn check(&self) -> Result<(), MedVillError> {
-        let bert = &self.bert;
-        let fail = |key, must| Err(MedVillError::Config { key, must });
-        // A damaged or hostile manifest must not make us allocate: nothing published comes near these.
-        let image = &self.image;
-        let small = bert.vocabulary <= 1 << 20
-            && bert.width <= 8192
-            && bert.intermediate <= 65_536
-            && bert.positions <= 65_536
-            && bert.layers <= 128
-            && self.words <= 65_536
-            && self.answers <= 65_536
-            && self.bilinear.as_ref().is_none_or(|b| b.width <= 8192)
-            && self.picture_vector <= 8192
-            && self.identities <= 1 << 22;
-        if !small {
-            return fail(
-                "bert",
-                "have at most 2^20 words, width 8192, 128 layers, and 65536 positions, inner units and answers",
-            );
-        }
-        if image.width > 1024 || image.channels > 16 || image.depths.iter().any(|&n| n > 256) {
-            return fail("image", "have at most width 1024, 16 channels and 256 blocks a stage");
-        }
-        if !(self.pixel_norm[1] > 0.0 && self.pixel_norm.iter().all(|v| v.is_finite())) {
-            return fail("pixel_norm", "be a mean and a deviation greater than 0");
-        }
-        for (key, on) in
-            [("findings_projection", self.findings_projection), ("cells_projection", self.cells_projection)]
-        {
-            if on && !self.map_findings {
-                return fail(key, "stand beside map_findings, whose findings it projects");
-            }
-        }
-        if (self.bilinear.is_some() || self.identities > 0) && self.picture_vector == 0 {
-            return fail("picture_vector", "be greater than 0 where bilinear heads or identities are");
-        }
-        if let Some(bilinear) = &self.bilinear {
-            let share = |x: f64| (0.0..1.0).contains(&x);
-            if bilinear.width == 0 || !share(bilinear.dropout) || !share(bilinear.smoothing) {
-                return fail(
-                    "bilinear",
-                    "have a width greater than 0, and dropout and smoothing at least 0 and less than 1",
-                );
-            }
-            if !self.answer_softmax {
-                return fail(
-                    "bilinear",
-                    "stand beside answer_softmax = true, since its heads' probabilities are multiplied",
-                );
-            }
-        }
-        if bert.heads == 0 || !bert.width.is_multiple_of(bert.heads) {
-            return fail("bert.heads", "divide bert.width");
-        }
-        if self.size < 32 || self.size > 4096 {
-            return fail("size", "be between 32 and 4096");
-        }
-        if bert.positions < self.visual_tokens() + 2 || bert.positions < self.words + 2 {
-            return fail("bert.positions", "hold all visual tokens and all words, with two to spare");
-        }
-        if self.sampled == 0 || self.sampled > self.visual_tokens() {
-            return fail("sampled", "be between 1 and the number of visual tokens");
-        }
-        if bert.vocabulary < 6 || bert.layers == 0 || self.words == 0 {
-            return fail("bert", "have words and layers");
-        }
-        if !(0.0..1.0).contains(&bert.dropout) {
-            return fail("bert.dropout", "be at least 0 and less than 1");
-        }
-        if self.image.channels == 0 || self.image.width == 0 || self.image.depths.contains(&0) {
-            return fail("image", "have channels, width and blocks in all four stages");
-        }
-        Ok(())
-    }
-}
-
-/// What can be wrong with a config.
-#[derive(Debug, Error)]
-pub enum MedVillError {
-    /// A size that cannot run.
-    #[error("the model's config key {key} must {must}")]
-    Config {
-        /// Which key.
-        key: &'static str,
-        /// What it must be.
-        must: &'static str,
-    },
 }

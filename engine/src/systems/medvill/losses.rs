@@ -3,18 +3,23 @@
 use std::collections::BTreeMap;
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::{MedVill, MedVillConfig};
 use crate::systems::learn::{
-    Batch, Example, Learner, Losses, Pictures, Place, Target, Words, binary_cross_entropy, cross_entropy, ints, padded,
+    Batch, Example, Learner, Losses, Pictures, Place, SizesError, Target, Words, binary_cross_entropy, cross_entropy,
+    ints, padded,
 };
 use crate::text::Specials;
 
 impl Learner for MedVill {
     type Config = MedVillConfig;
+
+    fn random(sizes: &MedVillConfig, device: &Device) -> Result<Self, SizesError> {
+        Self::new(sizes, device)
+    }
 
     const OBJECTIVES: &'static [&'static str] = &[
         "mlm",

@@ -8,7 +8,7 @@ use super::*;
 
 #[test]
 fn presets_can_run_and_say_their_sizes() {
-    for name in PRESETS {
+    for name in MedVillConfig::PRESETS {
         MedVillConfig::preset(name).unwrap().check().unwrap();
     }
     let paper = MedVillConfig::paper();

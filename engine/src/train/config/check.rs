@@ -4,19 +4,20 @@ use std::borrow::Cow;
 
 use super::{Fault, RunConfig};
 use crate::data::Layout;
-use crate::systems::learn::Learner;
-use crate::systems::medvill::{self, MedVill, MedVillConfig};
+use crate::systems::SYSTEMS;
+use crate::systems::learn::{Learner, Sizes};
+use crate::systems::medvill::{MedVill, MedVillConfig};
 
 impl RunConfig {
     pub(super) fn check(&self) -> Result<(), Fault> {
+        match self.system.as_str() {
+            MedVillConfig::SYSTEM => self.check_for::<MedVill>(),
+            other => Err(("system".into(), format!("{other:?} is not one of: {}", SYSTEMS.map(|s| s.name).join(", ")))),
+        }
+    }
+
+    fn check_for<S: Learner>(&self) -> Result<(), Fault> {
         let fail = |key: &'static str, reason: String| Err((Cow::from(key), reason));
-        if self.system != medvill::NAME {
-            return fail("system", format!("{:?} is not one of: {}", self.system, medvill::NAME));
-        }
-        let presets = medvill::PRESETS;
-        if !presets.contains(&self.preset.as_str()) {
-            return fail("preset", format!("{:?} is not one of: {}", self.preset, presets.join(", ")));
-        }
         if self.checkpoint_every == 0 {
             return fail("checkpoint_every", "must be at least 1".to_owned());
         }
@@ -26,9 +27,9 @@ impl RunConfig {
         if let Some(init) = self.init.as_ref().filter(|init| !init.is_dir()) {
             return fail("init", format!("{:?} is not a folder", init.display().to_string()));
         }
-        let sizes = self.sizes()?;
+        let sizes = self.sizes::<S::Config>()?;
         self.check_optim()?;
-        self.check_objectives(&sizes)?;
+        self.check_objectives(S::OBJECTIVES, &sizes)?;
         self.check_data()
     }
 
@@ -65,9 +66,8 @@ impl RunConfig {
         }
     }
 
-    fn check_objectives(&self, sizes: &MedVillConfig) -> Result<(), Fault> {
+    fn check_objectives(&self, known: &[&str], sizes: &impl Sizes) -> Result<(), Fault> {
         let fail = |key: &'static str, reason: String| Err((Cow::from(key), reason));
-        let known = MedVill::OBJECTIVES;
         if let Some(name) = self.objectives.keys().find(|name| !known.contains(&name.as_str())) {
             return fail("objectives", format!("{name:?} is not one of: {}", known.join(", ")));
         }
@@ -78,29 +78,8 @@ impl RunConfig {
         if !known.iter().any(|name| on(name)) {
             return fail("objectives", "must name one at least, with a weight greater than 0".to_owned());
         }
-        if on("sides") && !on("report") {
-            return fail("objectives", "sides needs report, whose words it is about".to_owned());
-        }
-        if on("view") && !sizes.map_view {
-            return fail("objectives", "view needs model.map_view = true".to_owned());
-        }
-        if on("findings") && !sizes.map_findings {
-            return fail("objectives", "findings needs model.map_findings = true".to_owned());
-        }
-        if on("question_kind") && !sizes.bilinear.as_ref().is_some_and(|b| b.kinds) {
-            return fail("objectives", "question_kind needs model.bilinear.kinds = true".to_owned());
-        }
-        if (on("diagnosis") || on("diagnosis_image")) && !sizes.diagnosis {
-            return fail("objectives", "diagnosis needs model.diagnosis = true".to_owned());
-        }
-        if on("identity") && sizes.picture_vector == 0 {
-            return fail("objectives", "identity needs model.picture_vector".to_owned());
-        }
-        if sizes.towers && (on("mlm") || on("itm") || on("report")) {
-            return fail(
-                "objectives",
-                "a model with towers has no joint reading to pre-train or to draft with".to_owned(),
-            );
+        if let Some(why) = sizes.lacks(&on) {
+            return fail("objectives", why.to_owned());
         }
         for mix in &self.mix {
             if !(mix.share > 0.0 && mix.share.is_finite()) {
