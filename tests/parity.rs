@@ -11,7 +11,9 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use hilum::bundle::{AnyArrays, Arrays, checkpoint, import};
 use hilum::device::test_devices;
 use hilum::kernels::{Mask, Rule};
-use hilum::nn::{self, Array, Attend, BertConfig, Encoder, MlmHead, ResNet, ResNetConfig, TextEmbeddings};
+use hilum::nn::{
+    self, Array, Attend, BertConfig, DenseNet, DenseNetConfig, Encoder, MlmHead, ResNet, ResNetConfig, TextEmbeddings,
+};
 use hilum::systems::medvill::{MedVill, MedVillConfig};
 use hilum::tasks::{TraceInput, trace};
 use hilum::text::Specials;
@@ -120,6 +122,33 @@ fn parity_resnet50_w8() {
         &config,
         &[("stem", "out.stem"), ("layer2", "out.layer2"), ("layer4", "out.layer4")],
     );
+}
+
+#[test]
+fn parity_densenet121_g4() {
+    let Some(dir) = parity_dir() else { return };
+    let given = checkpoint::read_safetensors_any(&dir.join("densenet121_g4.io.safetensors")).unwrap();
+    let weights = checkpoint::read(&dir.join("densenet121_g4.weights.safetensors")).unwrap();
+    let net = DenseNetConfig { width: 8, growth: 4, ..DenseNetConfig::densenet121() };
+    let config = MedVillConfig { densenet: Some(net.clone()), ..MedVillConfig::tiny() };
+    // The classifier has no part in MedViLL, so its logits are not compared; the table leaves it out.
+    let imported = import("medvill", &weights, &medvill_shapes(&config), true).unwrap();
+    assert!(imported.notes.iter().any(|note| note.contains("classifier")), "{:?}", imported.notes);
+    let image = given["in.image"].float().unwrap();
+    for (label, device) in test_devices() {
+        let net = nn::load(DenseNet::new(&net, &device), &below(&imported.arrays, "image."), &device, false).unwrap();
+        let shape: [usize; 4] = image.shape.clone().try_into().unwrap();
+        let x = Tensor::<4>::from_data(TensorData::new(image.data.clone(), shape), &device);
+        let mut worst = None;
+        net.forward(x, |name, value| {
+            if name == "norm5" {
+                let mut gap = 0.0;
+                expect(&mut gap, &given, "out.features_pre_relu", &values(value.clone()), label);
+                worst = Some(gap);
+            }
+        });
+        println!("parity densenet121_g4 on {label}: largest difference {:.2e}", worst.unwrap());
+    }
 }
 
 /// What a file of BERT's reference tensors was made with.

@@ -185,6 +185,35 @@ fn the_best_checkpoint_is_kept_and_exported() {
 }
 
 #[test]
+fn ablations_of_visual_features_and_the_recurrent_writer_have_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = hilum();
+    command.arg("tables").arg("--out").arg(dir.path()).args([
+        "--seeds",
+        "1",
+        "--scale",
+        "0.004",
+        "--task",
+        "generation",
+    ]);
+    for key in ["all-features", "r-101", "d-121", "tienet"] {
+        command.args(["--variant", key]);
+    }
+    let made = command.arg("--json").output().unwrap();
+    done(&made);
+    let tables: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    let rows = tables["cells"]["first"]["generation"].as_object().unwrap();
+    let names = ["MedViLL, D-121", "MedViLL, R-101", "MedViLL, all features", "TieNet's writer"];
+    assert_eq!(rows.keys().collect::<Vec<_>>(), names);
+    let own =
+        |run: &str| std::fs::read_to_string(dir.path().join("seed-0/runs").join(run).join("config.toml")).unwrap();
+    assert!(own("all-features-pretraining").contains("sampled = 16"));
+    assert!(
+        own("d-121-first-generation").contains("growth = 8") && own("tienet-first-generation").contains("recurrent")
+    );
+}
+
+#[test]
 fn tables_compare_variants_over_seeds_and_keep_what_they_made() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("tables");

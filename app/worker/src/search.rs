@@ -54,7 +54,7 @@ impl Shelf {
         let &[cases, tokens, width] = &features.shape[..] else {
             return Err(unusable("its maps have another form than the model's"));
         };
-        if tokens != config.visual_tokens() || width != config.image.features() {
+        if tokens != config.visual_tokens() || width != config.features() {
             return Err(unusable("its maps have another form than the model's"));
         }
         let maps = Tensor::from_data(TensorData::new(features.data, [cases, tokens, width]), &ready.chosen.device);

@@ -4,6 +4,7 @@
 //! convolution `[out, in, kh, kw]`), so that an import renames and never transposes.
 
 pub mod bert;
+pub mod densenet;
 pub mod medvill;
 pub mod resnet;
 
@@ -13,8 +14,8 @@ use super::{Array, Arrays, BundleError};
 
 /// Names matched by a pattern get a canonical name.
 ///
-/// Patterns are dotted: `*` stands for one part and `**` for one or more at the end; what they matched is put in the
-/// place of the same signs of the target, in order.
+/// Patterns are dotted: `*` stands for one part or the end of one, and `**` for one part or more at the end; what they matched
+/// is put in the place of the same signs of the target, in order.
 pub type Rename = (&'static str, &'static str);
 
 /// The import table of one system.
@@ -108,10 +109,10 @@ fn rename(pattern: &str, target: &str, name: &str) -> Option<String> {
             Some((head, tail)) => (head, Some(tail)),
             None => (rest?, None),
         };
-        match part {
-            "*" => captured.push(head),
-            _ if part == head => {}
-            _ => return None,
+        match part.strip_suffix('*') {
+            Some(begin) => captured.push(head.strip_prefix(begin).filter(|end| !end.is_empty())?),
+            None if part == head => {}
+            None => return None,
         }
         rest = tail;
     }
@@ -119,9 +120,9 @@ fn rename(pattern: &str, target: &str, name: &str) -> Option<String> {
         return None;
     }
     let mut captured = captured.into_iter();
-    let parts = target.split('.').map(|part| match part {
-        "*" | "**" => captured.next().unwrap_or(part),
-        _ => part,
+    let parts = target.split('.').map(|part| match part.trim_end_matches('*') {
+        begin if begin == part => part.to_owned(),
+        begin => format!("{begin}{}", captured.next().unwrap_or("*")),
     });
     Some(parts.collect::<Vec<_>>().join("."))
 }

@@ -1,5 +1,6 @@
 //! A module's parameters by name, in PyTorch's layout: linear weights are `(out, in)` outside and `(in, out)` inside.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
@@ -78,16 +79,25 @@ impl Path {
     /// The checkpoint's name of where the traversal stands.
     fn name(&self) -> String {
         let last = self.names.len().saturating_sub(1);
-        let parts = self.names.iter().enumerate().map(|(i, part)| match part.as_str() {
-            // Burn says gamma and beta; checkpoints say weight and bias.
-            "gamma" if i == last => "weight",
-            "beta" if i == last => "bias",
-            // torchvision keeps the shortcut in a `Sequential`.
-            "conv" if i > 0 && self.names[i - 1] == "downsample" => "0",
-            "bn" if i > 0 && self.names[i - 1] == "downsample" => "1",
-            part => part,
+        let parts = self.names.iter().enumerate().filter_map(|(i, part)| {
+            let below = |name: &str| i > 0 && self.names[i - 1].starts_with(name);
+            Some(match part.as_str() {
+                // Which kind of image encoder a model has is its config's to say.
+                _ if self.containers[i].starts_with("Enum:") => return None,
+                // Burn says gamma and beta; checkpoints say weight and bias.
+                "gamma" if i == last => "weight".into(),
+                "beta" if i == last => "bias".into(),
+                // torchvision keeps the shortcut in a `Sequential`, and counts a dense block's layers from 1.
+                "conv" if below("downsample") => "0".into(),
+                "bn" if below("downsample") => "1".into(),
+                part if below("denseblock") => match part.parse::<usize>() {
+                    Ok(index) => format!("denselayer{}", index + 1).into(),
+                    Err(_) => Cow::from(part),
+                },
+                part => part.into(),
+            })
         });
-        parts.collect::<Vec<_>>().join(".")
+        parts.collect::<Vec<Cow<'_, str>>>().join(".")
     }
 
     fn in_linear(&self) -> bool {

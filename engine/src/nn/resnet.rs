@@ -44,8 +44,13 @@ pub struct ResNetConfig {
 
 impl ResNetConfig {
     /// ResNet-50.
-    pub fn resnet50() -> Self {
+    pub const fn resnet50() -> Self {
         Self { channels: 3, width: 64, block: Block::Bottleneck, depths: [3, 4, 6, 3] }
+    }
+
+    /// ResNet-101.
+    pub const fn resnet101() -> Self {
+        Self { depths: [3, 4, 23, 3], ..Self::resnet50() }
     }
 
     /// Channels of the last map.
@@ -54,7 +59,8 @@ impl ResNetConfig {
     }
 }
 
-fn conv(input: usize, output: usize, kernel: usize, stride: usize, device: &Device) -> Conv2d {
+/// A convolution without bias, padded so that only its stride shrinks the map.
+pub(super) fn conv(input: usize, output: usize, kernel: usize, stride: usize, device: &Device) -> Conv2d {
     let pad = kernel / 2;
     Conv2dConfig::new([input, output], [kernel, kernel])
         .with_stride([stride, stride])
@@ -62,6 +68,12 @@ fn conv(input: usize, output: usize, kernel: usize, stride: usize, device: &Devi
         .with_bias(false)
         .with_initializer(Initializer::KaimingNormal { gain: std::f64::consts::SQRT_2, fan_out_only: true })
         .init(device)
+}
+
+/// The stem's pool: the largest of 3x3, every second row and column.
+pub(super) fn halving() -> MaxPool2d {
+    let padding = PaddingConfig2d::Explicit(1, 1, 1, 1);
+    MaxPool2dConfig::new([3, 3]).with_strides([2, 2]).with_padding(padding).init()
 }
 
 fn norm(channels: usize, device: &Device) -> BatchNorm {
@@ -162,10 +174,7 @@ impl ResNet {
         Self {
             conv1: conv(config.channels, config.width, 7, 2, device),
             bn1: norm(config.width, device),
-            pool: MaxPool2dConfig::new([3, 3])
-                .with_strides([2, 2])
-                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
-                .init(),
+            pool: halving(),
             layer1: stage(0),
             layer2: stage(1),
             layer3: stage(2),

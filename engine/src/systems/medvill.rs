@@ -9,8 +9,10 @@ mod bilinear;
 mod config;
 mod drafting;
 mod findings;
+mod image;
 mod losses;
 mod pretraining;
+mod recurrent;
 mod sizes;
 
 use burn::module::Module;
@@ -21,13 +23,15 @@ use burn::tensor::{Device, Int, Tensor};
 use self::findings::map_findings_layer;
 use super::learn::{Sizes, SizesError, ints};
 use crate::kernels::{Mask, Rule};
-use crate::nn::{Attend, Encoder, MlmHead, ResNet, TextEmbeddings, linear};
+use crate::nn::{Attend, Encoder, MlmHead, TextEmbeddings, linear};
 use crate::text::Specials;
 
 pub use bilinear::{Bilinear, BilinearConfig};
 pub use config::{MedVillConfig, Scheme};
 pub use drafting::DraftState;
+pub use image::ImageEncoder;
 pub use pretraining::Masked;
+pub use recurrent::Recurrent;
 
 /// The projection of visual features into BERT's width (*release*: before position, segment and norm; the paper's eq. 2
 /// adds them before).
@@ -49,7 +53,7 @@ pub struct AnswerHead {
 /// The model.
 #[derive(Module, Debug)]
 pub struct MedVill {
-    image: ResNet,
+    image: ImageEncoder,
     text: TextEmbeddings,
     visual: VisualEmbeddings,
     encoder: Encoder,
@@ -64,6 +68,7 @@ pub struct MedVill {
     picture_vector: Option<Linear>,
     picture_norm: Option<BatchNorm>,
     identity: Option<Linear>,
+    recurrent: Option<Recurrent>,
     #[module(skip)]
     config: MedVillConfig,
 }
@@ -83,9 +88,9 @@ impl MedVill {
     /// When the config cannot run.
     pub fn new(config: &MedVillConfig, device: &Device) -> Result<Self, SizesError> {
         config.check()?;
-        let (bert, features) = (&config.bert, config.image.features());
+        let (bert, features) = (&config.bert, config.features());
         Ok(Self {
-            image: ResNet::new(&config.image, device),
+            image: ImageEncoder::new(config, device),
             text: TextEmbeddings::new(bert, device),
             visual: VisualEmbeddings {
                 projection: linear(features, bert.width, device),
@@ -112,6 +117,7 @@ impl MedVill {
             picture_vector: (config.picture_vector > 0).then(|| linear(features, config.picture_vector, device)),
             picture_norm: (config.picture_vector > 0).then(|| BatchNormConfig::new(config.picture_vector).init(device)),
             identity: (config.identities > 0).then(|| linear(config.picture_vector, config.identities, device)),
+            recurrent: config.recurrent.then(|| Recurrent::new(bert.width, device)),
             config: config.clone(),
         })
     }
@@ -142,7 +148,7 @@ impl MedVill {
             pixels.sub_scalar(mean).div_scalar(deviation)
         };
         let normed: Tensor<4> = normed.unsqueeze_dim(1);
-        normed.repeat_dim(1, self.config.image.channels)
+        normed.repeat_dim(1, self.config.channels())
     }
 
     /// The cells of the last map, row by row (section 3.1).

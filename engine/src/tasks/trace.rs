@@ -57,8 +57,8 @@ pub fn trace(model: &MedVill, input: &TraceInput, device: &Device) -> Result<BTr
     let &[batch, channels, rows, columns] = input.image.shape.as_slice() else {
         return fail("in.image", format!("must have four axes, not {:?}", input.image.shape));
     };
-    if channels != config.image.channels || rows != config.size || columns != config.size || batch == 0 {
-        let want = [config.image.channels, config.size, config.size];
+    if channels != config.channels() || rows != config.size || columns != config.size || batch == 0 {
+        let want = [config.channels(), config.size, config.size];
         return fail(
             "in.image",
             format!("must be (batch, {}, {}, {}), not {:?}", want[0], want[1], want[2], input.image.shape),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use hilum::bundle::{Arrays, Dtype, Manifest, Provenance, checkpoint, import, write};
-use hilum::nn::{parameters, shapes};
+use hilum::nn::{DenseNetConfig, ResNetConfig, parameters, shapes};
 use hilum::systems::learn::Sizes;
 use hilum::systems::medvill::{MedVill, MedVillConfig};
 use hilum::text::Tokenizer;
@@ -60,6 +60,11 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         // The release's fine-tuned files, for generation and VQA, lack the prefix and place SEP after the picture.
         config.separator_after_visual =
             weights.keys().any(|name| name.contains("img_encoder.model.") && !name.starts_with("enc."));
+        // The paper's ablations have another image encoder: R-101, D-121.
+        config.densenet = weights.keys().any(|n| n.ends_with("conv0.weight")).then(DenseNetConfig::densenet121);
+        if weights.keys().any(|name| name.contains("layer3.22.") || name.contains("img_encoder.model.6.22.")) {
+            config.image.depths = ResNetConfig::resnet101().depths;
+        }
         config.map_findings = weights.contains_key("map_findings.weight");
         config.own_grid = weights.contains_key("visual.grid.weight");
         config.findings_projection = weights.contains_key("visual.findings.weight");

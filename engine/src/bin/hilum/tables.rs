@@ -22,7 +22,8 @@ pub struct Args {
     /// What this process makes beside others.
     #[arg(long, hide = true)]
     part: Option<Part>,
-    /// Compare this variant, several times for several; without it all.
+    /// Compare this variant, several times for several; without it all masking schemes and baselines, but not the ablations of
+    /// visual features (all-features, r-101, d-121) and TieNet's writer.
     #[arg(long = "variant", value_parser = PossibleValuesParser::new(VARIANTS.map(|v| v.key)))]
     variants: Vec<String>,
     /// Fine-tune for this task, several times for several; without it all.

@@ -4,7 +4,7 @@
 //! four stages. Its visual embedding holds the text's position and segment tables and norm as well, the same modules,
 //! which its files therefore store twice.
 
-use super::{Rename, Table, bert, resnet};
+use super::{Rename, Table, bert, densenet, resnet};
 
 /// The release's own names. Fine-tuned files lack the prefix `enc.`, or have `bert.`, and say `cls.` for `mlm.`.
 const RELEASE: &[Rename] = &[
@@ -36,9 +36,10 @@ pub const TABLE: Table = Table {
     system: "medvill",
     prefixes: &["enc.", "bert."],
     endings: bert::LEGACY_ENDINGS,
-    renames: &[RELEASE, bert::EMBEDDINGS, bert::ENCODER, bert::MLM_HEAD, resnet::TORCHVISION],
+    renames: &[RELEASE, bert::EMBEDDINGS, bert::ENCODER, bert::MLM_HEAD, resnet::TORCHVISION, densenet::TORCHVISION],
     dropped: &[
         ("fc.*", "it is ResNet's classifier of ImageNet"),
+        ("classifier.*", "it is DenseNet's classifier of ImageNet"),
         ("cls.seq_relationship.*", "it is BERT's head for the next sentence, which MedViLL does not have"),
     ],
 };

@@ -119,7 +119,10 @@ fn parity_file(name: &str) -> Option<PathBuf> {
 fn patterns_match_whole_names_only() {
     assert_eq!(rename("a.*.c", "x.*", "a.1.c").as_deref(), Some("x.1"));
     assert_eq!(rename("a.**", "x.**", "a.1.c").as_deref(), Some("x.1.c"));
-    for (pattern, name) in [("a.*.c", "a.1.c.d"), ("a.*", "a"), ("a.**", "a"), ("a.b", "a.bc"), ("a.b", "a.b.c")] {
+    assert_eq!(rename("a*.b.*", "x*.y*", "a1.b.2").as_deref(), Some("x1.y2"));
+    for (pattern, name) in
+        [("a.*.c", "a.1.c.d"), ("a.*", "a"), ("a.**", "a"), ("a.b", "a.bc"), ("a.b", "a.b.c"), ("a*", "a")]
+    {
         assert_eq!(rename(pattern, "x", name), None, "{pattern} {name}");
     }
 }
@@ -133,6 +136,9 @@ fn the_three_spellings_of_medvill_and_its_parts_meet_in_one_name() {
     is("enc.img_encoder.model.6.4.bn2.running_var", "image.layer3.4.bn2.running_var");
     is("img_encoder.model.4.0.downsample.0.weight", "image.layer1.0.downsample.0.weight");
     is("layer4.2.conv3.weight", "image.layer4.2.conv3.weight");
+    is("features.denseblock3.denselayer24.conv2.weight", "image.denseblock3.denselayer24.conv2.weight");
+    is("features.denseblock3.denselayer24.norm.1.running_var", "image.denseblock3.denselayer24.norm1.running_var");
+    is("features.transition2.norm.weight", "image.transition2.norm.weight");
     is("enc.encoder.layer.11.attention.output.LayerNorm.weight", "encoder.layer.11.attention.norm.weight");
     is("bert.encoder.layer.3.output.LayerNorm.gamma", "encoder.layer.3.output_norm.weight");
     is("encoder.layer.3.attention.self.key.bias", "encoder.layer.3.attention.key.bias");

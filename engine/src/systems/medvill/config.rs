@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BilinearConfig;
 use crate::kernels::Rule;
-use crate::nn::{BertConfig, Block, ResNetConfig};
+use crate::nn::{BertConfig, Block, DenseNetConfig, ResNetConfig};
 
 /// Figure 2's masking schemes; one that mixes two draws one of them a mini-batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub struct MedVillConfig {
     pub size: usize,
     /// The image encoder.
     pub image: ResNetConfig,
+    /// A DenseNet in the ResNet's place, for the paper's ablation D-121; `image` is not read then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub densenet: Option<DenseNetConfig>,
     /// The joint encoder.
     pub bert: BertConfig,
     /// Words of a report at most, the closing SEP apart.
@@ -107,6 +110,9 @@ pub struct MedVillConfig {
     /// Picture and words are read apart and meet in a product: the paper's baseline "CNN & Transformer".
     #[serde(default)]
     pub towers: bool,
+    /// Reports are written by an LSTM that attends to the visual tokens, not by BERT: the paper's baseline "TieNet".
+    #[serde(default)]
+    pub recurrent: bool,
     /// A linear layer on the map that reads findings and their sides from the picture alone. *Ours*: it stands in for the
     /// ImageNet weights with which the paper's ResNet begins.
     pub map_findings: bool,
@@ -130,6 +136,7 @@ impl MedVillConfig {
         Self {
             size: 512,
             image: ResNetConfig::resnet50(),
+            densenet: None,
             bert: BertConfig::base(),
             words: 253,
             sampled: 180,
@@ -151,6 +158,7 @@ impl MedVillConfig {
             picture_vector: 0,
             identities: 0,
             towers: false,
+            recurrent: false,
             map_findings: false,
             map_view: false,
         }
@@ -204,6 +212,16 @@ impl MedVillConfig {
             sampled: 5,
             ..Self::paper()
         }
+    }
+
+    /// Channels of the picture, as the image encoder wants it.
+    pub fn channels(&self) -> usize {
+        self.densenet.as_ref().map_or(self.image.channels, |densenet| densenet.channels)
+    }
+
+    /// Channels of the image encoder's last map.
+    pub fn features(&self) -> usize {
+        self.densenet.as_ref().map_or(self.image.features(), DenseNetConfig::features)
     }
 
     /// Visual tokens of a picture: cells of the last map, a 32nd of the side, squared.

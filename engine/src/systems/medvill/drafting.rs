@@ -4,6 +4,7 @@
 use burn::tensor::{Int, Tensor};
 
 use super::MedVill;
+use super::recurrent::RecurrentState;
 use crate::kernels::{Mask, Rule};
 use crate::nn::{Attend, KeyValueCache};
 use crate::systems::learn::ints;
@@ -20,12 +21,15 @@ impl MedVill {
         let [batch, tokens, _] = features.dims();
         let device = features.device();
         let context = tokens + 2;
+        if let Some(state) = self.open_recurrent(features.clone(), specials) {
+            return DraftState { memory: Memory::State(Box::new(state)), context, written: 0 };
+        }
         let grid: Vec<usize> = (0..tokens).collect();
         let mut caches = self.encoder.caches(batch, context + room, self.config.bert.width, &device);
         let mask = Mask { rule: Rule::Seq2Seq, context, query_start: 0, lengths: vec![context; batch] };
         let embedded = self.embed_context(features, &grid, specials);
         self.encoder.forward(embedded, &Attend::new(mask), &mut caches, |_, _| ());
-        DraftState { caches, context, written: 0 }
+        DraftState { memory: Memory::Caches(caches), context, written: 0 }
     }
 
     /// One step of a draft: settles `last` (nothing at the first step), appends MASK, predicts it (section 3.4).
@@ -34,15 +38,20 @@ impl MedVill {
     /// - last `(batch, 1)` -> logits of the next word, `(batch, vocabulary)`
     pub fn step_draft(&self, state: &mut DraftState, last: Option<Tensor<2, Int>>, mask: Tensor<2, Int>) -> Tensor<2> {
         let [batch, _] = mask.dims();
-        let (words, first) = match last {
-            Some(last) => {
-                state.written += 1;
-                (Tensor::cat(vec![last, mask], 1), state.written - 1)
+        state.written += usize::from(last.is_some());
+        let caches = match &mut state.memory {
+            Memory::Caches(caches) => caches,
+            Memory::State(recurrent) => {
+                let (hidden, _) = self.step_recurrent(recurrent, last, state.written);
+                return self.mlm_logits(hidden);
             }
+        };
+        let (words, first) = match last {
+            Some(last) => (Tensor::cat(vec![last, mask], 1), state.written - 1),
             None => (mask, state.written),
         };
         let rows = words.dims()[1];
-        let hidden = self.encoder.decode(self.embed_words(words, first), state.context + first, &mut state.caches);
+        let hidden = self.encoder.decode(self.embed_words(words, first), state.context + first, caches);
         let width = self.config.bert.width;
         self.mlm_logits(hidden.slice([0..batch, rows - 1..rows, 0..width]).reshape([batch, width]))
     }
@@ -54,6 +63,10 @@ impl MedVill {
     pub fn predict_next(&self, features: Tensor<3>, words: Option<Tensor<2, Int>>, specials: Specials) -> Tensor<2> {
         let [batch, tokens, _] = features.dims();
         let device = features.device();
+        if let Some((hidden, _)) = self.unrolled(features.clone(), words.clone(), specials) {
+            let [_, steps, width] = hidden.dims();
+            return self.mlm_logits(hidden.narrow(1, steps - 1, 1).reshape([batch, width]));
+        }
         let mask = ints(vec![specials.mask as i32; batch], [batch, 1], &device);
         let words = match words {
             Some(words) => Tensor::cat(vec![words, mask], 1),
@@ -94,6 +107,9 @@ impl MedVill {
     ///   CLS, SEP, the words before and the MASK itself
     pub fn attention(&self, features: Tensor<3>, words: Tensor<2, Int>, specials: Specials) -> Vec<Tensor<3>> {
         let ([_, tokens, _], [batch, length]) = (features.dims(), words.dims());
+        if let Some((_, looks)) = self.unrolled(features.clone(), Some(words.clone()), specials) {
+            return vec![looks.narrow(1, 0, length)];
+        }
         let (context, text, rule) = self.cloze(features, words, specials);
         let columns = tokens + 2 + 2 * length;
         let mask = Mask { rule, context: tokens + 2, query_start: 0, lengths: vec![columns; batch] };
@@ -108,17 +124,28 @@ impl MedVill {
     }
 }
 
-/// A draft under way: the static caches and how far it has come.
+/// What a draft keeps from word to word.
+enum Memory {
+    /// BERT's keys and values, a layer each.
+    Caches(Vec<KeyValueCache>),
+    /// The LSTM's state.
+    State(Box<RecurrentState>),
+}
+
+/// A draft under way: what is kept and how far it has come.
 pub struct DraftState {
-    caches: Vec<KeyValueCache>,
+    memory: Memory,
     context: usize,
     written: usize,
 }
 
 impl DraftState {
-    /// Multiply-adds of all steps so far, in all layers.
+    /// Multiply-adds of all steps so far in attention over the caches, in all layers.
     pub fn work(&self) -> u64 {
-        self.caches.iter().map(KeyValueCache::work).sum()
+        match &self.memory {
+            Memory::Caches(caches) => caches.iter().map(KeyValueCache::work).sum(),
+            Memory::State(_) => 0,
+        }
     }
 
     /// Words that are settled.
@@ -128,8 +155,14 @@ impl DraftState {
 
     /// Keeps the samples of `rows`, in that order, as a beam search does.
     pub fn select(&mut self, rows: &[usize]) {
-        let device = self.caches[0].device();
+        let device = match &self.memory {
+            Memory::Caches(caches) => caches[0].device(),
+            Memory::State(state) => state.device(),
+        };
         let rows = ints(rows.iter().map(|&r| r as i32).collect(), [rows.len()], &device);
-        self.caches.iter_mut().for_each(|cache| cache.select(&rows));
+        match &mut self.memory {
+            Memory::Caches(caches) => caches.iter_mut().for_each(|cache| cache.select(&rows)),
+            Memory::State(state) => state.select(&rows),
+        }
     }
 }

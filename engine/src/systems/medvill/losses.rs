@@ -220,20 +220,27 @@ impl MedVill {
             batch.examples.iter().map(|e| e.plain.as_ref().unwrap_or(&e.words).as_slice()).collect();
         let longest = reports.iter().map(|report| report.len()).max().unwrap_or(1);
         let texts = padded(reports.iter().copied(), longest, specials.pad, &device);
-        let (context, text, rule) = self.cloze(features, texts, specials);
-        let columns = tokens + 2 + 2 * longest;
-        let encoded = self.encode(context, text, rule, vec![columns; reports.len()], |_, _| ());
+        // Columns of a sample, and the first of those that predict a word.
+        let (hidden, columns, first) = match self.unrolled(features.clone(), Some(texts.clone()), specials) {
+            Some((hidden, _)) => (hidden, longest + 1, 0),
+            None => {
+                let (context, text, rule) = self.cloze(features, texts, specials);
+                let columns = tokens + 2 + 2 * longest;
+                let encoded = self.encode(context, text, rule, vec![columns; reports.len()], |_, _| ());
+                (encoded.hidden, columns, tokens + 2 + longest)
+            }
+        };
         let (mut rows, mut targets, mut sides) = (Vec::new(), Vec::new(), Vec::new());
         for (sample, report) in reports.iter().enumerate() {
             for (t, word) in report.iter().enumerate() {
                 if words.sides.contains(word) {
                     sides.push(rows.len() as i32);
                 }
-                rows.push((sample * columns + tokens + 2 + longest + t) as i32);
+                rows.push((sample * columns + first + t) as i32);
                 targets.push(*word as i32);
             }
         }
-        let logits = self.word_logits(encoded.hidden, rows);
+        let logits = self.word_logits(hidden, rows);
         let count = targets.len();
         let targets = ints(targets, [count], &device);
         let side = (!sides.is_empty()).then(|| {

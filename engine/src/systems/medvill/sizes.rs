@@ -40,6 +40,17 @@ impl Sizes for MedVillConfig {
         if image.width > 1024 || image.channels > 16 || image.depths.iter().any(|&n| n > 256) {
             return fail("image", "have at most width 1024, 16 channels and 256 blocks a stage");
         }
+        if let Some(net) = &self.densenet {
+            if net.width > 1024 || net.channels > 16 || net.growth > 1024 || net.depths.iter().any(|&n| n > 256) {
+                return fail("densenet", "have at most width and growth 1024, 16 channels and 256 layers a block");
+            }
+            if net.width == 0 || net.channels == 0 || net.growth == 0 || net.depths.contains(&0) {
+                return fail("densenet", "have channels, width, growth and layers in all four blocks");
+            }
+            if !self.size.is_multiple_of(32) {
+                return fail("size", "be a multiple of 32 before a DenseNet, whose transitions drop what is over");
+            }
+        }
         if !(self.pixel_norm[1] > 0.0 && self.pixel_norm.iter().all(|v| v.is_finite())) {
             return fail("pixel_norm", "be a mean and a deviation greater than 0");
         }

@@ -12,7 +12,7 @@ fn presets_can_run_and_say_their_sizes() {
         MedVillConfig::preset(name).unwrap().check().unwrap();
     }
     let paper = MedVillConfig::paper();
-    assert_eq!((paper.visual_tokens(), paper.image.features(), paper.sequence()), (256, 2048, 512));
+    assert_eq!((paper.visual_tokens(), paper.features(), paper.sequence()), (256, 2048, 512));
 }
 
 #[test]

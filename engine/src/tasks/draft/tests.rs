@@ -12,7 +12,12 @@ fn words() -> Tokenizer {
 
 /// A random model writes long, arbitrary text: every step is compared, none is easy.
 fn model(device: &Device, tokenizer: &Tokenizer) -> MedVill {
-    let mut config = MedVillConfig::tiny();
+    writer(device, tokenizer, false)
+}
+
+/// The same, where BERT or the baseline's LSTM writes.
+fn writer(device: &Device, tokenizer: &Tokenizer, recurrent: bool) -> MedVill {
+    let mut config = MedVillConfig { recurrent, ..MedVillConfig::tiny() };
     config.bert.vocabulary = tokenizer.vocabulary_size();
     config.words = 62;
     // Random weights are drawn on the CPU, so that all devices have the same.
@@ -38,8 +43,9 @@ fn the_cache_does_not_change_the_draft() {
     let tokenizer = words();
     let cpu = Device::flex();
     let features = Tensor::<3>::random([3, 9, 256], Distribution::Normal(0.0, 1.0), &cpu);
-    for (_, device) in crate::device::test_devices() {
-        let model = model(&device, &tokenizer);
+    let devices = crate::device::test_devices().into_iter().flat_map(|(_, d)| [(d.clone(), false), (d, true)]);
+    for (device, recurrent) in devices {
+        let model = writer(&device, &tokenizer, recurrent);
         let drafter = Drafter::new(&model, &tokenizer);
         let features = features.clone().to_device(&device);
         let batch = pollster::block_on(drafter.draft_batch(features.clone(), 62)).unwrap();
@@ -99,7 +105,7 @@ fn word_60_costs_at_most_a_tenth_more_than_word_5() {
     let mut config = MedVillConfig::demo();
     config.bert.vocabulary = tokenizer.vocabulary_size();
     let model = MedVill::new(&config, &device).unwrap();
-    let features = Tensor::<3>::zeros([1, config.visual_tokens(), config.image.features()], &device);
+    let features = Tensor::<3>::zeros([1, config.visual_tokens(), config.features()], &device);
     let mut state = model.open_draft(features, tokenizer.specials(), 70);
     let column = |id: u32| ints(vec![id as i32], [1, 1], &device);
     let mut costs = Vec::new();
@@ -124,7 +130,7 @@ fn measure_words_5_and_60() {
     config.bert.vocabulary = tokenizer.vocabulary_size();
     for (name, device) in crate::device::test_devices() {
         let model = MedVill::new(&config, &device).unwrap();
-        let features = Tensor::<3>::zeros([1, config.visual_tokens(), config.image.features()], &device);
+        let features = Tensor::<3>::zeros([1, config.visual_tokens(), config.features()], &device);
         let column = |id: u32| ints(vec![id as i32], [1, 1], &device);
         let (mut early, mut late) = (Vec::new(), Vec::new());
         for round in 0..6 {

@@ -58,7 +58,8 @@ pub fn svg(tables: &Tables) -> String {
         .flat_map(|task| tables.cells.keys().map(move |institution| (task, institution)))
         .filter(|(task, institution)| tables.cells[*institution].contains_key(task.name))
         .collect();
-    let height = panels.len() as f64 * (row * VARIANTS.len() as f64 + gap) + 10.0;
+    let rows = |(task, institution): &(&TableTask, &String)| tables.cells[*institution][task.name].len() as f64;
+    let height = panels.iter().map(|panel| row * rows(panel) + gap).sum::<f64>() + 10.0;
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>\n"

@@ -1,0 +1,188 @@
+//! DenseNet (Huang et al. 2017) with torchvision's layout and names; no classification head: what is used is the last map.
+
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::nn::pool::{AvgPool2d, AvgPool2dConfig, MaxPool2d};
+use burn::nn::{BatchNorm, BatchNormConfig};
+use burn::tensor::{Device, Tensor, activation::relu};
+use serde::{Deserialize, Serialize};
+
+use super::norm_channels;
+use super::resnet::{conv, halving};
+
+/// Sizes of a DenseNet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DenseNetConfig {
+    /// Channels of the picture, 3 for checkpoints made for photographs.
+    pub channels: usize,
+    /// Channels after the stem.
+    pub width: usize,
+    /// Channels that each layer adds, the paper's k.
+    pub growth: usize,
+    /// Layers of each of the four blocks.
+    pub depths: [usize; 4],
+}
+
+/// Channels of a layer's bottleneck, in growths (the paper's DenseNet-B).
+const BOTTLENECK: usize = 4;
+
+impl DenseNetConfig {
+    /// DenseNet-121.
+    pub const fn densenet121() -> Self {
+        Self { channels: 3, width: 64, growth: 32, depths: [6, 12, 24, 16] }
+    }
+
+    /// Channels of the last map: after each block but the last, a transition halves them.
+    pub const fn features(&self) -> usize {
+        let [first, second, third, fourth] = self.depths;
+        let first = (self.width + first * self.growth) / 2;
+        let second = (first + second * self.growth) / 2;
+        let third = (second + third * self.growth) / 2;
+        third + fourth * self.growth
+    }
+}
+
+fn norm(channels: usize, device: &Device) -> BatchNorm {
+    BatchNormConfig::new(channels).init(device)
+}
+
+/// A layer: norm, 1x1, norm, 3x3; it sees all maps of its block before it.
+#[derive(Module, Debug)]
+pub struct DenseLayer {
+    norm1: BatchNorm,
+    conv1: Conv2d,
+    norm2: BatchNorm,
+    conv2: Conv2d,
+}
+
+impl DenseLayer {
+    fn new(input: usize, growth: usize, device: &Device) -> Self {
+        let inner = BOTTLENECK * growth;
+        Self {
+            norm1: norm(input, device),
+            conv1: conv(input, inner, 1, 1, device),
+            norm2: norm(inner, device),
+            conv2: conv(inner, growth, 3, 1, device),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let new = self.conv1.forward(norm_channels(&self.norm1, x.clone(), None, true));
+        let new = self.conv2.forward(norm_channels(&self.norm2, new, None, true));
+        Tensor::cat(vec![x, new], 1)
+    }
+}
+
+/// Between two blocks: half the channels, half the side.
+#[derive(Module, Debug)]
+pub struct Transition {
+    norm: BatchNorm,
+    conv: Conv2d,
+    pool: AvgPool2d,
+}
+
+impl Transition {
+    fn new(input: usize, device: &Device) -> Self {
+        let pool = AvgPool2dConfig::new([2, 2]).with_strides([2, 2]).init();
+        Self { norm: norm(input, device), conv: conv(input, input / 2, 1, 1, device), pool }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.pool.forward(self.conv.forward(norm_channels(&self.norm, x, None, true)))
+    }
+}
+
+/// The network up to its last map.
+#[derive(Module, Debug)]
+pub struct DenseNet {
+    conv0: Conv2d,
+    norm0: BatchNorm,
+    pool0: MaxPool2d,
+    denseblock1: Vec<DenseLayer>,
+    transition1: Transition,
+    denseblock2: Vec<DenseLayer>,
+    transition2: Transition,
+    denseblock3: Vec<DenseLayer>,
+    transition3: Transition,
+    denseblock4: Vec<DenseLayer>,
+    norm5: BatchNorm,
+}
+
+impl DenseNet {
+    /// Random weights (He initialisation, fan out).
+    pub fn new(config: &DenseNetConfig, device: &Device) -> Self {
+        let (width, growth) = (config.width, config.growth);
+        let block = |channels: &mut usize, number: usize| -> Vec<DenseLayer> {
+            (0..config.depths[number])
+                .map(|_| {
+                    let layer = DenseLayer::new(*channels, growth, device);
+                    *channels += growth;
+                    layer
+                })
+                .collect()
+        };
+        let transition = |channels: &mut usize| {
+            let transition = Transition::new(*channels, device);
+            *channels /= 2;
+            transition
+        };
+        let mut channels = width;
+        Self {
+            conv0: conv(config.channels, width, 7, 2, device),
+            norm0: norm(width, device),
+            pool0: halving(),
+            denseblock1: block(&mut channels, 0),
+            transition1: transition(&mut channels),
+            denseblock2: block(&mut channels, 1),
+            transition2: transition(&mut channels),
+            denseblock3: block(&mut channels, 2),
+            transition3: transition(&mut channels),
+            denseblock4: block(&mut channels, 3),
+            norm5: norm(channels, device),
+        }
+    }
+
+    /// # Shapes
+    /// - picture `(batch, channels, size, size)` -> map `(batch, features, size / 32, size / 32)`, rectified; each halving but
+    ///   the first two rounds down
+    ///
+    /// `watch` is called with the name and value of the stem and each block, and of the last norm before its rectifier.
+    pub fn forward(&self, picture: Tensor<4>, mut watch: impl FnMut(&str, &Tensor<4>)) -> Tensor<4> {
+        let mut x = self.pool0.forward(norm_channels(&self.norm0, self.conv0.forward(picture), None, true));
+        watch("stem", &x);
+        let blocks = [
+            ("denseblock1", &self.denseblock1, Some(&self.transition1)),
+            ("denseblock2", &self.denseblock2, Some(&self.transition2)),
+            ("denseblock3", &self.denseblock3, Some(&self.transition3)),
+            ("denseblock4", &self.denseblock4, None),
+        ];
+        for (name, layers, transition) in blocks {
+            x = layers.iter().fold(x, |x, layer| layer.forward(x));
+            watch(name, &x);
+            if let Some(transition) = transition {
+                x = transition.forward(x);
+            }
+        }
+        x = norm_channels(&self.norm5, x, None, false);
+        watch("norm5", &x);
+        relu(x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn;
+
+    #[test]
+    fn densenet_121_has_the_published_size() {
+        let config = DenseNetConfig::densenet121();
+        assert_eq!(config.features(), 1024);
+        let shapes = nn::shapes(&DenseNet::new(&config, &Device::flex()));
+        assert_eq!(shapes["denseblock3.denselayer24.conv2.weight"], [32, 128, 3, 3]);
+        // torchvision's 7,978,856 less the classifier's 1000 * 1024 + 1000.
+        let learned = shapes.iter().filter(|(name, _)| !name.contains("running_"));
+        assert_eq!(learned.map(|(_, shape)| shape.iter().product::<usize>()).sum::<usize>(), 7_978_856 - 1_025_000);
+    }
+}
