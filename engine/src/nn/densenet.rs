@@ -1,14 +1,14 @@
 //! DenseNet (Huang et al. 2017) with torchvision's layout and names; no classification head: what is used is the last map.
 
 use burn::module::Module;
+use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
 use burn::nn::pool::{AvgPool2d, AvgPool2dConfig, MaxPool2d};
-use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::{Device, Tensor, activation::relu};
 use serde::{Deserialize, Serialize};
 
 use super::norm_channels;
-use super::resnet::{conv, halving};
+use super::resnet::{conv, halving, norm};
 
 /// Sizes of a DenseNet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,10 +41,6 @@ impl DenseNetConfig {
         let third = (second + third * self.growth) / 2;
         third + fourth * self.growth
     }
-}
-
-fn norm(channels: usize, device: &Device) -> BatchNorm {
-    BatchNormConfig::new(channels).init(device)
 }
 
 /// A layer: norm, 1x1, norm, 3x3; it sees all maps of its block before it.

@@ -76,7 +76,7 @@ pub(super) fn halving() -> MaxPool2d {
     MaxPool2dConfig::new([3, 3]).with_strides([2, 2]).with_padding(padding).init()
 }
 
-fn norm(channels: usize, device: &Device) -> BatchNorm {
+pub(super) fn norm(channels: usize, device: &Device) -> BatchNorm {
     BatchNormConfig::new(channels).init(device)
 }
 

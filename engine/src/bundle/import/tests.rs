@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::nn::{DenseNet, DenseNetConfig};
 
 type Shapes = BTreeMap<String, Vec<usize>>;
 
@@ -327,4 +328,22 @@ fn parity_full_size_names_and_shapes_are_all_known() {
         }
     }
     assert!(matched > 400, "{matched}");
+}
+
+#[test]
+fn parity_names_and_shapes_of_densenet_121_are_all_known() {
+    let Some(path) = parity_file("full_size_manifests.json") else { return };
+    let all: BTreeMap<String, Shapes> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let net = DenseNet::new(&DenseNetConfig::densenet121(), &burn::tensor::Device::flex());
+    let mut expected: Shapes =
+        crate::nn::shapes(&net).into_iter().map(|(name, shape)| (format!("image.{name}"), shape)).collect();
+    let table = Table::of("medvill").unwrap();
+    for (name, shape) in &all["torchvision.densenet121"] {
+        match table.target(name) {
+            Target::Name(target) => assert_eq!(expected.remove(&target).as_ref(), Some(shape), "{name}"),
+            Target::Dropped(_) => assert!(name.contains("num_batches") || name.starts_with("classifier"), "{name}"),
+            Target::Unknown => panic!("{name} is unknown"),
+        }
+    }
+    assert!(expected.is_empty(), "{expected:?}");
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use burn::tensor::{Distribution, TensorData};
 
 use super::*;
+use crate::nn::DenseNetConfig;
 
 #[test]
 fn presets_can_run_and_say_their_sizes() {
@@ -23,6 +24,12 @@ fn a_config_that_cannot_run_is_refused_by_key() {
     let mut config = MedVillConfig::tiny();
     config.sampled = 10;
     assert!(config.check().unwrap_err().to_string().contains("sampled"));
+    let densenet = Some(DenseNetConfig::densenet121());
+    let config = MedVillConfig { densenet: densenet.clone(), ..MedVillConfig::tiny() };
+    config.check().unwrap();
+    assert_eq!((config.features(), config.channels()), (1024, 3));
+    let config = MedVillConfig { size: 100, densenet, ..MedVillConfig::tiny() };
+    assert!(config.check().unwrap_err().to_string().contains("multiple of 32"));
     let config = MedVillConfig { findings_projection: true, ..MedVillConfig::tiny() };
     assert!(config.check().unwrap_err().to_string().contains("findings_projection"));
     let bilinear: BilinearConfig = serde_json::from_value(serde_json::json!({ "width": 8 })).unwrap();
