@@ -1,7 +1,8 @@
 //! The baseline TieNet (Wang et al. 2018, compared with in Table V): an LSTM writes the report and attends to the picture.
 //!
 //! What it attends to are the visual tokens that BERT reads elsewhere, and its words are those of BERT's tables, so that the two
-//! differ in nothing but the writer. TieNet's joint classification of the text is not part of it.
+//! differ in nothing but the writer. MedViLL's paper tells no more of it than that it is a CNN and an RNN with attention: the form
+//! of the attention and the first state are *ours*. TieNet's joint classification of the text is not part of it.
 
 use burn::module::Module;
 use burn::nn::{Linear, Lstm, LstmConfig, LstmState};
@@ -14,7 +15,7 @@ use crate::systems::learn::ints;
 use crate::text::Specials;
 
 /// An LSTM with additive attention: `e_k = v tanh(W_x x_k + W_h h)`, its softmax weighs the visual tokens x_k, and their sum
-/// is joined to the word before (TieNet, section 3.1).
+/// is joined to the word before (Bahdanau et al. 2015, over cells instead of words).
 #[derive(Module, Debug)]
 pub struct Recurrent {
     begin: Linear,

@@ -172,6 +172,39 @@ fn another_system_trains_resumes_and_is_told_apart() {
     assert!(wrong.contains("medvill"), "{wrong}");
 }
 
+#[test]
+fn the_recurrent_writer_learns_four_phantoms_by_heart() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let options = WriteOptions {
+        root: data.clone(),
+        layout: Layout::MimicCxr,
+        count: 4,
+        size: 96,
+        format: Format::Png,
+        seed: 9,
+        split_all: Some(Split::Train),
+        institution: Institution::First,
+    };
+    write_phantoms(&options, &mut |_| ()).unwrap();
+    let studies = load(&data, None, &ReadOptions::default()).unwrap().studies;
+    let text = format!(
+        "system = \"medvill\"\npreset = \"tiny\"\nout = {:?}\nseed = 1\n[model]\nrecurrent = true\n[data]\nroots = []\n\
+         [objectives]\nreport = 1.0\n[optim]\nrate = 1e-2\nimage_rate = 0.0\nbatch = 4\nsteps = 150\n",
+        dir.path().join("run")
+    );
+    let config: RunConfig = toml::from_str(&text).unwrap();
+    let losses = std::cell::RefCell::new(Vec::new());
+    let keep = |progress: Progress<'_>| {
+        if let Progress::Step(_, _, values) = progress {
+            losses.borrow_mut().push(values["report"]);
+        }
+    };
+    train(&config, &studies, &[], &Device::flex(), false, &|| false, &keep).unwrap();
+    let losses = losses.into_inner();
+    assert!(losses[0] > 3.0 && losses[149] < 0.3, "{} .. {}", losses[0], losses[149]);
+}
+
 fn train_error(config: &RunConfig) -> String {
     train(config, &[], &[], &Device::flex(), false, &|| false, &|_| ()).unwrap_err().to_string()
 }
