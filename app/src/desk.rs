@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hilum::image::Radiograph;
+use hilum_image::Radiograph;
 use hilum_protocol::{Drafted, FromEngine, Opened, Phase, ToEngine, Wish};
 use leptos::leptos_dom::helpers::{set_timeout, window};
 use leptos::prelude::*;

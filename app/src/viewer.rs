@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hilum::image::{Polarity, Radiograph, WindowChoice};
+use hilum_image::{Polarity, Radiograph, WindowChoice};
 use leptos::html::Canvas;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;

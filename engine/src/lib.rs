@@ -1,25 +1,17 @@
 //! Hilum: five chest-radiograph vision-language systems in one engine, natively and on WebGPU.
 //!
-//! Rooms, each importing only rooms below it: [`train`], [`bundle`], [`tasks`], [`systems`], [`nn`], [`data`],
-//! [`metrics`], [`text`], [`image`], [`kernels`]. `ARCHITECTURE.md` draws them. Those that need tensors are behind the
-//! feature `compute`.
+//! Rooms, each importing only rooms below it: [`train`], [`tasks`], [`bundle`], [`systems`], [`nn`], [`metrics`],
+//! [`kernels`], and the crates [`data`], [`text`] and [`image`], which know no tensors. `ARCHITECTURE.md` draws them.
 
-#[cfg(feature = "compute")]
 pub mod bundle;
-pub mod data;
-#[cfg(feature = "compute")]
 pub mod device;
-pub mod image;
-#[cfg(feature = "compute")]
 pub mod kernels;
 pub mod metrics;
-#[cfg(feature = "compute")]
 pub mod nn;
-#[cfg(feature = "compute")]
 pub mod systems;
-#[cfg(feature = "compute")]
 pub mod tasks;
-pub mod text;
-#[cfg(all(feature = "compute", not(target_family = "wasm")))]
+#[cfg(not(target_family = "wasm"))]
 #[allow(clippy::disallowed_methods, reason = "training is native: it may read the clock")]
 pub mod train;
+
+pub use {hilum_data as data, hilum_image as image, hilum_text as text};

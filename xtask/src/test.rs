@@ -8,6 +8,10 @@ use std::process::Command;
 /// `0`, there is none and such a test says that it skipped.
 const WEBGPU_VARIABLE: &str = "HILUM_TEST_WEBGPU";
 
+/// The packages whose tests run natively.
+const NATIVE: [&str; 10] =
+    ["-p", "hilum", "-p", "hilum-data", "-p", "hilum-image", "-p", "hilum-text", "-p", "xtask"];
+
 /// A part of the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -95,7 +99,7 @@ fn clippy() -> Outcome {
         return Outcome::Skipped(reason);
     }
     // Apart from each other: what one needs of shared crates would make cargo build another's anew.
-    let native: [&[&str]; 2] = [&["-p", "hilum", "-p", "xtask"], &["-p", "hilum-browser-tests"]];
+    let native: [&[&str]; 2] = [&NATIVE, &["-p", "hilum-browser-tests"]];
     for packages in native {
         let arguments = [&["clippy", "--release"], packages, &["--all-targets", "--", "-D", "warnings"]].concat();
         if let Err(reason) = shell::run(&mut shell::cargo(&arguments)) {
@@ -115,8 +119,8 @@ fn clippy() -> Outcome {
 fn native(report: &mut Report) {
     let driver = vulkan::ensure();
     report.part("native", || {
-        let mut tests =
-            shell::cargo(&["test", "--release", "-p", "hilum", "-p", "xtask", "--no-fail-fast", "--", "--show-output"]);
+        let arguments = [&["test", "--release"], &NATIVE[..], &["--no-fail-fast", "--", "--show-output"]].concat();
+        let mut tests = shell::cargo(&arguments);
         match &driver {
             Ok(driver) => {
                 println!("WebGPU runs on {}.", driver.words());

@@ -3,7 +3,7 @@
 //! The page sends [`ToEngine::Open`] once, then pictures and what it asks of them. Every answer carries the number that its
 //! request had, so that what comes late, from a request that was given up, is told apart.
 
-use hilum::image::Radiograph;
+use hilum_image::Radiograph;
 use serde::{Deserialize, Serialize};
 
 /// Where to compute, as the reader wishes.

@@ -1,0 +1,205 @@
+//! Reads NIH ChestX-ray14, as published or in the small form.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::{CLASSES, NONE, SMALL, TEST_LIST, TRAIN_LIST, entries, to_chexpert};
+use crate::error::DataError;
+use crate::gather::{Gather, Pictures, Projection, by_patient, is_file_name, settle};
+use crate::layout::{Layout, Loaded, ReadOptions};
+use crate::study::{Split, Study};
+use crate::table::{Table, find, read_text};
+
+/// The longer of the published lists has 1.5 MB.
+const MOST_LIST: u64 = 64 << 20;
+
+struct Image {
+    name: String,
+    subject: String,
+    projection: Projection,
+    classes: Vec<String>,
+    split: Option<Split>,
+    path: PathBuf,
+    line: u64,
+}
+
+/// Reads the data set below `root`; each picture is a study of its own.
+///
+/// # Errors
+/// When a table is missing or damaged, a picture is in no list, no file at all is there, or the choice leaves nothing.
+pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
+    let mut gather = Gather::new(root, Layout::Nih14, options)?;
+    gather.classes = CLASSES.map(str::to_owned).to_vec();
+    let (images, official) = match entries(root) {
+        Some(path) => (read_entries(path)?, read_lists(root)?),
+        None => {
+            let missing = || DataError::NoTable { root: root.to_owned(), name: super::ENTRIES, layout: Layout::Nih14 };
+            (read_small(find(root, SMALL).ok_or_else(missing)?)?, None)
+        }
+    };
+    let mut rows = Vec::with_capacity(images.len());
+    for image in &images {
+        rows.push((image.subject.as_str(), split_of(image, official.as_ref(), &mut gather.notes)?));
+    }
+    let (splits, moved) = settle(rows.into_iter());
+    if moved > 0 {
+        gather.notes.push(format!("{moved} patients of several splits are held out with all their pictures"));
+    }
+    gather.notes.dedup();
+    let folders: Vec<String> = std::iter::once("images".to_owned())
+        .chain((1..=12).map(|i| format!("images_{i:03}/images")))
+        .chain((1..=12).map(|i| format!("images_{i:03}")))
+        .collect();
+    let pictures = Pictures::of(root, &folders)?;
+    for image in images {
+        let split = splits.get(&image.subject).copied().unwrap_or(Split::Train);
+        if !gather.wants(split, image.projection, &image.name) {
+            continue;
+        }
+        let path = match pictures.find(&image.name) {
+            Ok(path) => path,
+            Err(missing) => {
+                gather.counts.miss(missing);
+                continue;
+            }
+        };
+        let normal = image.classes.is_empty();
+        let id = image.name.clone();
+        gather.add(
+            &image.name,
+            Study {
+                labels: Some(to_chexpert(&image.classes, normal)),
+                labelled: true,
+                classes: image.classes,
+                ..Study::new(id, image.subject, path, image.projection.view(), split)
+            },
+        );
+    }
+    gather.finish()
+}
+
+/// The split of a picture: of its own row, of the official lists, else drawn.
+fn split_of(
+    image: &Image,
+    official: Option<&HashMap<String, Split>>,
+    notes: &mut Vec<String>,
+) -> Result<Split, DataError> {
+    let mut say = |note: &str| {
+        if notes.is_empty() {
+            notes.push(note.to_owned());
+        }
+    };
+    if let Some(split) = image.split {
+        return Ok(split);
+    }
+    match official.map(|lists| lists.get(&image.name)) {
+        Some(Some(Split::Test)) => Ok(Split::Test),
+        Some(Some(_)) => {
+            say(
+                "the official lists give training and test; a tenth of the training patients, drawn by number, validates",
+            );
+            Ok(by_patient(&image.subject, 10, 0))
+        }
+        Some(None) => Err(DataError::Value {
+            path: image.path.clone(),
+            line: image.line,
+            value: image.name.clone(),
+            expected: "image of train_val_list.txt or test_list.txt",
+        }),
+        None => {
+            say("the official lists are not there; a tenth each of the patients, drawn by number, validates and tests");
+            Ok(by_patient(&image.subject, 10, 10))
+        }
+    }
+}
+
+fn read_lists(root: &Path) -> Result<Option<HashMap<String, Split>>, DataError> {
+    let paths = [(root.join(TRAIN_LIST), Split::Train), (root.join(TEST_LIST), Split::Test)];
+    match paths.iter().filter(|(p, _)| p.is_file()).count() {
+        0 => return Ok(None),
+        1 => {
+            let name = if paths[0].0.is_file() { TEST_LIST } else { TRAIN_LIST };
+            return Err(DataError::NoTable { root: root.to_owned(), name, layout: Layout::Nih14 });
+        }
+        _ => {}
+    }
+    let mut splits = HashMap::new();
+    for (path, split) in paths {
+        for line in read_text(&path, MOST_LIST)?.lines().map(|l| l.trim_start_matches('\u{feff}').trim()) {
+            splits.insert(line.to_owned(), split);
+        }
+    }
+    Ok(Some(splits))
+}
+
+fn read_entries(path: PathBuf) -> Result<Vec<Image>, DataError> {
+    let table = Table::open(path)?;
+    let columns = ["Image Index", "Finding Labels", "Patient ID", "View Position"].map(|c| table.column(c));
+    let [name, labels, patient, view] = columns;
+    read(table, [name?, labels?, patient?, view?], None)
+}
+
+fn read_small(path: PathBuf) -> Result<Vec<Image>, DataError> {
+    let table = Table::open(path)?;
+    let columns = ["filename", "labels", "patient", "view", "split"].map(|c| table.column(c));
+    let [name, labels, patient, view, split] = columns;
+    read(table, [name?, labels?, patient?, view?], Some(split?))
+}
+
+fn read(
+    table: Table,
+    [name, labels, patient, view]: [usize; 4],
+    split: Option<usize>,
+) -> Result<Vec<Image>, DataError> {
+    let path = table.path.clone();
+    let mut lines: HashMap<String, u64> = HashMap::new();
+    let mut images = Vec::new();
+    table.for_each(|line, row| {
+        let wrong =
+            |value: &str, expected| DataError::Value { path: path.clone(), line, value: value.to_owned(), expected };
+        let (image, subject) = (&row[name], &row[patient]);
+        if !is_file_name(image) {
+            return Err(wrong(image, "file name"));
+        }
+        if subject.is_empty() {
+            return Err(wrong(subject, "patient"));
+        }
+        let classes = classes(&row[labels]).ok_or_else(|| wrong(&row[labels], "list of NIH's classes"))?;
+        let split = match split {
+            Some(column) => {
+                Some(row[column].parse().map_err(|_| wrong(&row[column], "split (train, validate or test)"))?)
+            }
+            None => None,
+        };
+        if lines.insert(image.to_owned(), line).is_some() {
+            return Err(wrong(image, "new image: it stands in the table twice"));
+        }
+        images.push(Image {
+            name: image.to_owned(),
+            subject: subject.to_owned(),
+            projection: Projection::read(&row[view]),
+            classes,
+            split,
+            path: path.clone(),
+            line,
+        });
+        Ok(())
+    })?;
+    Ok(images)
+}
+
+/// The classes of "Effusion|Mass", in the published order; none of "No Finding".
+fn classes(text: &str) -> Option<Vec<String>> {
+    let mut found = [false; 14];
+    let mut parts = text.split('|').map(str::trim).peekable();
+    if text.trim() == NONE {
+        return Some(Vec::new());
+    }
+    parts.peek()?;
+    for part in parts {
+        let plain = part.replace(' ', "_");
+        let index = CLASSES.iter().position(|c| c.eq_ignore_ascii_case(&plain))?;
+        found[index] = true;
+    }
+    Some(CLASSES.iter().zip(found).filter(|(_, f)| *f).map(|(c, _)| (*c).to_owned()).collect())
+}

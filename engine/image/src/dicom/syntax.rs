@@ -1,0 +1,100 @@
+//! Transfer syntaxes: how the data set is encoded, their names, and which hold what is not read here.
+
+use dicom_encoding::TransferSyntaxIndex;
+use dicom_object::InMemDicomObject;
+use dicom_transfer_syntax_registry::{TransferSyntaxRegistry, entries};
+
+use super::attributes::Attributes;
+use super::structure::Encoding;
+use crate::error::ImageError;
+use crate::limits::MAX_INFLATED;
+
+pub(crate) const IMPLICIT: &str = "1.2.840.10008.1.2";
+pub(crate) const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+pub(crate) const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
+pub(crate) const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
+pub(crate) const RLE: &str = "1.2.840.10008.1.2.5";
+
+/// The standard's name of a syntax, or its UID.
+pub(crate) fn name(uid: &str) -> String {
+    TransferSyntaxRegistry.get(uid).map_or_else(|| format!("transfer syntax {uid:?}"), |ts| ts.name().to_owned())
+}
+
+/// The encoding that a syntax declares.
+pub(crate) fn encoding(uid: &str) -> Encoding {
+    match uid {
+        IMPLICIT => Encoding::ImplicitLittle,
+        BIG_ENDIAN => Encoding::ExplicitBig,
+        _ => Encoding::ExplicitLittle,
+    }
+}
+
+/// The error for a frame that no decoder here knows.
+pub(crate) fn unreadable(uid: &str) -> ImageError {
+    let video = matches!(
+        uid.strip_prefix("1.2.840.10008.1.2.4.").and_then(|n| n.get(..3)),
+        Some("100" | "101" | "102" | "103" | "104" | "105" | "106" | "107" | "108")
+    );
+    let hint = if video { "a video, and only still images are read" } else { "which is not read here" };
+    ImageError::Unsupported(format!(
+        "the pixels are compressed as {}, {hint}; export the image as JPEG 2000, JPEG-LS, JPEG, RLE or uncompressed",
+        name(uid)
+    ))
+}
+
+/// Inflates a deflated data set, no further than [`MAX_INFLATED`].
+pub(crate) fn inflate(bytes: &[u8]) -> Result<Vec<u8>, ImageError> {
+    use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_with_limit};
+    decompress_to_vec_with_limit(bytes, MAX_INFLATED).map_err(|e| match e.status {
+        TINFLStatus::HasMoreOutput => ImageError::TooLarge(format!(
+            "its deflated data set is larger than {} MiB when inflated",
+            MAX_INFLATED >> 20
+        )),
+        TINFLStatus::FailedCannotMakeProgress | TINFLStatus::NeedsMoreInput => {
+            ImageError::truncated("DICOM", "its deflated data set ends too early")
+        }
+        _ => ImageError::malformed("DICOM", "its deflated data set cannot be inflated"),
+    })
+}
+
+/// Parses elements whose lengths were checked.
+pub(crate) fn parse(elements: &[u8], encoding: Encoding) -> Result<Attributes, ImageError> {
+    let syntax = match encoding {
+        Encoding::ImplicitLittle => entries::IMPLICIT_VR_LITTLE_ENDIAN.erased(),
+        Encoding::ExplicitLittle => entries::EXPLICIT_VR_LITTLE_ENDIAN.erased(),
+        Encoding::ExplicitBig => entries::EXPLICIT_VR_BIG_ENDIAN.erased(),
+    };
+    InMemDicomObject::read_dataset_with_ts(elements, &syntax).map(Attributes).map_err(|e| {
+        // The outer error only says that reading failed; what it wraps says where.
+        let mut cause: &dyn std::error::Error = &e;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        ImageError::malformed("DICOM", format!("an element cannot be read ({cause})"))
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_hints_fit_the_syntax() {
+        assert_eq!(name("1.2.840.10008.1.2.4.90"), "JPEG 2000 Image Compression (Lossless Only)");
+        assert!(name("1.2.3").contains("1.2.3"));
+        assert!(unreadable("1.2.840.10008.1.2.4.102").to_string().contains("a video"));
+        assert!(!unreadable("1.2.840.10008.1.2.4.110").to_string().contains("a video"));
+    }
+
+    #[test]
+    fn a_deflate_bomb_is_refused() {
+        let zeros = vec![0_u8; MAX_INFLATED + 1];
+        let bomb = miniz_oxide::deflate::compress_to_vec(&zeros, 6);
+        drop(zeros);
+        assert!(bomb.len() < 1 << 20);
+        assert!(matches!(inflate(&bomb), Err(ImageError::TooLarge(_))));
+        assert!(matches!(inflate(&bomb[..1000]), Err(ImageError::Truncated { .. })));
+        assert!(matches!(inflate(b"\x07 nothing of the kind"), Err(ImageError::Malformed { .. })));
+    }
+}
