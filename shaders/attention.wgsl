@@ -1,8 +1,9 @@
-// Masked attention, forward: softmax(Q K^T / sqrt(d) + mask) V, without ever holding the mask or the score matrix.
+// Masked attention, forward: softmax(Q K^T / sqrt(d) + mask) V, without ever holding the mask or the score
+// matrix.
 //
-// Q is (batch, queries, heads * HEAD_DIM), K and V are (batch, keys, heads * HEAD_DIM), the output is shaped like Q.
-// One workgroup owns ROWS query rows of one head; it walks the keys in tiles of COLS and keeps a running softmax
-// (row maximum, row sum, weighted values). A row that may attend to nothing yields zeros.
+// Q is (batch, queries, heads * HEAD_DIM), K and V are (batch, keys, heads * HEAD_DIM), the output is shaped
+// like Q. One workgroup owns ROWS query rows of one head; it walks the keys in tiles of COLS and keeps a
+// running softmax (row maximum, row sum, weighted values). A row that may attend to nothing yields zeros.
 //
 // `{{ head_dim }}` is filled in by engine/src/kernels/attention.rs, which also holds the reference.
 

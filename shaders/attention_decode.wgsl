@@ -1,8 +1,9 @@
-// One decoding step: writes the keys and values of the newest rows into a static cache, then attends from those rows
-// to everything up to and including themselves.
+// One decoding step: writes the keys and values of the newest rows into a static cache, then attends from
+// those rows to everything up to and including themselves.
 //
-// Q and the new K, V are (batch, rows, heads * HEAD_DIM); the caches are (batch, capacity, heads * HEAD_DIM) and are
-// written in place. One workgroup owns one head of one sample, so that its own barrier orders write and read.
+// Q and the new K, V are (batch, rows, heads * HEAD_DIM); the caches are (batch, capacity, heads * HEAD_DIM)
+// and are written in place. One workgroup owns one head of one sample, so that its own barrier orders write
+// and read.
 //
 // `{{ head_dim }}` is filled in by engine/src/kernels/attention_decode.rs, which also holds the reference.
 

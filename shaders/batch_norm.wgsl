@@ -1,8 +1,8 @@
-// Batch norm with running statistics, then a residual and a rectifier where they follow:
-// output = relu((x - mean) / sqrt(variance + epsilon) * weight + bias + residual) (Ioffe and Szegedy 2015, algorithm 2).
+// Batch norm with running statistics, then a residual and a rectifier where they follow: output = relu((x -
+// mean) / sqrt(variance + epsilon) * weight + bias + residual) (Ioffe and Szegedy 2015, algorithm 2).
 //
-// x, residual and output have one order in memory, whichever it is: `step` is how far apart a pixel's channels lie in it.
-// The other four are (channels). Each thread owns four values, 64 apart.
+// x, residual and output have one order in memory, whichever it is: `step` is how far apart a pixel's
+// channels lie in it. The other four are (channels). Each thread owns four values, 64 apart.
 //
 // `{{ residual }}` and `{{ relu }}` are filled in by engine/src/kernels/batch_norm.rs, which also holds the reference.
 

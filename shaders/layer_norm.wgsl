@@ -1,7 +1,7 @@
 // Layer norm of a sum: output = norm(x + residual) * weight + bias, row by row (Ba et al. 2016, eq. 4).
 //
-// x, residual and output are (rows, width), weight and bias (width). One workgroup owns one row; the variance is taken around
-// the mean in a second pass, since the difference of two large sums would lose it.
+// x, residual and output are (rows, width), weight and bias (width). One workgroup owns one row; the variance
+// is taken around the mean in a second pass, since the difference of two large sums would lose it.
 //
 // `{{ residual }}` is filled in by engine/src/kernels/layer_norm.rs, which also holds the reference.
 

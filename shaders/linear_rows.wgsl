@@ -1,7 +1,9 @@
-// A linear layer over a few rows, as decoding has them, with its bias and GELU: output = act(x * weight + bias).
+// A linear layer over a few rows, as decoding has them, with its bias and GELU: output = act(x * weight +
+// bias).
 //
-// x is (ROWS, inputs), weight (inputs, outputs), bias (outputs), output (ROWS, outputs). The weights are read once, whatever the
-// number of rows. A workgroup owns 16 columns; four threads share a column and each takes every fourth input.
+// x is (ROWS, inputs), weight (inputs, outputs), bias (outputs), output (ROWS, outputs). The weights are read
+// once, whatever the number of rows. A workgroup owns 16 columns; four threads share a column and each takes
+// every fourth input.
 //
 // `{{ rows }}` and `{{ gelu }}` are filled in by engine/src/kernels/linear_rows.rs, which also holds the reference.
 

@@ -5,7 +5,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 fn hilum(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_hilum")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_hilum"))
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 /// One sentence on stderr, nothing on stdout, exit 1; the sentence is returned.
@@ -14,7 +17,10 @@ fn refused(arguments: &[&str]) -> String {
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {error}");
     assert!(output.stdout.is_empty(), "{arguments:?}");
-    assert!(error.starts_with("hilum: ") && error.trim_end().lines().count() == 1, "{arguments:?}: {error}");
+    assert!(
+        error.starts_with("hilum: ") && error.trim_end().lines().count() == 1,
+        "{arguments:?}: {error}"
+    );
     assert!(!error.contains("panicked"), "{error}");
     error
 }
@@ -25,8 +31,12 @@ fn text(path: &Path) -> &str {
 
 #[test]
 fn wrong_usage_exits_2() {
-    for arguments in [&["nothing"][..], &["draft"], &["phantom", "--count", "many"], &["--device", "abacus", "systems"]]
-    {
+    for arguments in [
+        &["nothing"][..],
+        &["draft"],
+        &["phantom", "--count", "many"],
+        &["--device", "abacus", "systems"],
+    ] {
         assert_eq!(hilum(arguments).status.code(), Some(2), "{arguments:?}");
     }
 }
@@ -58,11 +68,21 @@ fn what_cannot_be_drafted_is_one_sentence() {
 /// From phantoms on disk to a trained run, a bundle and a draft, in a few seconds: the whole way, small.
 #[test]
 fn the_demo_offers_every_task() {
-    let manifest = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../www/models/demo/bundle.json")).unwrap();
+    let manifest =
+        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../www/models/demo/bundle.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-    assert_eq!(manifest["tasks"], serde_json::json!(["draft", "findings", "retrieve", "vqa"]));
+    assert_eq!(
+        manifest["tasks"],
+        serde_json::json!(["draft", "findings", "retrieve", "vqa"])
+    );
     assert_eq!(manifest["labels"].as_array().unwrap().len(), 14);
-    assert!(manifest["labels"].as_array().unwrap().iter().all(|label| label["operating_point"].is_number()));
+    assert!(
+        manifest["labels"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|label| label["operating_point"].is_number())
+    );
 }
 
 #[test]
@@ -70,8 +90,19 @@ fn a_run_becomes_a_bundle_and_drafts() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     let (data, config, bundle) = (at("data"), at("run.toml"), at("bundle"));
-    let made =
-        hilum(&["phantom", "--count", "8", "--size", "96", "--seed", "5", "--split", "train", "--out", text(&data)]);
+    let made = hilum(&[
+        "phantom",
+        "--count",
+        "8",
+        "--size",
+        "96",
+        "--seed",
+        "5",
+        "--split",
+        "train",
+        "--out",
+        text(&data),
+    ]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let settings = |steps: usize| {
         format!(
@@ -83,33 +114,81 @@ fn a_run_becomes_a_bundle_and_drafts() {
     };
     std::fs::write(&config, settings(3)).unwrap();
     let trained = hilum(&["finetune", text(&config), "--device", "cpu"]);
-    assert!(trained.status.success(), "{}", String::from_utf8_lossy(&trained.stderr));
+    assert!(
+        trained.status.success(),
+        "{}",
+        String::from_utf8_lossy(&trained.stderr)
+    );
     // Two more steps, from where it stopped.
     std::fs::write(&config, settings(5)).unwrap();
     let resumed = hilum(&["finetune", text(&config), "--device", "cpu", "--resume"]);
-    assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
+    assert!(
+        resumed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&resumed.stderr)
+    );
     let metrics = std::fs::read_to_string(at("run").join("metrics.jsonl")).unwrap();
     let steps: Vec<u64> = metrics
         .lines()
-        .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["step"].as_u64().unwrap())
+        .map(|l| {
+            serde_json::from_str::<serde_json::Value>(l).unwrap()["step"]
+                .as_u64()
+                .unwrap()
+        })
         .collect();
     assert_eq!(steps, [1, 2, 3, 4, 5]);
     assert!(at("run").join("curves.svg").is_file());
 
     for weights in ["f32", "f16", "q8"] {
         let out = at(weights);
-        let exported = hilum(&["export", "--from", text(&at("run")), "--out", text(&out), "--weights", weights]);
-        assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+        let exported = hilum(&[
+            "export",
+            "--from",
+            text(&at("run")),
+            "--out",
+            text(&out),
+            "--weights",
+            weights,
+        ]);
+        assert!(
+            exported.status.success(),
+            "{}",
+            String::from_utf8_lossy(&exported.stderr)
+        );
     }
     std::fs::rename(at("f16"), &bundle).unwrap();
-    let image = walk(&data).into_iter().find(|p| p.extension().is_some_and(|e| e == "jpg")).unwrap();
-    let drafted = hilum(&["draft", text(&image), "--bundle", text(&bundle), "--device", "cpu", "--json"]);
-    assert!(drafted.status.success(), "{}", String::from_utf8_lossy(&drafted.stderr));
+    let image = walk(&data)
+        .into_iter()
+        .find(|p| p.extension().is_some_and(|e| e == "jpg"))
+        .unwrap();
+    let drafted = hilum(&[
+        "draft",
+        text(&image),
+        "--bundle",
+        text(&bundle),
+        "--device",
+        "cpu",
+        "--json",
+    ]);
+    assert!(
+        drafted.status.success(),
+        "{}",
+        String::from_utf8_lossy(&drafted.stderr)
+    );
     let draft: serde_json::Value = serde_json::from_slice(&drafted.stdout).unwrap();
     assert_eq!(draft["device"], "CPU");
     assert_eq!(draft["bundle"]["sha256"].as_str().unwrap().len(), 64);
     assert!(draft["timing"]["first_token_ms"].as_f64().unwrap() > 0.0);
-    let whole = hilum(&["draft", text(&image), "--bundle", text(&bundle), "--device", "cpu", "--json", "--no-cache"]);
+    let whole = hilum(&[
+        "draft",
+        text(&image),
+        "--bundle",
+        text(&bundle),
+        "--device",
+        "cpu",
+        "--json",
+        "--no-cache",
+    ]);
     let whole: serde_json::Value = serde_json::from_slice(&whole.stdout).unwrap();
     assert_eq!(draft["text"], whole["text"]);
 
@@ -127,18 +206,32 @@ fn a_run_becomes_a_bundle_and_drafts() {
         "cpu",
         "--json",
     ]);
-    assert!(scored.status.success(), "{}", String::from_utf8_lossy(&scored.stderr));
+    assert!(
+        scored.status.success(),
+        "{}",
+        String::from_utf8_lossy(&scored.stderr)
+    );
     let scores: serde_json::Value = serde_json::from_slice(&scored.stdout).unwrap();
     assert_eq!(scores["n"], 8);
     assert!(scores["micro_f1"].as_f64().unwrap() <= 1.0);
 
     // A damaged shard is found before anything is computed.
-    let shard = walk(&bundle).into_iter().find(|p| p.extension().is_some_and(|e| e == "safetensors")).unwrap();
+    let shard = walk(&bundle)
+        .into_iter()
+        .find(|p| p.extension().is_some_and(|e| e == "safetensors"))
+        .unwrap();
     let mut bytes = std::fs::read(&shard).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&shard, bytes).unwrap();
-    let error = refused(&["draft", text(&image), "--bundle", text(&bundle), "--device", "cpu"]);
+    let error = refused(&[
+        "draft",
+        text(&image),
+        "--bundle",
+        text(&bundle),
+        "--device",
+        "cpu",
+    ]);
     assert!(error.contains("damaged"), "{error}");
 }
 
@@ -146,7 +239,11 @@ fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(walk(&path)) } else { found.push(path) }
+        if path.is_dir() {
+            found.extend(walk(&path))
+        } else {
+            found.push(path)
+        }
     }
     found.sort();
     found
@@ -156,10 +253,18 @@ fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
 fn a_bad_config_is_refused_before_the_first_step() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("run.toml");
-    let cases = [("preset = \"huge\"", "preset"), ("preset = \"tiny\"\nspeed = 3", "speed"), ("preset = 4", "preset")];
+    let cases = [
+        ("preset = \"huge\"", "preset"),
+        ("preset = \"tiny\"\nspeed = 3", "speed"),
+        ("preset = 4", "preset"),
+    ];
     for (line, key) in cases {
         let rest = "[data]\nroots = [\".\"]\n[objectives]\nreport = 1.0\n[optim]\nrate = 1e-3\nbatch = 4\nsteps = 3\n";
-        std::fs::write(&config, format!("system = \"medvill\"\nout = \"out\"\n{line}\n{rest}")).unwrap();
+        std::fs::write(
+            &config,
+            format!("system = \"medvill\"\nout = \"out\"\n{line}\n{rest}"),
+        )
+        .unwrap();
         let error = refused(&["finetune", text(&config), "--device", "cpu"]);
         assert!(error.contains(key), "{error}");
     }
@@ -171,8 +276,20 @@ fn an_import_names_what_does_not_fit_with_both_shapes() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("bundle");
     let from = golden.join("resnet_tiny.weights.safetensors");
-    let error =
-        refused(&["import", "--system", "medvill", "--from", text(&from), "--out", text(&out), "--preset", "tiny"]);
-    assert!(error.contains("[4, 3, 7, 7]") && error.contains("[8, 3, 7, 7]"), "{error}");
+    let error = refused(&[
+        "import",
+        "--system",
+        "medvill",
+        "--from",
+        text(&from),
+        "--out",
+        text(&out),
+        "--preset",
+        "tiny",
+    ]);
+    assert!(
+        error.contains("[4, 3, 7, 7]") && error.contains("[8, 3, 7, 7]"),
+        "{error}"
+    );
     assert!(!out.exists());
 }

@@ -1,4 +1,5 @@
-//! Parity with reference tensors that other libraries computed: ResNet, BERT and MedViLL, on the CPU and on WebGPU.
+//! Parity with reference tensors that other libraries computed: ResNet, BERT and MedViLL, on the CPU and on
+//! WebGPU.
 //!
 //! `tests/golden` holds small ones (its scripts name the libraries and versions); `HILUM_PARITY_DIR` may name a folder with
 //! more. Where it is not set, the tests that need it say so and pass.
@@ -12,15 +13,17 @@ use hilum::bundle::{AnyArrays, Arrays, checkpoint, import};
 use hilum::device::test_devices;
 use hilum::kernels::{Mask, Rule};
 use hilum::nn::{
-    self, Array, Attend, BertConfig, DenseNet, DenseNetConfig, Encoder, MlmHead, ResNet, ResNetConfig, TextEmbeddings,
+    self, Array, Attend, BertConfig, DenseNet, DenseNetConfig, Encoder, MlmHead, ResNet, ResNetConfig,
+    TextEmbeddings,
 };
 use hilum::systems::medvill::{MedVill, MedVillConfig};
 use hilum::tasks::{TraceInput, trace};
 use hilum::text::Specials;
 
-/// Largest difference allowed: absolute, and, for a map whose values are in the hundreds or thousands, relative to its
-/// largest. The random batch norms of `resnet50_w8` bring its last map to 4,720; the reference's own float32 is 3.5e-3
-/// away from the same computation in float64 there, 7.5e-7 of that largest value.
+/// Largest difference allowed: absolute, and, for a map whose values are in the hundreds or thousands,
+/// relative to its largest. The random batch norms of `resnet50_w8` bring its last map to 4,720; the
+/// reference's own float32 is 3.5e-3 away from the same computation in float64 there, 7.5e-7 of that largest
+/// value.
 const ABSOLUTE: f32 = 1e-4;
 const RELATIVE: f32 = 2e-6;
 
@@ -37,7 +40,9 @@ fn parity_dir() -> Option<PathBuf> {
 }
 
 fn ints(given: &AnyArrays, name: &str) -> (Vec<usize>, Vec<i64>) {
-    let array = given[name].int().unwrap_or_else(|| panic!("{name} holds no integers"));
+    let array = given[name]
+        .int()
+        .unwrap_or_else(|| panic!("{name} holds no integers"));
     (array.shape.clone(), array.data.clone())
 }
 
@@ -56,8 +61,17 @@ fn expect(worst: &mut f32, given: &AnyArrays, name: &str, found: &[f32], device:
 }
 
 /// The same, of a `(batch, tokens, ..)` tensor only the rows that are no padding, where `lengths` tells them.
-fn expect_rows(worst: &mut f32, given: &AnyArrays, name: &str, found: &[f32], device: &str, lengths: Option<&[usize]>) {
-    let expected = given[name].float().unwrap_or_else(|| panic!("{name} holds no numbers"));
+fn expect_rows(
+    worst: &mut f32,
+    given: &AnyArrays,
+    name: &str,
+    found: &[f32],
+    device: &str,
+    lengths: Option<&[usize]>,
+) {
+    let expected = given[name]
+        .float()
+        .unwrap_or_else(|| panic!("{name} holds no numbers"));
     assert_eq!(expected.data.len(), found.len(), "{name} on {device}");
     let largest = expected.data.iter().fold(0f32, |m, e| m.max(e.abs()));
     let row = found.len() / expected.shape.iter().take(2).product::<usize>().max(1);
@@ -71,14 +85,16 @@ fn expect_rows(worst: &mut f32, given: &AnyArrays, name: &str, found: &[f32], de
             gap <= ABSOLUTE.max(RELATIVE * largest),
             "{name} on {device}: value {i} is {f}, the reference says {e}"
         );
-        // What is reported is measured as what is allowed: absolute where the largest value is up to 50, relative beyond.
+        // What is reported is measured as what is allowed: absolute where the largest value is up to 50,
+        // relative beyond.
         *worst = worst.max(gap / (largest * RELATIVE / ABSOLUTE).max(1.0));
     }
 }
 
 /// Weights of `prefix`, without it.
 fn below(arrays: &Arrays, prefix: &str) -> Arrays {
-    let strip = |(name, array): (&String, &Array)| Some((name.strip_prefix(prefix)?.to_owned(), array.clone()));
+    let strip =
+        |(name, array): (&String, &Array)| Some((name.strip_prefix(prefix)?.to_owned(), array.clone()));
     arrays.iter().filter_map(strip).collect()
 }
 
@@ -93,10 +109,19 @@ fn check_resnet(weights: &Path, io: &Path, config: &ResNetConfig, stages: &[(&st
     let mut weights = checkpoint::read(weights).unwrap();
     // The classifier has no part in MedViLL.
     weights.retain(|name, _| !name.starts_with("fc."));
-    let expected = medvill_shapes(&MedVillConfig { image: config.clone(), ..MedVillConfig::tiny() });
+    let expected = medvill_shapes(&MedVillConfig {
+        image: config.clone(),
+        ..MedVillConfig::tiny()
+    });
     let imported = import("medvill", &weights, &expected, true).unwrap();
     for (label, device) in test_devices() {
-        let net = nn::load(ResNet::new(config, &device), &below(&imported.arrays, "image."), &device, false).unwrap();
+        let net = nn::load(
+            ResNet::new(config, &device),
+            &below(&imported.arrays, "image."),
+            &device,
+            false,
+        )
+        .unwrap();
         let shape: [usize; 4] = image.shape.clone().try_into().unwrap();
         let x = Tensor::<4>::from_data(TensorData::new(image.data.clone(), shape), &device);
         let mut worst = 0.0;
@@ -108,19 +133,29 @@ fn check_resnet(weights: &Path, io: &Path, config: &ResNetConfig, stages: &[(&st
             }
         });
         assert_eq!(seen, stages.len());
-        println!("parity {} on {label}: largest difference {worst:.2e}", io.display());
+        println!(
+            "parity {} on {label}: largest difference {worst:.2e}",
+            io.display()
+        );
     }
 }
 
 #[test]
 fn parity_resnet50_w8() {
     let Some(dir) = parity_dir() else { return };
-    let config = ResNetConfig { width: 8, ..ResNetConfig::resnet50() };
+    let config = ResNetConfig {
+        width: 8,
+        ..ResNetConfig::resnet50()
+    };
     check_resnet(
         &dir.join("resnet50_w8.weights.safetensors"),
         &dir.join("resnet50_w8.io.safetensors"),
         &config,
-        &[("stem", "out.stem"), ("layer2", "out.layer2"), ("layer4", "out.layer4")],
+        &[
+            ("stem", "out.stem"),
+            ("layer2", "out.layer2"),
+            ("layer4", "out.layer4"),
+        ],
     );
 }
 
@@ -129,25 +164,51 @@ fn parity_densenet121_g4() {
     let Some(dir) = parity_dir() else { return };
     let given = checkpoint::read_safetensors_any(&dir.join("densenet121_g4.io.safetensors")).unwrap();
     let weights = checkpoint::read(&dir.join("densenet121_g4.weights.safetensors")).unwrap();
-    let net = DenseNetConfig { width: 8, growth: 4, ..DenseNetConfig::densenet121() };
-    let config = MedVillConfig { densenet: Some(net.clone()), ..MedVillConfig::tiny() };
+    let net = DenseNetConfig {
+        width: 8,
+        growth: 4,
+        ..DenseNetConfig::densenet121()
+    };
+    let config = MedVillConfig {
+        densenet: Some(net.clone()),
+        ..MedVillConfig::tiny()
+    };
     // The classifier has no part in MedViLL, so its logits are not compared; the table leaves it out.
     let imported = import("medvill", &weights, &medvill_shapes(&config), true).unwrap();
-    assert!(imported.notes.iter().any(|note| note.contains("classifier")), "{:?}", imported.notes);
+    assert!(
+        imported.notes.iter().any(|note| note.contains("classifier")),
+        "{:?}",
+        imported.notes
+    );
     let image = given["in.image"].float().unwrap();
     for (label, device) in test_devices() {
-        let net = nn::load(DenseNet::new(&net, &device), &below(&imported.arrays, "image."), &device, false).unwrap();
+        let net = nn::load(
+            DenseNet::new(&net, &device),
+            &below(&imported.arrays, "image."),
+            &device,
+            false,
+        )
+        .unwrap();
         let shape: [usize; 4] = image.shape.clone().try_into().unwrap();
         let x = Tensor::<4>::from_data(TensorData::new(image.data.clone(), shape), &device);
         let mut worst = None;
         net.forward(x, |name, value| {
             if name == "norm5" {
                 let mut gap = 0.0;
-                expect(&mut gap, &given, "out.features_pre_relu", &values(value.clone()), label);
+                expect(
+                    &mut gap,
+                    &given,
+                    "out.features_pre_relu",
+                    &values(value.clone()),
+                    label,
+                );
                 worst = Some(gap);
             }
         });
-        println!("parity densenet121_g4 on {label}: largest difference {:.2e}", worst.unwrap());
+        println!(
+            "parity densenet121_g4 on {label}: largest difference {:.2e}",
+            worst.unwrap()
+        );
     }
 }
 
@@ -165,30 +226,54 @@ fn check_bert(weights: &Path, io: &Path, case: &BertCase<'_>) {
     let config = case.config;
     let given = checkpoint::read_safetensors_any(io).unwrap();
     let weights = checkpoint::read(weights).unwrap();
-    let medvill = MedVillConfig { bert: config.clone(), ..MedVillConfig::tiny() };
+    let medvill = MedVillConfig {
+        bert: config.clone(),
+        ..MedVillConfig::tiny()
+    };
     let imported = import("medvill", &weights, &medvill_shapes(&medvill), true).unwrap();
     let (shape, attention) = ints(&given, "in.attention_mask");
-    let lengths: Vec<usize> =
-        attention.chunks(shape[1]).map(|row| row.iter().filter(|&&keep| keep == 1).count()).collect();
+    let lengths: Vec<usize> = attention
+        .chunks(shape[1])
+        .map(|row| row.iter().filter(|&&keep| keep == 1).count())
+        .collect();
     let (_, segments) = ints(&given, "in.token_type_ids");
     for (label, device) in test_devices() {
         let part = |prefix: &str| below(&imported.arrays, prefix);
-        let text = nn::load(TextEmbeddings::new(config, &device), &part("text."), &device, false).unwrap();
+        let text = nn::load(
+            TextEmbeddings::new(config, &device),
+            &part("text."),
+            &device,
+            false,
+        )
+        .unwrap();
         let encoder = nn::load(Encoder::new(config, &device), &part("encoder."), &device, false).unwrap();
         let words = int_tensor(&given, "in.input_ids", &device);
         let [batch, tokens] = words.dims();
         let positions: Vec<i32> = (0..tokens as i32).cycle().take(batch * tokens).collect();
         let positions = Tensor::<2, Int>::from_data(TensorData::new(positions, [batch, tokens]), &device);
-        // Our embeddings take one segment a call; the reference mixes both, so each token is taken from its own.
+        // Our embeddings take one segment a call; the reference mixes both, so each token is taken from its
+        // own.
         let [zero, one] = [0, 1].map(|segment| text.forward(words.clone(), positions.clone(), segment));
         let second: Vec<f32> = segments.iter().map(|s| *s as f32).collect();
         let second = Tensor::<3>::from_data(TensorData::new(second, [batch, tokens, 1]), &device);
         let embedded = zero * (second.clone().neg() + 1.0) + one * second;
         let mut worst = 0.0;
-        expect(&mut worst, &given, "out.embeddings", &values(embedded.clone()), label);
+        expect(
+            &mut worst,
+            &given,
+            "out.embeddings",
+            &values(embedded.clone()),
+            label,
+        );
         for &(prefix, rule, context) in case.passes {
-            let mask = Mask { rule, context, query_start: 0, lengths: lengths.clone() };
-            // Under our causal rule a row of padding sees padding, as in MedViLL's release; nobody reads such rows.
+            let mask = Mask {
+                rule,
+                context,
+                query_start: 0,
+                lengths: lengths.clone(),
+            };
+            // Under our causal rule a row of padding sees padding, as in MedViLL's release; nobody reads such
+            // rows.
             let rows = (rule == Rule::Seq2Seq).then_some(lengths.as_slice());
             let hidden = encoder.forward(embedded.clone(), &Attend::new(mask), &mut [], |layer, x| {
                 let name = format!("out.{prefix}layer{}", layer + case.first_layer);
@@ -198,7 +283,12 @@ fn check_bert(weights: &Path, io: &Path, case: &BertCase<'_>) {
             });
             let name = |layer: usize| format!("out.{prefix}attention{}", layer + case.first_layer);
             if rows.is_none() && given.contains_key(&name(0)) {
-                let mask = Mask { rule, context, query_start: 0, lengths: lengths.clone() };
+                let mask = Mask {
+                    rule,
+                    context,
+                    query_start: 0,
+                    lengths: lengths.clone(),
+                };
                 let keeping = Attend::keeping(mask);
                 encoder.forward(embedded.clone(), &keeping, &mut [], |_, _| ());
                 let kept = keeping.probabilities();
@@ -208,14 +298,35 @@ fn check_bert(weights: &Path, io: &Path, case: &BertCase<'_>) {
                 }
             }
             if given.contains_key("out.last_hidden") {
-                expect(&mut worst, &given, "out.last_hidden", &values(hidden.clone()), label);
+                expect(
+                    &mut worst,
+                    &given,
+                    "out.last_hidden",
+                    &values(hidden.clone()),
+                    label,
+                );
             }
-            let head =
-                nn::load(MlmHead::new(config, case.mlm_norm_eps, &device), &part("mlm."), &device, false).unwrap();
+            let head = nn::load(
+                MlmHead::new(config, case.mlm_norm_eps, &device),
+                &part("mlm."),
+                &device,
+                false,
+            )
+            .unwrap();
             let logits = values(head.forward(hidden.reshape([batch * tokens, config.width]), text.words()));
-            expect_rows(&mut worst, &given, &format!("out.{prefix}mlm_logits"), &logits, label, rows);
+            expect_rows(
+                &mut worst,
+                &given,
+                &format!("out.{prefix}mlm_logits"),
+                &logits,
+                label,
+                rows,
+            );
         }
-        println!("parity {} on {label}: largest difference {worst:.2e}", io.display());
+        println!(
+            "parity {} on {label}: largest difference {worst:.2e}",
+            io.display()
+        );
     }
 }
 
@@ -223,9 +334,17 @@ fn check_bert(weights: &Path, io: &Path, case: &BertCase<'_>) {
 fn parity_bert_h64_under_both_namings() {
     let Some(dir) = parity_dir() else { return };
     let config = MedVillConfig::tiny().bert;
-    for weights in ["bert_h64.weights.safetensors", "bert_h64_legacy_names.weights.safetensors"] {
+    for weights in [
+        "bert_h64.weights.safetensors",
+        "bert_h64_legacy_names.weights.safetensors",
+    ] {
         let passes = [("", Rule::Bidirectional, 0)];
-        let case = BertCase { config: &config, mlm_norm_eps: 1e-12, first_layer: 1, passes: &passes };
+        let case = BertCase {
+            config: &config,
+            mlm_norm_eps: 1e-12,
+            first_layer: 1,
+            passes: &passes,
+        };
         check_bert(&dir.join(weights), &dir.join("bert_h64.io.safetensors"), &case);
     }
 }
@@ -242,7 +361,10 @@ fn parity_medvill_tiny() {
     let (labels_shape, labels) = ints(&given, "in.mlm_labels");
     let input = TraceInput {
         image: given["in.image"].float().unwrap().clone(),
-        words: ids.chunks(shape[1]).map(|row| row.iter().map(|id| *id as u32).collect()).collect(),
+        words: ids
+            .chunks(shape[1])
+            .map(|row| row.iter().map(|id| *id as u32).collect())
+            .collect(),
         grid: kept[..config.sampled].iter().map(|i| *i as usize).collect(),
         specials: Specials {
             cls: ints(&given, "in.cls_tok").1[0] as u32,
@@ -253,7 +375,13 @@ fn parity_medvill_tiny() {
         aligned: Some(ints(&given, "in.is_aligned").1),
     };
     for (label, device) in test_devices() {
-        let model = nn::load(MedVill::new(&config, &device).unwrap(), &imported.arrays, &device, false).unwrap();
+        let model = nn::load(
+            MedVill::new(&config, &device).unwrap(),
+            &imported.arrays,
+            &device,
+            false,
+        )
+        .unwrap();
         let outputs = trace(&model, &input, &device).unwrap();
         let mut worst = 0.0;
         let mut compared = 0;
@@ -281,14 +409,28 @@ fn parity_golden_bert_bidirectional_and_causal() {
         norm_eps: 1e-12,
     };
     let passes = [("", Rule::Bidirectional, 0), ("causal.", Rule::Seq2Seq, 5)];
-    let case = BertCase { config: &config, mlm_norm_eps: 1e-12, first_layer: 0, passes: &passes };
+    let case = BertCase {
+        config: &config,
+        mlm_norm_eps: 1e-12,
+        first_layer: 0,
+        passes: &passes,
+    };
     let dir = golden();
-    check_bert(&dir.join("bert_tiny.weights.safetensors"), &dir.join("bert_tiny.io.safetensors"), &case);
+    check_bert(
+        &dir.join("bert_tiny.weights.safetensors"),
+        &dir.join("bert_tiny.io.safetensors"),
+        &case,
+    );
 }
 
 #[test]
 fn parity_golden_resnet() {
-    let config = ResNetConfig { channels: 3, width: 4, block: hilum::nn::Block::Bottleneck, depths: [1, 2, 1, 1] };
+    let config = ResNetConfig {
+        channels: 3,
+        width: 4,
+        block: hilum::nn::Block::Bottleneck,
+        depths: [1, 2, 1, 1],
+    };
     let dir = golden();
     let stages = [
         ("stem", "out.pool"),

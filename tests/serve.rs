@@ -28,26 +28,48 @@ struct Answer {
 impl Server {
     fn start(dir: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hilum"));
-        command.args(["serve", "--port", "0", "--json", "--dir"]).arg(dir).stdout(Stdio::piped());
+        command
+            .args(["serve", "--port", "0", "--json", "--dir"])
+            .arg(dir)
+            .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = serde_json::from_str::<serde_json::Value>(&line).unwrap()["url"].as_str().unwrap().to_owned();
-        Self { child, address: url.trim_start_matches("http://").trim_end_matches('/').to_owned() }
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = serde_json::from_str::<serde_json::Value>(&line).unwrap()["url"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        Self {
+            child,
+            address: url.trim_start_matches("http://").trim_end_matches('/').to_owned(),
+        }
     }
 
     /// Sends the path as it is: a library would tidy it up.
     fn get(&self, path: &str, headers: &str) -> Answer {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\r\n", self.address).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\r\n",
+            self.address
+        )
+        .unwrap();
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
         let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let headers = head.lines().skip(1).filter_map(|line| line.split_once(": "));
-        let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
-        Answer { status, headers, body: bytes[end + 4..].to_vec() }
+        let headers = headers
+            .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+            .collect();
+        Answer {
+            status,
+            headers,
+            body: bytes[end + 4..].to_vec(),
+        }
     }
 }
 
@@ -61,17 +83,32 @@ fn files_come_with_their_types_headers_ranges_and_compression() {
     std::fs::create_dir(dir.path().join("models")).unwrap();
     write("models/weights-000.safetensors", &"0123456789".repeat(100));
     let server = Server::start(dir.path());
-    for (path, kind) in [("/", "text/html"), ("/engine.wasm", "application/wasm"), ("/page.js", "text/javascript")] {
+    for (path, kind) in [
+        ("/", "text/html"),
+        ("/engine.wasm", "application/wasm"),
+        ("/page.js", "text/javascript"),
+    ] {
         let answer = server.get(path, "");
         assert_eq!(answer.status, 200, "{path}");
-        assert!(answer.headers["content-type"].starts_with(kind), "{path}: {:?}", answer.headers);
+        assert!(
+            answer.headers["content-type"].starts_with(kind),
+            "{path}: {:?}",
+            answer.headers
+        );
         let policy = &answer.headers["content-security-policy"];
-        assert!(policy.contains("default-src 'none'") && policy.contains("'wasm-unsafe-eval'"), "{policy}");
-        assert!(!policy.contains("unsafe-inline") && !policy.contains("'unsafe-eval'"), "{policy}");
+        assert!(
+            policy.contains("default-src 'none'") && policy.contains("'wasm-unsafe-eval'"),
+            "{policy}"
+        );
+        assert!(
+            !policy.contains("unsafe-inline") && !policy.contains("'unsafe-eval'"),
+            "{policy}"
+        );
         assert_eq!(answer.headers["x-content-type-options"], "nosniff");
     }
     // What is written down for other servers is what this one sends.
-    let written = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../www/README.md")).unwrap();
+    let written =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../www/README.md")).unwrap();
     assert!(written.contains(&server.get("/", "").headers["content-security-policy"]));
 
     let whole = server.get("/models/weights-000.safetensors", "Accept-Encoding: br\r\n");
@@ -79,12 +116,22 @@ fn files_come_with_their_types_headers_ranges_and_compression() {
     let part = server.get("/models/weights-000.safetensors", "Range: bytes=2-4\r\n");
     assert_eq!((part.status, part.body.as_slice()), (206, &b"234"[..]));
     assert_eq!(part.headers["content-range"], "bytes 2-4/1000");
-    assert_eq!(server.get("/models/weights-000.safetensors", "Range: bytes=2000-\r\n").status, 416);
+    assert_eq!(
+        server
+            .get("/models/weights-000.safetensors", "Range: bytes=2000-\r\n")
+            .status,
+        416
+    );
     let small = server.get("/page.js", "Accept-Encoding: br\r\n");
     assert_eq!(small.headers["content-encoding"], "br");
     assert!(small.body.len() < 2000, "{} bytes", small.body.len());
     let seen = server.get("/page.js", "").headers["last-modified"].clone();
-    assert_eq!(server.get("/page.js", &format!("If-Modified-Since: {seen}\r\n")).status, 304);
+    assert_eq!(
+        server
+            .get("/page.js", &format!("If-Modified-Since: {seen}\r\n"))
+            .status,
+        304
+    );
 }
 
 #[test]
@@ -108,7 +155,10 @@ fn nothing_outside_of_the_folder_and_no_listing() {
     ] {
         let answer = server.get(path, "");
         assert!(answer.status >= 300, "{path}: {}", answer.status);
-        assert!(!String::from_utf8_lossy(&answer.body).contains("secret"), "{path}");
+        assert!(
+            !String::from_utf8_lossy(&answer.body).contains("secret"),
+            "{path}"
+        );
         assert!(answer.headers.contains_key("content-security-policy"), "{path}");
     }
 }
@@ -117,7 +167,11 @@ fn nothing_outside_of_the_folder_and_no_listing() {
 fn a_folder_without_a_page_and_a_port_in_use_are_one_sentence() {
     let dir = tempfile::tempdir().unwrap();
     let refused = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_hilum")).arg("serve").args(arguments).output().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_hilum"))
+            .arg("serve")
+            .args(arguments)
+            .output()
+            .unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{error}");
         assert_eq!(error.trim_end().lines().count(), 1, "{error}");

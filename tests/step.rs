@@ -1,5 +1,5 @@
-//! Parity of one pre-training step with PyTorch: losses, every gradient, and what AdamW makes of them, on the CPU and on
-//! WebGPU (`tests/golden/make_medvill_step.py`).
+//! Parity of one pre-training step with PyTorch: losses, every gradient, and what AdamW makes of them, on the
+//! CPU and on WebGPU (`tests/golden/make_medvill_step.py`).
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -16,11 +16,14 @@ use hilum::systems::medvill::{Masked, MedVill, MedVillConfig};
 use hilum::text::Specials;
 use hilum::train::{Method, Optimizer, Pace, Sum};
 
-/// Largest gap of a loss, and of any value of a gradient relative to the largest of its tensor, or absolute below 1.
+/// Largest gap of a loss, and of any value of a gradient relative to the largest of its tensor, or absolute
+/// below 1.
 const MOST: f32 = 1e-4;
 
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../tests/golden")
+        .join(name)
 }
 
 fn ints(given: &AnyArrays, name: &str) -> Vec<i64> {
@@ -35,21 +38,34 @@ fn number(given: &AnyArrays, name: &str) -> f32 {
 fn ours(given: &AnyArrays, prefix: &str) -> BTreeMap<String, Array> {
     let table = Table::of("medvill").unwrap();
     let named = given.iter().filter_map(|(name, array)| {
-        let Target::Name(own) = table.target(name.strip_prefix(prefix)?) else { panic!("{name} has no name of ours") };
+        let Target::Name(own) = table.target(name.strip_prefix(prefix)?) else {
+            panic!("{name} has no name of ours")
+        };
         Some((own, array.float().unwrap().clone()))
     });
     named.collect()
 }
 
 fn norm(array: &Array) -> f32 {
-    array.data.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt() as f32
+    array
+        .data
+        .iter()
+        .map(|v| f64::from(*v).powi(2))
+        .sum::<f64>()
+        .sqrt() as f32
 }
 
 /// Largest gap of two tensors, relative to the larger of 1 and the reference's largest value.
 fn gap(found: &Array, expected: &Array) -> f32 {
     assert_eq!(found.shape, expected.shape);
     let largest = expected.data.iter().fold(1f32, |m, e| m.max(e.abs()));
-    found.data.iter().zip(&expected.data).map(|(f, e)| (f - e).abs()).fold(0.0, f32::max) / largest
+    found
+        .data
+        .iter()
+        .zip(&expected.data)
+        .map(|(f, e)| (f - e).abs())
+        .fold(0.0, f32::max)
+        / largest
 }
 
 fn sizes() -> MedVillConfig {
@@ -68,7 +84,9 @@ fn drawn(given: &AnyArrays, rule: Rule) -> Masked {
     let lengths = ints(given, "in.lengths");
     let ids = ints(given, "in.input_ids");
     let words = lengths.iter().zip(ids.chunks(10));
-    let words = words.map(|(&n, row)| row[..n as usize].iter().map(|w| *w as u32).collect()).collect();
+    let words = words
+        .map(|(&n, row)| row[..n as usize].iter().map(|w| *w as u32).collect())
+        .collect();
     let labels = ints(given, "in.mlm_labels");
     let mut hidden = Vec::new();
     for (sample, row) in labels.chunks(17).enumerate() {
@@ -78,7 +96,13 @@ fn drawn(given: &AnyArrays, rule: Rule) -> Masked {
     }
     let grid = ints(given, "in.grid").iter().map(|&g| g as usize).collect();
     let matched = ints(given, "in.is_aligned").iter().map(|&a| a == 1).collect();
-    Masked { grid, rule, words, hidden, matched: Some(matched) }
+    Masked {
+        grid,
+        rule,
+        words,
+        hidden,
+        matched: Some(matched),
+    }
 }
 
 #[test]
@@ -87,7 +111,12 @@ fn parity_of_a_training_step() {
     let weights = checkpoint::read(&golden("medvill_step.weights.safetensors")).unwrap();
     let config = sizes();
     let special = |name: &str| ints(&given, name)[0] as u32;
-    let specials = Specials { cls: special("in.cls"), sep: special("in.sep"), pad: 0, ..Specials::BERT };
+    let specials = Specials {
+        cls: special("in.cls"),
+        sep: special("in.sep"),
+        pad: 0,
+        ..Specials::BERT
+    };
     for (name, device) in test_devices() {
         let mut worst = BTreeMap::new();
         let mut measure = |what: String, gap: f32| {
@@ -107,10 +136,13 @@ fn parity_of_a_training_step() {
             }
             let autodiff = device.clone().autodiff();
             let fresh = MedVill::new(&config, &autodiff).unwrap();
-            let named = import("medvill", &weights, &nn::shapes(&fresh), false).unwrap().arrays;
+            let named = import("medvill", &weights, &nn::shapes(&fresh), false)
+                .unwrap()
+                .arrays;
             let model = nn::load(fresh, &named, &autodiff, false).unwrap();
             let pixels = given["in.image"].float().unwrap();
-            let picture = Tensor::<4>::from_data(TensorData::new(pixels.data.clone(), [4, 3, 96, 96]), &autodiff);
+            let picture =
+                Tensor::<4>::from_data(TensorData::new(pixels.data.clone(), [4, 3, 96, 96]), &autodiff);
             let features = model.encode_image(picture, |_, _| ());
             let (mlm, irm) = model.pretraining_pass(features, &drawn(&given, rule), specials);
             let (mlm, irm) = (mlm.unwrap(), irm.unwrap());
@@ -143,7 +175,10 @@ fn parity_of_a_training_step() {
             let mut optimizer = Optimizer::new(Method::AdamW, [0.9, 0.999], 0.9);
             let mut sum = Sum::default();
             sum.add(&model, &gradients, 1.0);
-            let pace = |_: &str, rank: usize| Pace { rate: 1e-3, decay: if rank > 1 { 0.01 } else { 0.0 } };
+            let pace = |_: &str, rank: usize| Pace {
+                rate: 1e-3,
+                decay: if rank > 1 { 0.01 } else { 0.0 },
+            };
             let (moved, whole) = optimizer.step(model, &sum, 1.0, &pace);
             let expected = number(&given, &format!("out.{scheme}.norm"));
             if scheme != "bar" {
@@ -166,8 +201,13 @@ fn parity_of_a_training_step() {
 /// Running statistics after the pass. PyTorch keeps the unbiased variance.
 fn statistics(given: &AnyArrays, stepped: &Arrays, measure: &mut impl FnMut(String, f32)) {
     let (unbiased, biased) = (ours(given, "statistics."), ours(given, "statistics_biased."));
-    let off = |all: &BTreeMap<String, Array>| all.iter().map(|(n, e)| gap(&stepped[n], e)).fold(0f32, f32::max);
-    println!("running variance from PyTorch's (unbiased): {}, from the biased: {}", off(&unbiased), off(&biased));
+    let off =
+        |all: &BTreeMap<String, Array>| all.iter().map(|(n, e)| gap(&stepped[n], e)).fold(0f32, f32::max);
+    println!(
+        "running variance from PyTorch's (unbiased): {}, from the biased: {}",
+        off(&unbiased),
+        off(&biased)
+    );
     for (name, expected) in unbiased.iter().filter(|(n, _)| n.ends_with("running_mean")) {
         measure(format!("statistics {name}"), gap(&stepped[name], expected));
     }

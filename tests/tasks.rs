@@ -7,12 +7,20 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 fn hilum(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_hilum")).args(["--device", "cpu"]).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_hilum"))
+        .args(["--device", "cpu"])
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 fn done(arguments: &[&str]) -> Output {
     let output = hilum(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output
 }
 
@@ -52,7 +60,17 @@ fn one_trunk_drafts_finds_matches_and_answers() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     let (data, config, run, bundle) = (at("data"), at("run.toml"), at("run"), at("bundle"));
-    done(&["phantom", "--count", "40", "--size", "96", "--seed", "6", "--out", text(&data)]);
+    done(&[
+        "phantom",
+        "--count",
+        "40",
+        "--size",
+        "96",
+        "--seed",
+        "6",
+        "--out",
+        text(&data),
+    ]);
     let settings = format!(
         "system = \"medvill\"\npreset = \"tiny\"\nout = {run:?}\n\
          [model]\nsize = 64\nsampled = 3\nmap_findings = true\nanswer_softmax = true\nanswer_form = true\n\
@@ -63,24 +81,54 @@ fn one_trunk_drafts_finds_matches_and_answers() {
     std::fs::write(&config, settings).unwrap();
     done(&["finetune", text(&config)]);
     done(&["export", "--from", text(&run), "--out", text(&bundle)]);
-    let manifest: Value = serde_json::from_slice(&std::fs::read(bundle.join("bundle.json")).unwrap()).unwrap();
-    assert_eq!(manifest["tasks"], serde_json::json!(["draft", "findings", "retrieve", "vqa"]));
+    let manifest: Value =
+        serde_json::from_slice(&std::fs::read(bundle.join("bundle.json")).unwrap()).unwrap();
+    assert_eq!(
+        manifest["tasks"],
+        serde_json::json!(["draft", "findings", "retrieve", "vqa"])
+    );
     let labels = manifest["labels"].as_array().unwrap();
     // Nobody of the few in validation has each category; where somebody has, it was fitted.
     assert_eq!(labels.len(), 14);
-    assert!(labels.iter().any(|l| l["temperature"].as_f64().is_some_and(|t| (t - 1.0).abs() > 1e-6)), "{labels:?}");
+    assert!(
+        labels
+            .iter()
+            .any(|l| l["temperature"].as_f64().is_some_and(|t| (t - 1.0).abs() > 1e-6)),
+        "{labels:?}"
+    );
     assert!(manifest["answers"].as_array().unwrap().iter().any(|a| a == "yes"));
 
     let image = picture(&data);
     let found = json(&["findings", text(&image), "--bundle", text(&bundle)]);
     let found = found["findings"].as_array().unwrap();
     assert_eq!(found.len(), 14);
-    assert!(found.iter().all(|f| (0.0..=1.0).contains(&f["probability"].as_f64().unwrap())));
-    let asked = json(&["ask", text(&image), "Is there a pleural effusion?", "--bundle", text(&bundle)]);
+    assert!(
+        found
+            .iter()
+            .all(|f| (0.0..=1.0).contains(&f["probability"].as_f64().unwrap()))
+    );
+    let asked = json(&[
+        "ask",
+        text(&image),
+        "Is there a pleural effusion?",
+        "--bundle",
+        text(&bundle),
+    ]);
     assert!(asked["answer"] == "yes" || asked["answer"] == "no", "{asked}");
 
     assert!(refused(&["similar", text(&image), "--bundle", text(&bundle)]).contains("gallery build"));
-    done(&["gallery", "build", "--bundle", text(&bundle), "--data", text(&data), "--count", "12", "--thumbnail", "32"]);
+    done(&[
+        "gallery",
+        "build",
+        "--bundle",
+        text(&bundle),
+        "--data",
+        text(&data),
+        "--count",
+        "12",
+        "--thumbnail",
+        "32",
+    ]);
     for query in [text(&image), "small left pleural effusion"] {
         let similar = json(&["similar", query, "--bundle", text(&bundle), "--count", "3"]);
         let cases = similar["cases"].as_array().unwrap();
@@ -90,15 +138,31 @@ fn one_trunk_drafts_finds_matches_and_answers() {
     }
     assert!(refused(&["similar", "nowhere.png", "--bundle", text(&bundle)]).contains("nowhere.png"));
     // The gallery changed nothing of the model.
-    assert_eq!(json(&["findings", text(&image), "--bundle", text(&bundle)])["findings"], Value::from(found.clone()));
+    assert_eq!(
+        json(&["findings", text(&image), "--bundle", text(&bundle)])["findings"],
+        Value::from(found.clone())
+    );
 
     let scored = |task: &str, more: &[&str]| {
-        let base = ["evaluate", "--bundle", text(&bundle), "--task", task, "--data", text(&data), "--split", "all"];
+        let base = [
+            "evaluate",
+            "--bundle",
+            text(&bundle),
+            "--task",
+            task,
+            "--data",
+            text(&data),
+            "--split",
+            "all",
+        ];
         json(&[&base, more].concat())
     };
     let findings = scored("findings", &["--bootstraps", "30", "--against", text(&bundle)]);
     for key in ["micro_auroc", "micro_f1", "side_accuracy"] {
-        assert!((0.0..=1.0).contains(&findings[key].as_f64().unwrap()), "{key}: {findings}");
+        assert!(
+            (0.0..=1.0).contains(&findings[key].as_f64().unwrap()),
+            "{key}: {findings}"
+        );
     }
     let spread = &findings["bootstrap"]["micro_auroc"];
     assert!(
@@ -111,7 +175,10 @@ fn one_trunk_drafts_finds_matches_and_answers() {
     assert_eq!(retrieved["n"], 5);
     assert!(retrieved["mrr"].as_f64().unwrap() >= 0.1 && retrieved["image_to_report_hit_at_5"].is_number());
     let answered = scored("vqa", &[]);
-    assert!(answered["n"].as_u64().unwrap() >= 6 * 40 && answered["swapped_accuracy"].is_number(), "{answered}");
+    assert!(
+        answered["n"].as_u64().unwrap() >= 6 * 40 && answered["swapped_accuracy"].is_number(),
+        "{answered}"
+    );
 }
 
 #[test]
@@ -119,8 +186,9 @@ fn few_questions_are_answered_by_the_memory_of_their_pictures() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     let (data, pictures, answers, bundle) = (at("data"), at("pictures"), at("answers"), at("bundle"));
-    let phantoms =
-        ["phantom", "--layout", "vqa-rad", "--count", "16", "--size", "64", "--seed", "6", "--split", "train"];
+    let phantoms = [
+        "phantom", "--layout", "vqa-rad", "--count", "16", "--size", "64", "--seed", "6", "--split", "train",
+    ];
     done(&[&phantoms[..], &["--out", text(&data)]].concat());
     let run = |out: &Path, more: &str, bilinear: &str, optim: &str| {
         let config = out.with_extension("toml");
@@ -138,28 +206,56 @@ fn few_questions_are_answered_by_the_memory_of_their_pictures() {
     let know = "augment = true\n[objectives]\nidentity = 1.0\n[optim]\nrate = 3e-3\nbatch = 8\nsteps = 60\n";
     done(&["pretrain", text(&run(&pictures, "", "", know))]);
     let log = |run: &Path| std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    assert!(!log(&pictures).contains("validation"), "all pictures are learned from");
+    assert!(
+        !log(&pictures).contains("validation"),
+        "all pictures are learned from"
+    );
     let ask = "by_question = true\nvary_questions = true\n[objectives]\nvqa = 1.0\nquestion_kind = 1.0\n\
                [optim]\nrate = 5e-3\nimage_rate = 0.0\nbatch = 32\nsteps = 80\n";
-    let init =
-        format!("init = {pictures:?}\ninit_only = [\"image\", \"picture_vector\", \"picture_norm\", \"identity\"]");
+    let init = format!(
+        "init = {pictures:?}\ninit_only = [\"image\", \"picture_vector\", \"picture_norm\", \"identity\"]"
+    );
     let heads = "bilinear = { width = 64, memory = true, kinds = true }";
     done(&["finetune", text(&run(&answers, &init, heads, ask))]);
     let plain = at("plain");
     done(&[
         "finetune",
-        text(&run(&plain, &init, heads, &ask.replace("vary_questions = true", "vary_questions = false"))),
+        text(&run(
+            &plain,
+            &init,
+            heads,
+            &ask.replace("vary_questions = true", "vary_questions = false"),
+        )),
     ]);
     let first = |run: &Path, loss: &str| -> Value {
         serde_json::from_str::<Value>(log(run).lines().next().unwrap()).unwrap()[loss].clone()
     };
-    assert_ne!(first(&answers, "vqa"), first(&plain, "vqa"), "questions are said in other words");
+    assert_ne!(
+        first(&answers, "vqa"),
+        first(&plain, "vqa"),
+        "questions are said in other words"
+    );
     // Both began with the same image encoder, which stays as it is: its maps were computed once.
-    let kept = std::fs::read_dir(at("cache").join("64px-1")).unwrap().filter_map(Result::ok);
-    assert_eq!(kept.filter(|file| file.file_name().to_string_lossy().starts_with("maps-")).count(), 1);
+    let kept = std::fs::read_dir(at("cache").join("64px-1"))
+        .unwrap()
+        .filter_map(Result::ok);
+    assert_eq!(
+        kept.filter(|file| file.file_name().to_string_lossy().starts_with("maps-"))
+            .count(),
+        1
+    );
     done(&["export", "--from", text(&answers), "--out", text(&bundle)]);
-    let scores =
-        json(&["evaluate", "--task", "vqa", "--bundle", text(&bundle), "--data", text(&data), "--split", "all"]);
+    let scores = json(&[
+        "evaluate",
+        "--task",
+        "vqa",
+        "--bundle",
+        text(&bundle),
+        "--data",
+        text(&data),
+        "--split",
+        "all",
+    ]);
     let score = |key: &str| scores[key].as_f64().unwrap();
     assert!(score("accuracy") > 0.85, "{scores}");
     // What it knows it knows of the picture.
@@ -169,7 +265,10 @@ fn few_questions_are_answered_by_the_memory_of_their_pictures() {
     let write = "[objectives]\nreport = 1.0\n[optim]\nrate = 1e-3\nbatch = 8\nsteps = 1\n";
     let (dictated, told) = (at("dictated"), at("told"));
     done(&["finetune", text(&run(&dictated, "", "", write))]);
-    done(&["finetune", text(&run(&told, "", "", &format!("plain = true\n{write}")))]);
+    done(&[
+        "finetune",
+        text(&run(&told, "", "", &format!("plain = true\n{write}"))),
+    ]);
     assert_ne!(first(&dictated, "report"), first(&told, "report"));
     // Nobody to remember.
     let error = refused(&["finetune", text(&run(&at("alone"), "", heads, ask))]);
@@ -180,14 +279,34 @@ fn few_questions_are_answered_by_the_memory_of_their_pictures() {
 fn generated_reports_are_scored() {
     let dir = tempfile::tempdir().unwrap();
     let (candidates, references) = (dir.path().join("c.txt"), dir.path().join("r.txt"));
-    std::fs::write(&candidates, "there is a small left pleural effusion .\nno pneumothorax .\n").unwrap();
-    std::fs::write(&references, "there is a small left pleural effusion .\nthere is no pneumothorax .\n").unwrap();
-    let scores = json(&["score", "--candidates", text(&candidates), "--references", text(&references)]);
+    std::fs::write(
+        &candidates,
+        "there is a small left pleural effusion .\nno pneumothorax .\n",
+    )
+    .unwrap();
+    std::fs::write(
+        &references,
+        "there is a small left pleural effusion .\nthere is no pneumothorax .\n",
+    )
+    .unwrap();
+    let scores = json(&[
+        "score",
+        "--candidates",
+        text(&candidates),
+        "--references",
+        text(&references),
+    ]);
     assert_eq!(scores["n"], 2);
     for key in ["bleu_1", "bleu_4", "meteor", "rouge_l", "cider"] {
         assert!(scores[key].as_f64().unwrap() > 0.0, "{key}: {scores}");
     }
     std::fs::write(&references, "one line\n").unwrap();
-    let error = refused(&["score", "--candidates", text(&candidates), "--references", text(&references)]);
+    let error = refused(&[
+        "score",
+        "--candidates",
+        text(&candidates),
+        "--references",
+        text(&references),
+    ]);
     assert!(error.contains('2') && error.contains('1'), "{error}");
 }

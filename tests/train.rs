@@ -1,4 +1,5 @@
-//! Training from the outside: a run that is killed and resumed ends as the run that was left alone, and nothing is lost.
+//! Training from the outside: a run that is killed and resumed ends as the run that was left alone, and
+//! nothing is lost.
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "it waits for processes that it kills")]
 
@@ -13,7 +14,11 @@ fn hilum() -> Command {
 }
 
 fn done(output: &Output) {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 fn phantoms(dir: &Path) -> PathBuf {
@@ -28,7 +33,8 @@ fn phantoms(dir: &Path) -> PathBuf {
     data
 }
 
-/// A run that uses all that must come back: dropout, shifts, mixes, parts of a batch, an average, a trained image encoder.
+/// A run that uses all that must come back: dropout, shifts, mixes, parts of a batch, an average, a trained
+/// image encoder.
 fn config(dir: &Path, data: &Path, name: &str, steps: usize, more: &str) -> PathBuf {
     let path = dir.join(format!("{name}.toml"));
     let text = format!(
@@ -54,13 +60,21 @@ fn newest(run: &Path) -> PathBuf {
     found.pop().unwrap()
 }
 
-const FILES: [&str; 4] = ["weights.safetensors", "optimizer.safetensors", "average.safetensors", "state.json"];
+const FILES: [&str; 4] = [
+    "weights.safetensors",
+    "optimizer.safetensors",
+    "average.safetensors",
+    "state.json",
+];
 
 fn same(a: &Path, b: &Path) {
     let (a, b) = (newest(a), newest(b));
     assert_eq!(a.file_name(), b.file_name());
     for file in FILES {
-        let (a, b) = (std::fs::read(a.join(file)).unwrap(), std::fs::read(b.join(file)).unwrap());
+        let (a, b) = (
+            std::fs::read(a.join(file)).unwrap(),
+            std::fs::read(b.join(file)).unwrap(),
+        );
         assert!(a == b, "{file} differs: {} and {} bytes", a.len(), b.len());
     }
 }
@@ -120,7 +134,10 @@ fn a_run_that_is_killed_again_and_again_ends_as_the_one_left_alone() {
     assert!(kills >= 2, "it was too quick to be killed: {kills}");
     println!("killed {kills} times");
     same(&dir.path().join("alone"), &dir.path().join("killed"));
-    assert_eq!(losses(&dir.path().join("alone")), losses(&dir.path().join("killed")));
+    assert_eq!(
+        losses(&dir.path().join("alone")),
+        losses(&dir.path().join("killed"))
+    );
 }
 
 #[test]
@@ -128,24 +145,42 @@ fn an_unfinished_checkpoint_is_no_checkpoint_and_a_full_disk_loses_the_last_inte
     let dir = tempfile::tempdir().unwrap();
     let data = phantoms(dir.path());
     let run = dir.path().join("run");
-    done(&hilum().arg("finetune").arg(config(dir.path(), &data, "run", 2, "")).output().unwrap());
+    done(
+        &hilum()
+            .arg("finetune")
+            .arg(config(dir.path(), &data, "run", 2, ""))
+            .output()
+            .unwrap(),
+    );
     let whole = newest(&run);
     let before = std::fs::read(whole.join("weights.safetensors")).unwrap();
     // No file may grow beyond 300 kB: writing breaks off in the middle, as on a full disk.
     let next = config(dir.path(), &data, "run", 4, "");
     let failed = Command::new("sh")
-        .args(["-c", "trap '' XFSZ; ulimit -f 600; exec \"$0\" --device cpu finetune --resume \"$1\""])
+        .args([
+            "-c",
+            "trap '' XFSZ; ulimit -f 600; exec \"$0\" --device cpu finetune --resume \"$1\"",
+        ])
         .args([Path::new(env!("CARGO_BIN_EXE_hilum")), &next])
         .output()
         .unwrap();
     assert_eq!(failed.status.code(), Some(1));
     let message = String::from_utf8_lossy(&failed.stderr).into_owned();
-    assert!(message.contains("weights.safetensors") && !message.contains("panicked"), "{message}");
+    assert!(
+        message.contains("weights.safetensors") && !message.contains("panicked"),
+        "{message}"
+    );
     assert_eq!(newest(&run), whole);
     assert_eq!(std::fs::read(whole.join("weights.safetensors")).unwrap(), before);
     // What a process that died while writing leaves behind.
     std::fs::create_dir_all(run.join("checkpoints").join("unfinished")).unwrap();
-    std::fs::write(run.join("checkpoints").join("unfinished").join("weights.safetensors"), &before[..100]).unwrap();
+    std::fs::write(
+        run.join("checkpoints")
+            .join("unfinished")
+            .join("weights.safetensors"),
+        &before[..100],
+    )
+    .unwrap();
     done(&hilum().args(["finetune", "--resume"]).arg(next).output().unwrap());
     assert!(newest(&run).ends_with("step-00000004"));
 }
@@ -155,14 +190,24 @@ fn the_best_checkpoint_is_kept_and_exported() {
     let dir = tempfile::tempdir().unwrap();
     let data = phantoms(dir.path());
     let best = "best = { key = \"validation_mlm\" }";
-    done(&hilum().arg("pretrain").arg(config(dir.path(), &data, "run", 6, best)).output().unwrap());
+    done(
+        &hilum()
+            .arg("pretrain")
+            .arg(config(dir.path(), &data, "run", 6, best))
+            .output()
+            .unwrap(),
+    );
     let values: Vec<(f64, u64)> = losses(&dir.path().join("run"))
         .iter()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
         .filter_map(|line| Some((line["validation_mlm"].as_f64()?, line["step"].as_u64()?)))
         .collect();
     let lowest = values.iter().min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
-    let kept = dir.path().join("run").join("checkpoints").join(format!("best-{:08}", lowest.1));
+    let kept = dir
+        .path()
+        .join("run")
+        .join("checkpoints")
+        .join(format!("best-{:08}", lowest.1));
     assert!(kept.is_dir(), "{values:?}");
     let bundle = dir.path().join("bundle");
     let from = dir.path().join("run");
@@ -177,11 +222,21 @@ fn the_best_checkpoint_is_kept_and_exported() {
             .unwrap(),
     );
     let manifest = std::fs::read_to_string(bundle.join("bundle.json")).unwrap();
-    assert!(manifest.contains("findings") && manifest.contains("retrieve") && manifest.contains("draft"), "{manifest}");
+    assert!(
+        manifest.contains("findings") && manifest.contains("retrieve") && manifest.contains("draft"),
+        "{manifest}"
+    );
     let unknown = "best = { key = \"validation_luck\" }";
-    let refused = hilum().arg("pretrain").arg(config(dir.path(), &data, "other", 2, unknown)).output().unwrap();
+    let refused = hilum()
+        .arg("pretrain")
+        .arg(config(dir.path(), &data, "other", 2, unknown))
+        .output()
+        .unwrap();
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(message.contains("validation_luck") && message.contains("validation_mlm"), "{message}");
+    assert!(
+        message.contains("validation_luck") && message.contains("validation_mlm"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -203,13 +258,20 @@ fn ablations_of_visual_features_and_the_recurrent_writer_have_rows() {
     done(&made);
     let tables: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
     let rows = tables["cells"]["first"]["generation"].as_object().unwrap();
-    let names = ["MedViLL, D-121", "MedViLL, R-101", "MedViLL, all features", "TieNet's writer"];
+    let names = [
+        "MedViLL, D-121",
+        "MedViLL, R-101",
+        "MedViLL, all features",
+        "TieNet's writer",
+    ];
     assert_eq!(rows.keys().collect::<Vec<_>>(), names);
-    let own =
-        |run: &str| std::fs::read_to_string(dir.path().join("seed-0/runs").join(run).join("config.toml")).unwrap();
+    let own = |run: &str| {
+        std::fs::read_to_string(dir.path().join("seed-0/runs").join(run).join("config.toml")).unwrap()
+    };
     assert!(own("all-features-pretraining").contains("sampled = 16"));
     assert!(
-        own("d-121-first-generation").contains("growth = 8") && own("tienet-first-generation").contains("recurrent")
+        own("d-121-first-generation").contains("growth = 8")
+            && own("tienet-first-generation").contains("recurrent")
     );
 }
 
@@ -218,9 +280,26 @@ fn tables_compare_variants_over_seeds_and_keep_what_they_made() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("tables");
     let make = |more: &[&str]| {
-        let few =
-            ["--seeds", "2", "--scale", "0.004", "--variant", "s2s", "--variant", "fine-tuning-only", "--task", "vqa"];
-        hilum().arg("tables").arg("--out").arg(&out).args(few).args(more).output().unwrap()
+        let few = [
+            "--seeds",
+            "2",
+            "--scale",
+            "0.004",
+            "--variant",
+            "s2s",
+            "--variant",
+            "fine-tuning-only",
+            "--task",
+            "vqa",
+        ];
+        hilum()
+            .arg("tables")
+            .arg("--out")
+            .arg(&out)
+            .args(few)
+            .args(more)
+            .output()
+            .unwrap()
     };
     let made = make(&["--json"]);
     done(&made);
@@ -228,26 +307,48 @@ fn tables_compare_variants_over_seeds_and_keep_what_they_made() {
     for institution in ["first", "second"] {
         let variants = tables["cells"][institution]["vqa"].as_object().unwrap();
         assert_eq!(variants.keys().collect::<Vec<_>>(), ["Fine-tuning only", "S2S"]);
-        for cell in variants.values().flat_map(|columns| columns.as_object().unwrap().values()) {
+        for cell in variants
+            .values()
+            .flat_map(|columns| columns.as_object().unwrap().values())
+        {
             assert_eq!(cell["seeds"].as_array().unwrap().len(), 2, "{cell}");
             assert!((0.0..=1.0).contains(&cell["mean"].as_f64().unwrap()), "{cell}");
         }
     }
     let text = std::fs::read_to_string(out.join("tables.md")).unwrap();
-    assert_eq!(text.lines().filter(|line| line.starts_with("| S2S |")).count(), 2, "{text}");
-    assert!(std::fs::read_to_string(out.join("tables.svg")).unwrap().contains("vqa, institution second"));
+    assert_eq!(
+        text.lines().filter(|line| line.starts_with("| S2S |")).count(),
+        2,
+        "{text}"
+    );
+    assert!(
+        std::fs::read_to_string(out.join("tables.svg"))
+            .unwrap()
+            .contains("vqa, institution second")
+    );
     // A run that is there is not made again, and what it scored is not computed again.
     let run = out.join("seed-1/runs/s2s-second-vqa");
     let weights = std::fs::read(newest(&run).join("weights.safetensors")).unwrap();
     let again = make(&["--json"]);
     done(&again);
     assert_eq!(again.stdout, made.stdout);
-    assert_eq!(std::fs::read(newest(&run).join("weights.safetensors")).unwrap(), weights);
+    assert_eq!(
+        std::fs::read(newest(&run).join("weights.safetensors")).unwrap(),
+        weights
+    );
     // Another scale would find what is there and call it its own.
-    let other =
-        hilum().arg("tables").arg("--out").arg(&out).args(["--seeds", "2", "--scale", "0.005"]).output().unwrap();
+    let other = hilum()
+        .arg("tables")
+        .arg("--out")
+        .arg(&out)
+        .args(["--seeds", "2", "--scale", "0.005"])
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&other.stderr).into_owned();
-    assert!(!other.status.success() && text.contains("0.004") && text.contains("another folder"), "{text}");
+    assert!(
+        !other.status.success() && text.contains("0.004") && text.contains("another folder"),
+        "{text}"
+    );
     let refused = make(&["--variant", "none"]);
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("fine-tuning-only"));

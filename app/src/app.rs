@@ -27,8 +27,14 @@ fn progress(phase: Phase, done: u64, total: u64) -> (String, Option<f64>) {
     match phase {
         Phase::Program => ("Loading the engine …".to_owned(), None),
         Phase::Device => ("Looking for a graphics device …".to_owned(), None),
-        Phase::Weights => (format!("Loading the model: {} of {}", megabytes(done), megabytes(total)), share),
-        Phase::Warming => ("Preparing the device: its programs are compiled once …".to_owned(), share),
+        Phase::Weights => (
+            format!("Loading the model: {} of {}", megabytes(done), megabytes(total)),
+            share,
+        ),
+        Phase::Warming => (
+            "Preparing the device: its programs are compiled once …".to_owned(),
+            share,
+        ),
     }
 }
 
@@ -40,11 +46,16 @@ fn Engine(desk: Desk) -> impl IntoView {
     let words = move || match desk.status.get() {
         Status::Loading(phase, done, total) => {
             let (words, share) = progress(phase, done, total);
-            view! { <span>{words}</span><progress max="1" value=share.map(|s| s.to_string())></progress> }.into_any()
+            view! { <span>{words}</span><progress max="1" value=share.map(|s| s.to_string())></progress> }
+                .into_any()
         }
         Status::Ready(opened) => {
             let why = opened.why.map(|why| format!(", since {why}"));
-            let from = if opened.downloaded == 0 { "from this browser's storage" } else { "downloaded" };
+            let from = if opened.downloaded == 0 {
+                "from this browser's storage"
+            } else {
+                "downloaded"
+            };
             view! {
                 <span class="ready">"Ready"</span>
                 <span>{format!("{}{}", opened.device, why.unwrap_or_default())}</span>

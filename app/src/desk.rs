@@ -1,4 +1,5 @@
-//! What lies on the reader's desk: the engine's state, the picture, the report. All of the page's state is here.
+//! What lies on the reader's desk: the engine's state, the picture, the report. All of the page's state is
+//! here.
 
 use std::sync::Arc;
 
@@ -87,7 +88,9 @@ pub struct Desk {
 impl Desk {
     /// An empty desk, with the wishes of the page's address.
     pub fn new() -> Self {
-        let wish = parameter("device").and_then(|text| Wish::parse(&text)).unwrap_or_default();
+        let wish = parameter("device")
+            .and_then(|text| Wish::parse(&text))
+            .unwrap_or_default();
         Self {
             status: RwSignal::new(Status::Loading(Phase::Program, 0, 0)),
             picture: RwSignal::new(Picture::None),
@@ -127,8 +130,15 @@ impl Desk {
             )));
         };
         let wish = self.wish.get_untracked();
-        link::send(&ToEngine::Open { wish, bundle: url, sha256: sha256.map(str::to_owned) });
-        if matches!(self.picture.get_untracked(), Picture::Reading(_) | Picture::Read(..)) {
+        link::send(&ToEngine::Open {
+            wish,
+            bundle: url,
+            sha256: sha256.map(str::to_owned),
+        });
+        if matches!(
+            self.picture.get_untracked(),
+            Picture::Reading(_) | Picture::Read(..)
+        ) {
             self.send_picture();
         }
     }
@@ -221,7 +231,10 @@ impl Desk {
     fn send_picture(self) {
         let request = self.questions.number();
         self.picture_request.set_value(request);
-        link::send(&ToEngine::Picture { request, bytes: self.bytes.get_value().to_vec() });
+        link::send(&ToEngine::Picture {
+            request,
+            bytes: self.bytes.get_value().to_vec(),
+        });
     }
 
     fn hear(self, message: FromEngine) {
@@ -234,7 +247,9 @@ impl Desk {
                     self.greet();
                 }
             }
-            FromEngine::Progress { phase, done, total } => self.status.set(Status::Loading(phase, done, total)),
+            FromEngine::Progress { phase, done, total } => {
+                self.status.set(Status::Loading(phase, done, total))
+            }
             FromEngine::NotOpened(why) => self.status.set(Status::Failed(why)),
             FromEngine::Lost(why) => self.rebuild(&format!("The graphics device was lost ({why})")),
             FromEngine::Opened(opened) => {
@@ -252,7 +267,9 @@ impl Desk {
             FromEngine::Picture { request, result } => {
                 self.take_picture(request == self.picture_request.get_value(), result);
             }
-            FromEngine::Words { request, text } if drafts(request) => self.text.update(|whole| *whole += &text),
+            FromEngine::Words { request, text } if drafts(request) => {
+                self.text.update(|whole| *whole += &text)
+            }
             FromEngine::Words { .. } => {}
             FromEngine::Drafted { request, result } if drafts(request) => match result {
                 Ok(drafted) => {
@@ -265,7 +282,12 @@ impl Desk {
             FromEngine::Drafted { .. } => {}
             FromEngine::Findings { request, result } => self.questions.take_findings(request, result),
             FromEngine::Answers { request, result } => self.questions.take_answers(request, &result),
-            FromEngine::Searching { request, phase, done, total } => {
+            FromEngine::Searching {
+                request,
+                phase,
+                done,
+                total,
+            } => {
                 self.questions.take_progress(request, phase, done, total);
             }
             FromEngine::Found { request, result } => self.questions.take_found(request, result),
@@ -273,7 +295,9 @@ impl Desk {
     }
 
     fn take_picture(self, current: bool, result: Result<Box<hilum_protocol::Shown>, String>) {
-        let Picture::Reading(name) = self.picture.get_untracked() else { return };
+        let Picture::Reading(name) = self.picture.get_untracked() else {
+            return;
+        };
         if !current {
             return;
         }
@@ -287,33 +311,41 @@ impl Desk {
     }
 
     fn broken(self, why: &str) {
-        // A decoder that crashes takes the engine with it, and would again: the picture is put aside, the engine comes back.
+        // A decoder that crashes takes the engine with it, and would again: the picture is put aside, the
+        // engine comes back.
         if let Picture::Reading(name) = self.picture.get_untracked()
             && self.greeted.get_value()
         {
-            let why = "the engine stopped while it read the file, which is probably damaged; it was started anew";
+            let why =
+                "the engine stopped while it read the file, which is probably damaged; it was started anew";
             self.picture.set(Picture::Unreadable(name, why.to_owned()));
             return self.start();
         }
         self.rebuild(&format!("The engine stopped ({why})"));
     }
 
-    /// Once: a new worker, a new device, the picture again and the draft that was under way. Twice in a minute: words.
+    /// Once: a new worker, a new device, the picture again and the draft that was under way. Twice in a
+    /// minute: words.
     fn rebuild(self, what: &str) {
         let now = window().performance().map_or(0.0, |clock| clock.now());
         let before = self.rebuilt.get_value();
         if before.is_some_and(|then| now - then < AGAIN) {
             link::end();
             if self.draft.get_untracked() == Draft::Running {
-                self.draft.set(Draft::Failed("the engine was lost before the draft came to its end".to_owned()));
+                self.draft.set(Draft::Failed(
+                    "the engine was lost before the draft came to its end".to_owned(),
+                ));
             }
-            self.questions.give_up("the engine was lost before it came to an end");
+            self.questions
+                .give_up("the engine was lost before it came to an end");
             self.notice.set(None);
             let way = "It was started anew once already; try again, or let the CPU compute.";
             return self.status.set(Status::Failed(format!("{what}. {way}")));
         }
         self.rebuilt.set_value(Some(now));
-        self.notice.set(Some(format!("{what}. It was started anew; nothing of yours is lost.")));
+        self.notice.set(Some(format!(
+            "{what}. It was started anew; nothing of yours is lost."
+        )));
         self.start();
     }
 }

@@ -22,23 +22,33 @@ const LARGEST: f64 = 512.0 * 1024.0 * 1024.0;
 fn take(desk: Desk, file: File) {
     let name = file.name();
     if file.size() > LARGEST {
-        return desk.unreadable(name, "the file is larger than 512 MiB; no radiograph is".to_owned());
+        return desk.unreadable(
+            name,
+            "the file is larger than 512 MiB; no radiograph is".to_owned(),
+        );
     }
     spawn_local(async move {
         match JsFuture::from(file.array_buffer()).await {
             Ok(buffer) => desk.open(name, js_sys::Uint8Array::new(&buffer).to_vec()),
-            Err(_) => desk.unreadable(name, "the browser could not read the file; was it moved or removed?".to_owned()),
+            Err(_) => desk.unreadable(
+                name,
+                "the browser could not read the file; was it moved or removed?".to_owned(),
+            ),
         }
     });
 }
 
 fn take_first(desk: Desk, data: Option<DataTransfer>) -> bool {
     let files = data.and_then(|data| data.files());
-    let Some(file) = files.as_ref().and_then(|files| files.get(0)) else { return false };
+    let Some(file) = files.as_ref().and_then(|files| files.get(0)) else {
+        return false;
+    };
     let more = files.map_or(0, |files| files.length()).saturating_sub(1);
     if more > 0 {
-        desk.notice
-            .set(Some(format!("One radiograph at a time: {} was opened, {more} more were left out.", file.name())));
+        desk.notice.set(Some(format!(
+            "One radiograph at a time: {} was opened, {more} more were left out.",
+            file.name()
+        )));
     }
     take(desk, file);
     true
@@ -50,7 +60,9 @@ pub fn listen(desk: Desk) {
     let drop = window_event_listener(leptos::ev::drop, move |event: DragEvent| {
         event.prevent_default();
         if !take_first(desk, event.data_transfer()) {
-            desk.notice.set(Some("What was dropped is no file; drop a DICOM, PNG or JPEG file.".to_owned()));
+            desk.notice.set(Some(
+                "What was dropped is no file; drop a DICOM, PNG or JPEG file.".to_owned(),
+            ));
         }
     });
     let paste = window_event_listener(leptos::ev::paste, move |event: ClipboardEvent| {
@@ -68,14 +80,19 @@ fn sample(desk: Desk, file: &'static str) {
     desk.picture.set(Picture::Reading(file.to_owned()));
     spawn_local(async move {
         let fetched = async {
-            let response = JsFuture::from(window().fetch_with_str(&format!("samples/{file}"))).await.ok()?;
+            let response = JsFuture::from(window().fetch_with_str(&format!("samples/{file}")))
+                .await
+                .ok()?;
             let response = response.dyn_into::<Response>().ok().filter(Response::ok)?;
             let buffer = JsFuture::from(response.array_buffer().ok()?).await.ok()?;
             Some(js_sys::Uint8Array::new(&buffer).to_vec())
         };
         match fetched.await {
             Some(bytes) => desk.open(file.to_owned(), bytes),
-            None => desk.unreadable(file.to_owned(), "the sample did not arrive; is the server there?".to_owned()),
+            None => desk.unreadable(
+                file.to_owned(),
+                "the sample did not arrive; is the server there?".to_owned(),
+            ),
         }
     });
 }
@@ -84,7 +101,9 @@ fn sample(desk: Desk, file: &'static str) {
 #[component]
 pub fn Chooser(desk: Desk) -> impl IntoView {
     let choose = move |event: Event| {
-        let Some(input) = event.target().and_then(|t| t.dyn_into::<HtmlInputElement>().ok()) else { return };
+        let Some(input) = event.target().and_then(|t| t.dyn_into::<HtmlInputElement>().ok()) else {
+            return;
+        };
         if let Some(file) = input.files().and_then(|files| files.get(0)) {
             take(desk, file);
         }

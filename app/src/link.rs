@@ -32,7 +32,10 @@ thread_local! {
 ///
 /// # Errors
 /// When the browser cannot start one.
-pub fn start(hear: impl Fn(FromEngine) + 'static, broken: impl Fn(String) + Clone + 'static) -> Result<(), String> {
+pub fn start(
+    hear: impl Fn(FromEngine) + 'static,
+    broken: impl Fn(String) + Clone + 'static,
+) -> Result<(), String> {
     end();
     let options = WorkerOptions::new();
     options.set_type(WorkerType::Module);
@@ -41,23 +44,36 @@ pub fn start(hear: impl Fn(FromEngine) + 'static, broken: impl Fn(String) + Clon
     let failed = broken.clone();
     let message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
         // What the boot program says of a failure is under this key; all else is the engine's.
-        let broken = js_sys::Reflect::get(&event.data(), &"broken".into()).ok().and_then(|b| b.as_string());
+        let broken = js_sys::Reflect::get(&event.data(), &"broken".into())
+            .ok()
+            .and_then(|b| b.as_string());
         if let Some(why) = broken {
             return failed(why);
         }
         match serde_wasm_bindgen::from_value(event.data()) {
             Ok(message) => hear(message),
-            Err(error) => failed(format!("page and engine are of different versions ({error}); reload the page")),
+            Err(error) => failed(format!(
+                "page and engine are of different versions ({error}); reload the page"
+            )),
         }
     });
     let error = Closure::<dyn FnMut(Event)>::new(move |event: Event| {
         // Where the program itself did not load, the event has no message at all.
-        let why = js_sys::Reflect::get(&event, &"message".into()).ok().and_then(|m| m.as_string());
-        broken(why.filter(|why| !why.is_empty()).unwrap_or_else(|| "its program did not load".to_owned()));
+        let why = js_sys::Reflect::get(&event, &"message".into())
+            .ok()
+            .and_then(|m| m.as_string());
+        broken(
+            why.filter(|why| !why.is_empty())
+                .unwrap_or_else(|| "its program did not load".to_owned()),
+        );
     });
     worker.set_onmessage(Some(message.as_ref().unchecked_ref()));
     worker.set_onerror(Some(error.as_ref().unchecked_ref()));
-    LINE.set(Some(Line { worker, _message: message, _error: error }));
+    LINE.set(Some(Line {
+        worker,
+        _message: message,
+        _error: error,
+    }));
     Ok(())
 }
 

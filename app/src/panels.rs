@@ -50,7 +50,13 @@ pub fn Panels(desk: Desk) -> impl IntoView {
 }
 
 fn bar(reading: Reading) -> impl IntoView {
-    let Reading { name, probability, operating_point, present, side } = reading;
+    let Reading {
+        name,
+        probability,
+        operating_point,
+        present,
+        side,
+    } = reading;
     let place = side.map(|side| format!(", {side}"));
     let category = name.clone();
     let mark = format!("{probability:.3}, present from {operating_point:.3}");
@@ -76,7 +82,10 @@ fn Findings(desk: Desk) -> impl IntoView {
     let told = move || match findings.get() {
         Outcome::Done(readings) => {
             let present = readings.iter().filter(|reading| reading.present).count();
-            format!("{present} of {} categories at or above their mark.", readings.len())
+            format!(
+                "{present} of {} categories at or above their mark.",
+                readings.len()
+            )
         }
         other => words(&other, "Reading the radiograph …", "findings"),
     };
@@ -111,7 +120,11 @@ fn paint(canvas: &HtmlCanvasElement, gray: &[u8], side: usize) -> Option<()> {
     canvas.set_width(side);
     canvas.set_height(side);
     let data = ImageData::new_with_u8_clamped_array_and_sh(wasm_bindgen::Clamped(&rgba), side, side).ok()?;
-    let context = canvas.get_context("2d").ok()??.dyn_into::<CanvasRenderingContext2d>().ok()?;
+    let context = canvas
+        .get_context("2d")
+        .ok()??
+        .dyn_into::<CanvasRenderingContext2d>()
+        .ok()?;
     context.put_image_data(&data, 0.0, 0.0).ok()
 }
 
@@ -128,9 +141,19 @@ fn Thumbnail(gray: Vec<u8>, side: usize, name: String) -> impl IntoView {
 }
 
 fn case(case: Case, side: usize) -> impl IntoView {
-    let Case { id, probability, labels, report, picture } = case;
+    let Case {
+        id,
+        probability,
+        labels,
+        report,
+        picture,
+    } = case;
     let name = id.clone();
-    let labels = if labels.is_empty() { "no category named".to_owned() } else { labels.join(", ") };
+    let labels = if labels.is_empty() {
+        "no category named".to_owned()
+    } else {
+        labels.join(", ")
+    };
     view! {
         <li class="case" data-id=name data-probability=probability.to_string()>
             <Thumbnail gray=picture side name=format!("Radiograph of case {id}")/>
@@ -157,15 +180,28 @@ fn Similar(desk: Desk) -> impl IntoView {
     };
     let told = move || match (questions.found.get(), questions.progress.get()) {
         (Outcome::Running, Some((Search::Loading, done, total))) => {
-            format!("Loading the gallery: {:.1} of {:.1} MB", done as f64 / 1e6, total as f64 / 1e6)
+            format!(
+                "Loading the gallery: {:.1} of {:.1} MB",
+                done as f64 / 1e6,
+                total as f64 / 1e6
+            )
         }
         (Outcome::Running, Some((Search::Comparing, _, total))) => format!("Comparing {total} cases …"),
         (Outcome::Done(Found { searched, cases, .. }), _) => {
-            format!("The {} likeliest of {searched} cases for {}.", cases.len(), questions.sought())
+            format!(
+                "The {} likeliest of {searched} cases for {}.",
+                cases.len(),
+                questions.sought()
+            )
         }
         (other, _) => words(&other, "Searching …", "cases"),
     };
-    let share = move || questions.progress.get().map(|(_, done, total)| done as f64 / total.max(1) as f64);
+    let share = move || {
+        questions
+            .progress
+            .get()
+            .map(|(_, done, total)| done as f64 / total.max(1) as f64)
+    };
     let list = move || match questions.found.get() {
         Outcome::Done(found) => {
             let side = found.side;
@@ -233,7 +269,13 @@ fn Ask(desk: Desk) -> impl IntoView {
             question.set(String::new());
         }
     };
-    let state = move || desk.questions.asked.get().first().map_or("none", |asked| asked.answers.name());
+    let state = move || {
+        desk.questions
+            .asked
+            .get()
+            .first()
+            .map_or("none", |asked| asked.answers.name())
+    };
     view! {
         <section class="panel" id="asking" aria-labelledby="ask-title" data-state=state>
             <h2 id="ask-title">"Ask"</h2>

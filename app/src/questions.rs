@@ -1,4 +1,5 @@
-//! What is asked of the picture besides a draft, and what came of it. All of it belongs to the picture on the desk.
+//! What is asked of the picture besides a draft, and what came of it. All of it belongs to the picture on the
+//! desk.
 
 use hilum_protocol::{Answer, Found, Reading, Search, ToEngine};
 use leptos::prelude::*;
@@ -110,11 +111,24 @@ impl Questions {
     /// Asks a question.
     pub fn ask(self, question: String) {
         let request = self.number();
-        link::send(&ToEngine::Ask { request, question: question.clone() });
-        self.asked.update(|all| all.insert(0, Asked { request, question, answers: Outcome::Running }));
+        link::send(&ToEngine::Ask {
+            request,
+            question: question.clone(),
+        });
+        self.asked.update(|all| {
+            all.insert(
+                0,
+                Asked {
+                    request,
+                    question,
+                    answers: Outcome::Running,
+                },
+            )
+        });
     }
 
-    /// Searches for cases like a text or, without one, like the picture; a search that is under way is given up.
+    /// Searches for cases like a text or, without one, like the picture; a search that is under way is given
+    /// up.
     pub fn search(self, text: Option<String>) {
         self.found.set(Outcome::Running);
         self.progress.set(None);
@@ -134,7 +148,9 @@ impl Questions {
 
     /// What was searched for, in words.
     pub fn sought(self) -> String {
-        self.text.get_value().map_or("this radiograph".to_owned(), |text| format!("“{text}”"))
+        self.text
+            .get_value()
+            .map_or("this radiograph".to_owned(), |text| format!("“{text}”"))
     }
 
     /// Asks an engine that was started anew for what the one before it owed.
@@ -145,9 +161,16 @@ impl Questions {
         if self.found.get_untracked() == Outcome::Running {
             self.search(self.text.get_value());
         }
-        let owed = self.asked.get_untracked().into_iter().filter(|asked| asked.answers == Outcome::Running);
+        let owed = self
+            .asked
+            .get_untracked()
+            .into_iter()
+            .filter(|asked| asked.answers == Outcome::Running);
         for asked in owed {
-            link::send(&ToEngine::Ask { request: asked.request, question: asked.question });
+            link::send(&ToEngine::Ask {
+                request: asked.request,
+                question: asked.question,
+            });
         }
     }
 

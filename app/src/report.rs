@@ -15,7 +15,10 @@ pub const DISCLAIMER: &str = "Research software, not for clinical use.";
 /// The text with where it came from.
 fn signed(text: &str, opened: Option<&Opened>) -> String {
     let model = opened.map_or(String::new(), |o| {
-        format!("Drafted by Hilum with {} ({}), bundle SHA-256 {}.\n", o.bundle, o.system, o.sha256)
+        format!(
+            "Drafted by Hilum with {} ({}), bundle SHA-256 {}.\n",
+            o.bundle, o.system, o.sha256
+        )
     });
     format!("{}\n\n{model}{DISCLAIMER}\n", text.trim_end())
 }
@@ -46,7 +49,9 @@ pub fn Report(desk: Desk) -> impl IntoView {
     let running = move || desk.draft.get() == Draft::Running;
     let empty = move || desk.text.get().trim().is_empty();
     let can_draft = move || {
-        matches!(desk.status.get(), Status::Ready(_)) && matches!(desk.picture.get(), Picture::Read(..)) && !running()
+        matches!(desk.status.get(), Status::Ready(_))
+            && matches!(desk.picture.get(), Picture::Read(..))
+            && !running()
     };
     let copied = RwSignal::new("");
     let copy = move |_| {
@@ -63,7 +68,9 @@ pub fn Report(desk: Desk) -> impl IntoView {
     let save = move |_| {
         let text = signed(&desk.text.get_untracked(), opened(desk).as_ref());
         if download("report-draft.txt", &text).is_err() {
-            desk.notice.set(Some("The browser did not allow the download; copy the text instead.".to_owned()));
+            desk.notice.set(Some(
+                "The browser did not allow the download; copy the text instead.".to_owned(),
+            ));
         }
     };
     let outcome = move || match desk.draft.get() {
@@ -77,7 +84,10 @@ pub fn Report(desk: Desk) -> impl IntoView {
                 _ => "Ended at its greatest length",
             };
             let digits = usize::from(d.pieces_per_s < 10.0);
-            format!("{end}: first word after {:.0} ms, {:.digits$} word pieces a second.", d.first_ms, d.pieces_per_s)
+            format!(
+                "{end}: first word after {:.0} ms, {:.digits$} word pieces a second.",
+                d.first_ms, d.pieces_per_s
+            )
         }
     };
     let state = move || match desk.draft.get() {
@@ -88,7 +98,12 @@ pub fn Report(desk: Desk) -> impl IntoView {
     };
     // For those who compare with the command: the word pieces themselves.
     let pieces = move || match desk.draft.get() {
-        Draft::Done(d) => d.pieces.iter().map(|p| p.text.clone()).collect::<Vec<_>>().join(" "),
+        Draft::Done(d) => d
+            .pieces
+            .iter()
+            .map(|p| p.text.clone())
+            .collect::<Vec<_>>()
+            .join(" "),
         _ => String::new(),
     };
     view! {

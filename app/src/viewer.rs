@@ -30,7 +30,12 @@ struct Look {
 
 impl Default for Look {
     fn default() -> Self {
-        Self { window: WindowChoice::Default, inverted: false, zoom: 1.0, shift: (0.0, 0.0) }
+        Self {
+            window: WindowChoice::Default,
+            inverted: false,
+            zoom: 1.0,
+            shift: (0.0, 0.0),
+        }
     }
 }
 
@@ -40,7 +45,10 @@ impl Look {
         let zoom = (self.zoom * factor).clamp(ZOOM.0, ZOOM.1);
         let factor = zoom / self.zoom;
         self.zoom = zoom;
-        self.shift = (at.0 + (self.shift.0 - at.0) * factor, at.1 + (self.shift.1 - at.1) * factor);
+        self.shift = (
+            at.0 + (self.shift.0 - at.0) * factor,
+            at.1 + (self.shift.1 - at.1) * factor,
+        );
     }
 }
 
@@ -62,7 +70,10 @@ fn numbers(picture: &Radiograph, choice: &WindowChoice) -> (f64, f64) {
     window.map_or_else(
         || {
             let (low, high) = picture.display_range.unwrap_or_else(|| picture.value_range());
-            (f64::midpoint(low.into(), high.into()), (f64::from(high) - f64::from(low)).max(1e-6))
+            (
+                f64::midpoint(low.into(), high.into()),
+                (f64::from(high) - f64::from(low)).max(1e-6),
+            )
         },
         |window| (window.center, window.width),
     )
@@ -76,15 +87,24 @@ fn span(picture: &Radiograph) -> f64 {
 fn paint(canvas: &web_sys::HtmlCanvasElement, picture: &Radiograph, look: &Look) -> Option<()> {
     let gray = picture.display(&look.window).ok()?;
     let shade = |v: u8| if look.inverted { 255 - v } else { v };
-    let rgba: Vec<u8> = gray.pixels.iter().flat_map(|&v| [shade(v), shade(v), shade(v), 255]).collect();
+    let rgba: Vec<u8> = gray
+        .pixels
+        .iter()
+        .flat_map(|&v| [shade(v), shade(v), shade(v), 255])
+        .collect();
     let (width, height) = (u32::try_from(gray.width).ok()?, u32::try_from(gray.height).ok()?);
     // Setting the size clears the canvas, so it is done only where it changes.
     if canvas.width() != width || canvas.height() != height {
         canvas.set_width(width);
         canvas.set_height(height);
     }
-    let data = ImageData::new_with_u8_clamped_array_and_sh(wasm_bindgen::Clamped(&rgba), width, height).ok()?;
-    let context = canvas.get_context("2d").ok()??.dyn_into::<CanvasRenderingContext2d>().ok()?;
+    let data =
+        ImageData::new_with_u8_clamped_array_and_sh(wasm_bindgen::Clamped(&rgba), width, height).ok()?;
+    let context = canvas
+        .get_context("2d")
+        .ok()??
+        .dyn_into::<CanvasRenderingContext2d>()
+        .ok()?;
     context.put_image_data(&data, 0.0, 0.0).ok()
 }
 
@@ -112,7 +132,8 @@ pub fn Viewer(desk: Desk) -> impl IntoView {
     });
     Effect::new(move |_| {
         if let (Some(canvas), Some(picture)) = (canvas.get(), picture()) {
-            // The default window was shown to exist when the file was decoded; another one is always explicit or listed.
+            // The default window was shown to exist when the file was decoded; another one is always explicit
+            // or listed.
             let _ = paint(&canvas, &picture, &look.get());
         }
     });
@@ -127,21 +148,29 @@ pub fn Viewer(desk: Desk) -> impl IntoView {
             let _ = canvas.set_pointer_capture(event.pointer_id());
         }
     };
-    let end = move |event: PointerEvent| pointers.update_value(|all| all.retain(|p| p.0 != event.pointer_id()));
+    let end =
+        move |event: PointerEvent| pointers.update_value(|all| all.retain(|p| p.0 != event.pointer_id()));
     let from_middle = move |at: Point| {
         let stage = canvas.get_untracked().and_then(|canvas| canvas.parent_element());
         stage.map_or(MIDDLE, |stage| {
             let area = stage.get_bounding_client_rect();
-            (at.0 - area.x() - area.width() / 2.0, at.1 - area.y() - area.height() / 2.0)
+            (
+                at.0 - area.x() - area.width() / 2.0,
+                at.1 - area.y() - area.height() / 2.0,
+            )
         })
     };
     let drag_on = move |event: PointerEvent| {
         let now = place(&event);
         let mut before = pointers.get_value();
-        let Some(index) = before.iter().position(|p| p.0 == event.pointer_id()) else { return };
+        let Some(index) = before.iter().position(|p| p.0 == event.pointer_id()) else {
+            return;
+        };
         let (x, y) = before[index].1;
         pointers.update_value(|all| all[index].1 = now);
-        let Some(picture) = read.get_untracked().map(|r| r.1) else { return };
+        let Some(picture) = read.get_untracked().map(|r| r.1) else {
+            return;
+        };
         if before.len() > 1 {
             let other = before.swap_remove(1 - index.min(1)).1;
             let apart = |point: Point| (point.0 - other.0).hypot(point.1 - other.1).max(1.0);
@@ -161,7 +190,10 @@ pub fn Viewer(desk: Desk) -> impl IntoView {
             look.update(|look| {
                 let (center, width) = numbers(&picture, &look.window);
                 let width = (width + dx * by).max(by / 8.0);
-                look.window = WindowChoice::Explicit { center: center + dy * by, width };
+                look.window = WindowChoice::Explicit {
+                    center: center + dy * by,
+                    width,
+                };
             });
         }
     };
@@ -171,13 +203,19 @@ pub fn Viewer(desk: Desk) -> impl IntoView {
         look.update(|look| look.zoomed((-event.delta_y() / 500.0).exp(), at));
     };
     let key = move |event: KeyboardEvent| {
-        let Some(picture) = read.get_untracked().map(|r| r.1) else { return };
+        let Some(picture) = read.get_untracked().map(|r| r.1) else {
+            return;
+        };
         let by = span(&picture) / 50.0;
         let mut taken = true;
         look.update(|look| {
             let (center, width) = numbers(&picture, &look.window);
-            let mut set =
-                |center, width: f64| look.window = WindowChoice::Explicit { center, width: width.max(by / 50.0) };
+            let mut set = |center, width: f64| {
+                look.window = WindowChoice::Explicit {
+                    center,
+                    width: width.max(by / 50.0),
+                }
+            };
             match event.key().as_str() {
                 "ArrowUp" => set(center - by, width),
                 "ArrowDown" => set(center + by, width),
@@ -186,7 +224,13 @@ pub fn Viewer(desk: Desk) -> impl IntoView {
                 "+" | "=" => look.zoomed(1.25, MIDDLE),
                 "-" => look.zoomed(0.8, MIDDLE),
                 "i" => look.inverted = !look.inverted,
-                "0" | "f" => *look = Look { window: look.window.clone(), inverted: look.inverted, ..Look::default() },
+                "0" | "f" => {
+                    *look = Look {
+                        window: look.window.clone(),
+                        inverted: look.inverted,
+                        ..Look::default()
+                    }
+                }
                 "Escape" => *look = Look::default(),
                 _ => taken = false,
             }
@@ -201,15 +245,20 @@ pub fn Viewer(desk: Desk) -> impl IntoView {
                 let (center, width) = numbers(&picture, &look.get().window);
                 let value = [center, width][at];
                 // As many digits as the picture's range has use for.
-                if span(&picture) > 20.0 { format!("{value:.0}") } else { format!("{value:.3}") }
+                if span(&picture) > 20.0 {
+                    format!("{value:.0}")
+                } else {
+                    format!("{value:.3}")
+                }
             })
         }
     };
     let set_number = move |at: usize| {
         move |event: leptos::ev::Event| {
-            let (Ok(value), Some(picture)) =
-                (event_target_value(&event).parse::<f64>(), read.get_untracked().map(|r| r.1))
-            else {
+            let (Ok(value), Some(picture)) = (
+                event_target_value(&event).parse::<f64>(),
+                read.get_untracked().map(|r| r.1),
+            ) else {
                 return;
             };
             look.update(|look| {
@@ -222,13 +271,22 @@ pub fn Viewer(desk: Desk) -> impl IntoView {
         }
     };
     let choose = move |event: leptos::ev::Event| {
-        let window = event_target_value(&event).parse().map_or(WindowChoice::Default, WindowChoice::Index);
+        let window = event_target_value(&event)
+            .parse()
+            .map_or(WindowChoice::Default, WindowChoice::Index);
         look.update(|look| look.window = window);
     };
-    let names = move || picture().map(|picture| picture.window_names()).unwrap_or_default();
+    let names = move || {
+        picture()
+            .map(|picture| picture.window_names())
+            .unwrap_or_default()
+    };
     let transform = move || {
         let look = look.get();
-        format!("translate({:.1}px, {:.1}px) scale({:.4})", look.shift.0, look.shift.1, look.zoom)
+        format!(
+            "translate({:.1}px, {:.1}px) scale({:.4})",
+            look.shift.0, look.shift.1, look.zoom
+        )
     };
     let is_window = move || tool.get() == Tool::Window;
     let facts = move || {

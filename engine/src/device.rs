@@ -31,7 +31,10 @@ impl DeviceError {
             true => "use a browser with WebGPU, or let the CPU compute",
             false => "install a Vulkan, Metal or DirectX 12 driver, or pass --device cpu",
         };
-        Self { reason: reason.into(), remedy }
+        Self {
+            reason: reason.into(),
+            remedy,
+        }
     }
 }
 
@@ -73,8 +76,8 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    /// Calls `report` with the reason when the adapter's device is lost: its driver crashed, the card was taken out, the
-    /// system took it away. Nothing that lives on it can be used then.
+    /// Calls `report` with the reason when the adapter's device is lost: its driver crashed, the card was
+    /// taken out, the system took it away. Nothing that lives on it can be used then.
     pub fn on_lost(&self, report: impl Fn(String) + Send + 'static) {
         if let Some(handle) = &self.handle {
             handle.set_device_lost_callback(move |reason, message| report(format!("{reason:?}: {message}")));
@@ -108,17 +111,34 @@ fn describe(adapter: &wgpu::Adapter) -> Adapter {
 pub async fn adapters() -> Vec<Adapter> {
     // Not OpenGL: it is not where the engine's shaders run.
     let backends = wgpu::Backends::PRIMARY;
-    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
-    wgpu::Instance::new(descriptor).enumerate_adapters(backends).await.iter().map(describe).collect()
+    let descriptor = wgpu::InstanceDescriptor {
+        backends,
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    };
+    wgpu::Instance::new(descriptor)
+        .enumerate_adapters(backends)
+        .await
+        .iter()
+        .map(describe)
+        .collect()
 }
 
 /// The CPU.
 pub fn cpu() -> Chosen {
-    Chosen { device: Device::flex(), name: "CPU".to_owned(), adapter: None, why: None, handle: None }
+    Chosen {
+        device: Device::flex(),
+        name: "CPU".to_owned(),
+        adapter: None,
+        why: None,
+        handle: None,
+    }
 }
 
 fn cpu_because(why: impl Into<String>) -> Chosen {
-    Chosen { why: Some(why.into()), ..cpu() }
+    Chosen {
+        why: Some(why.into()),
+        ..cpu()
+    }
 }
 
 /// The device that was asked for. Call it once: a WebGPU device cannot be initialised twice.
@@ -135,7 +155,9 @@ pub async fn choose(choice: DeviceChoice) -> Result<Chosen, DeviceError> {
         [] if automatic => return Ok(cpu_because("there is no WebGPU adapter")),
         [] => return Err(DeviceError::new("none is present")),
         found if automatic && found.iter().all(|a| a.software) => {
-            return Ok(cpu_because("the only WebGPU adapter computes in software, more slowly than the CPU does"));
+            return Ok(cpu_because(
+                "the only WebGPU adapter computes in software, more slowly than the CPU does",
+            ));
         }
         _ => {}
     }
@@ -146,19 +168,27 @@ pub async fn choose(choice: DeviceChoice) -> Result<Chosen, DeviceError> {
 }
 
 async fn webgpu() -> Result<Chosen, DeviceError> {
-    let (device, setup) =
-        Device::wgpu_options().init_with_setup_async().await.map_err(|e| DeviceError::new(e.to_string()))?;
+    let (device, setup) = Device::wgpu_options()
+        .init_with_setup_async()
+        .await
+        .map_err(|e| DeviceError::new(e.to_string()))?;
     let adapter = describe(&setup.adapter);
     // A browser may keep an adapter's name to itself.
     let name = match adapter.name.as_str() {
         "" => "WebGPU".to_owned(),
         name => format!("WebGPU, {name}"),
     };
-    Ok(Chosen { device, name, adapter: Some(adapter), why: None, handle: Some(setup.device) })
+    Ok(Chosen {
+        device,
+        name,
+        adapter: Some(adapter),
+        why: None,
+        handle: Some(setup.device),
+    })
 }
 
-/// The devices that tests run on: the CPU, and WebGPU where `HILUM_TEST_WEBGPU` is `1` or, where it is not set, an
-/// adapter is present. What is left out is said.
+/// The devices that tests run on: the CPU, and WebGPU where `HILUM_TEST_WEBGPU` is `1` or, where it is not
+/// set, an adapter is present. What is left out is said.
 #[doc(hidden)]
 #[cfg(feature = "cli")]
 pub fn test_devices() -> Vec<(&'static str, Device)> {

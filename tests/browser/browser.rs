@@ -1,8 +1,13 @@
 //! What the browser tests stand on: the page's server, the browser's driver, the command.
 //!
-//! Three variables name what is tested; `cargo xtask test` sets them: `HILUM_BIN` (the command), `HILUM_PAGE_DIR` (the built
-//! page), `HILUM_CHROMEDRIVER`. `HILUM_SCREENSHOTS`, where it is set, is a folder for pictures of the page.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may unwrap: its panic is its message")]
+//! Three variables name what is tested; `cargo xtask test` sets them: `HILUM_BIN` (the command),
+//! `HILUM_PAGE_DIR` (the built page), `HILUM_CHROMEDRIVER`. `HILUM_SCREENSHOTS`, where it is set, is a folder
+//! for pictures of the page.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may unwrap: its panic is its message"
+)]
 #![allow(clippy::disallowed_methods, reason = "tests run natively and have a clock")]
 
 use std::fmt::Debug;
@@ -28,27 +33,52 @@ pub struct Setting {
 impl Setting {
     /// From the variables.
     pub fn find() -> Option<Self> {
-        let path = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-        let found = path("HILUM_BIN").zip(path("HILUM_PAGE_DIR")).zip(path("HILUM_CHROMEDRIVER"));
+        let path = |name: &str| {
+            std::env::var_os(name)
+                .filter(|v| !v.is_empty())
+                .map(PathBuf::from)
+        };
+        let found = path("HILUM_BIN")
+            .zip(path("HILUM_PAGE_DIR"))
+            .zip(path("HILUM_CHROMEDRIVER"));
         if found.is_none() {
             println!(
                 "SKIPPED: HILUM_BIN, HILUM_PAGE_DIR and HILUM_CHROMEDRIVER are not all set; `cargo xtask test` sets them"
             );
         }
-        found.map(|((command, page), chromedriver)| Self { command, page, chromedriver })
+        found.map(|((command, page), chromedriver)| Self {
+            command,
+            page,
+            chromedriver,
+        })
     }
 
     /// Runs the command for what it writes.
     pub fn make(&self, arguments: &[&str]) {
-        let output = Command::new(&self.command).args(arguments).output().expect("the command runs");
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new(&self.command)
+            .args(arguments)
+            .output()
+            .expect("the command runs");
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     /// The command's JSON answer.
     pub fn hilum(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Value {
-        let output = Command::new(&self.command).args(arguments).arg("--json").envs(variables.iter().copied()).output();
+        let output = Command::new(&self.command)
+            .args(arguments)
+            .arg("--json")
+            .envs(variables.iter().copied())
+            .output();
         let output = output.expect("the command runs");
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         serde_json::from_slice(&output.stdout).expect("the command speaks JSON")
     }
 }
@@ -66,7 +96,11 @@ impl Drop for Program {
 
 /// Starts a program and reads its output until `found` finds what it looks for.
 fn start<T>(command: &mut Command, found: impl Fn(&str) -> Option<T>) -> (Program, T) {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
     let lines = BufReader::new(child.stdout.take().expect("it was piped")).lines();
     let program = Program(child);
     for line in lines.map_while(Result::ok) {
@@ -90,9 +124,14 @@ impl Server {
         let mut command = Command::new(&setting.command);
         command.args(["serve", "--port", "0", "--json", "--dir"]).arg(dir);
         let (program, url) = start(&mut command, |line| {
-            serde_json::from_str::<Value>(line).ok().and_then(|v| Some(v.get("url")?.as_str()?.to_owned()))
+            serde_json::from_str::<Value>(line)
+                .ok()
+                .and_then(|v| Some(v.get("url")?.as_str()?.to_owned()))
         });
-        Self { _program: program, url }
+        Self {
+            _program: program,
+            url,
+        }
     }
 }
 
@@ -158,7 +197,11 @@ impl Browser {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("the browser starts");
-        Self { client, _driver: driver, _profile: profile }
+        Self {
+            client,
+            _driver: driver,
+            _profile: profile,
+        }
     }
 
     /// Goes to an address.
@@ -168,7 +211,10 @@ impl Browser {
 
     /// Runs a script in the page.
     pub async fn script(&self, script: &str) -> Value {
-        self.client.execute(script, Vec::new()).await.expect("the script runs")
+        self.client
+            .execute(script, Vec::new())
+            .await
+            .expect("the script runs")
     }
 
     /// An attribute of the first element that `css` finds; empty where there is none.
@@ -185,10 +231,15 @@ impl Browser {
 
     /// The report in the editor.
     pub async fn report(&self) -> String {
-        self.script("return document.querySelector('#text')?.value ?? ''").await.as_str().unwrap_or_default().to_owned()
+        self.script("return document.querySelector('#text')?.value ?? ''")
+            .await
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
-    /// Waits until an attribute has a value; where `limit` passes, the page's own words are the panic's message.
+    /// Waits until an attribute has a value; where `limit` passes, the page's own words are the panic's
+    /// message.
     pub async fn until(&self, css: &str, name: &str, wanted: &[&str], limit: Duration) -> String {
         let began = Instant::now();
         loop {
@@ -209,13 +260,21 @@ impl Browser {
 
     /// Waits until the engine is ready.
     pub async fn ready(&self) {
-        self.until("main", "data-engine", &["ready"], Duration::from_secs(180)).await;
+        self.until("main", "data-engine", &["ready"], Duration::from_secs(180))
+            .await;
     }
 
     /// Gives the page a file, as a reader who chooses one.
     pub async fn choose(&self, file: &Path) {
-        let input = self.client.find(Locator::Css("#file")).await.expect("there is an input");
-        input.send_keys(file.to_str().expect("a path of text")).await.expect("the file is taken");
+        let input = self
+            .client
+            .find(Locator::Css("#file"))
+            .await
+            .expect("there is an input");
+        input
+            .send_keys(file.to_str().expect("a path of text"))
+            .await
+            .expect("the file is taken");
     }
 
     /// Drops a file on the page, or pastes it: `event` is `drop` or `paste`.
@@ -229,14 +288,22 @@ impl Browser {
             const event = kind === 'drop' ? new DragEvent(kind, all) : new ClipboardEvent(kind, all);
             document.querySelector('main').dispatchEvent(event);
             return event.defaultPrevented";
-        let taken = self.client.execute(script, vec![name.into(), hex.into(), event.into()]).await;
-        assert_eq!(taken.expect("the script runs"), true, "the page did not take what was brought by {event}");
+        let taken = self
+            .client
+            .execute(script, vec![name.into(), hex.into(), event.into()])
+            .await;
+        assert_eq!(
+            taken.expect("the script runs"),
+            true,
+            "the page did not take what was brought by {event}"
+        );
     }
 
     /// Opens one of the page's samples.
     pub async fn sample(&self, file: &str) {
         self.click(&format!("[data-sample='{file}']")).await;
-        self.until("main", "data-picture", &["read"], Duration::from_secs(30)).await;
+        self.until("main", "data-picture", &["read"], Duration::from_secs(30))
+            .await;
     }
 
     /// Clicks.
@@ -254,29 +321,53 @@ impl Browser {
     /// Drafts the picture on the desk and waits for the end.
     pub async fn draft(&self, limit: Duration) -> String {
         self.click("#draft").await;
-        self.until(".report", "data-draft", &["done", "failed"], limit).await;
+        self.until(".report", "data-draft", &["done", "failed"], limit)
+            .await;
         self.report().await
     }
 
     /// What the console was told since the last look at it.
     pub async fn console(&self) -> Vec<Told> {
-        let log = self.client.issue_cmd(Own { path: "se/log", body: json!({ "type": "browser" }) }).await;
+        let log = self
+            .client
+            .issue_cmd(Own {
+                path: "se/log",
+                body: json!({ "type": "browser" }),
+            })
+            .await;
         let entries = log.expect("the console can be read");
         let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
         let grave = |e: &Value| e["level"] == "SEVERE" || e["level"] == "WARNING";
-        entries.as_array().into_iter().flatten().map(|e| Told { grave: grave(e), words: text(&e["message"]) }).collect()
+        entries
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|e| Told {
+                grave: grave(e),
+                words: text(&e["message"]),
+            })
+            .collect()
     }
 
     /// Its warnings and errors.
     pub async fn complaints(&self) -> Vec<String> {
-        self.console().await.into_iter().filter(|told| told.grave).map(|told| told.words).collect()
+        self.console()
+            .await
+            .into_iter()
+            .filter(|told| told.grave)
+            .map(|told| told.words)
+            .collect()
     }
 
     /// Waits until the draft has words.
     pub async fn words(&self) {
         let began = Instant::now();
         while self.report().await.is_empty() {
-            assert!(began.elapsed() < Duration::from_secs(60), "no word came: {}", self.text("#outcome").await);
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "no word came: {}",
+                self.text("#outcome").await
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -284,26 +375,42 @@ impl Browser {
     /// Stops the draft and waits for its end.
     pub async fn stop(&self) {
         self.click("#stop").await;
-        self.until(".report", "data-draft", &["done", "failed"], Duration::from_secs(60)).await;
+        self.until(
+            ".report",
+            "data-draft",
+            &["done", "failed"],
+            Duration::from_secs(60),
+        )
+        .await;
     }
 
     /// A command of the browser's developer tools.
     pub async fn devtools(&self, command: &str, parameters: Value) {
         let body = json!({ "cmd": command, "params": parameters });
-        self.client.issue_cmd(Own { path: "goog/cdp/execute", body }).await.expect("the developer tools do as asked");
+        self.client
+            .issue_cmd(Own {
+                path: "goog/cdp/execute",
+                body,
+            })
+            .await
+            .expect("the developer tools do as asked");
     }
 
     /// Makes the page so wide and high.
     pub async fn size(&self, width: u32, height: u32) {
-        let parameters = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
-        self.devtools("Emulation.setDeviceMetricsOverride", parameters).await;
+        let parameters =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
+        self.devtools("Emulation.setDeviceMetricsOverride", parameters)
+            .await;
     }
 
     /// A picture of the page, into the folder of `HILUM_SCREENSHOTS` where it is set.
     pub async fn picture(&self, name: &str) {
         if let Some(folder) = std::env::var_os("HILUM_SCREENSHOTS").map(PathBuf::from) {
             let png = self.client.screenshot().await.expect("a screenshot");
-            std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(folder.join(name), png)).expect("a file");
+            std::fs::create_dir_all(&folder)
+                .and_then(|()| std::fs::write(folder.join(name), png))
+                .expect("a file");
         }
     }
 
@@ -317,7 +424,10 @@ impl Browser {
 /// Copies a folder.
 pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder").map(|e| e.expect("an entry")) {
+    for entry in std::fs::read_dir(from)
+        .expect("a folder")
+        .map(|e| e.expect("an entry"))
+    {
         let (path, target) = (entry.path(), to.join(entry.file_name()));
         match path.is_dir() {
             true => copy(&path, &target),
@@ -328,6 +438,9 @@ pub fn copy(from: &Path, to: &Path) {
 
 /// Runs a test that waits.
 pub fn run<F: Future<Output = ()>>(test: F) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(test);
 }

@@ -16,7 +16,9 @@ const DRAFT: Duration = Duration::from_secs(240);
 /// A phantom as a hospital would send it.
 fn phantom(setting: &Setting, dir: &Path) -> PathBuf {
     let out = dir.join("phantom");
-    let arguments = ["phantom", "--count", "1", "--size", "512", "--seed", "77", "--format", "dicom", "--out"];
+    let arguments = [
+        "phantom", "--count", "1", "--size", "512", "--seed", "77", "--format", "dicom", "--out",
+    ];
     setting.hilum(&[&arguments[..], &[out.to_str().unwrap()]].concat(), &[]);
     let mut folders = vec![out];
     while let Some(folder) = folders.pop() {
@@ -35,10 +37,14 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// The page's text is the shell's; where they part, the first difference is at a near tie of the shell's two best words.
+/// The page's text is the shell's; where they part, the first difference is at a near tie of the shell's two
+/// best words.
 fn same(page: &str, pieces: &str, shell: &Value) {
     let text = shell["text"].as_str().unwrap();
-    assert!(text.split_whitespace().count() > 4, "too short to prove anything: {text:?}");
+    assert!(
+        text.split_whitespace().count() > 4,
+        "too short to prove anything: {text:?}"
+    );
     if page == text {
         return;
     }
@@ -46,7 +52,9 @@ fn same(page: &str, pieces: &str, shell: &Value) {
     let ours: Vec<&str> = pieces.split(' ').collect();
     let differs = |(i, token): (usize, &Value)| ours.get(i).is_none_or(|piece| token["text"] != *piece);
     let first = tokens.iter().enumerate().position(differs);
-    let lead = first.and_then(|i| tokens[i]["lead"].as_f64()).unwrap_or(f64::INFINITY);
+    let lead = first
+        .and_then(|i| tokens[i]["lead"].as_f64())
+        .unwrap_or(f64::INFINITY);
     assert!(
         lead < 1e-3,
         "the page wrote {page:?}, the shell {text:?}: they part at piece {first:?}, whose lead is {lead}"
@@ -89,47 +97,89 @@ fn with_program(setting: &Setting, dir: &Path, program: &str) -> PathBuf {
 
 /// How often the GPU is dispatched to before each word is read back.
 fn count(console: &[Told], pieces: usize) {
-    let number = |told: &Told| told.words.split("DISPATCHED ").nth(1)?.split('.').next()?.parse::<usize>().ok();
+    let number = |told: &Told| {
+        told.words
+            .split("DISPATCHED ")
+            .nth(1)?
+            .split('.')
+            .next()?
+            .parse::<usize>()
+            .ok()
+    };
     let counts: Vec<usize> = console.iter().filter_map(number).collect();
     let (first, words) = counts.split_first().expect("a draft reads back");
     let most = words.iter().max().copied().unwrap_or_default();
     println!("GPU dispatches: picture, context and first word {first}, each further word {most} at most");
     // One reading back a word, and one for the SEP that ends the draft.
     assert_eq!(counts.len(), pieces + 1, "{counts:?}");
-    assert!(*first <= MOST_DISPATCHES.0 && most <= MOST_DISPATCHES.1, "more dispatches than there were: {counts:?}");
+    assert!(
+        *first <= MOST_DISPATCHES.0 && most <= MOST_DISPATCHES.1,
+        "more dispatches than there were: {counts:?}"
+    );
 }
 
 async fn drafts_as_the_shell_does(setting: &Setting, device: &str, variables: &[(&str, &str)]) {
     let dir = tempfile::tempdir().unwrap();
     let file = phantom(setting, dir.path());
     let bundle = setting.page.join("models/demo");
-    let shell = ["draft", file.to_str().unwrap(), "--device", device, "--bundle", bundle.to_str().unwrap()];
+    let shell = [
+        "draft",
+        file.to_str().unwrap(),
+        "--device",
+        device,
+        "--bundle",
+        bundle.to_str().unwrap(),
+    ];
     let shell = setting.hilum(&shell, variables);
 
     let (server, browser) = ready(setting, &with_program(setting, dir.path(), COUNTER), device).await;
-    println!("{device}, first visit: {}", browser.attribute("main", "data-measured").await);
+    println!(
+        "{device}, first visit: {}",
+        browser.attribute("main", "data-measured").await
+    );
     browser.bring(&file, "drop").await;
-    browser.until("main", "data-picture", &["read"], Duration::from_secs(30)).await;
+    browser
+        .until("main", "data-picture", &["read"], Duration::from_secs(30))
+        .await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
     let text = browser.draft(DRAFT).await;
-    println!("{device}: {} Shell: {}", browser.text("#outcome").await, shell["timing"]);
+    println!(
+        "{device}: {} Shell: {}",
+        browser.text("#outcome").await,
+        shell["timing"]
+    );
     browser.picture(&format!("{device}-1280.png")).await;
     let pieces = browser.attribute(".report", "data-pieces").await;
     same(&text, &pieces, &shell);
     let console = browser.console().await;
-    let grave: Vec<_> = console.iter().filter(|told| told.grave).map(|told| &told.words).collect();
+    let grave: Vec<_> = console
+        .iter()
+        .filter(|told| told.grave)
+        .map(|told| &told.words)
+        .collect();
     assert!(grave.is_empty(), "{grave:?}");
     if device == "webgpu" {
         count(&console, pieces.split(' ').count());
     }
 
-    let asked =
-        browser.script("return performance.getEntriesByType('resource').map((e) => new URL(e.name).origin)").await;
+    let asked = browser
+        .script("return performance.getEntriesByType('resource').map((e) => new URL(e.name).origin)")
+        .await;
     let own = server.url.trim_end_matches('/');
-    assert!(asked.as_array().is_some_and(|all| all.len() > 3 && all.iter().all(|origin| origin == own)), "{asked}");
+    assert!(
+        asked
+            .as_array()
+            .is_some_and(|all| all.len() > 3 && all.iter().all(|origin| origin == own)),
+        "{asked}"
+    );
 
     // A second visit asks the network for nothing: there is no server any more.
-    assert_eq!(browser.script("return navigator.serviceWorker.ready.then(r => r.active !== null)").await, true);
+    assert_eq!(
+        browser
+            .script("return navigator.serviceWorker.ready.then(r => r.active !== null)")
+            .await,
+        true
+    );
     let url = format!("{}?device={device}", server.url);
     drop(server);
     browser.open(&url).await;
@@ -153,7 +203,10 @@ fn on_webgpu_the_page_drafts_what_the_shell_drafts_and_again_without_a_server() 
         println!("SKIPPED: {SWIFTSHADER} is not there, so the shell has not the browser's device");
         return;
     }
-    let variables = [("VK_DRIVER_FILES", SWIFTSHADER), ("VK_ICD_FILENAMES", SWIFTSHADER)];
+    let variables = [
+        ("VK_DRIVER_FILES", SWIFTSHADER),
+        ("VK_ICD_FILENAMES", SWIFTSHADER),
+    ];
     run(drafts_as_the_shell_does(&setting, "webgpu", &variables));
 }
 
@@ -167,12 +220,18 @@ fn what_is_no_picture_is_said_in_words_and_samples_and_sizes_work() {
         let (_server, browser) = ready(&setting, &setting.page, "cpu").await;
         browser.picture("empty-1280.png").await;
         browser.choose(&words).await;
-        browser.until("main", "data-picture", &["unreadable"], Duration::from_secs(30)).await;
+        browser
+            .until("main", "data-picture", &["unreadable"], Duration::from_secs(30))
+            .await;
         let said = browser.text("#unreadable").await;
         assert!(said.contains("words.dcm") && said.contains("text"), "{said}");
         browser.picture("unreadable-1280.png").await;
-        browser.bring(&setting.page.join("samples/devices.png"), "paste").await;
-        browser.until("main", "data-picture", &["read"], Duration::from_secs(30)).await;
+        browser
+            .bring(&setting.page.join("samples/devices.png"), "paste")
+            .await;
+        browser
+            .until("main", "data-picture", &["read"], Duration::from_secs(30))
+            .await;
         assert!(browser.text(".facts").await.contains("devices.png"));
 
         browser.sample("effusion.png").await;
@@ -181,7 +240,11 @@ fn what_is_no_picture_is_said_in_words_and_samples_and_sizes_work() {
         browser.picture("sample-1280.png").await;
         browser.size(390, 844).await;
         browser.picture("sample-390.png").await;
-        let wide = browser.script("return document.documentElement.scrollWidth").await.as_u64().unwrap();
+        let wide = browser
+            .script("return document.documentElement.scrollWidth")
+            .await
+            .as_u64()
+            .unwrap();
         assert!(wide <= 390, "the page is {wide} px wide in a window of 390");
 
         // A new window by number changes what is seen; a text that was written is not lost to a new draft.
@@ -190,7 +253,10 @@ fn what_is_no_picture_is_said_in_words_and_samples_and_sizes_work() {
         let set = "const i = document.querySelector('#window-width'); i.value = 60; i.dispatchEvent(new Event('change', { bubbles: true }))";
         browser.script(set).await;
         let after = browser.script(sum).await.as_f64().unwrap();
-        assert!((before - after).abs() > 1000.0, "the window changed nothing: {before} and {after}");
+        assert!(
+            (before - after).abs() > 1000.0,
+            "the window changed nothing: {before} and {after}"
+        );
         // So does a drag, and the keyboard zooms.
         let looked = "const c = document.querySelector('canvas');
             const at = (kind, x, y) => c.dispatchEvent(new PointerEvent(kind, { pointerId: 7, clientX: x, clientY: y, buttons: 1, bubbles: true }));
@@ -198,10 +264,18 @@ fn what_is_no_picture_is_said_in_words_and_samples_and_sizes_work() {
             c.dispatchEvent(new KeyboardEvent('keydown', { key: '+', bubbles: true, cancelable: true }));
             return new Promise((done) => setTimeout(() => done([Number(document.querySelector('#window-width').value), c.style.transform]), 200))";
         let looked = browser.script(looked).await;
-        assert!(looked[0].as_f64().unwrap() > 70.0, "the drag did not widen the window: {looked}");
-        assert!(looked[1].as_str().unwrap().contains("scale(1.25"), "the key did not zoom: {looked}");
+        assert!(
+            looked[0].as_f64().unwrap() > 70.0,
+            "the drag did not widen the window: {looked}"
+        );
+        assert!(
+            looked[1].as_str().unwrap().contains("scale(1.25"),
+            "the key did not zoom: {looked}"
+        );
         browser.click("[data-sample='normal.png']").await;
-        browser.until(".report", "data-draft", &["none"], Duration::from_secs(30)).await;
+        browser
+            .until(".report", "data-draft", &["none"], Duration::from_secs(30))
+            .await;
         browser.click("#restore").await;
         assert_eq!(browser.report().await, report);
         assert_eq!(browser.complaints().await, Vec::<String>::new());
@@ -227,21 +301,37 @@ fn a_draft_is_stopped_copied_and_saved() {
         browser.click("#draft").await;
         browser.words().await;
         browser.stop().await;
-        assert!(browser.text("#outcome").await.contains("Stopped"), "{}", browser.text("#outcome").await);
+        assert!(
+            browser.text("#outcome").await.contains("Stopped"),
+            "{}",
+            browser.text("#outcome").await
+        );
         let text = browser.report().await;
-        assert!(!text.is_empty() && !text.ends_with('.'), "the draft went on: {text:?}");
+        assert!(
+            !text.is_empty() && !text.ends_with('.'),
+            "the draft went on: {text:?}"
+        );
 
         browser.click("#copy").await;
         browser.click("#download").await;
         let file = dir.path().join("report-draft.txt");
         let began = Instant::now();
         while !file.is_file() {
-            assert!(began.elapsed() < Duration::from_secs(10), "nothing was downloaded");
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "nothing was downloaded"
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let saved = std::fs::read_to_string(&file).unwrap();
         let hash = sha256(&std::fs::read(setting.page.join("models/demo/bundle.json")).unwrap());
-        for part in [text.as_str(), "medvill", "demo", &hash, "Research software, not for clinical use"] {
+        for part in [
+            text.as_str(),
+            "medvill",
+            "demo",
+            &hash,
+            "Research software, not for clinical use",
+        ] {
             assert!(saved.contains(part), "{part:?} is not in {saved:?}");
         }
         assert!(browser.text("#outcome").await.contains("Copied"));
@@ -265,7 +355,9 @@ fn a_damaged_and_a_missing_shard_are_said_in_words() {
         let browser = Browser::start(&setting).await;
         let failed = async || {
             browser.open(&format!("{}?device=cpu", server.url)).await;
-            browser.until("main", "data-engine", &["failed"], Duration::from_secs(60)).await;
+            browser
+                .until("main", "data-engine", &["failed"], Duration::from_secs(60))
+                .await;
             browser.text("#engine").await
         };
         let said = failed().await;
@@ -286,7 +378,9 @@ fn a_lost_device_is_rebuilt_once_and_then_said() {
         browser.click("#draft").await;
         let lose = "window.dispatchEvent(new Event('hilum-lose-device'))";
         browser.script(lose).await;
-        browser.until("main", "data-engine", &["loading"], Duration::from_secs(30)).await;
+        browser
+            .until("main", "data-engine", &["loading"], Duration::from_secs(30))
+            .await;
         browser.ready().await;
         assert!(browser.text("#notice").await.contains("lost"));
         browser.words().await;
@@ -294,10 +388,14 @@ fn a_lost_device_is_rebuilt_once_and_then_said() {
         assert_eq!(browser.attribute(".report", "data-draft").await, "done");
         // Lost again at once, it is given up in words, and the CPU is a way on.
         browser.script(lose).await;
-        browser.until("main", "data-engine", &["failed"], Duration::from_secs(30)).await;
+        browser
+            .until("main", "data-engine", &["failed"], Duration::from_secs(30))
+            .await;
         assert!(browser.text("#engine").await.contains("CPU"));
         browser.picture("lost-1280.png").await;
-        browser.script("[...document.querySelectorAll('#engine button')].at(-1).click()").await;
+        browser
+            .script("[...document.querySelectorAll('#engine button')].at(-1).click()")
+            .await;
         browser.ready().await;
         assert!(browser.text("#engine").await.contains("CPU"));
         browser.end().await;
@@ -314,17 +412,27 @@ fn forbidden_storage_and_a_damaged_program_are_said_in_words() {
         let page = with_program(&setting, dir.path(), forbid);
         let (server, browser) = ready(&setting, &page, "cpu").await;
         let said = browser.text("#notice").await;
-        assert!(said.contains("keeps no data") && said.contains("downloaded at every visit"), "{said}");
+        assert!(
+            said.contains("keeps no data") && said.contains("downloaded at every visit"),
+            "{said}"
+        );
 
         let module = page.join("worker_bg.wasm");
         let bytes = std::fs::read(&module).unwrap();
         std::fs::write(&module, &bytes[..bytes.len() / 2]).unwrap();
         browser.open(&format!("{}?device=cpu", server.url)).await;
-        browser.until("main", "data-engine", &["failed"], Duration::from_secs(60)).await;
+        browser
+            .until("main", "data-engine", &["failed"], Duration::from_secs(60))
+            .await;
         let said = browser.text("#engine").await;
-        assert!(said.contains("did not load") && said.contains("Try again"), "{said}");
+        assert!(
+            said.contains("did not load") && said.contains("Try again"),
+            "{said}"
+        );
         std::fs::write(&module, &bytes).unwrap();
-        browser.script("document.querySelector('#engine button').click()").await;
+        browser
+            .script("document.querySelector('#engine button').click()")
+            .await;
         browser.ready().await;
         browser.end().await;
     });
@@ -337,16 +445,31 @@ fn full_storage_and_missing_simd_are_said_in_words() {
         let server = Server::start(&setting, &setting.page);
         let browser = Browser::start(&setting).await;
         let origin = server.url.trim_end_matches('/');
-        browser.devtools("Storage.overrideQuotaForOrigin", json!({ "origin": origin, "quotaSize": 1000 })).await;
+        browser
+            .devtools(
+                "Storage.overrideQuotaForOrigin",
+                json!({ "origin": origin, "quotaSize": 1000 }),
+            )
+            .await;
         browser.open(&format!("{}?device=cpu", server.url)).await;
         browser.ready().await;
         let said = browser.text("#notice").await;
-        assert!(said.contains("storage") && said.contains("downloaded at every visit"), "{said}");
+        assert!(
+            said.contains("storage") && said.contains("downloaded at every visit"),
+            "{said}"
+        );
 
         let source = "WebAssembly.validate = () => false";
-        browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source })).await;
+        browser
+            .devtools(
+                "Page.addScriptToEvaluateOnNewDocument",
+                json!({ "source": source }),
+            )
+            .await;
         browser.open(&format!("{}?device=cpu", server.url)).await;
-        browser.until("#waiting", "role", &["alert"], Duration::from_secs(10)).await;
+        browser
+            .until("#waiting", "role", &["alert"], Duration::from_secs(10))
+            .await;
         assert!(browser.text("#waiting").await.contains("SIMD"));
         browser.end().await;
     });
@@ -359,9 +482,13 @@ fn a_page_that_slept_in_mid_draft_ends_its_draft() {
         let (_server, browser) = ready(&setting, &setting.page, "webgpu").await;
         browser.sample("devices.png").await;
         browser.click("#draft").await;
-        browser.devtools("Page.setWebLifecycleState", json!({ "state": "frozen" })).await;
+        browser
+            .devtools("Page.setWebLifecycleState", json!({ "state": "frozen" }))
+            .await;
         tokio::time::sleep(Duration::from_secs(3)).await;
-        browser.devtools("Page.setWebLifecycleState", json!({ "state": "active" })).await;
+        browser
+            .devtools("Page.setWebLifecycleState", json!({ "state": "active" }))
+            .await;
         let before = browser.report().await;
         let state = async || browser.attribute(".report", "data-draft").await;
         let began = Instant::now();

@@ -1,4 +1,5 @@
-//! Findings, similar cases and answers on the page, against the command on the same picture; and where they are not offered.
+//! Findings, similar cases and answers on the page, against the command on the same picture; and where they
+//! are not offered.
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
@@ -12,7 +13,8 @@ const QUESTION: &str = "Is there a pleural effusion?";
 const WORDS: &str = "left pleural effusion";
 const PANELS: [&str; 3] = ["#findings", "#similar", "#asking"];
 
-/// The page with a tiny bundle for all tasks beside its own, trained for a few steps: its answers mean nothing, but they differ.
+/// The page with a tiny bundle for all tasks beside its own, trained for a few steps: its answers mean
+/// nothing, but they differ.
 fn page_with_tasks(setting: &Setting, dir: &Path) -> PathBuf {
     let page = dir.join("page");
     copy(&setting.page, &page);
@@ -29,10 +31,33 @@ fn page_with_tasks(setting: &Setting, dir: &Path) -> PathBuf {
     std::fs::write(&config, text).unwrap();
     let cpu = ["--device", "cpu"];
     let make = |arguments: &[&str]| setting.make(&[arguments, &cpu].concat());
-    make(&["phantom", "--layout", "mimic-cxr", "--count", "24", "--size", "96", "--seed", "5", "--out", &data]);
+    make(&[
+        "phantom",
+        "--layout",
+        "mimic-cxr",
+        "--count",
+        "24",
+        "--size",
+        "96",
+        "--seed",
+        "5",
+        "--out",
+        &data,
+    ]);
     make(&["finetune", &config]);
     make(&["export", "--from", &run, "--out", &bundle]);
-    make(&["gallery", "build", "--bundle", &bundle, "--data", &data, "--count", "6", "--source", "Six phantoms"]);
+    make(&[
+        "gallery",
+        "build",
+        "--bundle",
+        &bundle,
+        "--data",
+        &data,
+        "--count",
+        "6",
+        "--source",
+        "Six phantoms",
+    ]);
     page
 }
 
@@ -48,15 +73,20 @@ fn number(value: &Value) -> f64 {
 
 fn near(ours: &Value, theirs: &Value, most: f64) {
     let (ours, theirs) = (number(ours), number(theirs));
-    assert!((ours - theirs).abs() <= most, "the page says {ours}, the command {theirs}");
+    assert!(
+        (ours - theirs).abs() <= most,
+        "the page says {ours}, the command {theirs}"
+    );
 }
 
 /// The page's rows are the command's, by name, and fall in probability.
 fn same(ours: &[Value], name: &str, theirs: &Value, key: &str, most: f64) {
     let theirs = theirs.as_array().unwrap();
     for row in ours {
-        let twin =
-            theirs.iter().find(|twin| twin[key] == row[name]).unwrap_or_else(|| panic!("{row} is not in {theirs:?}"));
+        let twin = theirs
+            .iter()
+            .find(|twin| twin[key] == row[name])
+            .unwrap_or_else(|| panic!("{row} is not in {theirs:?}"));
         near(&row["probability"], &twin["probability"], most);
     }
     let falls = |pair: &[Value]| number(&pair[0]["probability"]) >= number(&pair[1]["probability"]);
@@ -64,13 +94,19 @@ fn same(ours: &[Value], name: &str, theirs: &Value, key: &str, most: f64) {
 }
 
 async fn done(browser: &Browser, panel: &str) {
-    let state = browser.until(panel, "data-state", &["done", "failed"], LIMIT).await;
+    let state = browser
+        .until(panel, "data-state", &["done", "failed"], LIMIT)
+        .await;
     assert_eq!(state, "done", "{}", browser.text(panel).await);
 }
 
 /// How wide the page is in its window.
 async fn width(browser: &Browser) -> u64 {
-    browser.script("return document.documentElement.scrollWidth").await.as_u64().unwrap()
+    browser
+        .script("return document.documentElement.scrollWidth")
+        .await
+        .as_u64()
+        .unwrap()
 }
 
 #[test]
@@ -89,7 +125,12 @@ fn panels_say_what_the_command_says_and_belong_to_the_open_picture() {
         let url = format!("{}?device=cpu&bundle=models/tasks", server.url);
         browser.open(&url).await;
         browser.ready().await;
-        assert_eq!(browser.script("return document.querySelector('#find').disabled").await, true);
+        assert_eq!(
+            browser
+                .script("return document.querySelector('#find').disabled")
+                .await,
+            true
+        );
         browser.sample("effusion.png").await;
 
         browser.click("#find").await;
@@ -99,10 +140,18 @@ fn panels_say_what_the_command_says_and_belong_to_the_open_picture() {
         assert_eq!(ours.len(), 14);
         same(&ours, "name", &theirs["findings"], "name", 1e-3);
         for row in &ours {
-            let twin = theirs["findings"].as_array().unwrap().iter().find(|twin| twin["name"] == row["name"]).unwrap();
+            let twin = theirs["findings"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|twin| twin["name"] == row["name"])
+                .unwrap();
             let tie = (number(&twin["probability"]) - number(&twin["operating_point"])).abs() < 1e-3;
             let says = twin["present"].to_string();
-            assert!(tie || row["present"].as_str() == Some(says.as_str()), "{row} and {twin}");
+            assert!(
+                tie || row["present"].as_str() == Some(says.as_str()),
+                "{row} and {twin}"
+            );
         }
 
         browser.write("#question", QUESTION).await;
@@ -111,8 +160,9 @@ fn panels_say_what_the_command_says_and_belong_to_the_open_picture() {
         // The return key asks, too.
         browser.write("#question", "Where is it?\u{e007}").await;
         done(&browser, "#asking").await;
-        let questions =
-            browser.script("return [...document.querySelectorAll('.question')].map((q) => q.textContent)").await;
+        let questions = browser
+            .script("return [...document.querySelectorAll('.question')].map((q) => q.textContent)")
+            .await;
         assert_eq!(questions, json!(["Where is it?", QUESTION]));
         let theirs = ask(&["ask", &picture, QUESTION]);
         let ours = data(&browser, ".asked:last-child ol li").await;
@@ -120,8 +170,7 @@ fn panels_say_what_the_command_says_and_belong_to_the_open_picture() {
         same(&ours, "answer", &theirs["answers"], "answer", 1e-3);
 
         // The gallery comes when it is first searched, and not before.
-        let galleries =
-            "return performance.getEntriesByType('resource').filter((e) => e.name.includes('gallery')).length";
+        let galleries = "return performance.getEntriesByType('resource').filter((e) => e.name.includes('gallery')).length";
         assert_eq!(browser.script(galleries).await, 0);
         browser.click("#search-picture").await;
         done(&browser, "#similar").await;
@@ -130,11 +179,23 @@ fn panels_say_what_the_command_says_and_belong_to_the_open_picture() {
         assert_eq!(ours.len(), 5);
         same(&ours, "id", &theirs["cases"], "id", 1e-3);
         let text = browser.text(".case .quoted").await;
-        assert!(theirs["cases"].as_array().unwrap().iter().any(|case| case["report"] == text), "{text:?}");
+        assert!(
+            theirs["cases"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|case| case["report"] == text),
+            "{text:?}"
+        );
         // Each case's own picture is drawn: they are no two alike, and none is blank.
         let drawn = "return [...document.querySelectorAll('.case canvas')].map((c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.reduce((s, v, i) => s + v * (i % 9973), 0))";
         let drawn = browser.script(drawn).await;
-        let mut sums: Vec<u64> = drawn.as_array().unwrap().iter().map(|s| s.as_u64().unwrap()).collect();
+        let mut sums: Vec<u64> = drawn
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|s| s.as_u64().unwrap())
+            .collect();
         sums.sort_unstable();
         sums.dedup();
         assert_eq!(sums.len(), 5, "{drawn}");
@@ -143,13 +204,21 @@ fn panels_say_what_the_command_says_and_belong_to_the_open_picture() {
         browser.size(1280, 860).await;
         browser.picture("panels-1280-860.png").await;
         // The panels scroll beside the radiograph; the page does not.
-        let high = browser.script("return document.documentElement.scrollHeight").await;
+        let high = browser
+            .script("return document.documentElement.scrollHeight")
+            .await;
         assert_eq!(high, 860, "the page is higher than its window");
         browser.size(390, 3000).await;
-        assert!(width(&browser).await <= 390, "the page is {} px wide in a window of 390", width(&browser).await);
+        assert!(
+            width(&browser).await <= 390,
+            "the page is {} px wide in a window of 390",
+            width(&browser).await
+        );
         browser.picture("panels-390.png").await;
         browser.size(390, 844).await;
-        browser.script("document.querySelector('#findings').scrollIntoView()").await;
+        browser
+            .script("document.querySelector('#findings').scrollIntoView()")
+            .await;
         browser.picture("panels-390-844.png").await;
         browser.size(1280, 860).await;
 
@@ -189,45 +258,71 @@ fn on_webgpu_panels_answer_while_a_draft_is_under_way_and_a_damaged_gallery_is_s
         let page = page_with_tasks(&setting, dir.path());
         let bundle = page.join("models/tasks").to_str().unwrap().to_owned();
         let picture = page.join("samples/devices.png").to_str().unwrap().to_owned();
-        let theirs = setting.hilum(&["findings", &picture, "--bundle", &bundle, "--device", "cpu"], &[]);
+        let theirs = setting.hilum(
+            &["findings", &picture, "--bundle", &bundle, "--device", "cpu"],
+            &[],
+        );
         let server = Server::start(&setting, &page);
         let browser = Browser::start(&setting).await;
-        browser.open(&format!("{}?device=webgpu&bundle=models/tasks", server.url)).await;
+        browser
+            .open(&format!("{}?device=webgpu&bundle=models/tasks", server.url))
+            .await;
         browser.ready().await;
         browser.sample("devices.png").await;
         browser.click("#draft").await;
         // All at once: none waits for the end of another, and none is lost.
         browser
-            .script("document.querySelector('#find').click(); document.querySelector('#search-picture').click()")
+            .script(
+                "document.querySelector('#find').click(); document.querySelector('#search-picture').click()",
+            )
             .await;
         browser.write("#question", &format!("{QUESTION}\u{e007}")).await;
         for panel in PANELS {
             done(&browser, panel).await;
         }
         browser.until(".report", "data-draft", &["done"], LIMIT).await;
-        same(&data(&browser, "#findings tbody tr").await, "name", &theirs["findings"], "name", 1e-2);
+        same(
+            &data(&browser, "#findings tbody tr").await,
+            "name",
+            &theirs["findings"],
+            "name",
+            1e-2,
+        );
         assert_eq!(browser.complaints().await, Vec::<String>::new());
 
         // What a lost device owed is asked of the next one.
         browser
             .script("window.dispatchEvent(new Event('hilum-lose-device')); document.querySelector('#find').click()")
             .await;
-        browser.until("main", "data-engine", &["loading"], Duration::from_secs(30)).await;
+        browser
+            .until("main", "data-engine", &["loading"], Duration::from_secs(30))
+            .await;
         browser.ready().await;
         done(&browser, "#findings").await;
-        same(&data(&browser, "#findings tbody tr").await, "name", &theirs["findings"], "name", 1e-2);
+        same(
+            &data(&browser, "#findings tbody tr").await,
+            "name",
+            &theirs["findings"],
+            "name",
+            1e-2,
+        );
 
         let maps = page.join("models/tasks/gallery/features.safetensors");
         let mut bytes = std::fs::read(&maps).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
         std::fs::write(&maps, &bytes).unwrap();
         let fresh = Browser::start(&setting).await;
-        fresh.open(&format!("{}?device=cpu&bundle=models/tasks", server.url)).await;
+        fresh
+            .open(&format!("{}?device=cpu&bundle=models/tasks", server.url))
+            .await;
         fresh.ready().await;
         fresh.write("#search-text", &format!("{WORDS}\u{e007}")).await;
         fresh.until("#similar", "data-state", &["failed"], LIMIT).await;
         let said = fresh.text("#similar .told").await;
-        assert!(said.contains("features.safetensors") && said.contains("SHA-256"), "{said}");
+        assert!(
+            said.contains("features.safetensors") && said.contains("SHA-256"),
+            "{said}"
+        );
         fresh.end().await;
         browser.end().await;
     });
@@ -239,14 +334,30 @@ fn a_panel_is_there_only_where_the_bundle_offers_it() {
     run(async {
         let manifest = std::fs::read(setting.page.join("models/demo/bundle.json")).unwrap();
         let manifest: Value = serde_json::from_slice(&manifest).unwrap();
-        let has = |task: &str| manifest["tasks"].as_array().unwrap().iter().any(|name| name == task);
-        let gallery = manifest["files"].as_array().unwrap().iter().any(|file| file["path"] == "gallery/cases.json");
+        let has = |task: &str| {
+            manifest["tasks"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|name| name == task)
+        };
+        let gallery = manifest["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|file| file["path"] == "gallery/cases.json");
         let server = Server::start(&setting, &setting.page);
         let browser = Browser::start(&setting).await;
         browser.open(&format!("{}?device=cpu", server.url)).await;
         browser.ready().await;
-        for (panel, offered) in PANELS.into_iter().zip([has("findings"), has("retrieve") && gallery, has("vqa")]) {
-            let there = browser.script(&format!("return document.querySelector({panel:?}) !== null")).await;
+        for (panel, offered) in
+            PANELS
+                .into_iter()
+                .zip([has("findings"), has("retrieve") && gallery, has("vqa")])
+        {
+            let there = browser
+                .script(&format!("return document.querySelector({panel:?}) !== null"))
+                .await;
             assert_eq!(there, offered, "{panel}");
         }
         browser.end().await;

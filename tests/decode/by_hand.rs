@@ -1,4 +1,5 @@
-//! DICOM files written by hand around the reference codestreams: for the tests here, and for those in the browser, where a
+//! DICOM files written by hand around the reference codestreams: for the tests here, and for those in the
+//! browser, where a
 //! `usize` has 32 bits and a panic ends the engine.
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +18,12 @@ pub fn golden(text: &str) -> serde_json::Map<String, Value> {
 }
 
 pub fn floats(value: &Value) -> Vec<f32> {
-    value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v.as_f64().unwrap() as f32)
+        .collect()
 }
 
 /// An explicit little-endian element.
@@ -63,7 +69,15 @@ pub struct Head<'a> {
 impl Default for Head<'_> {
     fn default() -> Self {
         let photometric = "MONOCHROME2";
-        Self { rows: 17, columns: 24, samples: 1, allocated: 16, stored: 16, photometric, extra: Vec::new() }
+        Self {
+            rows: 17,
+            columns: 24,
+            samples: 1,
+            allocated: 16,
+            stored: 16,
+            photometric,
+            extra: Vec::new(),
+        }
     }
 }
 
@@ -109,13 +123,19 @@ pub fn encapsulated(fragments: &[&[u8]]) -> Vec<u8> {
 pub fn picture(bits: u32, channel: u32) -> Vec<u32> {
     let value = |x: u32, y: u32| {
         let flat = (5..9).contains(&y) && (3..20).contains(&x);
-        if flat { 10 } else { (x * x * 7 + y * y * 5 + x * y * 3 + channel * 40) % (1 << bits) }
+        if flat {
+            10
+        } else {
+            (x * x * 7 + y * y * 5 + x * y * 3 + channel * 40) % (1 << bits)
+        }
     };
     (0..17 * 24).map(|i| value(i % 24, i / 24)).collect()
 }
 
 pub fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect()
+    (0..text.len() / 2)
+        .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
+        .collect()
 }
 
 /// Each reference codestream: its name, its description, and a DICOM file of it.
@@ -134,7 +154,10 @@ pub fn codestreams() -> Vec<(String, Value, Vec<u8>)> {
         let file = head.file(entry["syntax"].as_str().unwrap(), &encapsulated(&[&stream]));
         (name, entry, file)
     };
-    golden(include_str!("../golden/decode/codestreams.json")).into_iter().map(wrap).collect()
+    golden(include_str!("../golden/decode/codestreams.json"))
+        .into_iter()
+        .map(wrap)
+        .collect()
 }
 
 /// Every codec gives what other decoders gave.
@@ -149,35 +172,83 @@ pub fn every_codec_gives_the_reference_values() {
             Some(values) => (floats(values), entry["tolerance"].as_f64().unwrap() as f32),
             None if entry["samples"] == 3 => {
                 let [r, g, b] = [0, 1, 2].map(|c| picture(bits, c));
-                let luma = |i: usize| 0.299 * f64::from(r[i]) + 0.587 * f64::from(g[i]) + 0.114 * f64::from(b[i]);
+                let luma =
+                    |i: usize| 0.299 * f64::from(r[i]) + 0.587 * f64::from(g[i]) + 0.114 * f64::from(b[i]);
                 ((0..r.len()).map(|i| luma(i) as f32).collect(), 0.0)
             }
             None => (picture(bits, 0).into_iter().map(|v| v as f32).collect(), 0.0),
         };
-        let worst = image.values.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(image.values.len() == expected.len() && worst <= tolerance, "{name}: off by {worst}");
+        let worst = image
+            .values
+            .iter()
+            .zip(&expected)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        assert!(
+            image.values.len() == expected.len() && worst <= tolerance,
+            "{name}: off by {worst}"
+        );
     }
 }
 
 /// Files that are refused: name, content, a word of the reason.
 pub fn bad_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let frame = |syntax: &str, stream: &[u8]| Head::default().file(syntax, &encapsulated(&[stream]));
-    let large = Head { rows: 60_000, columns: 60_000, ..Head::default() };
-    let jpeg = unhex(golden(include_str!("../golden/decode/codestreams.json"))["jpeg_ls_16"]["hex"].as_str().unwrap());
-    let lying = Head { rows: 18, ..Head::default() };
-    let overlong = [&Head::default().file(EXPLICIT, b"\xe0\x7f\x10\x00OW\0\0\xf0\xff\xff\x7f")[..], &[0; 64]].concat();
+    let large = Head {
+        rows: 60_000,
+        columns: 60_000,
+        ..Head::default()
+    };
+    let jpeg = unhex(
+        golden(include_str!("../golden/decode/codestreams.json"))["jpeg_ls_16"]["hex"]
+            .as_str()
+            .unwrap(),
+    );
+    let lying = Head {
+        rows: 18,
+        ..Head::default()
+    };
+    let overlong = [
+        &Head::default().file(EXPLICIT, b"\xe0\x7f\x10\x00OW\0\0\xf0\xff\xff\x7f")[..],
+        &[0; 64],
+    ]
+    .concat();
     vec![
         ("empty.dcm", Vec::new(), "no bytes"),
-        ("text.dcm", b"This is a note about a radiograph, and not a radiograph.\n".to_vec(), "text"),
+        (
+            "text.dcm",
+            b"This is a note about a radiograph, and not a radiograph.\n".to_vec(),
+            "text",
+        ),
         ("noise.png", vec![0x93; 300], "neither"),
-        ("large.dcm", large.file(EXPLICIT, &element(0x7fe0_0010, "OW", &[0; 64])), "too large"),
-        ("short.dcm", Head::default().file(EXPLICIT, &element(0x7fe0_0010, "OW", &[0; 64])), "cut short"),
+        (
+            "large.dcm",
+            large.file(EXPLICIT, &element(0x7fe0_0010, "OW", &[0; 64])),
+            "too large",
+        ),
+        (
+            "short.dcm",
+            Head::default().file(EXPLICIT, &element(0x7fe0_0010, "OW", &[0; 64])),
+            "cut short",
+        ),
         ("overlong.dcm", overlong, "cut short"),
-        ("video.dcm", frame("1.2.840.10008.1.2.4.102", b"\0\0\0\x20ftypmp42"), "video"),
+        (
+            "video.dcm",
+            frame("1.2.840.10008.1.2.4.102", b"\0\0\0\x20ftypmp42"),
+            "video",
+        ),
         ("unknown.dcm", frame("1.2.3.4", b"????????"), "1.2.3.4"),
         ("no_pixels.dcm", Head::default().file(EXPLICIT, b""), "no image"),
-        ("no_fragment.dcm", Head::default().file("1.2.840.10008.1.2.4.80", &encapsulated(&[])), "no image"),
-        ("mismatch.dcm", lying.file("1.2.840.10008.1.2.4.80", &encapsulated(&[&jpeg])), "declares"),
+        (
+            "no_fragment.dcm",
+            Head::default().file("1.2.840.10008.1.2.4.80", &encapsulated(&[])),
+            "no image",
+        ),
+        (
+            "mismatch.dcm",
+            lying.file("1.2.840.10008.1.2.4.80", &encapsulated(&[&jpeg])),
+            "declares",
+        ),
         ("bomb.png", bomb(), "too large"),
     ]
 }

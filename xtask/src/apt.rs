@@ -7,17 +7,27 @@ use std::process::Command;
 /// Makes sure that the packages are installed.
 ///
 /// # Errors
-/// A sentence that says which packages are missing and how to install them, where this cannot be done from here:
-/// no apt, no rights, or a package that this release does not have.
+/// A sentence that says which packages are missing and how to install them, where this cannot be done from
+/// here: no apt, no rights, or a package that this release does not have.
 pub fn ensure(packages: &[&str]) -> Result<(), String> {
     if shell::capture(Command::new("apt-get").arg("--version")).is_none() {
-        return Err(format!("this is no Debian or Ubuntu; install what these packages hold: {}", packages.join(" ")));
+        return Err(format!(
+            "this is no Debian or Ubuntu; install what these packages hold: {}",
+            packages.join(" ")
+        ));
     }
-    let missing: Vec<&str> = packages.iter().copied().filter(|package| !installed(package)).collect();
+    let missing: Vec<&str> = packages
+        .iter()
+        .copied()
+        .filter(|package| !installed(package))
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let by_hand = format!("apt-get update && apt-get install -y --no-install-recommends {}", missing.join(" "));
+    let by_hand = format!(
+        "apt-get update && apt-get install -y --no-install-recommends {}",
+        missing.join(" ")
+    );
     if !is_root() {
         return Err(format!("packages are missing; run as root: {by_hand}"));
     }
@@ -44,7 +54,9 @@ fn installed(package: &str) -> bool {
 /// Container images are shipped without the lists of packages.
 fn lists_missing() -> bool {
     let lists = fs::read_dir("/var/lib/apt/lists").into_iter().flatten().flatten();
-    !lists.into_iter().any(|entry| entry.file_name().to_string_lossy().contains("_Packages"))
+    !lists
+        .into_iter()
+        .any(|entry| entry.file_name().to_string_lossy().contains("_Packages"))
 }
 
 fn update() -> Result<(), String> {
@@ -52,7 +64,11 @@ fn update() -> Result<(), String> {
 }
 
 fn install(packages: &[&str]) -> Result<(), String> {
-    shell::run(apt_get().args(["install", "-y", "--no-install-recommends"]).args(packages))
+    shell::run(
+        apt_get()
+            .args(["install", "-y", "--no-install-recommends"])
+            .args(packages),
+    )
 }
 
 fn apt_get() -> Command {
@@ -66,6 +82,8 @@ fn apt_get() -> Command {
         "Acquire::https::Timeout=20",
     ]);
     // Another apt may be at work on a machine that has just started.
-    command.args(["-o", "DPkg::Lock::Timeout=120"]).env("DEBIAN_FRONTEND", "noninteractive");
+    command
+        .args(["-o", "DPkg::Lock::Timeout=120"])
+        .env("DEBIAN_FRONTEND", "noninteractive");
     command
 }

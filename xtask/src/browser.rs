@@ -3,10 +3,14 @@
 use crate::{apt, shell};
 use std::path::{Path, PathBuf};
 
-/// Debian's packages. Ubuntu's packages of these names only point to another store, so there the driver is looked for.
+/// Debian's packages. Ubuntu's packages of these names only point to another store, so there the driver is
+/// looked for.
 const PACKAGES: [&str; 2] = ["chromium", "chromium-driver"];
-const PLACES: [&str; 3] =
-    ["/usr/bin/chromedriver", "/usr/lib/chromium-browser/chromedriver", "/snap/bin/chromium.chromedriver"];
+const PLACES: [&str; 3] = [
+    "/usr/bin/chromedriver",
+    "/usr/lib/chromium-browser/chromedriver",
+    "/snap/bin/chromium.chromedriver",
+];
 
 /// Finds the driver, installing it with its browser where there is none.
 ///
@@ -17,10 +21,19 @@ pub fn ensure() -> Result<PathBuf, String> {
         return Ok(driver);
     }
     apt::ensure(&PACKAGES)?;
-    find().ok_or_else(|| format!("{} are installed, yet there is no chromedriver", PACKAGES.join(" and ")))
+    find().ok_or_else(|| {
+        format!(
+            "{} are installed, yet there is no chromedriver",
+            PACKAGES.join(" and ")
+        )
+    })
 }
 
 fn find() -> Option<PathBuf> {
-    let works = |path: &Path| shell::capture(shell::command(&path.to_string_lossy()).arg("--version")).is_some();
-    PLACES.iter().map(PathBuf::from).find(|path| path.exists() && works(path))
+    let works =
+        |path: &Path| shell::capture(shell::command(&path.to_string_lossy()).arg("--version")).is_some();
+    PLACES
+        .iter()
+        .map(PathBuf::from)
+        .find(|path| path.exists() && works(path))
 }

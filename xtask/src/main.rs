@@ -50,7 +50,9 @@ fn dispatch(arguments: &[String]) -> Result<bool, String> {
         "test" => Ok(test::run(&test::parse_parts(rest)?)),
         "demo" => match rest {
             [] => Ok(page::demo()),
-            [other, ..] => Err(format!("`cargo xtask demo` takes no options, not `{other}` either.")),
+            [other, ..] => Err(format!(
+                "`cargo xtask demo` takes no options, not `{other}` either."
+            )),
         },
         "bench" | "dist" => Err(format!("`cargo xtask {command}` comes in a later version.")),
         "help" | "--help" | "-h" => {

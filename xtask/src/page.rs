@@ -21,7 +21,8 @@ pub fn build() -> Result<PathBuf, String> {
     let mut trunk = shell::command(&bin.join("trunk").to_string_lossy());
     trunk.args(["--config", "trunk.toml", "build", "--cargo-profile", "page"]);
     toolchain.apply(&mut trunk);
-    // trunk takes wasm-bindgen from the path where its version is the right one, and misreads the other variable.
+    // trunk takes wasm-bindgen from the path where its version is the right one, and misreads the other
+    // variable.
     trunk.env("PATH", with_path(&bin)).env_remove("NO_COLOR");
     shell::run(&mut trunk)?;
     shrink(&folder())?;
@@ -30,20 +31,31 @@ pub fn build() -> Result<PathBuf, String> {
 
 /// Drops the names of functions from the page's modules: half of their bytes, and of use to a debugger only.
 fn shrink(page: &Path) -> Result<(), String> {
-    let fail = |path: &Path, error: std::io::Error| format!("{} could not be rewritten: {error}.", path.display());
-    for module in fs::read_dir(page).map_err(|error| fail(page, error))?.flatten().map(|entry| entry.path()) {
+    let fail =
+        |path: &Path, error: std::io::Error| format!("{} could not be rewritten: {error}.", path.display());
+    for module in fs::read_dir(page)
+        .map_err(|error| fail(page, error))?
+        .flatten()
+        .map(|entry| entry.path())
+    {
         if module.extension().is_some_and(|end| end == "wasm") {
             let bytes = fs::read(&module).map_err(|error| fail(&module, error))?;
-            let small =
-                without_names(&bytes).ok_or_else(|| format!("{} is no WebAssembly module.", module.display()))?;
+            let small = without_names(&bytes)
+                .ok_or_else(|| format!("{} is no WebAssembly module.", module.display()))?;
             fs::write(&module, &small).map_err(|error| fail(&module, error))?;
-            println!("{}: {} bytes, {} with names", module.display(), small.len(), bytes.len());
+            println!(
+                "{}: {} bytes, {} with names",
+                module.display(),
+                small.len(),
+                bytes.len()
+            );
         }
     }
     Ok(())
 }
 
-/// A module without its custom sections `name`, `producers` and `.debug...` (WebAssembly core specification, 5.5.2).
+/// A module without its custom sections `name`, `producers` and `.debug...` (WebAssembly core specification,
+/// 5.5.2).
 fn without_names(module: &[u8]) -> Option<Vec<u8>> {
     const HEADER: usize = 8;
     if !module.starts_with(b"\0asm") || module.len() < HEADER {
@@ -109,8 +121,17 @@ mod tests {
         let section = |id: u8, content: &[u8]| [&[id, content.len() as u8], content].concat();
         let code = section(10, &[1, 2, 0, 11]);
         let kept = section(0, b"\x05other!");
-        let module = [b"\0asm\x01\0\0\0".to_vec(), kept.clone(), code.clone(), section(0, b"\x04name!!")].concat();
-        assert_eq!(without_names(&module), Some([&module[..8], &kept, &code].concat()));
+        let module = [
+            b"\0asm\x01\0\0\0".to_vec(),
+            kept.clone(),
+            code.clone(),
+            section(0, b"\x04name!!"),
+        ]
+        .concat();
+        assert_eq!(
+            without_names(&module),
+            Some([&module[..8], &kept, &code].concat())
+        );
         assert_eq!(without_names(b"text"), None);
         assert_eq!(without_names(&module[..module.len() - 1]), None);
     }

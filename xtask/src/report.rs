@@ -36,7 +36,10 @@ impl Report {
 
     /// Whether no part failed.
     pub fn good(&self) -> bool {
-        !self.parts.iter().any(|(_, outcome, _)| matches!(outcome, Outcome::Failed(_)))
+        !self
+            .parts
+            .iter()
+            .any(|(_, outcome, _)| matches!(outcome, Outcome::Failed(_)))
     }
 
     /// A line for each part, then the counts: `N passed, N failed, N skipped`.
@@ -53,7 +56,11 @@ impl Report {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{word:<8} {name:<8} {:>7.1} s  {note}", time.as_secs_f64());
         }
-        let _ = write!(text, "{} passed, {} failed, {} skipped", counts[0], counts[1], counts[2]);
+        let _ = write!(
+            text,
+            "{} passed, {} failed, {} skipped",
+            counts[0], counts[1], counts[2]
+        );
         text
     }
 }

@@ -31,17 +31,27 @@ pub fn ensure_component(name: &str, probe: &str) -> Result<(), String> {
 /// A sentence when there is no rustup, or the download fails or stands still.
 pub fn add(arguments: &[&str]) -> Result<(), String> {
     if !present() {
-        return Err(format!("there is no rustup to run `rustup {}`", arguments.join(" ")));
+        return Err(format!(
+            "there is no rustup to run `rustup {}`",
+            arguments.join(" ")
+        ));
     }
     let mut command: Command = shell::command("rustup");
-    command.args(arguments).env("RUSTUP_MAX_RETRIES", "1").env("RUST_BACKTRACE", "0");
+    command
+        .args(arguments)
+        .env("RUSTUP_MAX_RETRIES", "1")
+        .env("RUST_BACKTRACE", "0");
     let folders = home().map(|home| [home.join("downloads"), home.join("tmp")]);
-    shell::run_unless_stalled(&mut command, PATIENCE, || folders.iter().flatten().map(|folder| size(folder)).sum())
+    shell::run_unless_stalled(&mut command, PATIENCE, || {
+        folders.iter().flatten().map(|folder| size(folder)).sum()
+    })
 }
 
 /// Where rustup keeps what it downloads.
 fn home() -> Option<PathBuf> {
-    let own = std::env::var_os("RUSTUP_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let own = std::env::var_os("RUSTUP_HOME")
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from);
     own.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".rustup")))
 }
 
@@ -50,7 +60,11 @@ fn size(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let sizes = entries.filter_map(|entry| {
         let about = entry.metadata().ok()?;
-        Some(if about.is_dir() { size(&entry.path()) } else { about.len() })
+        Some(if about.is_dir() {
+            size(&entry.path())
+        } else {
+            about.len()
+        })
     });
     sizes.sum()
 }

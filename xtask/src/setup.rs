@@ -16,15 +16,29 @@ impl Wanted {
     /// # Errors
     /// A sentence that names an unknown option.
     pub fn parse(arguments: &[String]) -> Result<Self, String> {
-        let mut wanted = Self { test: false, wasm: false };
+        let mut wanted = Self {
+            test: false,
+            wasm: false,
+        };
         for argument in arguments {
             match argument.as_str() {
                 "--test" => wanted.test = true,
                 "--wasm" => wanted.wasm = true,
-                other => return Err(format!("`cargo xtask setup` has no option `{other}`; it has --test and --wasm.")),
+                other => {
+                    return Err(format!(
+                        "`cargo xtask setup` has no option `{other}`; it has --test and --wasm."
+                    ));
+                }
             }
         }
-        Ok(if wanted.test || wanted.wasm { wanted } else { Self { test: true, wasm: true } })
+        Ok(if wanted.test || wanted.wasm {
+            wanted
+        } else {
+            Self {
+                test: true,
+                wasm: true,
+            }
+        })
     }
 }
 
@@ -32,14 +46,22 @@ impl Wanted {
 pub fn run(wanted: Wanted) -> bool {
     let mut report = Report::default();
     if wanted.test {
-        report.part("rustfmt", || done(rustup::ensure_component("rustfmt", "fmt").map(|()| "present".into())));
-        report.part("clippy", || done(rustup::ensure_component("clippy", "clippy").map(|()| "present".into())));
+        report.part("rustfmt", || {
+            done(rustup::ensure_component("rustfmt", "fmt").map(|()| "present".into()))
+        });
+        report.part("clippy", || {
+            done(rustup::ensure_component("clippy", "clippy").map(|()| "present".into()))
+        });
         report.part("vulkan", || done(vulkan::ensure().map(|driver| driver.words())));
-        report.part("browser", || done(browser::ensure().map(|driver| driver.display().to_string())));
+        report.part("browser", || {
+            done(browser::ensure().map(|driver| driver.display().to_string()))
+        });
     }
     if wanted.wasm {
         report.part("wasm", || done(wasm::ensure().map(|toolchain| toolchain.words())));
-        report.part("tools", || done(tools::ensure().map(|folder| folder.display().to_string())));
+        report.part("tools", || {
+            done(tools::ensure().map(|folder| folder.display().to_string()))
+        });
     }
     println!("{}", report.summary());
     report.good()
@@ -55,7 +77,19 @@ mod tests {
 
     #[test]
     fn no_option_means_everything() {
-        assert_eq!(Wanted::parse(&[]), Ok(Wanted { test: true, wasm: true }));
-        assert_eq!(Wanted::parse(&["--wasm".into()]), Ok(Wanted { test: false, wasm: true }));
+        assert_eq!(
+            Wanted::parse(&[]),
+            Ok(Wanted {
+                test: true,
+                wasm: true
+            })
+        );
+        assert_eq!(
+            Wanted::parse(&["--wasm".into()]),
+            Ok(Wanted {
+                test: false,
+                wasm: true
+            })
+        );
     }
 }

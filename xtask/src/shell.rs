@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 /// The root of the workspace.
 pub fn root() -> PathBuf {
     // Asked at run time first: a cached build may have been made from a clone that has moved.
-    let manifest =
-        std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     manifest.parent().map_or(manifest.clone(), PathBuf::from)
 }
 
@@ -39,8 +39,10 @@ pub fn cargo(arguments: &[&str]) -> Command {
 
 /// A command in words, for messages.
 pub fn words(command: &Command) -> String {
-    let line: Vec<_> =
-        std::iter::once(command.get_program()).chain(command.get_args()).map(OsStr::to_string_lossy).collect();
+    let line: Vec<_> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(OsStr::to_string_lossy)
+        .collect();
     line.join(" ")
 }
 
@@ -60,7 +62,10 @@ pub fn run(command: &mut Command) -> Result<(), String> {
 /// A sentence when it cannot be started or ends with another status than 0.
 pub fn run_watched(command: &mut Command, mut watch: impl FnMut(&str)) -> Result<(), String> {
     println!("$ {}", words(command));
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| not_started(command, &error))?;
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| not_started(command, &error))?;
     if let Some(stdout) = child.stdout.take() {
         let mut reader = BufReader::new(stdout);
         let mut line = Vec::new();
@@ -79,16 +84,26 @@ pub fn run_watched(command: &mut Command, mut watch: impl FnMut(&str)) -> Result
 /// The trimmed standard output of a quick command; `None` where it is missing or fails.
 pub fn capture(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).stdin(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Runs a command that downloads; `progress` returns a number that changes while it gets anywhere.
 ///
 /// # Errors
 /// A sentence when it cannot be started, fails, or makes no progress for the time of `patience`.
-pub fn run_unless_stalled(command: &mut Command, patience: Duration, progress: impl Fn() -> u64) -> Result<(), String> {
+pub fn run_unless_stalled(
+    command: &mut Command,
+    patience: Duration,
+    progress: impl Fn() -> u64,
+) -> Result<(), String> {
     println!("$ {}", words(command));
-    let mut child = command.stdin(Stdio::null()).spawn().map_err(|error| not_started(command, &error))?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .spawn()
+        .map_err(|error| not_started(command, &error))?;
     let mut last = (progress(), Instant::now());
     loop {
         match child.try_wait() {
@@ -102,7 +117,11 @@ pub fn run_unless_stalled(command: &mut Command, patience: Duration, progress: i
         }
         if last.1.elapsed() > patience {
             stop(&mut child);
-            return Err(format!("`{}` got nowhere for {} s and was stopped.", words(command), patience.as_secs()));
+            return Err(format!(
+                "`{}` got nowhere for {} s and was stopped.",
+                words(command),
+                patience.as_secs()
+            ));
         }
         sleep(Duration::from_millis(100));
     }
@@ -115,7 +134,11 @@ fn stop(child: &mut Child) {
 }
 
 fn check(command: &Command, status: ExitStatus) -> Result<(), String> {
-    if status.success() { Ok(()) } else { Err(format!("`{}` ended with {status}.", words(command))) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("`{}` ended with {status}.", words(command)))
+    }
 }
 
 fn not_started(command: &Command, error: &std::io::Error) -> String {
@@ -138,15 +161,23 @@ mod tests {
     fn progress_keeps_a_slow_command_alive() {
         let begun = Instant::now();
         let moving = || u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        assert_eq!(run_unless_stalled(Command::new("sleep").arg("0.6"), Duration::from_millis(300), moving), Ok(()));
+        assert_eq!(
+            run_unless_stalled(
+                Command::new("sleep").arg("0.6"),
+                Duration::from_millis(300),
+                moving
+            ),
+            Ok(())
+        );
     }
 
     #[test]
     fn watched_lines_arrive_and_a_failure_is_told() {
         let mut lines = Vec::new();
-        let result = run_watched(Command::new("sh").args(["-c", "echo one; echo two; exit 3"]), |line| {
-            lines.push(line.to_owned())
-        });
+        let result = run_watched(
+            Command::new("sh").args(["-c", "echo one; echo two; exit 3"]),
+            |line| lines.push(line.to_owned()),
+        );
         assert_eq!(lines, ["one", "two"]);
         assert!(result.is_err_and(|message| message.contains("exit status: 3")));
     }

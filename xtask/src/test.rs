@@ -9,8 +9,18 @@ use std::process::Command;
 const WEBGPU_VARIABLE: &str = "HILUM_TEST_WEBGPU";
 
 /// The packages whose tests run natively.
-const NATIVE: [&str; 10] =
-    ["-p", "hilum", "-p", "hilum-data", "-p", "hilum-image", "-p", "hilum-text", "-p", "xtask"];
+const NATIVE: [&str; 10] = [
+    "-p",
+    "hilum",
+    "-p",
+    "hilum-data",
+    "-p",
+    "hilum-image",
+    "-p",
+    "hilum-text",
+    "-p",
+    "xtask",
+];
 
 /// A part of the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +40,14 @@ pub enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 6] = [Self::Fmt, Self::Clippy, Self::Native, Self::Page, Self::Worker, Self::Browser];
+    const ALL: [Self; 6] = [
+        Self::Fmt,
+        Self::Clippy,
+        Self::Native,
+        Self::Page,
+        Self::Worker,
+        Self::Browser,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -62,12 +79,18 @@ pub fn parse_parts(arguments: &[String]) -> Result<Vec<Part>, String> {
     let parts: Result<Vec<Part>, String> = names
         .split(',')
         .map(|name| {
-            find(name)
-                .ok_or(format!("There is no part `{name}`; there are fmt, clippy, native, page, worker and browser."))
+            find(name).ok_or(format!(
+                "There is no part `{name}`; there are fmt, clippy, native, page, worker and browser."
+            ))
         })
         .collect();
     // In the order of all parts, each once, however they were named.
-    parts.map(|parts| Part::ALL.into_iter().filter(|part| parts.contains(part)).collect())
+    parts.map(|parts| {
+        Part::ALL
+            .into_iter()
+            .filter(|part| parts.contains(part))
+            .collect()
+    })
 }
 
 /// Sets up and runs the parts; a part that fails does not stop the others. Returns whether none failed.
@@ -91,7 +114,10 @@ fn fmt() -> Outcome {
     if let Err(reason) = rustup::ensure_component("rustfmt", "fmt") {
         return Outcome::Skipped(reason);
     }
-    verdict(shell::run(&mut shell::cargo(&["fmt", "--all", "--check"])), "formatted")
+    verdict(
+        shell::run(&mut shell::cargo(&["fmt", "--all", "--check"])),
+        "formatted",
+    )
 }
 
 fn clippy() -> Outcome {
@@ -101,16 +127,33 @@ fn clippy() -> Outcome {
     // Apart from each other: what one needs of shared crates would make cargo build another's anew.
     let native: [&[&str]; 2] = [&NATIVE, &["-p", "hilum-browser-tests"]];
     for packages in native {
-        let arguments = [&["clippy", "--release"], packages, &["--all-targets", "--", "-D", "warnings"]].concat();
+        let arguments = [
+            &["clippy", "--release"],
+            packages,
+            &["--all-targets", "--", "-D", "warnings"],
+        ]
+        .concat();
         if let Err(reason) = shell::run(&mut shell::cargo(&arguments)) {
             return Outcome::Failed(reason);
         }
     }
     let toolchain = match wasm::ensure() {
         Ok(toolchain) if toolchain.is_rustup() => toolchain,
-        _ => return Outcome::Passed("no warnings; the page was not linted, for want of rustup's wasm target".into()),
+        _ => {
+            return Outcome::Passed(
+                "no warnings; the page was not linted, for want of rustup's wasm target".into(),
+            );
+        }
     };
-    let page = ["-p", "hilum-page", "-p", "hilum-worker", "-p", "hilum-protocol", "--all-targets"];
+    let page = [
+        "-p",
+        "hilum-page",
+        "-p",
+        "hilum-worker",
+        "-p",
+        "hilum-protocol",
+        "--all-targets",
+    ];
     let target = ["clippy", "--profile", "page", "--target", wasm::TARGET];
     let arguments = [&target[..], &page, &["--", "-D", "warnings"]].concat();
     verdict(shell::run(&mut toolchain.cargo(&arguments)), "no warnings")
@@ -119,7 +162,12 @@ fn clippy() -> Outcome {
 fn native(report: &mut Report) {
     let driver = vulkan::ensure();
     report.part("native", || {
-        let arguments = [&["test", "--release"], &NATIVE[..], &["--no-fail-fast", "--", "--show-output"]].concat();
+        let arguments = [
+            &["test", "--release"],
+            &NATIVE[..],
+            &["--no-fail-fast", "--", "--show-output"],
+        ]
+        .concat();
         let mut tests = shell::cargo(&arguments);
         match &driver {
             Ok(driver) => {
@@ -130,9 +178,12 @@ fn native(report: &mut Report) {
         }
         tallied(&mut tests, "native")
     });
-    // The halves of the tests that need WebGPU are inside the run above; what was left out is said on its own.
+    // The halves of the tests that need WebGPU are inside the run above; what was left out is said on its
+    // own.
     if let Err(reason) = driver {
-        report.part("webgpu", || Outcome::Skipped(format!("the tests ran on the CPU only: {reason}")));
+        report.part("webgpu", || {
+            Outcome::Skipped(format!("the tests ran on the CPU only: {reason}"))
+        });
     }
 }
 
@@ -150,7 +201,8 @@ fn tallied(tests: &mut Command, part: &str) -> Outcome {
 }
 
 fn page_build() -> Outcome {
-    // Without a compiler for WebAssembly there is nothing to test; that is said, and is no failure of the project.
+    // Without a compiler for WebAssembly there is nothing to test; that is said, and is no failure of the
+    // project.
     if let Err(reason) = wasm::ensure() {
         return Outcome::Skipped(reason);
     }
@@ -163,12 +215,26 @@ fn worker_tests() -> Outcome {
         Ok(found) => found,
         Err(reason) => return Outcome::Skipped(reason),
     };
-    let arguments =
-        ["test", "--profile", "page", "--package", "hilum-worker", "--test", "engine", "--target", wasm::TARGET];
+    let arguments = [
+        "test",
+        "--profile",
+        "page",
+        "--package",
+        "hilum-worker",
+        "--test",
+        "engine",
+        "--target",
+        wasm::TARGET,
+    ];
     let mut tests = toolchain.cargo(&arguments);
-    tests.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", tools.join("wasm-bindgen-test-runner"));
+    tests.env(
+        "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER",
+        tools.join("wasm-bindgen-test-runner"),
+    );
     // A software adapter takes its time to compile shaders.
-    tests.env("CHROMEDRIVER", driver).env("WASM_BINDGEN_TEST_TIMEOUT", "300");
+    tests
+        .env("CHROMEDRIVER", driver)
+        .env("WASM_BINDGEN_TEST_TIMEOUT", "300");
     tallied(&mut tests, "worker")
 }
 
@@ -198,7 +264,10 @@ fn browser_tests() -> Outcome {
         "--test-threads=1",
     ];
     let mut tests = shell::cargo(&arguments);
-    tests.env("HILUM_BIN", command).env("HILUM_PAGE_DIR", page::folder()).env("HILUM_CHROMEDRIVER", driver);
+    tests
+        .env("HILUM_BIN", command)
+        .env("HILUM_PAGE_DIR", page::folder())
+        .env("HILUM_CHROMEDRIVER", driver);
     tallied(&mut tests, "browser")
 }
 
@@ -221,8 +290,12 @@ impl Tally {
         if let Some(counts) = line.strip_prefix("test result: ") {
             // test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s
             let count = |word: &str| {
-                let before = counts.split([';', '.']).find_map(|piece| piece.trim().strip_suffix(word));
-                before.and_then(|number| number.trim().parse::<usize>().ok()).unwrap_or(0)
+                let before = counts
+                    .split([';', '.'])
+                    .find_map(|piece| piece.trim().strip_suffix(word));
+                before
+                    .and_then(|number| number.trim().parse::<usize>().ok())
+                    .unwrap_or(0)
             };
             self.passed += count("passed");
             self.failed += count("failed");
@@ -233,8 +306,16 @@ impl Tally {
     }
 
     fn words(&self) -> String {
-        let Self { passed, failed, ignored, skipped } = self;
-        format!("{passed} tests passed, {failed} failed, {ignored} ignored, {} said that they skipped", skipped.len())
+        let Self {
+            passed,
+            failed,
+            ignored,
+            skipped,
+        } = self;
+        format!(
+            "{passed} tests passed, {failed} failed, {ignored} ignored, {} said that they skipped",
+            skipped.len()
+        )
     }
 }
 
@@ -246,7 +327,10 @@ mod tests {
     fn parts_come_once_and_in_order() {
         let parse = |words: &[&str]| parse_parts(&words.iter().map(|&word| word.into()).collect::<Vec<_>>());
         assert_eq!(parse(&[]), Ok(Part::ALL.to_vec()));
-        assert_eq!(parse(&["--only", "page, fmt,fmt"]), Ok(vec![Part::Fmt, Part::Page]));
+        assert_eq!(
+            parse(&["--only", "page, fmt,fmt"]),
+            Ok(vec![Part::Fmt, Part::Page])
+        );
         assert_eq!(parse(&["--only=clippy"]), Ok(vec![Part::Clippy]));
         assert!(parse(&["--only", "fmt,"]).is_err());
     }
@@ -264,6 +348,14 @@ mod tests {
             tally.read(line);
         }
         let skipped = vec!["SKIPPED: HILUM_PARITY_DIR is not set".to_owned()];
-        assert_eq!(tally, Tally { passed: 5, failed: 1, ignored: 1, skipped });
+        assert_eq!(
+            tally,
+            Tally {
+                passed: 5,
+                failed: 1,
+                ignored: 1,
+                skipped
+            }
+        );
     }
 }

@@ -12,26 +12,36 @@ fn folder() -> PathBuf {
     shell::target_dir().join("tools")
 }
 
-/// Finds or installs trunk and wasm-bindgen; quick where they are there. Returns the folder of their programs.
+/// Finds or installs trunk and wasm-bindgen; quick where they are there. Returns the folder of their
+/// programs.
 ///
 /// # Errors
 /// A sentence where one cannot be built.
 pub fn ensure() -> Result<PathBuf, String> {
     install("trunk", "trunk", TRUNK, true)?;
     // The lock file of wasm-bindgen-cli names a version that was withdrawn, so it is not followed.
-    install("wasm-bindgen-cli", "wasm-bindgen", &wasm_bindgen_version()?, false)?;
+    install(
+        "wasm-bindgen-cli",
+        "wasm-bindgen",
+        &wasm_bindgen_version()?,
+        false,
+    )?;
     Ok(folder().join("bin"))
 }
 
 /// The page's modules and the tool must be of the very same version.
 fn wasm_bindgen_version() -> Result<String, String> {
     let lock = shell::root().join("Cargo.lock");
-    let text = fs::read_to_string(&lock).map_err(|error| format!("{} could not be read: {error}.", lock.display()))?;
-    locked_version(&text, "wasm-bindgen").ok_or_else(|| format!("{} does not name wasm-bindgen.", lock.display()))
+    let text = fs::read_to_string(&lock)
+        .map_err(|error| format!("{} could not be read: {error}.", lock.display()))?;
+    locked_version(&text, "wasm-bindgen")
+        .ok_or_else(|| format!("{} does not name wasm-bindgen.", lock.display()))
 }
 
 fn locked_version(lock: &str, name: &str) -> Option<String> {
-    let entry = lock.split("[[package]]").find(|entry| entry.contains(&format!("\nname = \"{name}\"\n")))?;
+    let entry = lock
+        .split("[[package]]")
+        .find(|entry| entry.contains(&format!("\nname = \"{name}\"\n")))?;
     let version = entry.lines().find_map(|line| line.strip_prefix("version = "))?;
     Some(version.trim_matches('"').to_owned())
 }
@@ -42,10 +52,22 @@ fn install(package: &str, program: &str, version: &str, locked: bool) -> Result<
     if says.is_some_and(|says| says.split_whitespace().any(|word| word == version)) {
         return Ok(());
     }
-    println!("Building {package} {version} once; it stays in {}.", folder().display());
+    println!(
+        "Building {package} {version} once; it stays in {}.",
+        folder().display()
+    );
     let build = folder().join("build");
-    let mut command = shell::cargo(&["install", package, "--version", version, "--force", "--debug", "--root"]);
-    // A little optimisation: without any, wasm-bindgen takes minutes over the worker; with all, its build does.
+    let mut command = shell::cargo(&[
+        "install",
+        package,
+        "--version",
+        version,
+        "--force",
+        "--debug",
+        "--root",
+    ]);
+    // A little optimisation: without any, wasm-bindgen takes minutes over the worker; with all, its build
+    // does.
     command
         .arg(folder())
         .env("CARGO_TARGET_DIR", &build)

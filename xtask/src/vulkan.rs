@@ -11,8 +11,12 @@ pub const PACKAGES: [&str; 2] = ["mesa-vulkan-drivers", "libvulkan1"];
 /// The variables by which the loader is told its drivers: the present name and the one before it.
 const LOADER_VARIABLES: [&str; 2] = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"];
 
-const MANIFEST_FOLDERS: [&str; 4] =
-    ["/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d", "/usr/local/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"];
+const MANIFEST_FOLDERS: [&str; 4] = [
+    "/etc/vulkan/icd.d",
+    "/usr/share/vulkan/icd.d",
+    "/usr/local/etc/vulkan/icd.d",
+    "/usr/local/share/vulkan/icd.d",
+];
 
 /// What WebGPU will run on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +62,12 @@ pub fn ensure() -> Result<Driver, String> {
         return Ok(driver);
     }
     apt::ensure(&PACKAGES)?;
-    find().ok_or_else(|| format!("{} are installed, yet no Vulkan driver was found", PACKAGES.join(" and ")))
+    find().ok_or_else(|| {
+        format!(
+            "{} are installed, yet no Vulkan driver was found",
+            PACKAGES.join(" and ")
+        )
+    })
 }
 
 fn find() -> Option<Driver> {
@@ -68,16 +77,26 @@ fn find() -> Option<Driver> {
     if !loader_present() {
         return None;
     }
-    if LOADER_VARIABLES.iter().any(|variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty())) {
+    if LOADER_VARIABLES
+        .iter()
+        .any(|variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty()))
+    {
         return Some(Driver::Named);
     }
-    choose(&manifests(), render_node_present(), Path::new("/dev/nvidia0").exists())
+    choose(
+        &manifests(),
+        render_node_present(),
+        Path::new("/dev/nvidia0").exists(),
+    )
 }
 
 /// `render_node`: the kernel offers a GPU to Mesa's drivers; `nvidia`: to NVIDIA's, which needs its own manifest.
 fn choose(manifests: &[PathBuf], render_node: bool, nvidia: bool) -> Option<Driver> {
     let named = |start: &str| {
-        manifests.iter().find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start)))
+        manifests.iter().find(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(start))
+        })
     };
     if (render_node && !manifests.is_empty()) || (nvidia && named("nvidia").is_some()) {
         return Some(Driver::Gpu);
@@ -87,15 +106,19 @@ fn choose(manifests: &[PathBuf], render_node: bool, nvidia: bool) -> Option<Driv
 
 fn manifests() -> Vec<PathBuf> {
     let entries = MANIFEST_FOLDERS.iter().flat_map(fs::read_dir).flatten().flatten();
-    let mut paths: Vec<PathBuf> =
-        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "json"))
+        .collect();
     paths.sort();
     paths
 }
 
 fn render_node_present() -> bool {
     let nodes = fs::read_dir("/dev/dri").into_iter().flatten().flatten();
-    nodes.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("renderD"))
+    nodes
+        .into_iter()
+        .any(|entry| entry.file_name().to_string_lossy().starts_with("renderD"))
 }
 
 fn loader_present() -> bool {
@@ -111,7 +134,10 @@ mod tests {
     use super::*;
 
     fn paths(names: &[&str]) -> Vec<PathBuf> {
-        names.iter().map(|name| Path::new("/usr/share/vulkan/icd.d").join(name)).collect()
+        names
+            .iter()
+            .map(|name| Path::new("/usr/share/vulkan/icd.d").join(name))
+            .collect()
     }
 
     #[test]
@@ -125,7 +151,10 @@ mod tests {
     #[test]
     fn an_nvidia_card_without_its_vulkan_driver_is_no_gpu() {
         let mesa = paths(&["lvp_icd.x86_64.json"]);
-        assert_eq!(choose(&mesa, false, true), Some(Driver::Software(mesa[0].clone())));
+        assert_eq!(
+            choose(&mesa, false, true),
+            Some(Driver::Software(mesa[0].clone()))
+        );
         assert_eq!(choose(&[], true, true), None);
         assert_eq!(choose(&paths(&["intel_icd.x86_64.json"]), false, false), None);
     }

@@ -1,6 +1,7 @@
 //! The compiler for `wasm32-unknown-unknown`: rustup's where its server can be reached, Debian's otherwise.
 //!
-//! Debian and the networks of hospitals often reach a package mirror and crates.io, but not rustup's server. Debian's
+//! Debian and the networks of hospitals often reach a package mirror and crates.io, but not rustup's server.
+//! Debian's
 //! `rustc-web`, `cargo-web` and `rust-web-src` hold a compiler and the sources of the standard library, from which the
 //! library for WebAssembly is built once (about a minute) and put beside the compiler's own.
 
@@ -57,26 +58,38 @@ impl Toolchain {
     /// The compiler in words.
     pub fn words(&self) -> String {
         let version = shell::capture(self.rustc().arg("--version")).unwrap_or_else(|| "no compiler".into());
-        let origin = if self.is_rustup() { "the tool chain in use" } else { "Debian's rustc-web" };
+        let origin = if self.is_rustup() {
+            "the tool chain in use"
+        } else {
+            "Debian's rustc-web"
+        };
         format!("{version}, {origin}")
     }
 
     /// `cargo` of this tool chain.
     pub fn cargo(&self, arguments: &[&str]) -> Command {
-        let mut command = shell::command(if self.is_rustup() { "cargo" } else { "/usr/bin/cargo" });
+        let mut command = shell::command(if self.is_rustup() {
+            "cargo"
+        } else {
+            "/usr/bin/cargo"
+        });
         command.args(arguments);
         self.apply(&mut command);
         command
     }
 
     fn rustc(&self) -> Command {
-        let mut command = shell::command(if self.is_rustup() { "rustc" } else { "/usr/bin/rustc" });
+        let mut command = shell::command(if self.is_rustup() {
+            "rustc"
+        } else {
+            "/usr/bin/rustc"
+        });
         self.apply(&mut command);
         command
     }
 
-    /// Whether it compiles a small library for WebAssembly. To try is surer than to look for files: after an upgrade
-    /// of the compiler the old libraries are still there and do not fit.
+    /// Whether it compiles a small library for WebAssembly. To try is surer than to look for files: after an
+    /// upgrade of the compiler the old libraries are still there and do not fit.
     fn works(&self) -> bool {
         let folder = std::env::temp_dir().join(format!("hilum-wasm-probe-{}", std::process::id()));
         let source = folder.join("probe.rs");
@@ -85,7 +98,15 @@ impl Toolchain {
         let works = written.is_ok()
             && shell::capture(
                 self.rustc()
-                    .args(["--target", TARGET, "--crate-type", "lib", "--emit", "metadata", "--out-dir"])
+                    .args([
+                        "--target",
+                        TARGET,
+                        "--crate-type",
+                        "lib",
+                        "--emit",
+                        "metadata",
+                        "--out-dir",
+                    ])
                     .arg(&folder)
                     .arg(&source),
             )
@@ -130,14 +151,18 @@ fn ensure_debian(debian: &Toolchain) -> Result<(), String> {
     apt::ensure(&PACKAGES)?;
     install_libraries(debian)?;
     if !debian.works() {
-        return Err(format!("the standard library was built into {DEBIAN_LIBRARIES}, yet does not compile."));
+        return Err(format!(
+            "the standard library was built into {DEBIAN_LIBRARIES}, yet does not compile."
+        ));
     }
     link()
 }
 
 /// Gives Debian's compiler a name in rustup, for tools such as trunk, which call `cargo` themselves.
 fn link() -> Result<(), String> {
-    if rustup::present() && shell::capture(shell::command("rustc").arg(format!("+{LINKED}")).arg("-V")).is_none() {
+    if rustup::present()
+        && shell::capture(shell::command("rustc").arg(format!("+{LINKED}")).arg("-V")).is_none()
+    {
         shell::run(shell::command("rustup").args(["toolchain", "link", LINKED, "/usr"]))?;
     }
     Ok(())
@@ -168,14 +193,36 @@ fn build_libraries(debian: &Toolchain, folder: &Path) -> Result<Vec<PathBuf>, St
             .map_err(|error| format!("{} could not be written: {error}.", path.display()))
     };
     write("Cargo.toml", manifest)?;
-    write("src/lib.rs", "//! Exists only so that the standard library is built.\n")?;
-    let mut build = debian.cargo(&["build", "--release", "-Z", "build-std=std,panic_abort", "--target", TARGET]);
-    build.current_dir(folder).env("CARGO_TARGET_DIR", folder.join("target")).env("RUSTC_BOOTSTRAP", "1");
-    build.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    write(
+        "src/lib.rs",
+        "//! Exists only so that the standard library is built.\n",
+    )?;
+    let mut build = debian.cargo(&[
+        "build",
+        "--release",
+        "-Z",
+        "build-std=std,panic_abort",
+        "--target",
+        TARGET,
+    ]);
+    build
+        .current_dir(folder)
+        .env("CARGO_TARGET_DIR", folder.join("target"))
+        .env("RUSTC_BOOTSTRAP", "1");
+    build
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
     shell::run(&mut build)?;
     let built = libraries(&folder.join("target").join(TARGET).join("release/deps"));
-    let built: Vec<PathBuf> = built.into_iter().filter(|path| !file_name(path).starts_with("libseed-")).collect();
-    if built.is_empty() { Err("the build of the standard library left no libraries.".into()) } else { Ok(built) }
+    let built: Vec<PathBuf> = built
+        .into_iter()
+        .filter(|path| !file_name(path).starts_with("libseed-"))
+        .collect();
+    if built.is_empty() {
+        Err("the build of the standard library left no libraries.".into())
+    } else {
+        Ok(built)
+    }
 }
 
 /// Replaces what an older compiler left, so that no library is there twice.
@@ -194,11 +241,16 @@ fn replace_libraries(built: &[PathBuf]) -> Result<(), String> {
 
 fn libraries(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "rlib")).collect()
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "rlib"))
+        .collect()
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 /// The linker that comes with rustup's tool chain; Debian's compiler has none for WebAssembly.
@@ -206,6 +258,9 @@ fn rust_lld() -> Option<PathBuf> {
     let about = shell::capture(shell::command("rustc").arg("-vV"))?;
     let host = about.lines().find_map(|line| line.strip_prefix("host: "))?;
     let sysroot = shell::capture(shell::command("rustc").args(["--print", "sysroot"]))?;
-    let linker = Path::new(&sysroot).join("lib/rustlib").join(host).join("bin/rust-lld");
+    let linker = Path::new(&sysroot)
+        .join("lib/rustlib")
+        .join(host)
+        .join("bin/rust-lld");
     linker.exists().then_some(linker)
 }

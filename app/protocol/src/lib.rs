@@ -1,7 +1,7 @@
 //! The one protocol between the page and the worker that holds the engine: one enum each way.
 //!
-//! The page sends [`ToEngine::Open`] once, then pictures and what it asks of them. Every answer carries the number that its
-//! request had, so that what comes late, from a request that was given up, is told apart.
+//! The page sends [`ToEngine::Open`] once, then pictures and what it asks of them. Every answer carries the
+//! number that its request had, so that what comes late, from a request that was given up, is told apart.
 
 use hilum_image::Radiograph;
 use serde::{Deserialize, Serialize};
@@ -49,8 +49,8 @@ pub enum ToEngine {
         wish: Wish,
         /// The bundle's folder, an absolute address of the page's own origin.
         bundle: String,
-        /// SHA-256 of its `bundle.json`, where the page was built with it: then nothing need be asked of the network when
-        /// the browser has it in storage.
+        /// SHA-256 of its `bundle.json`, where the page was built with it: then nothing need be asked of the
+        /// network when the browser has it in storage.
         sha256: Option<String>,
     },
     /// Decode a file.
@@ -159,7 +159,8 @@ pub struct Opened {
     pub not_kept: Option<String>,
     /// Times.
     pub times: OpenTimes,
-    /// Size of the worker's memory in bytes once the weights were loaded. It never shrinks, so it is the peak of loading.
+    /// Size of the worker's memory in bytes once the weights were loaded. It never shrinks, so it is the peak
+    /// of loading.
     pub memory_loaded: u64,
     /// The same after the trial draft.
     pub memory: u64,
@@ -185,16 +186,40 @@ impl Shown {
     pub fn new(picture: &Radiograph, most: usize) -> Self {
         let mut small = picture.shrunk(most);
         // Lists of numbers would cross as lists of objects; bytes cross as they are.
-        let values = std::mem::take(&mut small.values).iter().flat_map(|v| v.to_le_bytes()).collect();
-        let padding = small.padding.take().unwrap_or_default().into_iter().map(u8::from).collect();
-        Self { radiograph: small, values, padding, full: (picture.width, picture.height) }
+        let values = std::mem::take(&mut small.values)
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect();
+        let padding = small
+            .padding
+            .take()
+            .unwrap_or_default()
+            .into_iter()
+            .map(u8::from)
+            .collect();
+        Self {
+            radiograph: small,
+            values,
+            padding,
+            full: (picture.width, picture.height),
+        }
     }
 
     /// The picture again.
     pub fn unpack(self) -> Radiograph {
-        let values = self.values.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        let values = self
+            .values
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| f32::from_le_bytes(*b))
+            .collect();
         let padding = (!self.padding.is_empty()).then(|| self.padding.iter().map(|p| *p == 1).collect());
-        Radiograph { values, padding, ..self.radiograph }
+        Radiograph {
+            values,
+            padding,
+            ..self.radiograph
+        }
     }
 }
 

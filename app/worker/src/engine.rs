@@ -51,8 +51,8 @@ struct Seen {
     features: RefCell<Option<Tensor<3>>>,
 }
 
-/// The worker's state. Messages are handled one after the other, except that a draft lets others in between its words and a
-/// search between its cases.
+/// The worker's state. Messages are handled one after the other, except that a draft lets others in between
+/// its words and a search between its cases.
 #[derive(Default)]
 pub struct Engine {
     ready: RefCell<Option<Rc<Ready>>>,
@@ -69,7 +69,11 @@ impl Engine {
     /// # Errors
     /// A sentence, before anything was.
     pub fn ready(&self) -> Result<Rc<Ready>, String> {
-        Ok(self.ready.borrow().clone().ok_or("the engine is not ready yet; wait until the page says so")?)
+        Ok(self
+            .ready
+            .borrow()
+            .clone()
+            .ok_or("the engine is not ready yet; wait until the page says so")?)
     }
 
     /// What the image encoder makes of the picture, `(1, K, features)`: computed once.
@@ -77,15 +81,25 @@ impl Engine {
     /// # Errors
     /// A sentence: there is no picture, or it cannot be shown.
     pub fn features(&self, ready: &Ready) -> Result<Tensor<3>, String> {
-        let seen = self.picture.borrow().clone().ok_or("there is no picture yet; open one first")?;
+        let seen = self
+            .picture
+            .borrow()
+            .clone()
+            .ok_or("there is no picture yet; open one first")?;
         if let Some(features) = seen.features.borrow().as_ref() {
             return Ok(features.clone());
         }
-        // The model sees the window that the file asks for, whatever the reader looks at: so all can be made again.
-        let gray = seen.radiograph.display(&WindowChoice::Default).map_err(|e| e.to_string())?;
+        // The model sees the window that the file asks for, whatever the reader looks at: so all can be made
+        // again.
+        let gray = seen
+            .radiograph
+            .display(&WindowChoice::Default)
+            .map_err(|e| e.to_string())?;
         let prepared = prepare(&gray, ready.model.config().size);
         let drafter = Drafter::new(&ready.model, &ready.tokenizer);
-        let features = drafter.encode(&prepared, &ready.chosen.device).map_err(|e| e.to_string())?;
+        let features = drafter
+            .encode(&prepared, &ready.chosen.device)
+            .map_err(|e| e.to_string())?;
         *seen.features.borrow_mut() = Some(features.clone());
         Ok(features)
     }
@@ -102,7 +116,9 @@ pub fn listen() {
     let handler = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
         match serde_wasm_bindgen::from_value(event.data()) {
             Ok(message) => wasm_bindgen_futures::spawn_local(handle(engine.clone(), message)),
-            Err(error) => wasm_bindgen::throw_str(&format!("page and worker are of different versions: {error}")),
+            Err(error) => {
+                wasm_bindgen::throw_str(&format!("page and worker are of different versions: {error}"))
+            }
         }
     });
     scope().set_onmessage(Some(handler.as_ref().unchecked_ref()));
@@ -132,13 +148,17 @@ async fn handle(engine: Rc<Engine>, message: ToEngine) {
             engine.searching.set(None);
             let result = decode(&bytes).map_err(|e| e.to_string()).and_then(|picture| {
                 // What cannot be shown is no picture either.
-                picture.display(&WindowChoice::Default).map_err(|e| e.to_string())?;
+                picture
+                    .display(&WindowChoice::Default)
+                    .map_err(|e| e.to_string())?;
                 Ok(picture)
             });
             let result = result.map(|picture| {
                 let shown = Box::new(Shown::new(&picture, SHOWN));
-                *engine.picture.borrow_mut() =
-                    Some(Rc::new(Seen { radiograph: picture, features: RefCell::default() }));
+                *engine.picture.borrow_mut() = Some(Rc::new(Seen {
+                    radiograph: picture,
+                    features: RefCell::default(),
+                }));
                 shown
             });
             post(&FromEngine::Picture { request, result });
@@ -146,7 +166,8 @@ async fn handle(engine: Rc<Engine>, message: ToEngine) {
         ToEngine::Draft { request } => {
             engine.drafting.set(Some(request));
             let result = draft(&engine, request).await;
-            // A draft whose device was lost is begun again by the page: that it failed would only be in the way.
+            // A draft whose device was lost is begun again by the page: that it failed would only be in the
+            // way.
             if result.is_ok() || !lost(&engine).await {
                 post(&FromEngine::Drafted { request, result });
             }
@@ -181,7 +202,10 @@ async fn findings(engine: &Engine) -> Result<Vec<Reading>, String> {
     let features = engine.features(&ready)?;
     let logits = finding_logits(&ready.model, features, None, ready.tokenizer.specials()).await;
     let logits = logits.map_err(|e| e.to_string())?;
-    let mut readings: Vec<_> = logits.iter().flat_map(|l| l.readings(&ready.manifest.calibrations())).collect();
+    let mut readings: Vec<_> = logits
+        .iter()
+        .flat_map(|l| l.readings(&ready.manifest.calibrations()))
+        .collect();
     readings.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     let told = readings.iter().map(|r| Reading {
         name: r.finding.name().to_owned(),
@@ -197,15 +221,30 @@ async fn ask(engine: &Engine, question: &str) -> Result<Vec<Answer>, String> {
     let ready = engine.ready()?;
     let features = engine.features(&ready)?;
     let known = &ready.manifest.answers;
-    let found = answer(&ready.model, &ready.tokenizer, known, features, &[question], ANSWERS).await;
+    let found = answer(
+        &ready.model,
+        &ready.tokenizer,
+        known,
+        features,
+        &[question],
+        ANSWERS,
+    )
+    .await;
     let told = found.map_err(|e| e.to_string())?.into_iter().flatten();
-    Ok(told.map(|(text, probability)| Answer { text, probability }).collect())
+    Ok(told
+        .map(|(text, probability)| Answer { text, probability })
+        .collect())
 }
 
 /// Whether the device is gone. The loss itself may be told a little later than what failed by it.
 async fn lost(engine: &Engine) -> bool {
     const ROUNDS: usize = 50;
-    let Some(ready) = engine.ready.borrow().clone().filter(|ready| ready.chosen.adapter.is_some()) else {
+    let Some(ready) = engine
+        .ready
+        .borrow()
+        .clone()
+        .filter(|ready| ready.chosen.adapter.is_some())
+    else {
         return false;
     };
     for _ in 0..ROUNDS {
@@ -224,7 +263,14 @@ async fn draft(engine: &Engine, request: u32) -> Result<Drafted, String> {
     let features = engine.features(&ready)?;
     let encode_ms = now() - began;
     let words = ready.model.config().words;
-    let mut drafting = drafter.begin(features, DraftOptions { beam: 1, words, cache: true });
+    let mut drafting = drafter.begin(
+        features,
+        DraftOptions {
+            beam: 1,
+            words,
+            cache: true,
+        },
+    );
     let mut presenter = Presenter::new(&ready.tokenizer);
     let (mut first_ms, mut turn) = (0.0, now());
     let mut waiting = String::new();
@@ -235,7 +281,10 @@ async fn draft(engine: &Engine, request: u32) -> Result<Drafted, String> {
         waiting += &presenter.push(word.id);
         if now() - turn >= TURN {
             if !waiting.is_empty() {
-                post(&FromEngine::Words { request, text: std::mem::take(&mut waiting) });
+                post(&FromEngine::Words {
+                    request,
+                    text: std::mem::take(&mut waiting),
+                });
             }
             breathe().await;
             turn = now();
@@ -248,11 +297,17 @@ async fn draft(engine: &Engine, request: u32) -> Result<Drafted, String> {
     let draft = drafting.draft();
     waiting += &presenter.finish();
     if !waiting.is_empty() {
-        post(&FromEngine::Words { request, text: waiting });
+        post(&FromEngine::Words {
+            request,
+            text: waiting,
+        });
     }
     let ids: Vec<u32> = draft.words.iter().map(|w| w.id).collect();
-    let piece =
-        |w: &hilum::tasks::Word| Piece { text: ready.tokenizer.piece(w.id), probability: w.probability, lead: w.lead };
+    let piece = |w: &hilum::tasks::Word| Piece {
+        text: ready.tokenizer.piece(w.id),
+        probability: w.probability,
+        lead: w.lead,
+    };
     Ok(Drafted {
         text: present(&ready.tokenizer.decode(&ids)),
         pieces: draft.words.iter().map(piece).collect(),

@@ -1,4 +1,5 @@
-//! The worker: the engine, behind the protocol. It owns device, model and picture; the page owns nothing of it.
+//! The worker: the engine, behind the protocol. It owns device, model and picture; the page owns nothing of
+//! it.
 
 #[cfg(target_family = "wasm")]
 mod engine;

@@ -41,7 +41,10 @@ pub async fn open(wish: Wish, bundle: String, sha256: Option<String>) -> Result<
     let mut source = Source::open(bundle, move |done, total| progress(Phase::Weights, done, total)).await;
     let mut mark = now();
     let (manifest, sha256) = source.manifest(sha256.as_deref()).await?;
-    let name = manifest.tokenizer.clone().ok_or("the bundle has no tokenizer; export it with one")?;
+    let name = manifest
+        .tokenizer
+        .clone()
+        .ok_or("the bundle has no tokenizer; export it with one")?;
     let words = manifest.file(&name).map_err(|e| e.to_string())?;
     // A gallery is fetched when it is first searched.
     source.total = source.read + words.bytes + manifest.shard_bytes();
@@ -59,14 +62,17 @@ pub async fn open(wish: Wish, bundle: String, sha256: Option<String>) -> Result<
     let model = loader.finish().map_err(|e| e.to_string())?;
     let (pieces, vocabulary) = (tokenizer.vocabulary_size(), model.config().bert.vocabulary);
     if pieces != vocabulary {
-        return Err(format!("the bundle's tokenizer has {pieces} word pieces, its model {vocabulary}; export it anew"));
+        return Err(format!(
+            "the bundle's tokenizer has {pieces} word pieces, its model {vocabulary}; export it anew"
+        ));
     }
     let mut keep: Vec<&str> = manifest.files.iter().map(|file| file.sha256.as_str()).collect();
     keep.push(&sha256);
     source.store.sweep(&source.url, &keep).await;
 
     let memory_loaded = memory();
-    // A trial draft compiles every pipeline that a real one needs: the first step differs from those that follow.
+    // A trial draft compiles every pipeline that a real one needs: the first step differs from those that
+    // follow.
     const STEPS: usize = 3;
     let total = STEPS as u64 + 1;
     progress(Phase::Warming, 0, total);
@@ -74,9 +80,22 @@ pub async fn open(wish: Wish, bundle: String, sha256: Option<String>) -> Result<
     mark = now();
     let drafter = Drafter::new(&model, &tokenizer);
     let side = model.config().size;
-    let blank = Gray8 { width: side, height: side, pixels: (0..side * side).map(|i| (i % 251) as u8).collect() };
-    let features = drafter.encode(&prepare(&blank, side), &chosen.device).map_err(|e| e.to_string())?;
-    let mut trial = drafter.begin(features, DraftOptions { beam: 1, words: STEPS, cache: true });
+    let blank = Gray8 {
+        width: side,
+        height: side,
+        pixels: (0..side * side).map(|i| (i % 251) as u8).collect(),
+    };
+    let features = drafter
+        .encode(&prepare(&blank, side), &chosen.device)
+        .map_err(|e| e.to_string())?;
+    let mut trial = drafter.begin(
+        features,
+        DraftOptions {
+            beam: 1,
+            words: STEPS,
+            cache: true,
+        },
+    );
     for step in 1..=STEPS as u64 {
         trial.next().await.map_err(|e| e.to_string())?;
         progress(Phase::Warming, step, total);
@@ -84,8 +103,11 @@ pub async fn open(wish: Wish, bundle: String, sha256: Option<String>) -> Result<
     }
     times.warm = now() - mark;
     let has = |task: &str| manifest.tasks.iter().any(|name| name == task);
-    let offers =
-        Offers { findings: has("findings"), search: has("retrieve") && Gallery::is_in(&manifest), answers: has("vqa") };
+    let offers = Offers {
+        findings: has("findings"),
+        search: has("retrieve") && Gallery::is_in(&manifest),
+        answers: has("vqa"),
+    };
     let opened = Opened {
         device: chosen.name.clone(),
         webgpu: chosen.adapter.is_some(),
@@ -102,5 +124,16 @@ pub async fn open(wish: Wish, bundle: String, sha256: Option<String>) -> Result<
         memory_loaded,
         memory: memory(),
     };
-    Ok((Ready { chosen, model, tokenizer, manifest, url: source.url, shelf: RefCell::default(), lost }, opened))
+    Ok((
+        Ready {
+            chosen,
+            model,
+            tokenizer,
+            manifest,
+            url: source.url,
+            shelf: RefCell::default(),
+            lost,
+        },
+        opened,
+    ))
 }

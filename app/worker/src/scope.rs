@@ -44,7 +44,14 @@ pub fn memory() -> u64 {
 
 /// What JavaScript threw, in words.
 pub fn words(thrown: &JsValue) -> String {
-    let error = thrown.dyn_ref::<js_sys::Error>().map(|e| String::from(e.message()));
-    let exception = thrown.dyn_ref::<web_sys::DomException>().map(|e| format!("{}: {}", e.name(), e.message()));
-    exception.or(error).or_else(|| thrown.as_string()).unwrap_or_else(|| format!("{thrown:?}"))
+    let error = thrown
+        .dyn_ref::<js_sys::Error>()
+        .map(|e| String::from(e.message()));
+    let exception = thrown
+        .dyn_ref::<web_sys::DomException>()
+        .map(|e| format!("{}: {}", e.name(), e.message()));
+    exception
+        .or(error)
+        .or_else(|| thrown.as_string())
+        .unwrap_or_else(|| format!("{thrown:?}"))
 }

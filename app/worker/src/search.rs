@@ -32,7 +32,11 @@ impl Shelf {
     async fn load(ready: &Ready, tell: impl Fn(u64, u64) + 'static) -> Result<Self, String> {
         let mut source = Source::open(ready.url.clone(), tell).await;
         let entry = |path| ready.manifest.file(path).map_err(|e| e.to_string());
-        let entries = [entry(gallery::CASES)?, entry(gallery::FEATURES)?, entry(gallery::SHEET)?];
+        let entries = [
+            entry(gallery::CASES)?,
+            entry(gallery::FEATURES)?,
+            entry(gallery::SHEET)?,
+        ];
         source.total = entries.iter().map(|entry| entry.bytes).sum();
         let cases = source.file(entries[0]).await?;
         let features = source.file(entries[1]).await?;
@@ -45,8 +49,8 @@ impl Shelf {
         let sheet = sheet.map_err(|e| unusable(&format!("its pictures are unreadable ({e})")))?;
         let (side, count) = (index.thumbnail, index.cases.len());
         // As many rows as are begun, and as many pictures in a row as the index says.
-        let holds =
-            (sheet.width / side.max(1) >= index.columns) && sheet.height / side.max(1) >= count.div_ceil(index.columns);
+        let holds = (sheet.width / side.max(1) >= index.columns)
+            && sheet.height / side.max(1) >= count.div_ceil(index.columns);
         if !holds {
             return Err(unusable("it has more cases than pictures"));
         }
@@ -57,10 +61,21 @@ impl Shelf {
         if tokens != config.visual_tokens() || width != config.features() {
             return Err(unusable("its maps have another form than the model's"));
         }
-        let maps = Tensor::from_data(TensorData::new(features.data, [cases, tokens, width]), &ready.chosen.device);
-        let encoded = index.cases.iter().map(|case| ready.tokenizer.encode_closed(&case.report, config.words));
+        let maps = Tensor::from_data(
+            TensorData::new(features.data, [cases, tokens, width]),
+            &ready.chosen.device,
+        );
+        let encoded = index
+            .cases
+            .iter()
+            .map(|case| ready.tokenizer.encode_closed(&case.report, config.words));
         let texts = encoded.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
-        Ok(Self { index, maps, texts, sheet })
+        Ok(Self {
+            index,
+            maps,
+            texts,
+            sheet,
+        })
     }
 
     /// The picture of a case.
@@ -72,30 +87,47 @@ impl Shelf {
     }
 }
 
-/// The gallery's likeliest cases for a text or, without one, for the picture; nothing where the search was stopped.
+/// The gallery's likeliest cases for a text or, without one, for the picture; nothing where the search was
+/// stopped.
 ///
 /// # Errors
 /// A sentence: no picture, a gallery that did not arrive or cannot be used, a device that failed.
 pub async fn search(engine: &Engine, request: u32, text: Option<&str>) -> Result<Option<Found>, String> {
     let ready = engine.ready()?;
-    let told = move |phase, done, total| post(&FromEngine::Searching { request, phase, done, total });
+    let told = move |phase, done, total| {
+        post(&FromEngine::Searching {
+            request,
+            phase,
+            done,
+            total,
+        })
+    };
     let kept = ready.shelf.borrow().clone();
     let shelf = match kept {
         Some(shelf) => shelf,
         None => {
-            let shelf = Rc::new(Shelf::load(&ready, move |done, total| told(Search::Loading, done, total)).await?);
+            let shelf =
+                Rc::new(Shelf::load(&ready, move |done, total| told(Search::Loading, done, total)).await?);
             *ready.shelf.borrow_mut() = Some(shelf.clone());
             shelf
         }
     };
     let count = shelf.index.cases.len();
     let typed = match text {
-        Some(text) => Some(ready.tokenizer.encode_closed(text, ready.model.config().words).map_err(|e| e.to_string())?),
+        Some(text) => Some(
+            ready
+                .tokenizer
+                .encode_closed(text, ready.model.config().words)
+                .map_err(|e| e.to_string())?,
+        ),
         None => None,
     };
     let (maps, texts): (Tensor<3>, Vec<&[u32]>) = match &typed {
         Some(typed) => (shelf.maps.clone(), vec![typed]),
-        None => (engine.features(&ready)?, shelf.texts.iter().map(Vec::as_slice).collect()),
+        None => (
+            engine.features(&ready)?,
+            shelf.texts.iter().map(Vec::as_slice).collect(),
+        ),
     };
     let pair = |case| if typed.is_some() { (case, 0) } else { (0, case) };
     let pairs: Vec<(usize, usize)> = (0..count).map(pair).collect();
@@ -117,8 +149,19 @@ pub async fn search(engine: &Engine, request: u32, text: Option<&str>) -> Result
     let case = |&at: &usize| {
         let case = shelf.index.cases[at].clone();
         let (probability, picture) = (scores[at], shelf.picture(at));
-        Case { id: case.id, probability, labels: case.labels, report: case.report, picture }
+        Case {
+            id: case.id,
+            probability,
+            labels: case.labels,
+            report: case.report,
+            picture,
+        }
     };
     let cases = order.iter().take(SHOWN).map(case).collect();
-    Ok(Some(Found { source: shelf.index.source.clone(), searched: count, side: shelf.index.thumbnail, cases }))
+    Ok(Some(Found {
+        source: shelf.index.source.clone(),
+        searched: count,
+        side: shelf.index.thumbnail,
+        cases,
+    }))
 }

@@ -1,4 +1,5 @@
-//! Where the files of a bundle come from: storage first, then the network, and nothing is used before it was verified.
+//! Where the files of a bundle come from: storage first, then the network, and nothing is used before it was
+//! verified.
 
 use hilum::bundle::{FileEntry, Manifest, sha256_hex, verify};
 
@@ -26,7 +27,14 @@ impl Source {
     /// The files of the bundle at `url`; `tell` gets how many bytes are there, and of how many.
     pub async fn open(url: String, tell: impl Fn(u64, u64) + 'static) -> Self {
         let store = Store::open().await;
-        Self { url, store, downloaded: 0, read: 0, total: 0, tell: Box::new(tell) }
+        Self {
+            url,
+            store,
+            downloaded: 0,
+            read: 0,
+            total: 0,
+            tell: Box::new(tell),
+        }
     }
 
     /// A file, verified, from storage or the network.
@@ -75,9 +83,11 @@ impl Source {
         let bytes = fetch(&format!("{}/bundle.json", self.url), MANIFEST_BYTES, |_| ()).await?;
         let found = sha256_hex(&bytes);
         if sha256.is_some_and(|expected| expected != found) {
-            return Err("the model on the server is not the one that this page was made with; reload the page, or \
+            return Err(
+                "the model on the server is not the one that this page was made with; reload the page, or \
                         publish page and model together"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         let manifest = Manifest::parse(&bytes).map_err(|e| e.to_string())?;
         self.read = bytes.len() as u64;

@@ -1,7 +1,8 @@
-//! A bundle's files: from the browser's storage where they are there and whole, else from the network and into the storage.
+//! A bundle's files: from the browser's storage where they are there and whole, else from the network and
+//! into the storage.
 //!
-//! The storage is the Cache interface. A file's key is its SHA-256, so a file is never taken for another; what is read is
-//! verified by the loader, and a damaged copy is fetched anew.
+//! The storage is the Cache interface. A file's key is its SHA-256, so a file is never taken for another;
+//! what is read is verified by the loader, and a damaged copy is fetched anew.
 
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
@@ -30,7 +31,10 @@ impl Store {
             JsFuture::from(caches.open(NAME)).await.map_err(|e| words(&e))
         };
         match opened.await {
-            Ok(cache) => Self { cache: Some(cache.unchecked_into()), refused: None },
+            Ok(cache) => Self {
+                cache: Some(cache.unchecked_into()),
+                refused: None,
+            },
             Err(why) => Self {
                 cache: None,
                 refused: Some(format!(
@@ -47,7 +51,9 @@ impl Store {
 
     /// A file by its hash, as it was kept: not verified.
     pub async fn get(&self, sha256: &str) -> Option<Vec<u8>> {
-        let found = JsFuture::from(self.cache.as_ref()?.match_with_str(&key(sha256))).await.ok()?;
+        let found = JsFuture::from(self.cache.as_ref()?.match_with_str(&key(sha256)))
+            .await
+            .ok()?;
         let response = found.dyn_into::<Response>().ok()?;
         let buffer = JsFuture::from(response.array_buffer().ok()?).await.ok()?;
         Some(Uint8Array::new(&buffer).to_vec())
@@ -61,7 +67,8 @@ impl Store {
             headers.set(OWNER, owner)?;
             let init = ResponseInit::new();
             init.set_headers(&headers);
-            let response = Response::new_with_opt_js_u8_array_and_init(Some(&Uint8Array::from(bytes)), &init)?;
+            let response =
+                Response::new_with_opt_js_u8_array_and_init(Some(&Uint8Array::from(bytes)), &init)?;
             JsFuture::from(cache.put_with_str(&key(sha256), &response)).await
         };
         if let Err(thrown) = kept.await {
@@ -84,13 +91,22 @@ impl Store {
     /// Drops what an older version of the bundle `owner` left behind. It only costs space, hence no error.
     pub async fn sweep(&self, owner: &str, keep: &[&str]) {
         let Some(cache) = &self.cache else { return };
-        let Ok(keys) = JsFuture::from(cache.keys()).await else { return };
-        for request in js_sys::Array::from(&keys).iter().filter_map(|k| k.dyn_into::<Request>().ok()) {
+        let Ok(keys) = JsFuture::from(cache.keys()).await else {
+            return;
+        };
+        for request in js_sys::Array::from(&keys)
+            .iter()
+            .filter_map(|k| k.dyn_into::<Request>().ok())
+        {
             let url = request.url();
             let kept = url.rsplit('/').next().is_some_and(|hash| keep.contains(&hash));
-            let response =
-                JsFuture::from(cache.match_with_str(&url)).await.ok().and_then(|r| r.dyn_into::<Response>().ok());
-            let own = response.and_then(|r| r.headers().get(OWNER).ok().flatten()).is_some_and(|o| o == owner);
+            let response = JsFuture::from(cache.match_with_str(&url))
+                .await
+                .ok()
+                .and_then(|r| r.dyn_into::<Response>().ok());
+            let own = response
+                .and_then(|r| r.headers().get(OWNER).ok().flatten())
+                .is_some_and(|o| o == owner);
             if own && !kept {
                 let _ = JsFuture::from(cache.delete_with_str(&url)).await;
             }
@@ -110,12 +126,17 @@ fn key(sha256: &str) -> String {
 pub async fn fetch(url: &str, most: u64, mut progress: impl FnMut(u64)) -> Result<Vec<u8>, String> {
     let name = url.rsplit('/').next().unwrap_or(url);
     let lost = |thrown: JsValue| {
-        format!("{name} did not arrive ({}); check the connection to the server and try again", words(&thrown))
+        format!(
+            "{name} did not arrive ({}); check the connection to the server and try again",
+            words(&thrown)
+        )
     };
     let init = RequestInit::new();
     // It is kept by its hash; the browser need not keep it twice.
     init.set_cache(RequestCache::NoStore);
-    let response = JsFuture::from(scope().fetch_with_str_and_init(url, &init)).await.map_err(lost)?;
+    let response = JsFuture::from(scope().fetch_with_str_and_init(url, &init))
+        .await
+        .map_err(lost)?;
     let response: Response = response.unchecked_into();
     if !response.ok() {
         return Err(format!(
@@ -124,7 +145,9 @@ pub async fn fetch(url: &str, most: u64, mut progress: impl FnMut(u64)) -> Resul
         ));
     }
     let mut bytes = Vec::new();
-    let Some(body) = response.body() else { return Ok(bytes) };
+    let Some(body) = response.body() else {
+        return Ok(bytes);
+    };
     let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
     loop {
         let step = JsFuture::from(reader.read()).await.map_err(lost)?;
@@ -136,7 +159,9 @@ pub async fn fetch(url: &str, most: u64, mut progress: impl FnMut(u64)) -> Resul
         let end = begin + chunk.length() as usize;
         if end as u64 > most {
             let _ = reader.cancel();
-            return Err(format!("{name} is longer than the {most} bytes that it should have; the bundle is damaged"));
+            return Err(format!(
+                "{name} is longer than the {most} bytes that it should have; the bundle is damaged"
+            ));
         }
         if bytes.capacity() == 0 {
             bytes.reserve_exact(usize::try_from(most.min(1 << 26)).unwrap_or(0).max(end));

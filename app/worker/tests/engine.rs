@@ -1,4 +1,5 @@
-//! The engine in a browser's worker: what WebAssembly and the browser's WebGPU could do otherwise than the desktop does.
+//! The engine in a browser's worker: what WebAssembly and the browser's WebGPU could do otherwise than the
+//! desktop does.
 #![cfg(target_family = "wasm")]
 #![allow(clippy::unwrap_used)]
 
@@ -17,7 +18,11 @@ use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 wasm_bindgen_test_configure!(run_in_dedicated_worker);
 
 fn words() -> Tokenizer {
-    let texts = ["the heart is normal in size", "there is a small left pleural effusion", "no pneumothorax is seen"];
+    let texts = [
+        "the heart is normal in size",
+        "there is a small left pleural effusion",
+        "no pneumothorax is seen",
+    ];
     Tokenizer::train(texts.iter().map(|t| (*t).to_owned()), 90).unwrap()
 }
 
@@ -28,17 +33,39 @@ fn weights(config: &MedVillConfig, tokenizer: &Tokenizer) -> nn::Arrays {
     let mut weights = nn::parameters(&MedVill::new(config, &cpu).unwrap()).unwrap();
     // Without SEP the draft does not end early; louder words make it one whose words differ.
     weights.get_mut("mlm.decoder.bias").unwrap().data[tokenizer.specials().sep as usize] = -1e4;
-    weights.get_mut("text.word_embeddings.weight").unwrap().data.iter_mut().for_each(|w| *w *= 20.0);
+    weights
+        .get_mut("text.word_embeddings.weight")
+        .unwrap()
+        .data
+        .iter_mut()
+        .for_each(|w| *w *= 20.0);
     weights
 }
 
 async fn draft(device: &Device, config: &MedVillConfig, tokenizer: &Tokenizer, cache: bool) -> Draft {
-    let model = nn::load(MedVill::new(config, device).unwrap(), &weights(config, tokenizer), device, false).unwrap();
+    let model = nn::load(
+        MedVill::new(config, device).unwrap(),
+        &weights(config, tokenizer),
+        device,
+        false,
+    )
+    .unwrap();
     let side = config.size;
-    let picture = Gray8 { width: side, height: side, pixels: (0..side * side).map(|i| (i * 7 % 251) as u8).collect() };
+    let picture = Gray8 {
+        width: side,
+        height: side,
+        pixels: (0..side * side).map(|i| (i * 7 % 251) as u8).collect(),
+    };
     let drafter = Drafter::new(&model, tokenizer);
     let features = drafter.encode(&prepare(&picture, side), device).unwrap();
-    let mut drafting = drafter.begin(features, DraftOptions { beam: 1, words: 12, cache });
+    let mut drafting = drafter.begin(
+        features,
+        DraftOptions {
+            beam: 1,
+            words: 12,
+            cache,
+        },
+    );
     while drafting.next().await.unwrap().is_some() {}
     drafting.draft().clone()
 }
@@ -64,11 +91,20 @@ async fn the_cache_changes_no_draft_and_webgpu_writes_what_the_cpu_writes() {
     same(&draft(&gpu.device, &config, &tokenizer, false).await, &whole);
 
     // A matrix product over odd sizes, to f32 rounding.
-    let values = |n: usize| (0..n).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect::<Vec<_>>();
+    let values = |n: usize| {
+        (0..n)
+            .map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0)
+            .collect::<Vec<_>>()
+    };
     let product = async |device: &Device| {
         let a = Tensor::<2>::from_data(TensorData::new(values(33 * 65), [33, 65]), device);
         let b = Tensor::<2>::from_data(TensorData::new(values(65 * 17), [65, 17]), device);
-        a.matmul(b).into_data_async().await.unwrap().iter::<f32>().collect::<Vec<_>>()
+        a.matmul(b)
+            .into_data_async()
+            .await
+            .unwrap()
+            .iter::<f32>()
+            .collect::<Vec<_>>()
     };
     let (one, other) = (product(&cpu).await, product(&gpu.device).await);
     assert!(one.iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-4));

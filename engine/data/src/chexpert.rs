@@ -6,8 +6,8 @@
 //! valid/...
 //! ```
 //!
-//! The publisher's valid.csv, labelled by radiologists, is what the tables of papers are made of: here it is `test`. Of the training
-//! patients a twentieth, drawn by their number, validates.
+//! The publisher's valid.csv, labelled by radiologists, is what the tables of papers are made of: here it is
+//! `test`. Of the training patients a twentieth, drawn by their number, validates.
 
 mod read;
 mod write;
@@ -24,7 +24,9 @@ const VALID: &str = "valid.csv";
 
 /// Whether a folder looks like this layout.
 pub(crate) fn is_here(root: &Path) -> bool {
-    [TRAIN, VALID].iter().any(|name| table::has_columns(root, name, &["Path", "Frontal/Lateral", "AP/PA"]))
+    [TRAIN, VALID]
+        .iter()
+        .any(|name| table::has_columns(root, name, &["Path", "Frontal/Lateral", "AP/PA"]))
 }
 
 #[cfg(test)]

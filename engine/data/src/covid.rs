@@ -6,8 +6,9 @@
 //! lung_masks/       optional
 //! ```
 //!
-//! The publisher gives no split: a fifth of the patients tests and a tenth validates, drawn by number. The clinical notes, which tell of
-//! the patient as well as of the picture, are the report's findings. The finding "todo" or "Unknown" is no label.
+//! The publisher gives no split: a fifth of the patients tests and a tenth validates, drawn by number. The
+//! clinical notes, which tell of the patient as well as of the picture, are the report's findings. The
+//! finding "todo" or "Unknown" is no label.
 
 mod classes;
 mod read;

@@ -1,4 +1,5 @@
-//! What the loaders share: the choice of split and view, splits by patient, folders of pictures, and names that may not lead elsewhere.
+//! What the loaders share: the choice of split and view, splits by patient, folders of pictures, and names
+//! that may not lead elsewhere.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -29,7 +30,11 @@ impl Projection {
     /// Reads "AP", "PA", "AP Supine", "Lateral" and the like; an empty text is unknown.
     pub(crate) fn read(text: &str) -> Self {
         let upper = text.trim().to_ascii_uppercase();
-        match upper.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default() {
+        match upper
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .next()
+            .unwrap_or_default()
+        {
             "" if upper.is_empty() => Self::Unknown,
             "FRONTAL" => Self::Unknown,
             "AP" => Self::Frontal(View::Ap),
@@ -89,8 +94,8 @@ impl<'a> Gather<'a> {
         })
     }
 
-    /// Whether a picture is wanted: by its split, by its view, and as the first of its study unless all are. Those of other views and
-    /// further ones are counted.
+    /// Whether a picture is wanted: by its split, by its view, and as the first of its study unless all are.
+    /// Those of other views and further ones are counted.
     pub(crate) fn wants(&mut self, split: Split, projection: Projection, study: &str) -> bool {
         if !self.wants_split(split) {
             return false;
@@ -117,8 +122,8 @@ impl<'a> Gather<'a> {
         self.options.views == Views::Frontal
     }
 
-    /// Takes a study whose picture goes by `image` in the publisher's tables. A phantom gets its description, and questions where the
-    /// layout has none.
+    /// Takes a study whose picture goes by `image` in the publisher's tables. A phantom gets its description,
+    /// and questions where the layout has none.
     pub(crate) fn add(&mut self, image: &str, mut study: Study) {
         study.description = self.truths.get(image).cloned();
         if let Some(description) = &study.description
@@ -143,7 +148,11 @@ impl<'a> Gather<'a> {
             (0, _) => Err(DataError::NothingChosen { root }),
             (expected, true) => {
                 let first = self.counts.missing_files.first().cloned().unwrap_or_default();
-                Err(DataError::NothingThere { root, expected, first })
+                Err(DataError::NothingThere {
+                    root,
+                    expected,
+                    first,
+                })
             }
             _ => Ok(Loaded {
                 layout: self.layout,
@@ -156,11 +165,16 @@ impl<'a> Gather<'a> {
     }
 }
 
-/// A split drawn from the patient's name, for collections whose publisher gives none: so many percent to validate and to test, the
-/// rest to train. The draw (SHA-256 of the name behind a fixed prefix) is the same for all time and on every machine.
+/// A split drawn from the patient's name, for collections whose publisher gives none: so many percent to
+/// validate and to test, the rest to train. The draw (SHA-256 of the name behind a fixed prefix) is the same
+/// for all time and on every machine.
 pub(crate) fn by_patient(subject: &str, validate: u64, test: u64) -> Split {
     let hash = Sha256::digest(format!("hilum split 1:{subject}").as_bytes());
-    let number = hash.iter().take(8).fold(0_u64, |n, byte| (n << 8) | u64::from(*byte)) % 100;
+    let number = hash
+        .iter()
+        .take(8)
+        .fold(0_u64, |n, byte| (n << 8) | u64::from(*byte))
+        % 100;
     match number {
         n if n < test => Split::Test,
         n if n < test + validate => Split::Validate,
@@ -168,8 +182,8 @@ pub(crate) fn by_patient(subject: &str, validate: u64, test: u64) -> Split {
     }
 }
 
-/// Settles patients whom a published table puts into several splits: all their pictures go to the part that is held out furthest
-/// (test, then validate). Gives each patient's split, and how many were moved.
+/// Settles patients whom a published table puts into several splits: all their pictures go to the part that
+/// is held out furthest (test, then validate). Gives each patient's split, and how many were moved.
 pub(crate) fn settle<'s>(rows: impl Iterator<Item = (&'s str, Split)>) -> (HashMap<String, Split>, usize) {
     let mut splits: HashMap<String, Split> = HashMap::new();
     let mut moved = HashSet::new();
@@ -199,18 +213,25 @@ impl Pictures {
     /// Lists the folders of `root` that are there; of two files of one name the earlier folder's counts.
     pub(crate) fn of<S: AsRef<str>>(root: &Path, folders: &[S]) -> Result<Self, DataError> {
         let mut files = HashMap::new();
-        for folder in folders.iter().map(|f| root.join(f.as_ref())).filter(|f| f.is_dir()) {
+        for folder in folders
+            .iter()
+            .map(|f| root.join(f.as_ref()))
+            .filter(|f| f.is_dir())
+        {
             for entry in std::fs::read_dir(&folder).map_err(DataError::io("read", &folder))? {
                 let entry = entry.map_err(DataError::io("read", &folder))?;
                 let name = entry.file_name().to_string_lossy().into_owned();
-                let known =
-                    Path::new(&name).extension().is_some_and(|e| ENDINGS.iter().any(|k| e.eq_ignore_ascii_case(k)));
+                let known = Path::new(&name)
+                    .extension()
+                    .is_some_and(|e| ENDINGS.iter().any(|k| e.eq_ignore_ascii_case(k)));
                 if known {
                     files.entry(name).or_insert_with(|| entry.path());
                 }
             }
         }
-        let home = folders.first().map_or_else(|| root.to_owned(), |f| root.join(f.as_ref()));
+        let home = folders
+            .first()
+            .map_or_else(|| root.to_owned(), |f| root.join(f.as_ref()));
         Ok(Self { files, home })
     }
 
@@ -273,7 +294,9 @@ mod tests {
         let share = |s: Split| drawn.iter().filter(|d| **d == s).count() as f64 / 5000.0;
         assert!((share(Split::Validate) - 0.1).abs() < 0.02 && (share(Split::Test) - 0.2).abs() < 0.02);
         // A change of the draw would mix what was trained on with what is tested.
-        let letters: String = (0..24).map(|i| &by_patient(&i.to_string(), 25, 25).name()[..2]).collect();
+        let letters: String = (0..24)
+            .map(|i| &by_patient(&i.to_string(), 25, 25).name()[..2])
+            .collect();
         assert_eq!(letters, LETTERS);
     }
 
@@ -283,9 +306,19 @@ mod tests {
     #[test]
     fn a_patient_of_two_splits_is_held_out() {
         use Split::{Test, Train, Validate};
-        let rows = [("a", Train), ("b", Validate), ("a", Validate), ("c", Train), ("b", Test), ("a", Train)];
+        let rows = [
+            ("a", Train),
+            ("b", Validate),
+            ("a", Validate),
+            ("c", Train),
+            ("b", Test),
+            ("a", Train),
+        ];
         let (splits, moved) = settle(rows.into_iter());
-        assert_eq!((splits["a"], splits["b"], splits["c"], moved), (Validate, Test, Train, 2));
+        assert_eq!(
+            (splits["a"], splits["b"], splits["c"], moved),
+            (Validate, Test, Train, 2)
+        );
     }
 
     #[test]
@@ -296,10 +329,18 @@ mod tests {
             std::fs::write(folder.path().join("images").join(name), "x").unwrap();
         }
         let pictures = Pictures::of(folder.path(), &["images", "more"]).unwrap();
-        for (name, file) in [("a", "a.png"), ("a.jpg", "a.png"), ("b.dcm", "b.dcm.png"), ("c.v2", "c.v2.jpg")] {
+        for (name, file) in [
+            ("a", "a.png"),
+            ("a.jpg", "a.png"),
+            ("b.dcm", "b.dcm.png"),
+            ("c.v2", "c.v2.jpg"),
+        ] {
             assert_eq!(pictures.find(name).unwrap().file_name().unwrap(), file, "{name}");
         }
-        assert_eq!(pictures.find("notes.txt").unwrap_err(), folder.path().join("images/notes.txt"));
+        assert_eq!(
+            pictures.find("notes.txt").unwrap_err(),
+            folder.path().join("images/notes.txt")
+        );
         assert!(Pictures::of(folder.path(), &["more"]).unwrap().is_empty());
     }
 

@@ -1,4 +1,5 @@
-//! Published JSON: an array of objects or one object a line, whichever the file is, and fields by any of their names.
+//! Published JSON: an array of objects or one object a line, whichever the file is, and fields by any of
+//! their names.
 
 use std::path::{Path, PathBuf};
 
@@ -23,8 +24,16 @@ pub(crate) fn rows(path: &Path, most: u64) -> Result<Vec<Row>, DataError> {
     let text = read_text(path, most)?;
     let text = text.trim_start_matches('\u{feff}');
     let row = |at: String, value: Value| match value {
-        Value::Object(fields) => Ok(Row { path: path.to_owned(), at, fields }),
-        _ => Err(DataError::Row { path: path.to_owned(), at, what: "it is no JSON object".into() }),
+        Value::Object(fields) => Ok(Row {
+            path: path.to_owned(),
+            at,
+            fields,
+        }),
+        _ => Err(DataError::Row {
+            path: path.to_owned(),
+            at,
+            what: "it is no JSON object".into(),
+        }),
     };
     let damaged = |at: String, error: &serde_json::Error| DataError::Row {
         path: path.to_owned(),
@@ -32,10 +41,18 @@ pub(crate) fn rows(path: &Path, most: u64) -> Result<Vec<Row>, DataError> {
         what: format!("it is no well-formed JSON: {error}"),
     };
     if text.trim_start().starts_with('[') {
-        let values: Vec<Value> = serde_json::from_str(text).map_err(|e| damaged(format!("line {}", e.line()), &e))?;
-        return values.into_iter().enumerate().map(|(i, v)| row(format!("entry {}", i + 1), v)).collect();
+        let values: Vec<Value> =
+            serde_json::from_str(text).map_err(|e| damaged(format!("line {}", e.line()), &e))?;
+        return values
+            .into_iter()
+            .enumerate()
+            .map(|(i, v)| row(format!("entry {}", i + 1), v))
+            .collect();
     }
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(i, line)| {
             let at = format!("line {}", i + 1);
@@ -53,12 +70,19 @@ impl Row {
 
     /// What is wrong with it.
     pub(crate) fn error(&self, what: impl Into<String>) -> DataError {
-        DataError::Row { path: self.path.clone(), at: self.at.clone(), what: what.into() }
+        DataError::Row {
+            path: self.path.clone(),
+            at: self.at.clone(),
+            what: what.into(),
+        }
     }
 
     /// A field by the first of its names that is there and not null.
     pub(crate) fn get(&self, names: &[&str]) -> Option<&Value> {
-        names.iter().find_map(|n| self.fields.get(*n)).filter(|v| !v.is_null())
+        names
+            .iter()
+            .find_map(|n| self.fields.get(*n))
+            .filter(|v| !v.is_null())
     }
 
     /// A text, a number or a boolean as text without spaces around; empty where it is not there.
@@ -99,7 +123,11 @@ impl Row {
                 .iter()
                 .map(|v| {
                     let fields = v.as_object().ok_or_else(wrong)?.clone();
-                    Ok(Self { path: self.path.clone(), at: self.at.clone(), fields })
+                    Ok(Self {
+                        path: self.path.clone(),
+                        at: self.at.clone(),
+                        fields,
+                    })
                 })
                 .collect(),
             Some(_) => Err(wrong()),
@@ -114,7 +142,10 @@ impl Row {
         let wrong = || self.error(format!("its field {name:?} is no list of texts"));
         match self.get(&[name]) {
             None => Ok(Vec::new()),
-            Some(Value::Array(values)) => values.iter().map(|v| Ok(v.as_str().ok_or_else(wrong)?.to_owned())).collect(),
+            Some(Value::Array(values)) => values
+                .iter()
+                .map(|v| Ok(v.as_str().ok_or_else(wrong)?.to_owned()))
+                .collect(),
             Some(_) => Err(wrong()),
         }
     }
@@ -134,7 +165,10 @@ mod tests {
 
     #[test]
     fn lines_and_arrays_read_alike() {
-        for text in ["[{\"a\": 3},\n {\"a\": \"x \"}]", "\u{feff}{\"a\": 3}\r\n\r\n{\"b\": 1, \"a\": \"x\"}\n"] {
+        for text in [
+            "[{\"a\": 3},\n {\"a\": \"x \"}]",
+            "\u{feff}{\"a\": 3}\r\n\r\n{\"b\": 1, \"a\": \"x\"}\n",
+        ] {
             let rows = read(text).unwrap();
             let values: Vec<String> = rows.iter().map(|r| r.text(&["c", "a"]).unwrap()).collect();
             assert_eq!(values, ["3", "x"]);
@@ -149,7 +183,11 @@ mod tests {
         assert!(message("{}\n3\n").contains("line 2"));
         assert!(read(&"[".repeat(900)).is_err());
         let row = &read("{\"a\": [1], \"b\": null}").unwrap()[0];
-        for error in [row.text(&["a"]), row.text(&["b"]), row.texts("a").map(|_| String::new())] {
+        for error in [
+            row.text(&["a"]),
+            row.text(&["b"]),
+            row.texts("a").map(|_| String::new()),
+        ] {
             assert!(error.unwrap_err().to_string().contains("line 1"));
         }
         assert!(row.objects("a").is_err());

@@ -1,6 +1,7 @@
 //! The published layouts by name: which there are, how a folder is recognised, and who reads and writes each.
 //!
-//! A layout is added as one file beside [`super::mimic_cxr`], one row in [`recognise`], one arm in [`load`] and in [`super::write_phantoms`].
+//! A layout is added as one file beside [`super::mimic_cxr`], one row in [`recognise`], one arm in [`load`]
+//! and in [`super::write_phantoms`].
 
 use std::fmt;
 use std::path::Path;
@@ -144,13 +145,16 @@ pub fn recognise(root: &Path) -> Result<Layout, DataError> {
         (Layout::OpenI, openi::is_here),
     ];
     let found = known.into_iter().find(|(_, is_here)| is_here(root));
-    found.map(|(layout, _)| layout).ok_or_else(|| DataError::UnknownLayout(root.to_owned()))
+    found
+        .map(|(layout, _)| layout)
+        .ok_or_else(|| DataError::UnknownLayout(root.to_owned()))
 }
 
 /// Reads a data set; its layout is recognised by its files when it is not named.
 ///
 /// # Errors
-/// When a table is missing or damaged, or when nothing is left of what was chosen. Single missing files are counted instead.
+/// When a table is missing or damaged, or when nothing is left of what was chosen. Single missing files are
+/// counted instead.
 pub fn load(root: &Path, layout: Option<Layout>, options: &ReadOptions) -> Result<Loaded, DataError> {
     let layout = layout.map_or_else(|| recognise(root), Ok)?;
     match layout {
@@ -160,9 +164,11 @@ pub fn load(root: &Path, layout: Option<Layout>, options: &ReadOptions) -> Resul
         Layout::Nih14 => nih14::load(root, options),
         Layout::CheXpert => chexpert::load(root, options),
         Layout::Covid => covid::load(root, options),
-        Layout::Rsna | Layout::Siim | Layout::CovCtr => {
-            Err(DataError::NotSupported { layout, verb: "read", instead: SUPPORTED })
-        }
+        Layout::Rsna | Layout::Siim | Layout::CovCtr => Err(DataError::NotSupported {
+            layout,
+            verb: "read",
+            instead: SUPPORTED,
+        }),
     }
 }
 
@@ -178,13 +184,22 @@ mod tests {
         }
         assert_eq!("MIMIC_CXR".parse::<Layout>().unwrap(), Layout::MimicCxr);
         let message = "padchest".parse::<Layout>().unwrap_err().to_string();
-        assert!(message.contains("padchest") && message.contains("nih14"), "{message}");
+        assert!(
+            message.contains("padchest") && message.contains("nih14"),
+            "{message}"
+        );
     }
 
     #[test]
     fn an_unknown_folder_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(recognise(folder.path()), Err(DataError::UnknownLayout(_))));
-        assert!(matches!(recognise(&folder.path().join("none")), Err(DataError::Io { .. })));
+        assert!(matches!(
+            recognise(folder.path()),
+            Err(DataError::UnknownLayout(_))
+        ));
+        assert!(matches!(
+            recognise(&folder.path().join("none")),
+            Err(DataError::Io { .. })
+        ));
     }
 }

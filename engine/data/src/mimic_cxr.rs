@@ -52,7 +52,9 @@ pub(crate) fn is_here(root: &Path) -> bool {
 /// `files/p10/p10000032`, from the root; the group is the number's first two digits.
 fn subject_folder(subject: &str) -> PathBuf {
     let group: String = subject.chars().take(2).collect();
-    PathBuf::from("files").join(format!("p{group}")).join(format!("p{subject}"))
+    PathBuf::from("files")
+        .join(format!("p{group}"))
+        .join(format!("p{subject}"))
 }
 
 /// `files/p10/p10000032/s50414267`, from the root.

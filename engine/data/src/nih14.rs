@@ -1,4 +1,5 @@
-//! NIH ChestX-ray14 (Wang et al. 2017, extended to 14 classes), as published and in a small form of one table.
+//! NIH ChestX-ray14 (Wang et al. 2017, extended to 14 classes), as published and in a small form of one
+//! table.
 //!
 //! ```text
 //! Data_Entry_2017.csv               or Data_Entry_2017_v2020.csv: Image Index, Finding Labels, Patient ID, View Position
@@ -9,8 +10,9 @@
 //! images/
 //! ```
 //!
-//! The publisher gives training and test; a tenth of the training patients validate, drawn by their number. Without the lists a tenth
-//! each of the patients validates and tests. A patient whom a table puts into two splits is held out with all pictures.
+//! The publisher gives training and test; a tenth of the training patients validate, drawn by their number.
+//! Without the lists a tenth each of the patients validates and tests. A patient whom a table puts into two
+//! splits is held out with all pictures.
 
 mod read;
 mod write;
@@ -61,17 +63,27 @@ const SAME: [(&str, Finding); 7] = [
     ("Edema", Finding::Edema),
 ];
 
-/// CheXpert's categories of a picture with these classes. Mass and nodule are its Lung Lesion. Infiltration is a kind of Lung Opacity and
-/// pleural thickening of Pleural Other: they tell that it is there, their absence tells nothing. `normal` is No Finding.
+/// CheXpert's categories of a picture with these classes. Mass and nodule are its Lung Lesion. Infiltration
+/// is a kind of Lung Opacity and pleural thickening of Pleural Other: they tell that it is there, their
+/// absence tells nothing. `normal` is No Finding.
 pub(crate) fn to_chexpert(classes: &[String], normal: bool) -> Labels {
     let has = |name: &str| classes.iter().any(|c| c == name);
-    let known = |there: bool| Some(if there { Certainty::Positive } else { Certainty::Negative });
+    let known = |there: bool| {
+        Some(if there {
+            Certainty::Positive
+        } else {
+            Certainty::Negative
+        })
+    };
     let mut labels: Labels = [None; 14];
     for (name, finding) in SAME {
         labels[finding as usize] = known(has(name));
     }
     labels[Finding::LungLesion as usize] = known(has("Mass") || has("Nodule"));
-    for (name, finding) in [("Infiltration", Finding::LungOpacity), ("Pleural_Thickening", Finding::PleuralOther)] {
+    for (name, finding) in [
+        ("Infiltration", Finding::LungOpacity),
+        ("Pleural_Thickening", Finding::PleuralOther),
+    ] {
         if has(name) {
             labels[finding as usize] = Some(Certainty::Positive);
         }

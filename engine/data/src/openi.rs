@@ -10,9 +10,10 @@
 //! chexpert_labels.jsonl             positive categories by the CheXpert labeler
 //! ```
 //!
-//! The richest form that is there is read: JSON lines, else XML, else CSV. A report of which no picture is published is a study of text
-//! alone, and so are all where no picture is there ([`crate::Study::has_image`]). "XXXX" stands for what was taken out to hide the
-//! patient and is left as it is. One report is one patient; no split is published: a tenth each, drawn by number, validates and tests.
+//! The richest form that is there is read: JSON lines, else XML, else CSV. A report of which no picture is
+//! published is a study of text alone, and so are all where no picture is there
+//! ([`crate::Study::has_image`]). "XXXX" stands for what was taken out to hide the patient and is left as it
+//! is. One report is one patient; no split is published: a tenth each, drawn by number, validates and tests.
 
 mod read;
 mod source;
@@ -39,7 +40,10 @@ const NORMAL: &str = "normal";
 
 /// Whether a folder looks like this layout.
 pub(crate) fn is_here(root: &Path) -> bool {
-    [LINES].iter().chain(&ARCHIVES).any(|name| root.join(name).is_file())
+    [LINES]
+        .iter()
+        .chain(&ARCHIVES)
+        .any(|name| root.join(name).is_file())
         || table::has_columns(root, REPORTS, &["uid", "findings", "impression"])
         || root.join(XML_FOLDER).is_dir()
         || source::has_xml(root)

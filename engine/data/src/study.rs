@@ -50,7 +50,9 @@ impl FromStr for Split {
             "train" | "training" => Ok(Self::Train),
             "validate" | "valid" | "val" | "validation" => Ok(Self::Validate),
             "test" => Ok(Self::Test),
-            _ => Err(format!("there is no split {text:?}; choose train, validate or test")),
+            _ => Err(format!(
+                "there is no split {text:?}; choose train, validate or test"
+            )),
         }
     }
 }
@@ -68,19 +70,28 @@ pub struct Question {
     pub closed: bool,
     /// `HEAD`, `CHEST` or `ABD`; empty where it is not published.
     pub organ: String,
-    /// What it asks for, as published: `PRES`, `POS`, `ABN`, `SIZE`, `MODALITY` and the like, several joined by a comma and a space.
+    /// What it asks for, as published: `PRES`, `POS`, `ABN`, `SIZE`, `MODALITY` and the like, several joined
+    /// by a comma and a space.
     pub kind: String,
 }
 
 /// What questions ask for, as VQA-RAD publishes it (Lau et al. 2018); the last stands for all else.
-pub const QUESTION_KINDS: [&str; 11] =
-    ["ABN", "ATTRIB", "COLOR", "COUNT", "MODALITY", "ORGAN", "PLANE", "POS", "PRES", "SIZE", "OTHER"];
+pub const QUESTION_KINDS: [&str; 11] = [
+    "ABN", "ATTRIB", "COLOR", "COUNT", "MODALITY", "ORGAN", "PLANE", "POS", "PRES", "SIZE", "OTHER",
+];
 
 impl Question {
     /// The first of its kinds, an index of [`QUESTION_KINDS`]; `None` where none is published.
     pub fn kind_index(&self) -> Option<usize> {
-        let first = self.kind.split(',').next().map(str::trim).filter(|kind| !kind.is_empty())?;
-        let at = QUESTION_KINDS.iter().position(|kind| kind.eq_ignore_ascii_case(first));
+        let first = self
+            .kind
+            .split(',')
+            .next()
+            .map(str::trim)
+            .filter(|kind| !kind.is_empty())?;
+        let at = QUESTION_KINDS
+            .iter()
+            .position(|kind| kind.eq_ignore_ascii_case(first));
         Some(at.unwrap_or(QUESTION_KINDS.len() - 1))
     }
 }
@@ -100,7 +111,8 @@ pub struct Study {
     pub report: Report,
     /// The published labels in CheXpert's categories, or those of the data set's own that mean the same.
     pub labels: Option<Labels>,
-    /// Whether `classes` is known: then a class of [`crate::Loaded::classes`] that is not among them is absent.
+    /// Whether `classes` is known: then a class of [`crate::Loaded::classes`] that is not among them is
+    /// absent.
     pub labelled: bool,
     /// Those of the data set's own classes that this image has; empty where its labels are CheXpert's.
     pub classes: Vec<String>,
@@ -130,7 +142,8 @@ impl Study {
         }
     }
 
-    /// Whether there is a picture. Collections of reports are read without theirs; what needs pictures leaves such studies out.
+    /// Whether there is a picture. Collections of reports are read without theirs; what needs pictures leaves
+    /// such studies out.
     pub fn has_image(&self) -> bool {
         !self.image.as_os_str().is_empty()
     }

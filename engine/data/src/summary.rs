@@ -52,7 +52,8 @@ pub struct Summary {
     pub shared_subjects: usize,
     /// Frontal pictures by view: AP, PA, and those of which it is not published.
     pub views: BTreeMap<&'static str, usize>,
-    /// CheXpert's categories over the studies that are labelled in them, in that paper's order; empty where none is.
+    /// CheXpert's categories over the studies that are labelled in them, in that paper's order; empty where
+    /// none is.
     #[serde(serialize_with = "as_map")]
     pub labels: Vec<(&'static str, Label)>,
     /// The data set's own classes in its order, with the number of studies of each.
@@ -127,7 +128,11 @@ impl Summary {
             splits: splits.into_iter().collect(),
             shared_subjects: by_split - all.subjects,
             views,
-            labels: if labelled.is_empty() { Vec::new() } else { of_findings() },
+            labels: if labelled.is_empty() {
+                Vec::new()
+            } else {
+                of_findings()
+            },
             classes: loaded.classes.iter().map(|c| (c.clone(), has(c))).collect(),
             labelled: studies.iter().filter(|s| s.labelled).count(),
             closed,
@@ -144,7 +149,10 @@ impl Summary {
 }
 
 /// An object whose keys keep their order.
-fn as_map<K: Serialize, V: Serialize, S: Serializer>(pairs: &[(K, V)], serializer: S) -> Result<S::Ok, S::Error> {
+fn as_map<K: Serialize, V: Serialize, S: Serializer>(
+    pairs: &[(K, V)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(key, value)| (key, value)))
 }
 

@@ -22,7 +22,9 @@ pub(crate) struct Table {
 
 /// The file of a table: as named, or with `.gz`; `None` where neither is there.
 pub(crate) fn find(root: &Path, name: &str) -> Option<PathBuf> {
-    [root.join(name), root.join(format!("{name}.gz"))].into_iter().find(|p| p.is_file())
+    [root.join(name), root.join(format!("{name}.gz"))]
+        .into_iter()
+        .find(|p| p.is_file())
 }
 
 /// Whether a table is there and has these columns; a damaged one has none.
@@ -50,11 +52,18 @@ pub(crate) fn certainty(cell: &str) -> Result<Option<Certainty>, ()> {
 /// # Errors
 /// [`DataError::Column`] when one is not there.
 pub(crate) fn label_columns(table: &Table) -> Result<Vec<(Finding, usize)>, DataError> {
-    let columns: Vec<(Finding, usize)> =
-        table.headers().iter().enumerate().filter_map(|(i, h)| Some((Finding::from_name(h)?, i))).collect();
+    let columns: Vec<(Finding, usize)> = table
+        .headers()
+        .iter()
+        .enumerate()
+        .filter_map(|(i, h)| Some((Finding::from_name(h)?, i)))
+        .collect();
     for finding in Finding::ALL {
         if !columns.iter().any(|(f, _)| *f == finding) {
-            return Err(DataError::Column { path: table.path.clone(), column: finding.name().to_owned() });
+            return Err(DataError::Column {
+                path: table.path.clone(),
+                column: finding.name().to_owned(),
+            });
         }
     }
     Ok(columns)
@@ -70,10 +79,17 @@ impl Table {
         } else {
             Box::new(file)
         };
-        let bytes: Box<dyn Read> = Box::new(Newlines { inner: BufReader::new(bytes), held: false });
+        let bytes: Box<dyn Read> = Box::new(Newlines {
+            inner: BufReader::new(bytes),
+            held: false,
+        });
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
         let headers = reader.headers().map_err(DataError::csv(&path))?.clone();
-        Ok(Self { path, headers, reader })
+        Ok(Self {
+            path,
+            headers,
+            reader,
+        })
     }
 
     /// Where a column stands, compared without case and spaces around.
@@ -87,7 +103,10 @@ impl Table {
         self.headers
             .iter()
             .position(|h| plain(h) == wanted)
-            .ok_or_else(|| DataError::Column { path: self.path.clone(), column: name.to_owned() })
+            .ok_or_else(|| DataError::Column {
+                path: self.path.clone(),
+                column: name.to_owned(),
+            })
     }
 
     /// All column names, in the table's order.
@@ -101,7 +120,11 @@ impl Table {
         mut row: impl FnMut(u64, &csv::StringRecord) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let mut record = csv::StringRecord::new();
-        while self.reader.read_record(&mut record).map_err(DataError::csv(&self.path))? {
+        while self
+            .reader
+            .read_record(&mut record)
+            .map_err(DataError::csv(&self.path))?
+        {
             let line = record.position().map_or(0, csv::Position::line);
             row(line, &record)?;
         }
@@ -139,7 +162,11 @@ impl<R: BufRead> Read for Newlines<R> {
                 continue;
             }
             // Up to the next "\r" nothing changes.
-            let plain = bytes.iter().position(|b| *b == b'\r').unwrap_or(bytes.len()).min(out.len() - given);
+            let plain = bytes
+                .iter()
+                .position(|b| *b == b'\r')
+                .unwrap_or(bytes.len())
+                .min(out.len() - given);
             out[given..given + plain].copy_from_slice(&bytes[..plain]);
             given += plain;
             self.inner.consume(plain);
@@ -148,15 +175,22 @@ impl<R: BufRead> Read for Newlines<R> {
     }
 }
 
-/// The text of a file no longer than `most` bytes; bytes that are no UTF-8 are taken for Latin-1, as in older collections.
+/// The text of a file no longer than `most` bytes; bytes that are no UTF-8 are taken for Latin-1, as in older
+/// collections.
 pub(crate) fn read_text(path: &Path, most: u64) -> Result<String, DataError> {
     let file = File::open(path).map_err(DataError::io("read", path))?;
     let bytes = file.metadata().map_err(DataError::io("read", path))?.len();
     if bytes > most {
-        return Err(DataError::TooLarge { path: path.to_owned(), bytes, most });
+        return Err(DataError::TooLarge {
+            path: path.to_owned(),
+            bytes,
+            most,
+        });
     }
     let mut buffer = Vec::new();
-    file.take(most).read_to_end(&mut buffer).map_err(DataError::io("read", path))?;
+    file.take(most)
+        .read_to_end(&mut buffer)
+        .map_err(DataError::io("read", path))?;
     Ok(String::from_utf8(buffer).unwrap_or_else(|e| e.as_bytes().iter().map(|b| char::from(*b)).collect()))
 }
 
@@ -187,7 +221,10 @@ mod tests {
                     Ok(())
                 })
                 .unwrap();
-            assert_eq!(rows, [(2, "7".into(), "train".into()), (3, "8".into(), "test".into())]);
+            assert_eq!(
+                rows,
+                [(2, "7".into(), "train".into()), (3, "8".into(), "test".into())]
+            );
         }
         assert!(find(folder.path(), "c.csv").is_none());
     }
@@ -212,7 +249,10 @@ mod tests {
         // In pieces of every length, with a "\r" that stands alone and one at the end.
         let bytes = b"a\r\n\rb\r\r\n\n\r";
         for piece in 1..8 {
-            let mut reader = Newlines { inner: BufReader::with_capacity(piece, &bytes[..]), held: false };
+            let mut reader = Newlines {
+                inner: BufReader::with_capacity(piece, &bytes[..]),
+                held: false,
+            };
             let (mut all, mut some) = (Vec::new(), vec![0; piece]);
             while let Ok(n @ 1..) = reader.read(&mut some) {
                 all.extend_from_slice(&some[..n]);
@@ -226,8 +266,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv");
         std::fs::write(&path, "a,b\n1,2,3\n").unwrap();
-        let error = Table::open(path.clone()).unwrap().for_each(|_, _| Ok(())).unwrap_err();
+        let error = Table::open(path.clone())
+            .unwrap()
+            .for_each(|_, _| Ok(()))
+            .unwrap_err();
         assert!(error.to_string().contains("a.csv"), "{error}");
-        assert!(matches!(read_text(&path, 3), Err(DataError::TooLarge { bytes: 10, .. })));
+        assert!(matches!(
+            read_text(&path, 3),
+            Err(DataError::TooLarge { bytes: 10, .. })
+        ));
     }
 }

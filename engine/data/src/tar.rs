@@ -1,4 +1,5 @@
-//! The files of a `.tar.gz`, one by one, each in memory: enough for archives of reports (POSIX.1-1988 ustar, GNU and pax long names).
+//! The files of a `.tar.gz`, one by one, each in memory: enough for archives of reports (POSIX.1-1988 ustar,
+//! GNU and pax long names).
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -52,7 +53,8 @@ pub(crate) fn for_each(
             b'0' | 0 | b'7' => most,
             _ => {
                 // Folders, links and the like: stepped over.
-                let skipped = std::io::copy(&mut reader.by_ref().take(padded), &mut std::io::sink()).map_err(cut)?;
+                let skipped =
+                    std::io::copy(&mut reader.by_ref().take(padded), &mut std::io::sink()).map_err(cut)?;
                 if skipped < padded {
                     return Err(wrong(number, "it ends too early"));
                 }
@@ -60,7 +62,10 @@ pub(crate) fn for_each(
             }
         };
         if size > limit {
-            return Err(wrong(number, &format!("it has {size} bytes, more than the {limit} of any of its kind")));
+            return Err(wrong(
+                number,
+                &format!("it has {size} bytes, more than the {limit} of any of its kind"),
+            ));
         }
         let mut bytes = vec![0_u8; padded as usize];
         reader.read_exact(&mut bytes).map_err(cut)?;
@@ -95,20 +100,34 @@ fn short_name(header: &[u8; BLOCK]) -> String {
 /// The path of a pax header, whose records are "LENGTH KEY=VALUE\n".
 fn pax_path(bytes: &[u8]) -> Option<String> {
     let all = String::from_utf8_lossy(bytes);
-    all.lines().find_map(|l| l.split_once(' ')?.1.strip_prefix("path=").map(str::to_owned))
+    all.lines()
+        .find_map(|l| l.split_once(' ')?.1.strip_prefix("path=").map(str::to_owned))
 }
 
 /// The sum of all bytes, those of the sum itself as spaces.
 fn check(header: &[u8; BLOCK]) -> bool {
-    let sum: u64 =
-        header.iter().enumerate().map(|(i, b)| if (148..156).contains(&i) { 32 } else { u64::from(*b) }).sum();
+    let sum: u64 = header
+        .iter()
+        .enumerate()
+        .map(|(i, b)| {
+            if (148..156).contains(&i) {
+                32
+            } else {
+                u64::from(*b)
+            }
+        })
+        .sum();
     octal(&header[148..156]) == Some(sum)
 }
 
 fn octal(field: &[u8]) -> Option<u64> {
     let digits = text(field);
     let digits = digits.trim();
-    if digits.is_empty() || digits.len() > 20 { None } else { u64::from_str_radix(digits, 8).ok() }
+    if digits.is_empty() || digits.len() > 20 {
+        None
+    } else {
+        u64::from_str_radix(digits, 8).ok()
+    }
 }
 
 #[cfg(test)]
@@ -135,7 +154,10 @@ pub(crate) mod tests {
 
     /// A `.tgz` of such files.
     pub(crate) fn archive(path: &Path, files: &[(&str, &[u8])]) {
-        let mut bytes: Vec<u8> = files.iter().flat_map(|(name, body)| entry(name, b'0', body)).collect();
+        let mut bytes: Vec<u8> = files
+            .iter()
+            .flat_map(|(name, body)| entry(name, b'0', body))
+            .collect();
         bytes.resize(bytes.len() + 2 * BLOCK, 0);
         compress(path, &bytes);
     }
@@ -179,12 +201,24 @@ pub(crate) mod tests {
         wrong_sum[0] ^= 1;
         let mut huge = entry("a.xml", b'0', b"");
         huge[124..135].copy_from_slice(b"77777777777");
-        let cases: [&[u8]; 6] = [&good, &good[..700], &good[..100], &wrong_sum, &huge, b"no archive"];
+        let cases: [&[u8]; 6] = [
+            &good,
+            &good[..700],
+            &good[..100],
+            &wrong_sum,
+            &huge,
+            b"no archive",
+        ];
         for case in cases {
             let message = read(case).unwrap_err().to_string();
             assert!(message.contains("a.tgz, entry "), "{message}");
         }
-        assert!(read(&entry("a.xml", b'0', &[0; 2001])).unwrap_err().to_string().contains("2001 bytes"));
+        assert!(
+            read(&entry("a.xml", b'0', &[0; 2001]))
+                .unwrap_err()
+                .to_string()
+                .contains("2001 bytes")
+        );
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.tgz");
         archive(&path, &[("a.xml", &[1; 1500])]);
@@ -192,6 +226,11 @@ pub(crate) mod tests {
         std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
         assert!(for_each(&path, 2000, |_, _| Ok(())).is_err());
         std::fs::write(&path, b"no gzip").unwrap();
-        assert!(for_each(&path, 2000, |_, _| Ok(())).unwrap_err().to_string().contains("gzip"));
+        assert!(
+            for_each(&path, 2000, |_, _| Ok(()))
+                .unwrap_err()
+                .to_string()
+                .contains("gzip")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What the loaders' tests share: phantoms in a layout, edits of their tables, and what must hold of every layout.
+//! What the loaders' tests share: phantoms in a layout, edits of their tables, and what must hold of every
+//! layout.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,12 +9,22 @@ use std::path::Path;
 
 use super::phantom::Institution;
 use super::{
-    Counts, Format, Layout, Loaded, ReadOptions, Split, Study, Views, WriteOptions, load, recognise, write_phantoms,
+    Counts, Format, Layout, Loaded, ReadOptions, Split, Study, Views, WriteOptions, load, recognise,
+    write_phantoms,
 };
 
 pub(crate) fn options(root: &Path, layout: Layout, count: usize, format: Format) -> WriteOptions {
     let (root, institution) = (root.to_owned(), Institution::First);
-    WriteOptions { root, layout, count, size: 64, format, seed: 11, split_all: None, institution }
+    WriteOptions {
+        root,
+        layout,
+        count,
+        size: 64,
+        format,
+        seed: 11,
+        split_all: None,
+        institution,
+    }
 }
 
 pub(crate) fn write(root: &Path, layout: Layout, count: usize, format: Format) -> Counts {
@@ -33,10 +44,13 @@ pub(crate) fn read(root: &Path) -> Loaded {
 
 /// The message of a data set that cannot be read.
 pub(crate) fn refusal(root: &Path, layout: Layout) -> String {
-    load(root, Some(layout), &ReadOptions::default()).unwrap_err().to_string()
+    load(root, Some(layout), &ReadOptions::default())
+        .unwrap_err()
+        .to_string()
 }
 
-/// What holds of phantoms in every layout: they are recognised, counted as written, drawn as described, and split by patient.
+/// What holds of phantoms in every layout: they are recognised, counted as written, drawn as described, and
+/// split by patient.
 pub(crate) fn goes_round(layout: Layout, check: impl Fn(&Path, &Loaded)) {
     for format in [Format::Jpg, Format::Png, Format::Dicom] {
         let folder = tempfile::tempdir().unwrap();
@@ -60,7 +74,12 @@ pub(crate) fn goes_round(layout: Layout, check: impl Fn(&Path, &Loaded)) {
         }
         split_by_patient(&loaded.studies);
         if format == Format::Jpg {
-            assert!(Split::ALL.iter().all(|s| loaded.studies.iter().any(|t| t.split == *s)), "{layout}");
+            assert!(
+                Split::ALL
+                    .iter()
+                    .all(|s| loaded.studies.iter().any(|t| t.split == *s)),
+                "{layout}"
+            );
             choices(folder.path(), &loaded);
         }
         check(folder.path(), &loaded);
@@ -68,9 +87,15 @@ pub(crate) fn goes_round(layout: Layout, check: impl Fn(&Path, &Loaded)) {
     // All in one split, whatever the layout's own way of splitting.
     for split in Split::ALL {
         let folder = tempfile::tempdir().unwrap();
-        let all = WriteOptions { split_all: Some(split), ..options(folder.path(), layout, 3, Format::Jpg) };
+        let all = WriteOptions {
+            split_all: Some(split),
+            ..options(folder.path(), layout, 3, Format::Jpg)
+        };
         write_phantoms(&all, &mut |_| ()).unwrap();
-        assert!(read(folder.path()).studies.iter().all(|s| s.split == split), "{layout} {split}");
+        assert!(
+            read(folder.path()).studies.iter().all(|s| s.split == split),
+            "{layout} {split}"
+        );
     }
 }
 
@@ -79,15 +104,34 @@ fn choices(root: &Path, whole: &Loaded) {
     let ids = |studies: &[Study]| studies.iter().map(|s| s.id.clone()).collect::<HashSet<_>>();
     let mut parts = HashSet::new();
     for split in Split::ALL {
-        let part = load(root, None, &ReadOptions { split: Some(split), ..Default::default() }).unwrap();
+        let part = load(
+            root,
+            None,
+            &ReadOptions {
+                split: Some(split),
+                ..Default::default()
+            },
+        )
+        .unwrap();
         assert!(part.studies.iter().all(|s| s.split == split));
         assert_eq!(part.classes, whole.classes);
         parts.extend(ids(&part.studies));
     }
     assert_eq!(parts, ids(&whole.studies));
     if whole.studies.iter().all(|s| s.view.is_some()) {
-        for (views, wanted) in [(Views::Ap, super::phantom::View::Ap), (Views::Pa, super::phantom::View::Pa)] {
-            let part = load(root, None, &ReadOptions { views, ..Default::default() }).unwrap();
+        for (views, wanted) in [
+            (Views::Ap, super::phantom::View::Ap),
+            (Views::Pa, super::phantom::View::Pa),
+        ] {
+            let part = load(
+                root,
+                None,
+                &ReadOptions {
+                    views,
+                    ..Default::default()
+                },
+            )
+            .unwrap();
             assert!(part.studies.iter().all(|s| s.view == Some(wanted)));
             assert_eq!(part.studies.len() + part.counts.other_views, whole.studies.len());
         }
@@ -97,7 +141,12 @@ fn choices(root: &Path, whole: &Loaded) {
 pub(crate) fn split_by_patient(studies: &[Study]) {
     let mut splits: HashMap<&str, Split> = HashMap::new();
     for study in studies {
-        assert_eq!(*splits.entry(&study.subject).or_insert(study.split), study.split, "{}", study.subject);
+        assert_eq!(
+            *splits.entry(&study.subject).or_insert(study.split),
+            study.split,
+            "{}",
+            study.subject
+        );
     }
 }
 
@@ -108,9 +157,25 @@ pub(crate) fn misses(layout: Layout) {
     let whole = read(folder.path());
     fs::remove_file(&whole.studies[1].image).unwrap();
     let rest = read(folder.path());
-    assert_eq!((rest.studies.len(), rest.counts.missing, rest.counts.missing_files.len()), (4, 1, 1));
-    let name = whole.studies[1].image.file_stem().unwrap().to_string_lossy().into_owned();
-    assert!(rest.counts.missing_files[0].to_string_lossy().contains(&name), "{:?}", rest.counts.missing_files);
+    assert_eq!(
+        (
+            rest.studies.len(),
+            rest.counts.missing,
+            rest.counts.missing_files.len()
+        ),
+        (4, 1, 1)
+    );
+    let name = whole.studies[1]
+        .image
+        .file_stem()
+        .unwrap()
+        .to_string_lossy()
+        .into_owned();
+    assert!(
+        rest.counts.missing_files[0].to_string_lossy().contains(&name),
+        "{:?}",
+        rest.counts.missing_files
+    );
     for study in &rest.studies {
         fs::remove_file(&study.image).unwrap();
     }

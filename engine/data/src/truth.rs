@@ -1,4 +1,5 @@
-//! The file that says what each phantom of a written data set shows in truth: one JSON object a line, in every layout.
+//! The file that says what each phantom of a written data set shows in truth: one JSON object a line, in
+//! every layout.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -41,7 +42,8 @@ pub struct Truth {
     pub boxes: Vec<TruthBox>,
 }
 
-/// Where one observation is seen: `left` and `top` are inside the box, `right` and `bottom` just outside, in pixels.
+/// Where one observation is seen: `left` and `top` are inside the box, `right` and `bottom` just outside, in
+/// pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)] // said above
 pub struct TruthBox {
@@ -67,7 +69,14 @@ pub(crate) fn truth(planned: &Planned, names: Names, phantom: &Phantom, institut
     let boxes = phantom.findings.iter().filter_map(|(observation, _, place)| {
         let kind = planned.description.observations.get(*observation)?.kind;
         let (left, top, right, bottom) = (place.left, place.top, place.right, place.bottom);
-        Some(TruthBox { observation: *observation, kind, left, top, right, bottom })
+        Some(TruthBox {
+            observation: *observation,
+            kind,
+            left,
+            top,
+            right,
+            bottom,
+        })
     });
     Truth {
         study_id: names.study,
@@ -94,7 +103,11 @@ pub(crate) fn read_truths(root: &Path) -> Result<HashMap<String, Description>, D
     let mut reader = BufReader::new(File::open(&path).map_err(DataError::io("read", &path))?);
     for number in 1.. {
         let mut line = String::new();
-        let read = reader.by_ref().take(MOST_LINE).read_line(&mut line).map_err(DataError::io("read", &path))?;
+        let read = reader
+            .by_ref()
+            .take(MOST_LINE)
+            .read_line(&mut line)
+            .map_err(DataError::io("read", &path))?;
         if read == 0 {
             break;
         }

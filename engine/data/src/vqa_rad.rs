@@ -7,9 +7,10 @@
 //! VQA_RAD Dataset Public.json       an array, as published: phrase types test_freeform and test_para test
 //! ```
 //!
-//! A study is one image with its questions of one split: the official test asks about images of training too, so that an image may come
-//! twice. Which patient an image is of is not published; each is taken for its own. Unless rows say "validate" themselves, a tenth of the
-//! training images, drawn by name, validates. A training row that repeats a question of the test is left out.
+//! A study is one image with its questions of one split: the official test asks about images of training too,
+//! so that an image may come twice. Which patient an image is of is not published; each is taken for its own.
+//! Unless rows say "validate" themselves, a tenth of the training images, drawn by name, validates. A
+//! training row that repeats a question of the test is left out.
 
 mod read;
 mod write;
@@ -26,7 +27,11 @@ const FOLDERS: [&str; 2] = ["images", "VQA_RAD Image Folder"];
 
 /// Whether a folder looks like this layout.
 pub(crate) fn is_here(root: &Path) -> bool {
-    TRAIN.iter().chain(&TEST).chain([&PUBLIC]).any(|name| root.join(name).is_file())
+    TRAIN
+        .iter()
+        .chain(&TEST)
+        .chain([&PUBLIC])
+        .any(|name| root.join(name).is_file())
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Phantoms to disk: who is drawn, in which split, and the pictures. Where the files go is each layout's own business.
+//! Phantoms to disk: who is drawn, in which split, and the pictures. Where the files go is each layout's own
+//! business.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -94,7 +95,8 @@ pub struct WriteOptions {
 /// Draws phantoms and writes them as a data set. `progress` is told how many are done.
 ///
 /// # Errors
-/// When the layout cannot be written yet, a number is out of bounds, the folder holds something, or a file cannot be written.
+/// When the layout cannot be written yet, a number is out of bounds, the folder holds something, or a file
+/// cannot be written.
 pub fn write_phantoms(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -> Result<Counts, DataError> {
     let write = match options.layout {
         Layout::MimicCxr => mimic_cxr::write,
@@ -104,12 +106,21 @@ pub fn write_phantoms(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -
         Layout::CheXpert => chexpert::write,
         Layout::Covid => covid::write,
         layout @ (Layout::Rsna | Layout::Siim | Layout::CovCtr) => {
-            return Err(DataError::NotSupported { layout, verb: "written", instead: super::layout::SUPPORTED });
+            return Err(DataError::NotSupported {
+                layout,
+                verb: "written",
+                instead: super::layout::SUPPORTED,
+            });
         }
     };
     let within = |what, value, least, most| match (least..=most).contains(&value) {
         true => Ok(()),
-        false => Err(DataError::Bounds { what, value, least, most }),
+        false => Err(DataError::Bounds {
+            what,
+            value,
+            least,
+            most,
+        }),
     };
     within("a count", options.count, 1, MOST)?;
     within("a size", options.size, 64, 4096)?;
@@ -148,8 +159,13 @@ fn mix(value: u64) -> u64 {
 /// Who is drawn: about one study in six is a further one of the subject before, unless each stands `alone`.
 ///
 /// `settled` gives the split that the layout's reader will find for a subject that is planned for one: of layouts that publish no split it
-/// is drawn from the subject's name. Where all are wanted in one split, subjects that would fall into another are passed over.
-pub(crate) fn plan(options: &WriteOptions, alone: bool, settled: impl Fn(u64, Split) -> Split) -> Vec<Planned> {
+/// is drawn from the subject's name. Where all are wanted in one split, subjects that would fall into another
+/// are passed over.
+pub(crate) fn plan(
+    options: &WriteOptions,
+    alone: bool,
+    settled: impl Fn(u64, Split) -> Split,
+) -> Vec<Planned> {
     const RANGE: u64 = 10_000_000;
     let (first_subject, first_study) = (mix(options.seed ^ 0x5b) % RANGE, mix(options.seed ^ 0x57) % RANGE);
     // The strides have no factor in common with the range, so no number comes twice.
@@ -168,13 +184,21 @@ pub(crate) fn plan(options: &WriteOptions, alone: bool, settled: impl Fn(u64, Sp
         }
         let subject = number(subjects);
         let study = 5 * RANGE + (first_study + i * 3_819_661) % RANGE;
-        let split = options.split_all.unwrap_or_else(|| match mix(options.seed ^ mix(subject)) % 10 {
-            0 => Split::Validate,
-            1 => Split::Test,
-            _ => Split::Train,
-        });
+        let split = options
+            .split_all
+            .unwrap_or_else(|| match mix(options.seed ^ mix(subject)) % 10 {
+                0 => Split::Validate,
+                1 => Split::Test,
+                _ => Split::Train,
+            });
         let split = settled(subject, split);
-        planned.push(Planned { subject, study, image: image_name(draw), split, description: phantom::describe(draw) });
+        planned.push(Planned {
+            subject,
+            study,
+            image: image_name(draw),
+            split,
+            description: phantom::describe(draw),
+        });
     }
     planned
 }
@@ -186,7 +210,10 @@ pub(crate) fn counted(planned: &[Planned], labels: impl Fn(&Planned) -> Option<L
         counts.add(p.split, labels(p).as_ref());
     }
     // A subject's studies follow one another.
-    counts.subjects = 1 + planned.windows(2).filter(|w| w[0].subject != w[1].subject).count();
+    counts.subjects = 1 + planned
+        .windows(2)
+        .filter(|w| w[0].subject != w[1].subject)
+        .count();
     counts
 }
 
@@ -206,8 +233,11 @@ pub(crate) fn write_table(
 
 fn image_name(seed: u64) -> String {
     let hash = Sha256::digest(seed.to_le_bytes());
-    let groups: Vec<String> =
-        hash.chunks_exact(4).take(5).map(|c| c.iter().map(|b| format!("{b:02x}")).collect()).collect();
+    let groups: Vec<String> = hash
+        .chunks_exact(4)
+        .take(5)
+        .map(|c| c.iter().map(|b| format!("{b:02x}")).collect())
+        .collect();
     groups.join("-")
 }
 
@@ -218,7 +248,12 @@ pub(crate) fn draw_all(
     each: impl Fn(&Planned, &Phantom) -> Result<Truth, DataError> + Sync,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<Truth>, DataError> {
-    let one = |p: &Planned| each(p, &phantom::draw_at(&p.description, options.size, options.institution)?);
+    let one = |p: &Planned| {
+        each(
+            p,
+            &phantom::draw_at(&p.description, options.size, options.institution)?,
+        )
+    };
     let mut done = Vec::with_capacity(planned.len());
     for batch in planned.chunks(BATCH) {
         #[cfg(feature = "rayon")]
@@ -249,7 +284,11 @@ pub(crate) fn write_picture(
             let inverted = planned.study.is_multiple_of(5);
             let turned: Vec<u16>;
             let pixels = if inverted {
-                turned = phantom.pixels_12bit.iter().map(|p| 4095 - (*p).min(4095)).collect();
+                turned = phantom
+                    .pixels_12bit
+                    .iter()
+                    .map(|p| 4095 - (*p).min(4095))
+                    .collect();
                 &turned
             } else {
                 &phantom.pixels_12bit
@@ -334,11 +373,23 @@ mod tests {
     fn a_plan_follows_from_its_seed() {
         let plan = |o: &WriteOptions| plan(o, false, |_, s| s);
         let (a, b) = (plan(&options(5)), plan(&options(9)));
-        assert!(a.iter().zip(&b).all(|(a, b)| a.description == b.description && a.image == b.image));
-        let c = plan(&WriteOptions { seed: 4, ..options(5) });
+        assert!(
+            a.iter()
+                .zip(&b)
+                .all(|(a, b)| a.description == b.description && a.image == b.image)
+        );
+        let c = plan(&WriteOptions {
+            seed: 4,
+            ..options(5)
+        });
         assert_ne!(a[0].description.seed, c[0].description.seed);
         assert!(
-            plan(&WriteOptions { split_all: Some(Split::Test), ..options(9) }).iter().all(|p| p.split == Split::Test)
+            plan(&WriteOptions {
+                split_all: Some(Split::Test),
+                ..options(9)
+            })
+            .iter()
+            .all(|p| p.split == Split::Test)
         );
     }
 
@@ -346,11 +397,28 @@ mod tests {
     fn what_cannot_be_written_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let tried = |o: &WriteOptions| {
-            write_phantoms(&WriteOptions { root: folder.path().to_owned(), ..o.clone() }, &mut |_| ())
+            write_phantoms(
+                &WriteOptions {
+                    root: folder.path().to_owned(),
+                    ..o.clone()
+                },
+                &mut |_| (),
+            )
         };
         assert!(matches!(tried(&options(0)), Err(DataError::Bounds { .. })));
-        assert!(matches!(tried(&WriteOptions { size: 10, ..options(1) }), Err(DataError::Bounds { .. })));
-        let other = tried(&WriteOptions { layout: Layout::Siim, ..options(1) }).unwrap_err().to_string();
+        assert!(matches!(
+            tried(&WriteOptions {
+                size: 10,
+                ..options(1)
+            }),
+            Err(DataError::Bounds { .. })
+        ));
+        let other = tried(&WriteOptions {
+            layout: Layout::Siim,
+            ..options(1)
+        })
+        .unwrap_err()
+        .to_string();
         assert!(other.contains("siim") && other.contains("mimic-cxr"), "{other}");
         std::fs::write(folder.path().join("x"), "x").unwrap();
         assert!(matches!(tried(&options(1)), Err(DataError::NotEmpty(_))));

@@ -14,13 +14,19 @@ fn check_shape(len: usize, width: usize, height: usize) -> Result<(u32, u32), Im
     let fits = width.checked_mul(height) == Some(len) && len > 0;
     match (u32::try_from(width), u32::try_from(height)) {
         (Ok(w), Ok(h)) if fits => Ok((w, h)),
-        _ => Err(ImageError::Shape(format!("{len} values cannot be an image of {width} x {height} pixels"))),
+        _ => Err(ImageError::Shape(format!(
+            "{len} values cannot be an image of {width} x {height} pixels"
+        ))),
     }
 }
 
 /// Writes `bytes` to `path`, with the path in the error.
 pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
-    std::fs::write(path, bytes).map_err(|source| ImageError::Io { verb: "write", path: path.to_path_buf(), source })
+    std::fs::write(path, bytes).map_err(|source| ImageError::Io {
+        verb: "write",
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 /// An 8-bit greyscale PNG of `gray`, `height` rows of `width` values.
@@ -55,7 +61,13 @@ pub fn jpeg_bytes(gray: &[u8], width: usize, height: usize, quality: u8) -> Resu
 }
 
 /// Writes an 8-bit greyscale JPEG. Errors as [`jpeg_bytes`] does, and when the file cannot be written.
-pub fn write_jpeg(path: &Path, gray: &[u8], width: usize, height: usize, quality: u8) -> Result<(), ImageError> {
+pub fn write_jpeg(
+    path: &Path,
+    gray: &[u8],
+    width: usize,
+    height: usize,
+    quality: u8,
+) -> Result<(), ImageError> {
     write_bytes(path, &jpeg_bytes(gray, width, height, quality)?)
 }
 
@@ -82,8 +94,8 @@ pub fn npy_bytes_f32(values: &[f32], height: usize, width: usize) -> Result<Vec<
     Ok(out)
 }
 
-/// Writes a float32 array of shape (`height`, `width`) for `numpy.load`. Errors as [`npy_bytes_f32`] does, and when the
-/// file cannot be written.
+/// Writes a float32 array of shape (`height`, `width`) for `numpy.load`. Errors as [`npy_bytes_f32`] does,
+/// and when the file cannot be written.
 pub fn write_npy_f32(path: &Path, values: &[f32], height: usize, width: usize) -> Result<(), ImageError> {
     write_bytes(path, &npy_bytes_f32(values, height, width)?)
 }
@@ -108,7 +120,12 @@ mod tests {
         let bytes = jpeg_bytes(&gray, 64, 48, 95).unwrap();
         let back = image::load_from_memory(&bytes).unwrap().into_luma8();
         assert_eq!(back.dimensions(), (64, 48));
-        let worst = back.into_raw().iter().zip(&gray).map(|(a, b)| a.abs_diff(*b)).max();
+        let worst = back
+            .into_raw()
+            .iter()
+            .zip(&gray)
+            .map(|(a, b)| a.abs_diff(*b))
+            .max();
         assert!(worst < Some(6), "{worst:?}");
     }
 

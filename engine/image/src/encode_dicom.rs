@@ -1,4 +1,5 @@
-//! Writes a radiograph as DICOM: Computed Radiography Image Storage, explicit VR little endian, 12 bits stored in 16.
+//! Writes a radiograph as DICOM: Computed Radiography Image Storage, explicit VR little endian, 12 bits
+//! stored in 16.
 
 use std::path::Path;
 
@@ -117,8 +118,8 @@ pub fn write_dicom(path: &Path, image: &DicomImage<'_>) -> Result<(), ImageError
 /// A DICOM file of `image`, preamble and meta group included.
 ///
 /// # Errors
-/// When the pixels do not fill rows and columns, a side is above 65,535, a value needs more than 12 bits, or an
-/// identifier is no UID.
+/// When the pixels do not fill rows and columns, a side is above 65,535, a value needs more than 12 bits, or
+/// an identifier is no UID.
 pub fn dicom_bytes(image: &DicomImage<'_>) -> Result<Vec<u8>, ImageError> {
     let (rows, columns) = check(image)?;
     let mut object = InMemDicomObject::new_empty();
@@ -129,9 +130,21 @@ pub fn dicom_bytes(image: &DicomImage<'_>) -> Result<Vec<u8>, ImageError> {
     let decimal = |v: f64| decimal_string(v);
 
     put(tags::SPECIFIC_CHARACTER_SET, VR::CS, text("ISO_IR 192"));
-    let kind = if image.polarity == Polarity::Monochrome1 { "MONOCHROME1" } else { "MONOCHROME2" };
-    put(tags::IMAGE_TYPE, VR::CS, dicom_value!(Strs, ["DERIVED", "PRIMARY"]));
-    put(tags::SOP_CLASS_UID, VR::UI, text(uids::COMPUTED_RADIOGRAPHY_IMAGE_STORAGE));
+    let kind = if image.polarity == Polarity::Monochrome1 {
+        "MONOCHROME1"
+    } else {
+        "MONOCHROME2"
+    };
+    put(
+        tags::IMAGE_TYPE,
+        VR::CS,
+        dicom_value!(Strs, ["DERIVED", "PRIMARY"]),
+    );
+    put(
+        tags::SOP_CLASS_UID,
+        VR::UI,
+        text(uids::COMPUTED_RADIOGRAPHY_IMAGE_STORAGE),
+    );
     put(tags::SOP_INSTANCE_UID, VR::UI, text(&image.instance_uid));
     put(tags::STUDY_DATE, VR::DA, text(image.study_date));
     put(tags::STUDY_TIME, VR::TM, text(""));
@@ -164,8 +177,16 @@ pub fn dicom_bytes(image: &DicomImage<'_>) -> Result<Vec<u8>, ImageError> {
     put(tags::COLUMNS, VR::US, PrimitiveValue::from(columns));
     if let Some((between_rows, between_columns)) = image.spacing_mm {
         let pair = [decimal_f32(between_rows), decimal_f32(between_columns)];
-        put(tags::PIXEL_SPACING, VR::DS, PrimitiveValue::Strs(pair.clone().into_iter().collect()));
-        put(tags::IMAGER_PIXEL_SPACING, VR::DS, PrimitiveValue::Strs(pair.into_iter().collect()));
+        put(
+            tags::PIXEL_SPACING,
+            VR::DS,
+            PrimitiveValue::Strs(pair.clone().into_iter().collect()),
+        );
+        put(
+            tags::IMAGER_PIXEL_SPACING,
+            VR::DS,
+            PrimitiveValue::Strs(pair.into_iter().collect()),
+        );
     }
     put(tags::BITS_ALLOCATED, VR::US, PrimitiveValue::from(16_u16));
     put(tags::BITS_STORED, VR::US, PrimitiveValue::from(12_u16));
@@ -180,7 +201,11 @@ pub fn dicom_bytes(image: &DicomImage<'_>) -> Result<Vec<u8>, ImageError> {
         put(tags::RESCALE_SLOPE, VR::DS, text(&decimal(slope)));
         put(tags::RESCALE_TYPE, VR::LO, text("US"));
     }
-    put(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(image.pixels.iter().copied().collect()));
+    put(
+        tags::PIXEL_DATA,
+        VR::OW,
+        PrimitiveValue::U16(image.pixels.iter().copied().collect()),
+    );
 
     let encode = |e: &dyn std::fmt::Display| ImageError::Encode("DICOM", e.to_string());
     let file = object
@@ -213,12 +238,18 @@ fn check(image: &DicomImage<'_>) -> Result<(u16, u16), ImageError> {
         )));
     }
     if let Some(at) = image.pixels.iter().position(|v| *v > MAX_STORED) {
-        return Err(ImageError::Shape(format!("the value {} at index {at} needs more than 12 bits", image.pixels[at])));
+        return Err(ImageError::Shape(format!(
+            "the value {} at index {at} needs more than 12 bits",
+            image.pixels[at]
+        )));
     }
     for uid in [&image.study_uid, &image.series_uid, &image.instance_uid] {
-        let plain = !uid.is_empty() && uid.len() <= 64 && uid.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let plain =
+            !uid.is_empty() && uid.len() <= 64 && uid.bytes().all(|b| b.is_ascii_digit() || b == b'.');
         if !plain {
-            return Err(ImageError::Shape(format!("{uid:?} is no DICOM UID: at most 64 digits and dots")));
+            return Err(ImageError::Shape(format!(
+                "{uid:?} is no DICOM UID: at most 64 digits and dots"
+            )));
         }
     }
     Ok((rows, columns))
@@ -227,16 +258,25 @@ fn check(image: &DicomImage<'_>) -> Result<(u16, u16), ImageError> {
 /// As [`decimal_string`], from the digits that the shorter type has.
 fn decimal_f32(value: f32) -> String {
     let plain = value.to_string();
-    if plain.len() <= 16 { plain } else { decimal_string(value.into()) }
+    if plain.len() <= 16 {
+        plain
+    } else {
+        decimal_string(value.into())
+    }
 }
 
-/// The shortest text of at most 16 characters (the limit of the DS representation) that is nearest to `value`.
+/// The shortest text of at most 16 characters (the limit of the DS representation) that is nearest to
+/// `value`.
 fn decimal_string(value: f64) -> String {
     let plain = format!("{value}");
     if plain.len() <= 16 {
         return plain;
     }
-    (0..=15).rev().map(|digits| format!("{value:.digits$e}")).find(|s| s.len() <= 16).unwrap_or_else(|| "0".to_owned())
+    (0..=15)
+        .rev()
+        .map(|digits| format!("{value:.digits$e}"))
+        .find(|s| s.len() <= 16)
+        .unwrap_or_else(|| "0".to_owned())
 }
 
 #[cfg(test)]
@@ -256,7 +296,16 @@ mod tests {
 
     #[test]
     fn decimals_fit_sixteen_characters() {
-        for value in [0.0, 1.0, -1024.0, 0.139, 1.0 / 3.0, -2.0e-7 / 3.0, f64::from(0.143_f32), 1.0e300] {
+        for value in [
+            0.0,
+            1.0,
+            -1024.0,
+            0.139,
+            1.0 / 3.0,
+            -2.0e-7 / 3.0,
+            f64::from(0.143_f32),
+            1.0e300,
+        ] {
             let s = decimal_string(value);
             assert!(s.len() <= 16, "{s}");
             let back: f64 = s.parse().unwrap();

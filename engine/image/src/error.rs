@@ -1,4 +1,5 @@
-//! What can go wrong between a file and a picture: each error is one sentence for the person who opened the file.
+//! What can go wrong between a file and a picture: each error is one sentence for the person who opened the
+//! file.
 
 use std::path::PathBuf;
 
@@ -40,7 +41,9 @@ pub enum ImageError {
     #[error("{0}")]
     Shape(String),
     /// A decoder of another crate stopped in the middle.
-    #[error("the {0} decoder gave up on this image, which is probably damaged; copy or export the file again")]
+    #[error(
+        "the {0} decoder gave up on this image, which is probably damaged; copy or export the file again"
+    )]
     Decoder(&'static str),
     /// Reading or writing a file failed.
     #[error("cannot {verb} {}: {source}", path.display())]
@@ -60,11 +63,17 @@ pub enum ImageError {
 impl ImageError {
     /// [`ImageError::Truncated`] of `format`.
     pub(crate) fn truncated(format: &'static str, detail: impl Into<String>) -> Self {
-        Self::Truncated { format, detail: detail.into() }
+        Self::Truncated {
+            format,
+            detail: detail.into(),
+        }
     }
 
     /// [`ImageError::Malformed`] of `format`.
     pub(crate) fn malformed(format: &'static str, detail: impl Into<String>) -> Self {
-        Self::Malformed { format, detail: detail.into() }
+        Self::Malformed {
+            format,
+            detail: detail.into(),
+        }
     }
 }

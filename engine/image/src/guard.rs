@@ -36,7 +36,10 @@ pub(crate) fn guarded<T>(
 
 /// Runs `decode`.
 #[cfg(target_family = "wasm")]
-pub(crate) fn guarded<T>(_: &'static str, decode: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
+pub(crate) fn guarded<T>(
+    _: &'static str,
+    decode: impl FnOnce() -> Result<T, ImageError>,
+) -> Result<T, ImageError> {
     decode()
 }
 

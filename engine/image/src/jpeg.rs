@@ -1,5 +1,6 @@
-//! JPEG (ITU-T T.81) with raw components and full depth: baseline and extended sequential Huffman coding of 8 and 12
-//! bits, and lossless coding of 2 to 16 bits. What photographs use is in [`super::raster`]; DICOM needs these.
+//! JPEG (ITU-T T.81) with raw components and full depth: baseline and extended sequential Huffman coding of 8
+//! and 12 bits, and lossless coding of 2 to 16 bits. What photographs use is in [`super::raster`]; DICOM
+//! needs these.
 
 use super::error::ImageError;
 use super::jpeg_huffman::{BitReader, Huffman};
@@ -77,7 +78,10 @@ impl<'a> Segments<'a> {
     /// Starts after the SOI marker.
     pub fn new(data: &'a [u8], format: &'static str) -> Result<Self, ImageError> {
         if !data.starts_with(&[0xff, 0xd8]) {
-            return Err(ImageError::malformed(format, "it does not begin with a start-of-image marker"));
+            return Err(ImageError::malformed(
+                format,
+                "it does not begin with a start-of-image marker",
+            ));
         }
         Ok(Self { data, at: 2, format })
     }
@@ -87,7 +91,10 @@ impl<'a> Segments<'a> {
         let short = || ImageError::truncated(self.format, "it ends before its end-of-image marker");
         // Fill bytes may stand before a marker.
         let start = self.data.get(self.at..).ok_or_else(short)?;
-        let skipped = start.windows(2).position(|w| w[0] == 0xff && !matches!(w[1], 0 | 0xff)).ok_or_else(short)?;
+        let skipped = start
+            .windows(2)
+            .position(|w| w[0] == 0xff && !matches!(w[1], 0 | 0xff))
+            .ok_or_else(short)?;
         self.at += skipped + 2;
         let marker = self.data[self.at - 1];
         if matches!(marker, 0x01 | 0xd0..=0xd9) {
@@ -96,7 +103,10 @@ impl<'a> Segments<'a> {
         let length = self.data.get(self.at..self.at + 2).ok_or_else(short)?;
         let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
         if length < 2 {
-            return Err(ImageError::malformed(self.format, "a marker segment has no length"));
+            return Err(ImageError::malformed(
+                self.format,
+                "a marker segment has no length",
+            ));
         }
         let segment = self.data.get(self.at + 2..self.at + length).ok_or_else(short)?;
         self.at += length;
@@ -146,12 +156,25 @@ pub(super) fn parse_frame(marker: u8, segment: &[u8], format: &'static str) -> R
     let components: Vec<_> = rest
         .chunks_exact(3)
         .take(samples)
-        .map(|c| Component { id: c[0], h: usize::from(c[1] >> 4), v: usize::from(c[1] & 15), table: usize::from(c[2]) })
+        .map(|c| Component {
+            id: c[0],
+            h: usize::from(c[1] >> 4),
+            v: usize::from(c[1] & 15),
+            table: usize::from(c[2]),
+        })
         .collect();
-    if components.iter().any(|c| !(1..=4).contains(&c.h) || !(1..=4).contains(&c.v)) {
+    if components
+        .iter()
+        .any(|c| !(1..=4).contains(&c.h) || !(1..=4).contains(&c.v))
+    {
         return Err(bad("a sampling factor is not from 1 to 4"));
     }
-    Ok(Frame { marker, precision: u32::from(precision), shape: Shape::new(width, height, samples)?, components })
+    Ok(Frame {
+        marker,
+        precision: u32::from(precision),
+        shape: Shape::new(width, height, samples)?,
+        components,
+    })
 }
 
 /// Decodes baseline, extended sequential and lossless JPEG.
@@ -170,7 +193,11 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
     loop {
         let (marker, segment) = match segments.next() {
             // Some writers leave the last marker out.
-            Err(ImageError::Truncated { .. }) if !planes.is_empty() && planes.iter().all(|p| !p.is_empty()) => break,
+            Err(ImageError::Truncated { .. })
+                if !planes.is_empty() && planes.iter().all(|p| !p.is_empty()) =>
+            {
+                break;
+            }
             other => other?,
         };
         match marker {
@@ -195,9 +222,20 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
             0xdd if segment.len() >= 2 => restart = usize::from(u16::from_be_bytes([segment[0], segment[1]])),
             0xee if segment.starts_with(b"Adobe") => transform = segment.get(11).copied(),
             0xda => {
-                let frame = frame.as_ref().ok_or_else(|| damaged("a scan stands before the frame"))?;
+                let frame = frame
+                    .as_ref()
+                    .ok_or_else(|| damaged("a scan stands before the frame"))?;
                 let (parts, start, low) = parse_scan(segment, frame)?;
-                let scan = Scan { frame, parts, start, low, restart, quantisation: &quantisation, dc: &dc, ac: &ac };
+                let scan = Scan {
+                    frame,
+                    parts,
+                    start,
+                    low,
+                    restart,
+                    quantisation: &quantisation,
+                    dc: &dc,
+                    ac: &ac,
+                };
                 let mut bits = BitReader::new(segments.rest());
                 if frame.marker == 0xc3 {
                     jpeg_lossless::decode_scan(&scan, &mut bits, &mut planes)?;
@@ -211,7 +249,10 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
     }
     let frame = frame.ok_or_else(|| damaged("it has no frame"))?;
     if planes.iter().any(Vec::is_empty) {
-        return Err(ImageError::truncated(JPEG, "it ends before all of its components"));
+        return Err(ImageError::truncated(
+            JPEG,
+            "it ends before all of its components",
+        ));
     }
     // Adobe's marker settles what three components are; without it the data set around does.
     let colour = match (frame.shape.samples, transform) {
@@ -219,7 +260,12 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
         (3, Some(1)) => Some(Colour::Ybr),
         _ => None,
     };
-    Ok(Planes { shape: frame.shape, planes, precision: frame.precision, colour })
+    Ok(Planes {
+        shape: frame.shape,
+        planes,
+        precision: frame.precision,
+        colour,
+    })
 }
 
 /// A DHT segment: one or more tables.
@@ -236,8 +282,8 @@ fn parse_huffman(
         }
         let mut lengths = [0_u8; 16];
         lengths.copy_from_slice(counts);
-        let table =
-            Huffman::new(&lengths, &rest[..total]).ok_or_else(|| damaged("a Huffman table has too many codes"))?;
+        let table = Huffman::new(&lengths, &rest[..total])
+            .ok_or_else(|| damaged("a Huffman table has too many codes"))?;
         if class == 0 {
             dc[index] = Some(table)
         } else {
@@ -258,7 +304,11 @@ fn parse_quantisation(mut segment: &[u8], tables: &mut [Option<[u16; 64]>; 4]) -
         }
         let mut table = [0_u16; 64];
         for (i, q) in table.iter_mut().enumerate() {
-            *q = if size == 64 { rest[i].into() } else { u16::from_be_bytes([rest[2 * i], rest[2 * i + 1]]) };
+            *q = if size == 64 {
+                rest[i].into()
+            } else {
+                u16::from_be_bytes([rest[2 * i], rest[2 * i + 1]])
+            };
         }
         tables[index] = Some(table);
         segment = &rest[size..];
@@ -278,7 +328,8 @@ fn parse_scan(segment: &[u8], frame: &Frame) -> Result<(ScanParts, u8, u8), Imag
     let mut parts: ScanParts = Vec::with_capacity(count);
     for pair in segment[1..=2 * count].chunks_exact(2) {
         let component = frame.components.iter().position(|c| c.id == pair[0]);
-        let component = component.ok_or_else(|| damaged("a scan names a component that the frame does not have"))?;
+        let component =
+            component.ok_or_else(|| damaged("a scan names a component that the frame does not have"))?;
         if parts.iter().any(|p| p.0 == component) {
             return Err(damaged("a scan names a component twice"));
         }

@@ -1,4 +1,5 @@
-//! JPEG 2000 and High-Throughput JPEG 2000: the codestream's header is checked here, before a decoder sees it.
+//! JPEG 2000 and High-Throughput JPEG 2000: the codestream's header is checked here, before a decoder sees
+//! it.
 
 use super::error::ImageError;
 use super::guard::guarded;
@@ -6,7 +7,8 @@ use super::limits::{Colour, Planes, Shape};
 
 /// The name of the format in errors.
 const JPEG_2000: &str = "JPEG 2000";
-/// Code-blocks and precincts that a codestream may be cut into; the smallest blocks on the largest image have as many.
+/// Code-blocks and precincts that a codestream may be cut into; the smallest blocks on the largest image have
+/// as many.
 const MAX_PARTS: u64 = 1 << 23;
 
 /// What the main header says.
@@ -34,7 +36,11 @@ fn codestream(data: &[u8]) -> &[u8] {
     while let Some(&[a, b, c, d, ref kind @ ..]) = rest.first_chunk::<8>() {
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
         if kind == b"jp2c" {
-            let end = if length < 8 { rest.len() } else { length.min(rest.len()) };
+            let end = if length < 8 {
+                rest.len()
+            } else {
+                length.min(rest.len())
+            };
             let start = if length == 1 { 16.min(end) } else { 8 };
             return &rest[start..end];
         }
@@ -53,7 +59,10 @@ fn read_header(data: &[u8]) -> Result<Header, ImageError> {
     let mut has_style = false;
     let mut at = 2;
     loop {
-        let &[m0, m1, l0, l1] = data.get(at..).and_then(|d| d.first_chunk::<4>()).ok_or_else(short)?;
+        let &[m0, m1, l0, l1] = data
+            .get(at..)
+            .and_then(|d| d.first_chunk::<4>())
+            .ok_or_else(short)?;
         if m0 != 0xff {
             return Err(damaged(format!("no marker stands at byte {at} of its header")));
         }
@@ -70,9 +79,11 @@ fn read_header(data: &[u8]) -> Result<Header, ImageError> {
         match m1 {
             0x51 => header = Some(read_size(segment)?),
             0x52 | 0x53 => {
-                let header =
-                    header.as_mut().ok_or_else(|| damaged("coding parameters stand before the image's size"))?;
-                // COC has a component index (8 bits below 257 components) and its style byte first, COD has 5 bytes.
+                let header = header
+                    .as_mut()
+                    .ok_or_else(|| damaged("coding parameters stand before the image's size"))?;
+                // COC has a component index (8 bits below 257 components) and its style byte first, COD has 5
+                // bytes.
                 let style = segment.first().copied().unwrap_or(0);
                 let (uses_precincts, parameters) = match m1 {
                     0x52 => (style & 1 == 1, segment.get(5..)),
@@ -103,35 +114,55 @@ fn read_header(data: &[u8]) -> Result<Header, ImageError> {
 
 /// The SIZ segment.
 fn read_size(segment: &[u8]) -> Result<Header, ImageError> {
-    let word =
-        |i: usize| segment.get(2 + 4 * i..6 + 4 * i).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize);
+    let word = |i: usize| {
+        segment
+            .get(2 + 4 * i..6 + 4 * i)
+            .map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize)
+    };
     let short = || ImageError::truncated(JPEG_2000, "its size is not complete");
     let mut words = [0; 8];
     for (i, w) in words.iter_mut().enumerate() {
         *w = word(i).ok_or_else(short)?;
     }
     let [x1, y1, x0, y0, tile_w, tile_h, tile_x, tile_y] = words;
-    let components = segment.get(36..).filter(|c| !c.is_empty() && c.len() % 3 == 0).ok_or_else(short)?;
+    let components = segment
+        .get(36..)
+        .filter(|c| !c.is_empty() && c.len() % 3 == 0)
+        .ok_or_else(short)?;
     if x1 <= x0 || y1 <= y0 || tile_w == 0 || tile_h == 0 || tile_x > x0 || tile_y > y0 {
         return Err(damaged("its size or its tiles are empty"));
     }
-    let (depth, dx, dy) = (components[0], usize::from(components[1]), usize::from(components[2]));
+    let (depth, dx, dy) = (
+        components[0],
+        usize::from(components[1]),
+        usize::from(components[2]),
+    );
     if components.len() > 12 || components.chunks_exact(3).any(|c| c[1] == 0 || c[2] == 0) {
         return Err(damaged("it has more than 4 components, or one without samples"));
     }
     if components.chunks_exact(3).any(|c| c[0] != depth) || depth & 0x7f > 15 {
-        return Err(ImageError::Unsupported("JPEG 2000 of mixed depth or above 16 bits is not read".to_owned()));
+        return Err(ImageError::Unsupported(
+            "JPEG 2000 of mixed depth or above 16 bits is not read".to_owned(),
+        ));
     }
     // The whole grid is bounded, not only what is shown of it.
     Shape::new(x1, y1, components.len() / 3)?;
-    let tiles = (x1 - tile_x).div_ceil(tile_w).saturating_mul((y1 - tile_y).div_ceil(tile_h));
+    let tiles = (x1 - tile_x)
+        .div_ceil(tile_w)
+        .saturating_mul((y1 - tile_y).div_ceil(tile_h));
     if tiles > 65_535 {
-        return Err(damaged(format!("it is cut into {tiles} tiles, and 65,535 are possible")));
+        return Err(damaged(format!(
+            "it is cut into {tiles} tiles, and 65,535 are possible"
+        )));
     }
     // Components of one subsampling are decoded at their own size.
     let subsampled = components.chunks_exact(3).any(|c| c[1..] != components[1..3]);
     let (dx, dy) = if subsampled { (1, 1) } else { (dx, dy) };
-    let shape = Shape::new(x1.div_ceil(dx) - x0.div_ceil(dx), y1.div_ceil(dy) - y0.div_ceil(dy), components.len() / 3)?;
+    let shape = Shape::new(
+        x1.div_ceil(dx) - x0.div_ceil(dx),
+        y1.div_ceil(dy) - y0.div_ceil(dy),
+        components.len() / 3,
+    )?;
     Ok(Header {
         shape,
         precision: u32::from(depth & 0x7f) + 1,
@@ -142,18 +173,27 @@ fn read_size(segment: &[u8]) -> Result<Header, ImageError> {
     })
 }
 
-/// Bounds code-blocks and precincts: `parameters` are the levels, the block's exponents, style, wavelet, precincts.
+/// Bounds code-blocks and precincts: `parameters` are the levels, the block's exponents, style, wavelet,
+/// precincts.
 fn check_parts(shape: Shape, uses_precincts: bool, parameters: &[u8]) -> Result<(), ImageError> {
     let &[levels, width, height, _, _, ref precincts @ ..] = parameters else {
-        return Err(ImageError::truncated(JPEG_2000, "its coding parameters are not complete"));
+        return Err(ImageError::truncated(
+            JPEG_2000,
+            "its coding parameters are not complete",
+        ));
     };
     if levels > 32 || width > 8 || height > 8 || width + height > 8 {
-        return Err(damaged("its levels or code-blocks are larger than the standard allows"));
+        return Err(damaged(
+            "its levels or code-blocks are larger than the standard allows",
+        ));
     }
     let mut parts = 0_u64;
     for level in 0..=levels {
         let exponents = if uses_precincts {
-            precincts.get(usize::from(level)).copied().ok_or_else(|| damaged("a precinct's size is missing"))?
+            precincts
+                .get(usize::from(level))
+                .copied()
+                .ok_or_else(|| damaged("a precinct's size is missing"))?
         } else {
             0xff
         };
@@ -166,7 +206,9 @@ fn check_parts(shape: Shape, uses_precincts: bool, parameters: &[u8]) -> Result<
         parts += w.div_ceil(1 << pw) * h.div_ceil(1 << ph) + w.div_ceil(1 << bw) * h.div_ceil(1 << bh);
     }
     if parts * shape.samples as u64 > MAX_PARTS {
-        return Err(ImageError::TooLarge(format!("its JPEG 2000 codestream is cut into {parts} parts")));
+        return Err(ImageError::TooLarge(format!(
+            "its JPEG 2000 codestream is cut into {parts} parts"
+        )));
     }
     Ok(())
 }
@@ -182,8 +224,13 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
     }
     let header = read_header(data)?;
     header.shape.expect(JPEG_2000, declared)?;
-    let mut planes =
-        guarded(JPEG_2000, || if header.high_throughput { high_throughput(data, &header) } else { part_1(data) })?;
+    let mut planes = guarded(JPEG_2000, || {
+        if header.high_throughput {
+            high_throughput(data, &header)
+        } else {
+            part_1(data)
+        }
+    })?;
     if planes.len() != header.shape.samples || planes.iter().any(|p| p.len() != header.shape.pixels()) {
         return Err(ImageError::Decoder(JPEG_2000));
     }
@@ -195,21 +242,38 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
     } else {
         (0, (1 << header.precision) - 1)
     };
-    planes.iter_mut().flatten().for_each(|v| *v = (*v).clamp(low, high));
-    let colour = (header.shape.samples == 3 && (header.transformed || header.subsampled)).then_some(Colour::Rgb);
-    Ok(Planes { shape: header.shape, planes, precision: header.precision, colour })
+    planes
+        .iter_mut()
+        .flatten()
+        .for_each(|v| *v = (*v).clamp(low, high));
+    let colour =
+        (header.shape.samples == 3 && (header.transformed || header.subsampled)).then_some(Colour::Rgb);
+    Ok(Planes {
+        shape: header.shape,
+        planes,
+        precision: header.precision,
+        colour,
+    })
 }
 
 /// Part 1 of the standard.
 fn part_1(data: &[u8]) -> Result<Vec<Vec<i32>>, ImageError> {
     use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
     let failed = |e: &dyn std::fmt::Display| damaged(e.to_string());
-    let settings = DecodeSettings { resolve_palette_indices: false, strict: true, target_resolution: None };
+    let settings = DecodeSettings {
+        resolve_palette_indices: false,
+        strict: true,
+        target_resolution: None,
+    };
     let image = Image::new(data, &settings).map_err(|e| failed(&e))?;
     let mut context = DecoderContext::default();
     let decoded = image.decode(&mut context).map_err(|e| failed(&e))?;
     let round = |v: &f32| (v + 0.5).floor() as i32;
-    Ok(decoded.components().iter().map(|c| c.samples().iter().map(round).collect()).collect())
+    Ok(decoded
+        .components()
+        .iter()
+        .map(|c| c.samples().iter().map(round).collect())
+        .collect())
 }
 
 /// Part 15 of the standard.
@@ -217,15 +281,31 @@ fn high_throughput(data: &[u8], header: &Header) -> Result<Vec<Vec<i32>>, ImageE
     use dicom_toolkit_jpeg2000::{DecodeSettings, Image};
     if header.signed {
         return Err(ImageError::Unsupported(
-            "High-Throughput JPEG 2000 of signed samples is not read; save the image as plain JPEG 2000".to_owned(),
+            "High-Throughput JPEG 2000 of signed samples is not read; save the image as plain JPEG 2000"
+                .to_owned(),
         ));
     }
-    let settings = DecodeSettings { resolve_palette_indices: false, strict: true, target_resolution: None };
+    let settings = DecodeSettings {
+        resolve_palette_indices: false,
+        strict: true,
+        target_resolution: None,
+    };
     let image = Image::new(data, &settings).map_err(|e| damaged(e.to_string()))?;
     let decoded = image.decode_native().map_err(|e| damaged(e.to_string()))?;
-    let (count, size) = (usize::from(decoded.num_components), usize::from(decoded.bytes_per_sample));
+    let (count, size) = (
+        usize::from(decoded.num_components),
+        usize::from(decoded.bytes_per_sample),
+    );
     let value = |b: &[u8]| b.iter().rev().fold(0, |v, byte| v << 8 | i32::from(*byte));
-    let plane = |c: usize| decoded.data.chunks_exact(size).skip(c).step_by(count).map(value).collect();
+    let plane = |c: usize| {
+        decoded
+            .data
+            .chunks_exact(size)
+            .skip(c)
+            .step_by(count)
+            .map(value)
+            .collect()
+    };
     Ok((0..count).map(plane).collect())
 }
 
@@ -242,7 +322,22 @@ mod tests {
         }
         out.extend_from_slice(&[0, 1, 11, 1, 1]);
         let style = u8::from(!precincts.is_empty());
-        out.extend_from_slice(&[0xff, 0x52, 0, 12 + precincts.len() as u8, style, 0, 0, 1, 0, 2, 4, 4, 0, 1]);
+        out.extend_from_slice(&[
+            0xff,
+            0x52,
+            0,
+            12 + precincts.len() as u8,
+            style,
+            0,
+            0,
+            1,
+            0,
+            2,
+            4,
+            4,
+            0,
+            1,
+        ]);
         out.extend_from_slice(precincts);
         out.extend_from_slice(&[0xff, 0x90, 0, 10]);
         out
@@ -252,14 +347,28 @@ mod tests {
     fn the_header_gives_shape_and_depth() {
         let header = read_header(&main_header(60, 60, &[])).unwrap();
         assert_eq!(header.shape, Shape::new(60, 100, 1).unwrap());
-        assert_eq!((header.precision, header.signed, header.high_throughput), (12, false, false));
+        assert_eq!(
+            (header.precision, header.signed, header.high_throughput),
+            (12, false, false)
+        );
     }
 
     #[test]
     fn bombs_are_refused_by_their_header() {
-        assert!(matches!(read_header(&main_header(u32::MAX, 60, &[])), Err(ImageError::TooLarge(_))));
-        assert!(read_header(&main_header(660_000, 1, &[])).unwrap_err().to_string().contains("tiles"));
-        assert!(matches!(read_header(&main_header(600_000, 600_000, &[0; 3])), Err(ImageError::TooLarge(_))));
+        assert!(matches!(
+            read_header(&main_header(u32::MAX, 60, &[])),
+            Err(ImageError::TooLarge(_))
+        ));
+        assert!(
+            read_header(&main_header(660_000, 1, &[]))
+                .unwrap_err()
+                .to_string()
+                .contains("tiles")
+        );
+        assert!(matches!(
+            read_header(&main_header(600_000, 600_000, &[0; 3])),
+            Err(ImageError::TooLarge(_))
+        ));
         assert!(read_header(&main_header(600, 600, &[0x77; 3])).is_ok());
     }
 

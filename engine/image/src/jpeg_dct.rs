@@ -1,4 +1,5 @@
-//! Sequential JPEG scans of 8 and 12 bits: coefficients, inverse cosine transform, upsampling (ITU-T T.81 annexes A, F).
+//! Sequential JPEG scans of 8 and 12 bits: coefficients, inverse cosine transform, upsampling (ITU-T T.81
+//! annexes A, F).
 
 use super::error::ImageError;
 use super::jpeg::{Scan, damaged};
@@ -64,7 +65,10 @@ pub(super) fn decode_scan(
     let frame = scan.frame;
     let (width, height) = (frame.shape.width, frame.shape.height);
     if frame.precision != 8 && frame.precision != 12 {
-        return Err(damaged(format!("its lossy samples have {} bits, and 8 or 12 are possible", frame.precision)));
+        return Err(damaged(format!(
+            "its lossy samples have {} bits, and 8 or 12 are possible",
+            frame.precision
+        )));
     }
     let h_max = frame.components.iter().map(|c| c.h).max().unwrap_or(1);
     let v_max = frame.components.iter().map(|c| c.v).max().unwrap_or(1);
@@ -76,7 +80,8 @@ pub(super) fn decode_scan(
         let c = frame.components[index];
         blocks += mcus_x * c.h * mcus_y * c.v;
     }
-    // A block has two codes of at least one bit; a scan of one component may leave out what only fills its last units.
+    // A block has two codes of at least one bit; a scan of one component may leave out what only fills its
+    // last units.
     if blocks / 4 > bits.capacity() {
         return Err(ImageError::truncated(
             super::jpeg::JPEG,
@@ -98,7 +103,11 @@ pub(super) fn decode_scan(
         })
         .collect();
 
-    let units = if interleaved { (mcus_x, mcus_y) } else { (grids[0].own_width, grids[0].own_height) };
+    let units = if interleaved {
+        (mcus_x, mcus_y)
+    } else {
+        (grids[0].own_width, grids[0].own_height)
+    };
     let mut predictors = [0_i32; 4];
     let mut until_restart = scan.restart;
     for unit in 0..units.0 * units.1 {
@@ -117,10 +126,22 @@ pub(super) fn decode_scan(
             for block in 0..across * down {
                 let (bx, by) = (ux * across + block % across, uy * down + block / across);
                 let mut coefficients = [0.0_f32; 64];
-                let last = read_block(scan, bits, (index, dc, ac), &mut predictors[part], &mut coefficients)?;
+                let last = read_block(
+                    scan,
+                    bits,
+                    (index, dc, ac),
+                    &mut predictors[part],
+                    &mut coefficients,
+                )?;
                 let grid = &mut grids[part];
                 let start = by * 8 * grid.stride + bx * 8;
-                write_block(&coefficients, last, frame.precision, &mut grid.samples[start..], grid.stride);
+                write_block(
+                    &coefficients,
+                    last,
+                    frame.precision,
+                    &mut grid.samples[start..],
+                    grid.stride,
+                );
             }
         }
     }
@@ -151,7 +172,10 @@ fn read_block(
     out: &mut [f32; 64],
 ) -> Result<usize, ImageError> {
     let (dc, ac) = (scan.dc_table(dc)?, scan.ac_table(ac)?);
-    let table = scan.quantisation.get(scan.frame.components[index].table).and_then(Option::as_ref);
+    let table = scan
+        .quantisation
+        .get(scan.frame.components[index].table)
+        .and_then(Option::as_ref);
     let table = table.ok_or_else(|| damaged("a component's quantisation table is not there"))?;
     let size = u32::from(bits.decode(dc)?);
     if size > 15 {
@@ -242,12 +266,16 @@ mod tests {
                 for v in 0..8 {
                     for u in 0..8 {
                         let scale = |k: usize| if k == 0 { 0.5_f64.sqrt() } else { 1.0 };
-                        let angle = |a: usize, k: usize| ((2 * a + 1) * k) as f64 * std::f64::consts::PI / 16.0;
+                        let angle =
+                            |a: usize, k: usize| ((2 * a + 1) * k) as f64 * std::f64::consts::PI / 16.0;
                         let f = f64::from(coefficients[8 * v + u]);
                         sum += 0.25 * scale(u) * scale(v) * f * angle(x, u).cos() * angle(y, v).cos();
                     }
                 }
-                assert!((f64::from(out[8 * y + x]) - (sum + 2048.0)).abs() <= 0.51, "{x} {y}");
+                assert!(
+                    (f64::from(out[8 * y + x]) - (sum + 2048.0)).abs() <= 0.51,
+                    "{x} {y}"
+                );
             }
         }
     }

@@ -9,7 +9,8 @@ const FAST: u32 = 9;
 /// A Huffman table.
 #[derive(Clone, Debug)]
 pub(super) struct Huffman {
-    /// For each run of `FAST` bits: length of the code it starts with, and its value; length 0 when it is longer.
+    /// For each run of `FAST` bits: length of the code it starts with, and its value; length 0 when it is
+    /// longer.
     fast: Vec<(u8, u8)>,
     /// For each length 1..=16: one past the last code, left-aligned to 16 bits.
     limit: [u32; 17],
@@ -19,7 +20,8 @@ pub(super) struct Huffman {
 }
 
 impl Huffman {
-    /// The table of `counts[i]` codes of `i + 1` bits; `None` when there are more codes than bits can tell apart.
+    /// The table of `counts[i]` codes of `i + 1` bits; `None` when there are more codes than bits can tell
+    /// apart.
     pub fn new(counts: &[u8; 16], values: &[u8]) -> Option<Self> {
         let mut fast = vec![(0, 0); 1 << FAST];
         let mut limit = [0; 17];
@@ -44,7 +46,12 @@ impl Huffman {
             limit[length as usize] = code << (16 - length);
             code <<= 1;
         }
-        Some(Self { fast, limit, offset, values: values.to_vec() })
+        Some(Self {
+            fast,
+            limit,
+            offset,
+            values: values.to_vec(),
+        })
     }
 }
 
@@ -59,7 +66,12 @@ pub(super) struct BitReader<'a> {
 
 impl<'a> BitReader<'a> {
     pub fn new(data: &'a [u8]) -> Self {
-        Self { data, at: 0, bits: 0, count: 0 }
+        Self {
+            data,
+            at: 0,
+            bits: 0,
+            count: 0,
+        }
     }
 
     /// Bytes up to the marker, or as far as was read.
@@ -74,7 +86,9 @@ impl<'a> BitReader<'a> {
 
     fn fill(&mut self) {
         while self.count <= 48 {
-            let Some(&byte) = self.data.get(self.at) else { return };
+            let Some(&byte) = self.data.get(self.at) else {
+                return;
+            };
             if byte == 0xff {
                 match self.data.get(self.at + 1) {
                     Some(0) => self.at += 2,
@@ -94,7 +108,11 @@ impl<'a> BitReader<'a> {
             self.fill();
         }
         let mask = (1_u64 << n) - 1;
-        let found = if self.count >= n { self.bits >> (self.count - n) } else { self.bits << (n - self.count) };
+        let found = if self.count >= n {
+            self.bits >> (self.count - n)
+        } else {
+            self.bits << (n - self.count)
+        };
         (found & mask) as u32
     }
 
@@ -128,7 +146,9 @@ impl<'a> BitReader<'a> {
                 let index = (window >> (16 - length)) as i32 + table.offset[length as usize];
                 self.take(length)?;
                 let value = usize::try_from(index).ok().and_then(|i| table.values.get(i));
-                return value.copied().ok_or_else(|| damaged("a scan has a code that its table does not"));
+                return value
+                    .copied()
+                    .ok_or_else(|| damaged("a scan has a code that its table does not"));
             }
         }
         Err(damaged("a scan has a code that its table does not"))
@@ -140,7 +160,11 @@ impl<'a> BitReader<'a> {
             return Ok(0);
         }
         let value = self.read(size)? as i32;
-        Ok(if value < 1 << (size - 1) { value - (1 << size) + 1 } else { value })
+        Ok(if value < 1 << (size - 1) {
+            value - (1 << size) + 1
+        } else {
+            value
+        })
     }
 
     /// Steps over a restart marker.
@@ -148,7 +172,9 @@ impl<'a> BitReader<'a> {
         // The last byte's fill bits, and whole bytes that belong to nothing, are dropped.
         (self.bits, self.count) = (0, 0);
         let rest = self.data.get(self.at..).unwrap_or_default();
-        let found = rest.windows(2).position(|w| w[0] == 0xff && !matches!(w[1], 0 | 0xff));
+        let found = rest
+            .windows(2)
+            .position(|w| w[0] == 0xff && !matches!(w[1], 0 | 0xff));
         match found {
             Some(skipped) if matches!(rest[skipped + 1], 0xd0..=0xd7) => {
                 self.at += skipped + 2;

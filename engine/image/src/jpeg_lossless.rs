@@ -13,13 +13,25 @@ pub(super) fn decode_scan(
     let frame = scan.frame;
     let (width, height) = (frame.shape.width, frame.shape.height);
     if !(1..=7).contains(&scan.start) || u32::from(scan.low) >= frame.precision {
-        return Err(damaged("a lossless scan has no predictor, or shifts all bits away"));
+        return Err(damaged(
+            "a lossless scan has no predictor, or shifts all bits away",
+        ));
     }
-    if scan.parts.len() > 1 && scan.parts.iter().any(|p| frame.components[p.0].h != 1 || frame.components[p.0].v != 1) {
-        return Err(ImageError::Unsupported("lossless JPEG with subsampled colour is not read".to_owned()));
+    if scan.parts.len() > 1
+        && scan
+            .parts
+            .iter()
+            .any(|p| frame.components[p.0].h != 1 || frame.components[p.0].v != 1)
+    {
+        return Err(ImageError::Unsupported(
+            "lossless JPEG with subsampled colour is not read".to_owned(),
+        ));
     }
     if width * height * scan.parts.len() > bits.capacity() {
-        return Err(ImageError::truncated(JPEG, format!("{width} x {height} samples are declared, too few are there")));
+        return Err(ImageError::truncated(
+            JPEG,
+            format!("{width} x {height} samples are declared, too few are there"),
+        ));
     }
     for part in &scan.parts {
         planes[part.0] = vec![0; width * height];
@@ -56,7 +68,12 @@ pub(super) fn decode_scan(
                     (0, true) => first,
                     (_, true) => plane[at - 1],
                     (0, false) => plane[at - width],
-                    _ => predict(scan.start, plane[at - 1], plane[at - width], plane[at - width - 1]),
+                    _ => predict(
+                        scan.start,
+                        plane[at - 1],
+                        plane[at - width],
+                        plane[at - width - 1],
+                    ),
                 };
                 plane[at] = (prediction + difference) & 0xffff;
             }
@@ -64,7 +81,9 @@ pub(super) fn decode_scan(
     }
     if scan.low > 0 {
         for part in &scan.parts {
-            planes[part.0].iter_mut().for_each(|v| *v = (*v << scan.low) & 0xffff);
+            planes[part.0]
+                .iter_mut()
+                .for_each(|v| *v = (*v << scan.low) & 0xffff);
         }
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! JPEG-LS (ITU-T T.87): lossless and near-lossless, 2 to 16 bits, components apart or interleaved by line or sample.
+//! JPEG-LS (ITU-T T.87): lossless and near-lossless, 2 to 16 bits, components apart or interleaved by line or
+//! sample.
 
 use super::error::ImageError;
 use super::jpeg::{Segments, parse_frame};
@@ -16,8 +17,8 @@ pub(super) fn damaged(detail: &str) -> ImageError {
 /// Decodes a JPEG-LS codestream.
 ///
 /// # Errors
-/// When the codestream is damaged, cut short, of another shape than `declared`, or uses mapping tables, restart
-/// markers or a colour transform.
+/// When the codestream is damaged, cut short, of another shape than `declared`, or uses mapping tables,
+/// restart markers or a colour transform.
 pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, ImageError> {
     let mut segments = Segments::new(data, JPEG_LS)?;
     let mut frame = None;
@@ -26,7 +27,11 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
     loop {
         let (marker, segment) = match segments.next() {
             // Some writers leave the last marker out.
-            Err(ImageError::Truncated { .. }) if !planes.is_empty() && planes.iter().all(|p| !p.is_empty()) => break,
+            Err(ImageError::Truncated { .. })
+                if !planes.is_empty() && planes.iter().all(|p| !p.is_empty()) =>
+            {
+                break;
+            }
             other => other?,
         };
         match marker {
@@ -35,7 +40,9 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
                 let found = parse_frame(marker, segment, JPEG_LS)?;
                 found.shape.expect(JPEG_LS, declared)?;
                 if found.components.iter().any(|c| c.h != 1 || c.v != 1) {
-                    return Err(ImageError::Unsupported("JPEG-LS with subsampled colour is not read".to_owned()));
+                    return Err(ImageError::Unsupported(
+                        "JPEG-LS with subsampled colour is not read".to_owned(),
+                    ));
                 }
                 // Every line takes at least a bit of each scan.
                 if found.shape.height > data.len() * 8 {
@@ -46,27 +53,39 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
             }
             0xf8 => preset = parse_preset(segment)?,
             0xdd if segment.iter().any(|b| *b != 0) => {
-                return Err(ImageError::Unsupported("JPEG-LS with restart markers is not read".to_owned()));
+                return Err(ImageError::Unsupported(
+                    "JPEG-LS with restart markers is not read".to_owned(),
+                ));
             }
             0xe8 if segment.len() == 5 && segment.starts_with(b"mrfx") && segment[4] != 0 => {
-                return Err(ImageError::Unsupported("JPEG-LS with a colour transform is not read".to_owned()));
+                return Err(ImageError::Unsupported(
+                    "JPEG-LS with a colour transform is not read".to_owned(),
+                ));
             }
             0xda => {
-                let frame = frame.as_ref().ok_or_else(|| damaged("a scan stands before the frame"))?;
+                let frame = frame
+                    .as_ref()
+                    .ok_or_else(|| damaged("a scan stands before the frame"))?;
                 let count = usize::from(segment.first().copied().unwrap_or(0));
                 if count == 0 || segment.len() < 4 + 2 * count {
                     return Err(damaged("a scan header is too short"));
                 }
-                let (near, interleave, shift) =
-                    (segment[1 + 2 * count], segment[2 + 2 * count], segment[3 + 2 * count]);
+                let (near, interleave, shift) = (
+                    segment[1 + 2 * count],
+                    segment[2 + 2 * count],
+                    segment[3 + 2 * count],
+                );
                 let tables = segment[1..=2 * count].chunks_exact(2).any(|p| p[1] != 0);
                 if tables || shift & 15 != 0 {
-                    return Err(ImageError::Unsupported("JPEG-LS with mapping tables is not read".to_owned()));
+                    return Err(ImageError::Unsupported(
+                        "JPEG-LS with mapping tables is not read".to_owned(),
+                    ));
                 }
                 // Components of an interleaved scan are in the frame's order; scans of one name theirs.
                 let first = frame.components.iter().position(|c| c.id == segment[1]);
                 let first = first.filter(|f| f + count <= planes.len());
-                let first = first.ok_or_else(|| damaged("a scan names a component that the frame does not have"))?;
+                let first =
+                    first.ok_or_else(|| damaged("a scan names a component that the frame does not have"))?;
                 let interleave = if count == 1 { 0 } else { interleave };
                 if interleave > 2
                     || (count > 1 && interleave == 0)
@@ -84,9 +103,17 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
     }
     let frame = frame.ok_or_else(|| damaged("it has no frame"))?;
     if planes.iter().any(Vec::is_empty) {
-        return Err(ImageError::truncated(JPEG_LS, "it ends before all of its components"));
+        return Err(ImageError::truncated(
+            JPEG_LS,
+            "it ends before all of its components",
+        ));
     }
-    Ok(Planes { shape: frame.shape, planes, precision: frame.precision, colour: None })
+    Ok(Planes {
+        shape: frame.shape,
+        planes,
+        precision: frame.precision,
+        colour: None,
+    })
 }
 
 /// An LSE segment.
@@ -94,9 +121,15 @@ fn parse_preset(segment: &[u8]) -> Result<Preset, ImageError> {
     match segment {
         [1, rest @ ..] if rest.len() >= 10 => {
             let word = |i: usize| i32::from(u16::from_be_bytes([rest[2 * i], rest[2 * i + 1]]));
-            Ok(Preset { max: word(0), t: [word(1), word(2), word(3)], reset: word(4) })
+            Ok(Preset {
+                max: word(0),
+                t: [word(1), word(2), word(3)],
+                reset: word(4),
+            })
         }
-        _ => Err(ImageError::Unsupported("JPEG-LS with mapping tables is not read".to_owned())),
+        _ => Err(ImageError::Unsupported(
+            "JPEG-LS with mapping tables is not read".to_owned(),
+        )),
     }
 }
 
@@ -117,13 +150,18 @@ mod tests {
     fn the_standards_example_is_decoded() {
         let stream = [&EXAMPLE[..], &[0x91, 0x60, 0xff, 0xd9]].concat();
         let planes = decode(&stream, None).unwrap();
-        let expected = [0, 0, 90, 74, 68, 50, 43, 205, 64, 145, 145, 145, 100, 145, 145, 145];
+        let expected = [
+            0, 0, 90, 74, 68, 50, 43, 205, 64, 145, 145, 145, 100, 145, 145, 145,
+        ];
         assert_eq!(planes.planes, [expected]);
     }
 
     #[test]
     fn what_is_cut_or_of_another_shape_is_refused() {
-        assert!(matches!(decode(&EXAMPLE, None), Err(ImageError::Truncated { .. })));
+        assert!(matches!(
+            decode(&EXAMPLE, None),
+            Err(ImageError::Truncated { .. })
+        ));
         assert!(decode(&EXAMPLE, Some(Shape::new(5, 4, 1).unwrap())).is_err());
     }
 }

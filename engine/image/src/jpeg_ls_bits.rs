@@ -15,19 +15,29 @@ pub(super) struct BitReader<'a> {
 
 impl<'a> BitReader<'a> {
     pub fn new(data: &'a [u8]) -> Self {
-        Self { data, at: 0, bits: 0, count: 0, after_ones: false }
+        Self {
+            data,
+            at: 0,
+            bits: 0,
+            count: 0,
+            after_ones: false,
+        }
     }
 
     /// Where the next marker is, or the end: the scan's last bits may not all have been read.
     pub fn end(&self) -> usize {
         let start = self.at.saturating_sub(self.count as usize / 7 + 1);
         let rest = &self.data[start..];
-        rest.windows(2).position(|w| w[0] == 0xff && w[1] >= 0x80).map_or(self.data.len(), |p| start + p)
+        rest.windows(2)
+            .position(|w| w[0] == 0xff && w[1] >= 0x80)
+            .map_or(self.data.len(), |p| start + p)
     }
 
     fn fill(&mut self) {
         while self.count <= 48 {
-            let Some(&byte) = self.data.get(self.at) else { return };
+            let Some(&byte) = self.data.get(self.at) else {
+                return;
+            };
             let marker = if self.after_ones {
                 byte >= 0x80
             } else {
@@ -49,7 +59,10 @@ impl<'a> BitReader<'a> {
         if self.count < n {
             self.fill();
             if self.count < n {
-                return Err(ImageError::truncated(JPEG_LS, "a scan ends before its last sample"));
+                return Err(ImageError::truncated(
+                    JPEG_LS,
+                    "a scan ends before its last sample",
+                ));
             }
         }
         self.count -= n;
@@ -68,13 +81,19 @@ impl<'a> BitReader<'a> {
             if self.count == 0 {
                 self.fill();
                 if self.count == 0 {
-                    return Err(ImageError::truncated(JPEG_LS, "a scan ends before its last sample"));
+                    return Err(ImageError::truncated(
+                        JPEG_LS,
+                        "a scan ends before its last sample",
+                    ));
                 }
             }
             let here = self.count - (64 - self.bits.leading_zeros());
             zeros += here;
             if zeros > most {
-                return Err(ImageError::malformed(JPEG_LS, "a scan has a code that is too long"));
+                return Err(ImageError::malformed(
+                    JPEG_LS,
+                    "a scan has a code that is too long",
+                ));
             }
             if here < self.count {
                 self.count -= here + 1;

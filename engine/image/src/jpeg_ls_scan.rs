@@ -6,8 +6,9 @@ use super::jpeg_ls_bits::BitReader;
 use super::limits::Shape;
 
 /// The order of the run lengths (T.87, A.2.1).
-const J: [u32; 32] =
-    [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+const J: [u32; 32] = [
+    0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+];
 
 /// The parameters of LSE type 1; 0 stands for the default.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,17 +32,31 @@ pub(super) struct Coding {
 impl Coding {
     /// Defaults of T.87, C.2.4.1.1.
     pub fn new(precision: u32, near: i32, preset: Preset) -> Result<Self, ImageError> {
-        let max = if preset.max > 0 { preset.max } else { (1 << precision) - 1 };
+        let max = if preset.max > 0 {
+            preset.max
+        } else {
+            (1 << precision) - 1
+        };
         if max >= 1 << precision || near > 255.min(max / 2) {
-            return Err(damaged("its largest value or its tolerance does not fit its bits"));
+            return Err(damaged(
+                "its largest value or its tolerance does not fit its bits",
+            ));
         }
         let clamp = |i: i32, low: i32| if i > max || i < low { low } else { i };
         let basic = if max >= 128 {
             let factor = (max.min(4095) + 128) / 256;
-            [factor + 2 + 3 * near, 4 * factor + 3 + 5 * near, 17 * factor + 4 + 7 * near]
+            [
+                factor + 2 + 3 * near,
+                4 * factor + 3 + 5 * near,
+                17 * factor + 4 + 7 * near,
+            ]
         } else {
             let factor = 256 / (max + 1);
-            [2.max(3 / factor + 3 * near), 3.max(7 / factor + 5 * near), 4.max(21 / factor + 7 * near)]
+            [
+                2.max(3 / factor + 3 * near),
+                3.max(7 / factor + 5 * near),
+                4.max(21 / factor + 7 * near),
+            ]
         };
         let pick = |given: i32, default: i32, low: i32| if given > 0 { given } else { clamp(default, low) };
         let t1 = pick(preset.t[0], basic[0], near + 1);
@@ -58,7 +73,15 @@ impl Coding {
         let range = (max + 2 * near) / (2 * near + 1) + 1;
         let bits_of = |n: i32| 32 - (n - 1).leading_zeros();
         let bpp = bits_of(max + 1).max(2);
-        Ok(Self { max, near, t: [t1, t2, t3], reset, range, qbpp: bits_of(range), limit: 2 * (bpp + bpp.max(8)) })
+        Ok(Self {
+            max,
+            near,
+            t: [t1, t2, t3],
+            reset,
+            range,
+            qbpp: bits_of(range),
+            limit: 2 * (bpp + bpp.max(8)),
+        })
     }
 
     /// The region of a gradient, -4 to 4.
@@ -138,7 +161,11 @@ impl State<'_> {
             self.bits.read(self.coding.qbpp)? as i32 + 1
         };
         // No error is larger than the range; this bounds all sums below.
-        if value > 2 * self.coding.range + 1 { Err(damaged("an error is larger than its range")) } else { Ok(value) }
+        if value > 2 * self.coding.range + 1 {
+            Err(damaged("an error is larger than its range"))
+        } else {
+            Ok(value)
+        }
     }
 
     /// A sample outside of runs (A.4 to A.6).
@@ -168,7 +195,9 @@ impl State<'_> {
             half
         };
         self.update(index, error);
-        Ok(self.coding.reconstruct(prediction, if turned { -error } else { error }))
+        Ok(self
+            .coding
+            .reconstruct(prediction, if turned { -error } else { error }))
     }
 
     /// A.6.
@@ -178,7 +207,11 @@ impl State<'_> {
         context.a += error.abs();
         if context.n == self.coding.reset {
             context.a >>= 1;
-            context.b = if context.b >= 0 { context.b >> 1 } else { -((1 - context.b) >> 1) };
+            context.b = if context.b >= 0 {
+                context.b >> 1
+            } else {
+                -((1 - context.b) >> 1)
+            };
             context.n >>= 1;
         }
         context.n += 1;
@@ -225,7 +258,11 @@ impl State<'_> {
         let both = mapped + kind as i32;
         let odd = both & 1 == 1;
         let magnitude = (both + i32::from(odd)) / 2;
-        let error = if (k != 0 || 2 * negative >= n) == odd { -magnitude } else { magnitude };
+        let error = if (k != 0 || 2 * negative >= n) == odd {
+            -magnitude
+        } else {
+            magnitude
+        };
         let run = &mut self.runs[kind];
         run.negative += i32::from(error < 0);
         run.a += (mapped + 1 - kind as i32) >> 1;
@@ -236,11 +273,14 @@ impl State<'_> {
         }
         run.n += 1;
         let (prediction, turned) = if kind == 1 { (s.a, false) } else { (s.b, s.a > s.b) };
-        Ok(self.coding.reconstruct(prediction, if turned { -error } else { error }))
+        Ok(self
+            .coding
+            .reconstruct(prediction, if turned { -error } else { error }))
     }
 }
 
-/// One component's line under way, with what lies beyond its edges: a sample before the first and one after the last.
+/// One component's line under way, with what lies beyond its edges: a sample before the first and one after
+/// the last.
 struct Lines {
     above: Vec<i32>,
     current: Vec<i32>,
@@ -249,20 +289,30 @@ struct Lines {
 
 impl Lines {
     fn new(width: usize) -> Self {
-        Self { above: vec![0; width + 2], current: vec![0; width + 2], order: 0 }
+        Self {
+            above: vec![0; width + 2],
+            current: vec![0; width + 2],
+            order: 0,
+        }
     }
 
     /// Goes to the next line.
     fn turn(&mut self) {
         std::mem::swap(&mut self.above, &mut self.current);
         let width = self.above.len() - 2;
-        // The sample left of a line is the first above it, the one right of the line above is its last (A.2.1).
+        // The sample left of a line is the first above it, the one right of the line above is its last
+        // (A.2.1).
         self.current[0] = self.above[1];
         self.above[width + 1] = self.above[width];
     }
 
     fn around(&self, x: usize) -> Around {
-        Around { a: self.current[x], b: self.above[x + 1], c: self.above[x], d: self.above[x + 2] }
+        Around {
+            a: self.current[x],
+            b: self.above[x + 1],
+            c: self.above[x],
+            d: self.above[x + 2],
+        }
     }
 }
 
@@ -333,9 +383,23 @@ pub(super) fn decode_scan(
     interleave: u8,
     planes: &mut [Vec<i32>],
 ) -> Result<usize, ImageError> {
-    let start = Context { a: 2.max((coding.range + 32) >> 6), b: 0, c: 0, n: 1 };
-    let run = RunContext { a: start.a, n: 1, negative: 0 };
-    let mut state = State { coding, bits: BitReader::new(data), contexts: vec![start; 365], runs: [run; 2] };
+    let start = Context {
+        a: 2.max((coding.range + 32) >> 6),
+        b: 0,
+        c: 0,
+        n: 1,
+    };
+    let run = RunContext {
+        a: start.a,
+        n: 1,
+        negative: 0,
+    };
+    let mut state = State {
+        coding,
+        bits: BitReader::new(data),
+        contexts: vec![start; 365],
+        runs: [run; 2],
+    };
     let mut parts: Vec<Lines> = planes.iter().map(|_| Lines::new(shape.width)).collect();
     for _ in 0..shape.height {
         parts.iter_mut().for_each(Lines::turn);

@@ -1,7 +1,9 @@
-//! Pictures in and out: decoding (DICOM, PNG, JPEG), the modality and VOI LUTs, preparation for a model, encoding.
+//! Pictures in and out: decoding (DICOM, PNG, JPEG), the modality and VOI LUTs, preparation for a model,
+//! encoding.
 //!
-//! The way of a radiograph: [`decode`] gives values after the modality LUT, [`Radiograph::display`] applies the VOI LUT
-//! or a window and then inverts MONOCHROME1, and [`prepare`] cuts, resizes and pads the picture for a model.
+//! The way of a radiograph: [`decode`] gives values after the modality LUT, [`Radiograph::display`] applies
+//! the VOI LUT or a window and then inverts MONOCHROME1, and [`prepare`] cuts, resizes and pads the picture
+//! for a model.
 
 mod dicom;
 pub mod encode;
@@ -45,7 +47,9 @@ pub fn decode(bytes: &[u8]) -> Result<Radiograph, ImageError> {
 /// The first bytes of what is not an image, in words.
 fn describe(bytes: &[u8]) -> String {
     let head = &bytes[..bytes.len().min(64)];
-    let printable = head.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace());
+    let printable = head
+        .iter()
+        .all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace());
     if printable {
         return "it is text".to_owned();
     }
@@ -61,12 +65,21 @@ fn describe(bytes: &[u8]) -> String {
 pub fn decode_file(path: impl AsRef<std::path::Path>) -> Result<Radiograph, ImageError> {
     use std::io::Read;
     let path = path.as_ref();
-    let failed = |source| ImageError::Io { verb: "read", path: path.to_path_buf(), source };
+    let failed = |source| ImageError::Io {
+        verb: "read",
+        path: path.to_path_buf(),
+        source,
+    };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(limits::MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(limits::MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
     if bytes.len() as u64 > limits::MAX_FILE {
-        return Err(ImageError::TooLarge(format!("its file is larger than {} MiB", limits::MAX_FILE >> 20)));
+        return Err(ImageError::TooLarge(format!(
+            "its file is larger than {} MiB",
+            limits::MAX_FILE >> 20
+        )));
     }
     decode(&bytes)
 }

@@ -1,9 +1,10 @@
-//! The bounds that hold before memory is taken: no file, however it lies about itself, makes the reader take more.
+//! The bounds that hold before memory is taken: no file, however it lies about itself, makes the reader take
+//! more.
 
 use super::error::ImageError;
 
-/// Samples (rows x columns x colour components) of one image. The largest radiographs, stitched whole-leg films, have
-/// about half of it.
+/// Samples (rows x columns x colour components) of one image. The largest radiographs, stitched whole-leg
+/// films, have about half of it.
 pub const MAX_SAMPLES: usize = 1 << 26;
 
 /// Bytes of a data set after inflation.
@@ -30,7 +31,10 @@ impl Shape {
     /// A shape that may be allocated.
     pub fn new(width: usize, height: usize, samples: usize) -> Result<Self, ImageError> {
         if width == 0 || height == 0 || samples == 0 {
-            return Err(ImageError::malformed("image", format!("it declares {width} x {height} pixels")));
+            return Err(ImageError::malformed(
+                "image",
+                format!("it declares {width} x {height} pixels"),
+            ));
         }
         let total = width.checked_mul(height).and_then(|n| n.checked_mul(samples));
         if total.is_none_or(|n| n > MAX_SAMPLES) {
@@ -39,7 +43,11 @@ impl Shape {
                 MAX_SAMPLES >> 20
             )));
         }
-        Ok(Self { width, height, samples })
+        Ok(Self {
+            width,
+            height,
+            samples,
+        })
     }
 
     /// Pixels of one plane.
@@ -91,8 +99,14 @@ mod tests {
     #[test]
     fn a_shape_is_bounded_without_overflow() {
         assert!(Shape::new(3000, 2500, 1).is_ok());
-        assert!(matches!(Shape::new(60_000, 60_000, 1), Err(ImageError::TooLarge(_))));
-        assert!(matches!(Shape::new(usize::MAX, 2, 3), Err(ImageError::TooLarge(_))));
+        assert!(matches!(
+            Shape::new(60_000, 60_000, 1),
+            Err(ImageError::TooLarge(_))
+        ));
+        assert!(matches!(
+            Shape::new(usize::MAX, 2, 3),
+            Err(ImageError::TooLarge(_))
+        ));
         assert!(Shape::new(0, 5, 1).is_err());
     }
 

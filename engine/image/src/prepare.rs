@@ -1,5 +1,5 @@
-//! MedViLL's preparation of a picture (Moon et al. 2022, III-A): the margin is cut, the aspect kept, and the picture
-//! resized into a square; ours: the rest of the square is black.
+//! MedViLL's preparation of a picture (Moon et al. 2022, III-A): the margin is cut, the aspect kept, and the
+//! picture resized into a square; ours: the rest of the square is black.
 
 use super::radiograph::Gray8;
 
@@ -8,7 +8,8 @@ const SMALLEST_SHARE: f64 = 0.25;
 /// Black margins: no value above this, and none further from another than the next.
 const BLACK: u8 = 24;
 const BLACK_SPREAD: u8 = 12;
-/// White margins are narrower: bright soft tissue at the edge of a picture is seldom quite white and never even.
+/// White margins are narrower: bright soft tissue at the edge of a picture is seldom quite white and never
+/// even.
 const WHITE: u8 = 250;
 
 /// A rectangle of whole pixels.
@@ -38,18 +39,27 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// The source's coordinates of a point of the square (pixel centres at halves); it may lie outside of the crop.
+    /// The source's coordinates of a point of the square (pixel centres at halves); it may lie outside of the
+    /// crop.
     pub fn to_source(&self, x: f32, y: f32) -> (f32, f32) {
         let map = |v: f32, to: (usize, usize), from: (usize, usize)| {
             to.0 as f32 + (v - from.0 as f32) * to.1 as f32 / from.1 as f32
         };
         let (c, p) = (self.crop, self.placed);
-        (map(x, (c.x, c.width), (p.x, p.width)), map(y, (c.y, c.height), (p.y, p.height)))
+        (
+            map(x, (c.x, c.width), (p.x, p.width)),
+            map(y, (c.y, c.height), (p.y, p.height)),
+        )
     }
 
     /// The square's coordinates of a point of the source.
     pub fn from_source(&self, x: f32, y: f32) -> (f32, f32) {
-        let swapped = Self { size: self.size, pixels: Vec::new(), crop: self.placed, placed: self.crop };
+        let swapped = Self {
+            size: self.size,
+            pixels: Vec::new(),
+            crop: self.placed,
+            placed: self.crop,
+        };
         swapped.to_source(x, y)
     }
 }
@@ -58,23 +68,48 @@ impl Prepared {
 ///
 /// An empty picture or a `size` of 0 gives black.
 pub fn prepare(gray: &Gray8, size: usize) -> Prepared {
-    let whole = Rect { x: 0, y: 0, width: gray.width, height: gray.height };
+    let whole = Rect {
+        x: 0,
+        y: 0,
+        width: gray.width,
+        height: gray.height,
+    };
     let mut pixels = vec![0.0; size * size];
     if size == 0 || gray.width == 0 || gray.height == 0 || gray.pixels.len() != gray.width * gray.height {
-        return Prepared { size, pixels, crop: whole, placed: Rect { x: 0, y: 0, width: size, height: size } };
+        return Prepared {
+            size,
+            pixels,
+            crop: whole,
+            placed: Rect {
+                x: 0,
+                y: 0,
+                width: size,
+                height: size,
+            },
+        };
     }
     let crop = find_content(gray);
     let longest = crop.width.max(crop.height);
     // Rounded to the nearest in whole numbers, so that no machine differs.
     let side = |n: usize| ((2 * n * size + longest) / (2 * longest)).clamp(1, size);
     let (width, height) = (side(crop.width), side(crop.height));
-    let placed = Rect { x: (size - width) / 2, y: (size - height) / 2, width, height };
+    let placed = Rect {
+        x: (size - width) / 2,
+        y: (size - height) / 2,
+        width,
+        height,
+    };
     let resized = resize(gray, crop, width, height);
     for (y, row) in resized.chunks_exact(width).enumerate() {
         let start = (placed.y + y) * size + placed.x;
         pixels[start..start + width].copy_from_slice(row);
     }
-    Prepared { size, pixels, crop, placed }
+    Prepared {
+        size,
+        pixels,
+        crop,
+        placed,
+    }
 }
 
 /// Whether a line whose values lie from `low` to `high` is margin.
@@ -84,10 +119,16 @@ fn is_margin(low: u8, high: u8) -> bool {
 
 /// What is left when the near-uniform black or white lines at the four edges are cut away.
 ///
-/// A line is cut only when all of it is margin, so that a marker or a strip of skin ends the cut. Where less than a
-/// quarter of a side would be left, nothing is cut: the picture is nearly empty, and what is in it is unknown.
+/// A line is cut only when all of it is margin, so that a marker or a strip of skin ends the cut. Where less
+/// than a quarter of a side would be left, nothing is cut: the picture is nearly empty, and what is in it is
+/// unknown.
 pub fn find_content(gray: &Gray8) -> Rect {
-    let whole = Rect { x: 0, y: 0, width: gray.width, height: gray.height };
+    let whole = Rect {
+        x: 0,
+        y: 0,
+        width: gray.width,
+        height: gray.height,
+    };
     let (mut x0, mut x1, mut y0, mut y1) = (0, gray.width, 0, gray.height);
     // A margin of one colour may hide one of another inside it: at most one within each side.
     for _ in 0..3 {
@@ -126,11 +167,20 @@ pub fn find_content(gray: &Gray8) -> Rect {
     }
     let (width, height) = (x1 - x0, y1 - y0);
     let enough = |kept: usize, all: usize| kept as f64 >= SMALLEST_SHARE * all as f64;
-    if enough(width, gray.width) && enough(height, gray.height) { Rect { x: x0, y: y0, width, height } } else { whole }
+    if enough(width, gray.width) && enough(height, gray.height) {
+        Rect {
+            x: x0,
+            y: y0,
+            width,
+            height,
+        }
+    } else {
+        whole
+    }
 }
 
-/// The weights of the source's samples for each sample of the target: a triangle as wide as the scale, or as one
-/// pixel when the picture grows.
+/// The weights of the source's samples for each sample of the target: a triangle as wide as the scale, or as
+/// one pixel when the picture grows.
 struct Weights {
     /// First source sample and the range into `values`, for each target sample.
     spans: Vec<(usize, std::ops::Range<usize>)>,
@@ -179,7 +229,11 @@ fn resize(gray: &Gray8, crop: Rect, width: usize, height: usize) -> Vec<f32> {
             let mut row = spare.pop().unwrap_or_else(|| vec![0.0; width]);
             for (value, (start, range)) in row.iter_mut().zip(&across.spans) {
                 let weights = &across.values[range.clone()];
-                *value = weights.iter().zip(&source[*start..]).map(|(w, v)| w * f32::from(*v)).sum();
+                *value = weights
+                    .iter()
+                    .zip(&source[*start..])
+                    .map(|(w, v)| w * f32::from(*v))
+                    .sum();
             }
             rows.push_back(row);
         }
@@ -187,7 +241,9 @@ fn resize(gray: &Gray8, crop: Rect, width: usize, height: usize) -> Vec<f32> {
         for (weight, row) in down.values[range.clone()].iter().zip(&rows) {
             target.iter_mut().zip(row).for_each(|(t, v)| *t += weight * v);
         }
-        target.iter_mut().for_each(|t| *t = (*t * (1.0 / 255.0)).clamp(0.0, 1.0));
+        target
+            .iter_mut()
+            .for_each(|t| *t = (*t * (1.0 / 255.0)).clamp(0.0, 1.0));
     }
     out
 }
@@ -198,7 +254,11 @@ mod tests {
 
     fn gray(width: usize, height: usize, f: impl Fn(usize, usize) -> u8) -> Gray8 {
         let pixels = (0..width * height).map(|i| f(i % width, i / width)).collect();
-        Gray8 { width, height, pixels }
+        Gray8 {
+            width,
+            height,
+            pixels,
+        }
     }
 
     #[test]
@@ -215,34 +275,71 @@ mod tests {
             }
         });
         let p = prepare(&picture, 64);
-        assert_eq!(p.crop, Rect { x: 15, y: 15, width: 100, height: 50 });
-        assert_eq!(p.placed, Rect { x: 0, y: 16, width: 64, height: 32 });
+        assert_eq!(
+            p.crop,
+            Rect {
+                x: 15,
+                y: 15,
+                width: 100,
+                height: 50
+            }
+        );
+        assert_eq!(
+            p.placed,
+            Rect {
+                x: 0,
+                y: 16,
+                width: 64,
+                height: 32
+            }
+        );
         assert!(p.pixels[..16 * 64].iter().all(|v| *v == 0.0));
         assert!(p.pixels[16 * 64..48 * 64].iter().all(|v| *v > 0.2));
     }
 
     #[test]
     fn a_mark_at_the_edge_stops_the_cut() {
-        let picture =
-            gray(
-                100,
-                100,
-                |x, y| if (30..70).contains(&x) && (30..70).contains(&y) || (x, y) == (3, 5) { 90 } else { 0 },
-            );
-        assert_eq!(find_content(&picture), Rect { x: 3, y: 5, width: 67, height: 65 });
+        let picture = gray(100, 100, |x, y| {
+            if (30..70).contains(&x) && (30..70).contains(&y) || (x, y) == (3, 5) {
+                90
+            } else {
+                0
+            }
+        });
+        assert_eq!(
+            find_content(&picture),
+            Rect {
+                x: 3,
+                y: 5,
+                width: 67,
+                height: 65
+            }
+        );
     }
 
     #[test]
     fn nearly_empty_pictures_are_left_whole() {
-        let whole = Rect { x: 0, y: 0, width: 100, height: 100 };
+        let whole = Rect {
+            x: 0,
+            y: 0,
+            width: 100,
+            height: 100,
+        };
         assert_eq!(find_content(&gray(100, 100, |_, _| 0)), whole);
         assert_eq!(find_content(&gray(100, 100, |_, _| 255)), whole);
-        assert_eq!(find_content(&gray(100, 100, |x, _| if x == 50 { 200 } else { 0 })), whole);
+        assert_eq!(
+            find_content(&gray(100, 100, |x, _| if x == 50 { 200 } else { 0 })),
+            whole
+        );
     }
 
     #[test]
     fn bright_tissue_at_the_edge_is_kept() {
-        let picture = gray(60, 60, |x, y| if y < 20 { 235 + ((x + y) % 12) as u8 } else { 120 });
+        let picture = gray(
+            60,
+            60,
+            |x, y| if y < 20 { 235 + ((x + y) % 12) as u8 } else { 120 },
+        );
         assert_eq!(find_content(&picture).y, 0);
     }
 
@@ -272,7 +369,13 @@ mod tests {
 
     #[test]
     fn points_go_there_and_back() {
-        let picture = gray(200, 100, |x, y| if (20..180).contains(&x) && (10..90).contains(&y) { 99 } else { 0 });
+        let picture = gray(200, 100, |x, y| {
+            if (20..180).contains(&x) && (10..90).contains(&y) {
+                99
+            } else {
+                0
+            }
+        });
         let p = prepare(&picture, 80);
         assert_eq!(p.to_source(0.0, 20.0), (20.0, 10.0));
         assert_eq!(p.to_source(80.0, 60.0), (180.0, 90.0));
@@ -282,7 +385,14 @@ mod tests {
 
     #[test]
     fn odd_sizes_do_not_panic() {
-        for (w, h, size) in [(1, 1, 1), (1, 500, 7), (500, 1, 7), (3, 2, 100), (0, 0, 4), (5, 5, 0)] {
+        for (w, h, size) in [
+            (1, 1, 1),
+            (1, 500, 7),
+            (500, 1, 7),
+            (3, 2, 100),
+            (0, 0, 4),
+            (5, 5, 0),
+        ] {
             let p = prepare(&gray(w, h, |x, y| (x * 31 + y * 17 + 40) as u8), size);
             assert_eq!(p.pixels.len(), size * size);
         }

@@ -72,7 +72,8 @@ pub struct Radiograph {
     pub voi_function: WindowFunction,
     /// Black and white of what needs no window: colour, and 8-bit pictures.
     pub display_range: Option<(f32, f32)>,
-    /// Pixels that are no part of the image (pixel padding), where there are any; `values` keeps what was stored.
+    /// Pixels that are no part of the image (pixel padding), where there are any; `values` keeps what was
+    /// stored.
     pub padding: Option<Vec<bool>>,
     /// Millimetres between rows and between columns.
     pub spacing_mm: Option<(f32, f32)>,
@@ -115,14 +116,16 @@ impl FromStr for WindowChoice {
         if let Ok(index) = s.parse() {
             return Ok(Self::Index(index));
         }
-        let numbers = s.split_once(',').map(|(c, w)| (c.trim().parse::<f64>(), w.trim().parse::<f64>()));
+        let numbers = s
+            .split_once(',')
+            .map(|(c, w)| (c.trim().parse::<f64>(), w.trim().parse::<f64>()));
         match numbers {
             Some((Ok(center), Ok(width))) if center.is_finite() && width.is_finite() && width > 0.0 => {
                 Ok(Self::Explicit { center, width })
             }
-            Some((Ok(_), Ok(_))) => {
-                Err(ImageError::Window(format!("the window {s:?} has no width above 0; give centre,width")))
-            }
+            Some((Ok(_), Ok(_))) => Err(ImageError::Window(format!(
+                "the window {s:?} has no width above 0; give centre,width"
+            ))),
             _ => Ok(Self::Name(s.to_owned())),
         }
     }
@@ -149,24 +152,42 @@ impl Radiograph {
         };
         let mut pixels: Vec<u8> = match self.view(window)? {
             View::Lut(lut) => self.values.iter().map(|v| finish(lut.apply(*v))).collect(),
-            View::Window(window) => self.values.iter().map(|v| finish(window.apply(f64::from(*v)))).collect(),
+            View::Window(window) => self
+                .values
+                .iter()
+                .map(|v| finish(window.apply(f64::from(*v))))
+                .collect(),
             View::Range(low, high) => {
                 let (low, span) = (f64::from(low), f64::from(high) - f64::from(low));
                 let scale = if span > 0.0 { 1.0 / span } else { 0.0 };
-                self.values.iter().map(|v| finish(((f64::from(*v) - low) * scale).clamp(0.0, 1.0))).collect()
+                self.values
+                    .iter()
+                    .map(|v| finish(((f64::from(*v) - low) * scale).clamp(0.0, 1.0)))
+                    .collect()
             }
         };
         if let Some(padding) = &self.padding {
-            pixels.iter_mut().zip(padding).filter(|(_, p)| **p).for_each(|(v, _)| *v = 0);
+            pixels
+                .iter_mut()
+                .zip(padding)
+                .filter(|(_, p)| **p)
+                .for_each(|(v, _)| *v = 0);
         }
-        Ok(Gray8 { width: self.width, height: self.height, pixels })
+        Ok(Gray8 {
+            width: self.width,
+            height: self.height,
+            pixels,
+        })
     }
 
     /// The names of VOI LUTs and windows by their number; unnamed ones have their numbers' text.
     pub fn window_names(&self) -> Vec<String> {
         let luts = self.voi_luts.iter().map(|l| l.explanation.clone());
         let windows = self.windows.iter().map(|w| w.explanation.clone());
-        luts.chain(windows).enumerate().map(|(i, name)| name.unwrap_or_else(|| i.to_string())).collect()
+        luts.chain(windows)
+            .enumerate()
+            .map(|(i, name)| name.unwrap_or_else(|| i.to_string()))
+            .collect()
     }
 
     /// The lowest and the highest value that are no padding, (0, 0) where there is none.
@@ -182,8 +203,8 @@ impl Radiograph {
         range.unwrap_or((0.0, 0.0))
     }
 
-    /// The picture at most `most` pixels wide and high, each a mean of those that it stands for, padding apart: a screen
-    /// shows no more, and a window is applied to it the faster.
+    /// The picture at most `most` pixels wide and high, each a mean of those that it stands for, padding
+    /// apart: a screen shows no more, and a window is applied to it the faster.
     pub fn shrunk(&self, most: usize) -> Self {
         let step = self.width.max(self.height).div_ceil(most.max(1)).max(1);
         let (width, height) = (self.width.div_ceil(step), self.height.div_ceil(step));
@@ -192,9 +213,14 @@ impl Radiograph {
         for row in 0..height {
             for column in 0..width {
                 let (mut sum, mut count) = (0f64, 0u32);
-                let (rows, columns) =
-                    (row * step..self.height.min((row + 1) * step), column * step..self.width.min((column + 1) * step));
-                for i in rows.flat_map(|r| columns.clone().map(move |c| (r, c))).map(|(r, c)| r * self.width + c) {
+                let (rows, columns) = (
+                    row * step..self.height.min((row + 1) * step),
+                    column * step..self.width.min((column + 1) * step),
+                );
+                for i in rows
+                    .flat_map(|r| columns.clone().map(move |c| (r, c)))
+                    .map(|(r, c)| r * self.width + c)
+                {
                     if self.padding.as_ref().is_none_or(|p| !p[i]) {
                         sum += f64::from(self.values[i]);
                         count += 1;
@@ -211,8 +237,17 @@ impl Radiograph {
             }
         }
         let step = step as f32;
-        let spacing_mm = self.spacing_mm.map(|(rows, columns)| (rows * step, columns * step));
-        Self { width, height, values, padding, spacing_mm, ..self.without_pixels() }
+        let spacing_mm = self
+            .spacing_mm
+            .map(|(rows, columns)| (rows * step, columns * step));
+        Self {
+            width,
+            height,
+            values,
+            padding,
+            spacing_mm,
+            ..self.without_pixels()
+        }
     }
 
     /// What the file says besides its pixels.
@@ -237,7 +272,10 @@ impl Radiograph {
     fn numbered(&self, index: usize) -> Option<View<'_>> {
         match self.voi_luts.get(index) {
             Some(lut) => Some(View::Lut(lut)),
-            None => self.windows.get(index - self.voi_luts.len()).map(|w| View::Window(w.clone())),
+            None => self
+                .windows
+                .get(index - self.voi_luts.len())
+                .map(|w| View::Window(w.clone())),
         }
     }
 
@@ -252,25 +290,42 @@ impl Radiograph {
                 View::Range(low, high)
             })),
             WindowChoice::Index(index) => self.numbered(*index).ok_or_else(|| {
-                ImageError::Window(format!("the image has no window number {index}, counted from 0: {}", have()))
+                ImageError::Window(format!(
+                    "the image has no window number {index}, counted from 0: {}",
+                    have()
+                ))
             }),
             WindowChoice::Name(name) => {
-                let same = |n: &Option<String>| n.as_deref().is_some_and(|n| n.eq_ignore_ascii_case(name.trim()));
+                let same =
+                    |n: &Option<String>| n.as_deref().is_some_and(|n| n.eq_ignore_ascii_case(name.trim()));
                 let lut = self.voi_luts.iter().find(|l| same(&l.explanation)).map(View::Lut);
-                let window = || self.windows.iter().find(|w| same(&w.explanation)).map(|w| View::Window(w.clone()));
-                lut.or_else(window)
-                    .ok_or_else(|| ImageError::Window(format!("the image has no window named {name:?}: {}", have())))
+                let window = || {
+                    self.windows
+                        .iter()
+                        .find(|w| same(&w.explanation))
+                        .map(|w| View::Window(w.clone()))
+                };
+                lut.or_else(window).ok_or_else(|| {
+                    ImageError::Window(format!("the image has no window named {name:?}: {}", have()))
+                })
             }
             WindowChoice::Explicit { center, width } => {
                 if !(*width > 0.0 && width.is_finite() && center.is_finite()) {
-                    return Err(ImageError::Window(format!("a window of width {width} at {center} shows nothing")));
+                    return Err(ImageError::Window(format!(
+                        "a window of width {width} at {center} shows nothing"
+                    )));
                 }
                 // Below a width of 1 the linear function of the standard is not defined, its exact form is.
                 let function = match self.voi_function {
                     WindowFunction::Linear if *width < 1.0 => WindowFunction::LinearExact,
                     function => function,
                 };
-                Ok(View::Window(Window { center: *center, width: *width, function, explanation: None }))
+                Ok(View::Window(Window {
+                    center: *center,
+                    width: *width,
+                    function,
+                    explanation: None,
+                }))
             }
         }
     }
@@ -300,7 +355,12 @@ mod tests {
     }
 
     fn window(center: f64, width: f64, name: Option<&str>) -> Window {
-        Window { center, width, function: WindowFunction::Linear, explanation: name.map(str::to_owned) }
+        Window {
+            center,
+            width,
+            function: WindowFunction::Linear,
+            explanation: name.map(str::to_owned),
+        }
     }
 
     #[test]
@@ -308,9 +368,15 @@ mod tests {
         assert_eq!("2".parse::<WindowChoice>().unwrap(), WindowChoice::Index(2));
         assert_eq!(
             "-600, 1500".parse::<WindowChoice>().unwrap(),
-            WindowChoice::Explicit { center: -600.0, width: 1500.0 }
+            WindowChoice::Explicit {
+                center: -600.0,
+                width: 1500.0
+            }
         );
-        assert_eq!("LUNG".parse::<WindowChoice>().unwrap(), WindowChoice::Name("LUNG".to_owned()));
+        assert_eq!(
+            "LUNG".parse::<WindowChoice>().unwrap(),
+            WindowChoice::Name("LUNG".to_owned())
+        );
         assert_eq!("default".parse::<WindowChoice>().unwrap(), WindowChoice::Default);
         assert!("40,0".parse::<WindowChoice>().is_err());
         assert!("40,nan".parse::<WindowChoice>().is_err());
@@ -320,15 +386,24 @@ mod tests {
     fn without_a_window_the_data_span_the_range_and_padding_does_not_count() {
         let mut r = radiograph(vec![-2000.0, 10.0, 20.0, 30.0]);
         r.padding = Some(vec![true, false, false, false]);
-        assert_eq!(r.display(&WindowChoice::Default).unwrap().pixels, [0, 0, 128, 255]);
+        assert_eq!(
+            r.display(&WindowChoice::Default).unwrap().pixels,
+            [0, 0, 128, 255]
+        );
         r.photometric = Polarity::Monochrome1;
-        assert_eq!(r.display(&WindowChoice::Default).unwrap().pixels, [0, 255, 128, 0]);
+        assert_eq!(
+            r.display(&WindowChoice::Default).unwrap().pixels,
+            [0, 255, 128, 0]
+        );
     }
 
     #[test]
     fn windows_are_chosen_by_number_and_name() {
         let mut r = radiograph(vec![0.0, 50.0, 100.0, 200.0]);
-        r.windows = vec![window(50.5, 101.0, Some("WIDE")), window(150.5, 101.0, Some("BRIGHT"))];
+        r.windows = vec![
+            window(50.5, 101.0, Some("WIDE")),
+            window(150.5, 101.0, Some("BRIGHT")),
+        ];
         let by = |s: &str| r.display(&s.parse().unwrap()).map(|g| g.pixels);
         assert_eq!(by("0").unwrap(), [0, 128, 255, 255]);
         assert_eq!(by("default").unwrap(), by("wide").unwrap());

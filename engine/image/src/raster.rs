@@ -28,7 +28,9 @@ fn limits() -> Limits {
 fn convert(format: &'static str, error: image::ImageError) -> ImageError {
     let text = error.to_string();
     match error {
-        image::ImageError::Limits(_) => ImageError::TooLarge(format!("its {format} data need too much memory")),
+        image::ImageError::Limits(_) => {
+            ImageError::TooLarge(format!("its {format} data need too much memory"))
+        }
         image::ImageError::IoError(_) => ImageError::truncated(format, "it ends before its last row"),
         image::ImageError::Unsupported(_) => ImageError::Unsupported(text),
         _ if text.contains("unexpected end") || text.contains("unexpected EOF") => {
@@ -50,7 +52,9 @@ pub(crate) fn decode_png(bytes: &[u8]) -> Result<Radiograph, ImageError> {
 pub(crate) fn decode_jpeg(bytes: &[u8]) -> Result<Radiograph, ImageError> {
     let frame = jpeg::probe(bytes)?;
     if frame.marker == 0xf7 {
-        return Err(ImageError::Unsupported("a bare JPEG-LS file is not read; give it as DICOM or PNG".to_owned()));
+        return Err(ImageError::Unsupported(
+            "a bare JPEG-LS file is not read; give it as DICOM or PNG".to_owned(),
+        ));
     }
     if frame.precision == 8 && frame.marker != 0xc3 {
         check_end(bytes)?;
@@ -66,7 +70,11 @@ pub(crate) fn decode_jpeg(bytes: &[u8]) -> Result<Radiograph, ImageError> {
         ([grey], _) => grey.iter().map(|v| *v as f32).collect(),
         ([r, g, b], Some(Colour::Rgb)) => {
             notes.push("colour is shown as its luminance".to_owned());
-            r.iter().zip(g).zip(b).map(|((r, g), b)| luma(f64::from(*r), f64::from(*g), f64::from(*b))).collect()
+            r.iter()
+                .zip(g)
+                .zip(b)
+                .map(|((r, g), b)| luma(f64::from(*r), f64::from(*g), f64::from(*b)))
+                .collect()
         }
         ([y, ..], _) => {
             notes.push("colour is shown as its luminance".to_owned());
@@ -74,7 +82,14 @@ pub(crate) fn decode_jpeg(bytes: &[u8]) -> Result<Radiograph, ImageError> {
         }
         ([], _) => Vec::new(),
     };
-    Ok(picture(planes.shape.width, planes.shape.height, values, format!("JPEG, {bits} bit"), bits == 8, notes))
+    Ok(picture(
+        planes.shape.width,
+        planes.shape.height,
+        values,
+        format!("JPEG, {bits} bit"),
+        bits == 8,
+        notes,
+    ))
 }
 
 /// The components of a progressive JPEG inside DICOM.
@@ -87,12 +102,26 @@ pub(crate) fn photograph(bytes: &[u8]) -> Result<Planes, ImageError> {
         let grey = !picture.color().has_color();
         let shape = Shape::new(width, height, if grey { 1 } else { 3 })?;
         let planes = if grey {
-            vec![picture.into_luma8().into_raw().into_iter().map(i32::from).collect()]
+            vec![
+                picture
+                    .into_luma8()
+                    .into_raw()
+                    .into_iter()
+                    .map(i32::from)
+                    .collect(),
+            ]
         } else {
             let rgb = picture.into_rgb8().into_raw();
-            (0..3).map(|c| rgb.iter().skip(c).step_by(3).map(|v| i32::from(*v)).collect()).collect()
+            (0..3)
+                .map(|c| rgb.iter().skip(c).step_by(3).map(|v| i32::from(*v)).collect())
+                .collect()
         };
-        Ok(Planes { shape, planes, precision: 8, colour: (!grey).then_some(Colour::Rgb) })
+        Ok(Planes {
+            shape,
+            planes,
+            precision: 8,
+            colour: (!grey).then_some(Colour::Rgb),
+        })
     })
 }
 
@@ -101,7 +130,10 @@ fn check_end(bytes: &[u8]) -> Result<(), ImageError> {
     let scan = bytes.windows(2).rposition(|w| w == [0xff, 0xda]).unwrap_or(0);
     match bytes[scan..].windows(2).any(|w| w == [0xff, 0xd9]) {
         true => Ok(()),
-        false => Err(ImageError::truncated("JPEG", "its end-of-image marker is missing")),
+        false => Err(ImageError::truncated(
+            "JPEG",
+            "its end-of-image marker is missing",
+        )),
     }
 }
 
@@ -125,17 +157,42 @@ fn read(format: &'static str, mut decoder: impl ImageDecoder) -> Result<Radiogra
         DynamicImage::ImageLuma16(p) => (16, p.iter().map(|v| f32::from(*v)).collect()),
         DynamicImage::ImageLumaA16(p) => (16, p.pixels().map(|p| f32::from(p.0[0])).collect()),
         DynamicImage::ImageRgb8(p) => (8, p.pixels().map(|p| rgb(p.0.map(f64::from))).collect()),
-        DynamicImage::ImageRgba8(p) => (8, p.pixels().map(|p| rgb([p.0[0], p.0[1], p.0[2]].map(f64::from))).collect()),
+        DynamicImage::ImageRgba8(p) => (
+            8,
+            p.pixels()
+                .map(|p| rgb([p.0[0], p.0[1], p.0[2]].map(f64::from)))
+                .collect(),
+        ),
         DynamicImage::ImageRgb16(p) => (16, p.pixels().map(|p| rgb(p.0.map(f64::from))).collect()),
-        DynamicImage::ImageRgba16(p) => {
-            (16, p.pixels().map(|p| rgb([p.0[0], p.0[1], p.0[2]].map(f64::from))).collect())
+        DynamicImage::ImageRgba16(p) => (
+            16,
+            p.pixels()
+                .map(|p| rgb([p.0[0], p.0[1], p.0[2]].map(f64::from)))
+                .collect(),
+        ),
+        other => {
+            return Err(ImageError::Unsupported(format!(
+                "{format} of {:?} is not read",
+                other.color()
+            )));
         }
-        other => return Err(ImageError::Unsupported(format!("{format} of {:?} is not read", other.color()))),
     };
-    Ok(picture_of(shape, values, format!("{format}, {bits} bit"), bits == 8, notes))
+    Ok(picture_of(
+        shape,
+        values,
+        format!("{format}, {bits} bit"),
+        bits == 8,
+        notes,
+    ))
 }
 
-fn picture_of(shape: Shape, values: Vec<f32>, format: String, whole_range: bool, notes: Vec<String>) -> Radiograph {
+fn picture_of(
+    shape: Shape,
+    values: Vec<f32>,
+    format: String,
+    whole_range: bool,
+    notes: Vec<String>,
+) -> Radiograph {
     picture(shape.width, shape.height, values, format, whole_range, notes)
 }
 
@@ -200,7 +257,8 @@ mod tests {
 
     #[test]
     fn colour_becomes_luminance() {
-        let buffer = image::RgbImage::from_fn(4, 4, |x, _| image::Rgb([if x < 2 { 200 } else { 0 }, 100, 50]));
+        let buffer =
+            image::RgbImage::from_fn(4, 4, |x, _| image::Rgb([if x < 2 { 200 } else { 0 }, 100, 50]));
         let mut bytes = Cursor::new(Vec::new());
         buffer.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
         let r = decode_png(bytes.get_ref()).unwrap();
@@ -240,7 +298,11 @@ mod tests {
         let bytes = jpeg_bytes(&gray, 48, 40, 80).unwrap();
         let theirs = decode_jpeg(&bytes).unwrap();
         let ours = jpeg::decode(&bytes, None).unwrap();
-        let worst = ours.planes[0].iter().zip(&theirs.values).map(|(a, b)| (*a as f32 - b).abs()).fold(0.0, f32::max);
+        let worst = ours.planes[0]
+            .iter()
+            .zip(&theirs.values)
+            .map(|(a, b)| (*a as f32 - b).abs())
+            .fold(0.0, f32::max);
         assert!(worst <= 1.0, "{worst}");
     }
 }

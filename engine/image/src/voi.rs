@@ -31,7 +31,9 @@ impl Window {
     /// The brightness of `x`, 0 to 1.
     pub fn apply(&self, x: f64) -> f64 {
         let y = match self.function {
-            WindowFunction::Linear if self.width > 1.0 => (x - (self.center - 0.5)) / (self.width - 1.0) + 0.5,
+            WindowFunction::Linear if self.width > 1.0 => {
+                (x - (self.center - 0.5)) / (self.width - 1.0) + 0.5
+            }
             // A width of 1 is a threshold.
             WindowFunction::Linear => f64::from(u8::from(x > self.center - 0.5)),
             WindowFunction::LinearExact => (x - self.center) / self.width + 0.5,
@@ -56,7 +58,9 @@ impl Lut {
     /// The entry of `value`.
     pub fn get(&self, value: i64) -> u16 {
         let last = self.entries.len().saturating_sub(1);
-        let index = usize::try_from(value.saturating_sub(self.first)).unwrap_or(0).min(last);
+        let index = usize::try_from(value.saturating_sub(self.first))
+            .unwrap_or(0)
+            .min(last);
         self.entries.get(index).copied().unwrap_or(0)
     }
 }
@@ -73,7 +77,10 @@ pub struct VoiLut {
 impl VoiLut {
     /// The table of `entries` of `bits` bits, the first for the value `first`.
     pub fn new(first: i64, bits: u32, entries: Vec<u16>, explanation: Option<String>) -> Self {
-        Self { lut: Lut { first, bits, entries }, explanation }
+        Self {
+            lut: Lut { first, bits, entries },
+            explanation,
+        }
     }
 
     /// The brightness of `x`, 0 to 1.
@@ -88,7 +95,12 @@ mod tests {
     use super::*;
 
     fn window(function: WindowFunction, center: f64, width: f64) -> Window {
-        Window { center, width, function, explanation: None }
+        Window {
+            center,
+            width,
+            function,
+            explanation: None,
+        }
     }
 
     #[test]
@@ -102,7 +114,10 @@ mod tests {
         assert_eq!((w.apply(-0.5), w.apply(-0.4)), (0.0, 1.0));
         // C.11.2.1.3.2: exact.
         let w = window(WindowFunction::LinearExact, 127.5, 255.0);
-        assert_eq!((w.apply(0.0), w.apply(127.5), w.apply(255.0), w.apply(300.0)), (0.0, 0.5, 1.0, 1.0));
+        assert_eq!(
+            (w.apply(0.0), w.apply(127.5), w.apply(255.0), w.apply(300.0)),
+            (0.0, 0.5, 1.0, 1.0)
+        );
     }
 
     #[test]
@@ -115,7 +130,11 @@ mod tests {
 
     #[test]
     fn a_table_holds_its_ends() {
-        let lut = Lut { first: -2, bits: 8, entries: vec![5, 6, 7] };
+        let lut = Lut {
+            first: -2,
+            bits: 8,
+            entries: vec![5, 6, 7],
+        };
         assert_eq!([-100, -2, -1, 0, 100].map(|v| lut.get(v)), [5, 5, 6, 7, 7]);
         assert_eq!(lut.get(i64::MAX), 7);
         assert_eq!(lut.get(i64::MIN), 5);

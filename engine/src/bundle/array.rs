@@ -46,8 +46,15 @@ impl Array {
         if elements(&self.shape) == Some(self.data.len()) {
             return Ok(());
         }
-        let why = format!("its shape {:?} does not hold its {} values", self.shape, self.data.len());
-        Err(BundleError::Tensor { name: name.to_owned(), why })
+        let why = format!(
+            "its shape {:?} does not hold its {} values",
+            self.shape,
+            self.data.len()
+        );
+        Err(BundleError::Tensor {
+            name: name.to_owned(),
+            why,
+        })
     }
 }
 
@@ -79,7 +86,9 @@ impl AnyArray {
 
 /// The product of `shape`, or nothing where it overflows.
 pub fn elements(shape: &[usize]) -> Option<usize> {
-    shape.iter().try_fold(1_usize, |product, &extent| product.checked_mul(extent))
+    shape
+        .iter()
+        .try_fold(1_usize, |product, &extent| product.checked_mul(extent))
 }
 
 /// `bytes` as the elements of `dtype`, little-endian, or nothing for a type that has no counterpart here.
@@ -115,7 +124,9 @@ fn integers(dtype: Dtype, bytes: &[u8]) -> Option<Vec<i64>> {
         Dtype::U8 | Dtype::BOOL => words(bytes, |b| u8::from_le_bytes(b).into()),
         Dtype::U16 => words(bytes, |b| u16::from_le_bytes(b).into()),
         Dtype::U32 => words(bytes, |b| u32::from_le_bytes(b).into()),
-        Dtype::U64 => words(bytes, |b| i64::try_from(u64::from_le_bytes(b)).ok()).into_iter().collect::<Option<_>>()?,
+        Dtype::U64 => words(bytes, |b| i64::try_from(u64::from_le_bytes(b)).ok())
+            .into_iter()
+            .collect::<Option<_>>()?,
         _ => return None,
     })
 }

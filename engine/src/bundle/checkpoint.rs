@@ -1,7 +1,8 @@
 //! Reading what others trained: safetensors files, and PyTorch's `.bin`, `.pth` and `.pt`.
 //!
-//! PyTorch files are parsed, never unpickled: no code in them runs. Weights come back in f32 under the file's own names,
-//! less what only wraps them (`state_dict`, `model`, `module.`); renaming them is the work of [`mod@super::import`].
+//! PyTorch files are parsed, never unpickled: no code in them runs. Weights come back in f32 under the file's
+//! own names, less what only wraps them (`state_dict`, `model`, `module.`); renaming them is the work of
+//! [`mod@super::import`].
 
 use std::borrow::Cow;
 use std::fs;
@@ -15,7 +16,14 @@ use super::array::from_bytes;
 use super::{AnyArray, AnyArrays, Array, Arrays, BundleError};
 
 /// Keys under which training scripts keep the weights, beside the optimiser and the epoch.
-const WRAPPERS: [&str; 6] = ["state_dict", "model_state_dict", "model", "module", "net", "network"];
+const WRAPPERS: [&str; 6] = [
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "module",
+    "net",
+    "network",
+];
 /// What `DataParallel` puts before every name.
 const PARALLEL: &str = "module.";
 /// A view may declare more elements than its storage has; a file may not grow more than this on being read.
@@ -38,7 +46,8 @@ pub fn read(path: &Path) -> Result<Arrays, BundleError> {
     Ok(read_with_notes(path)?.arrays)
 }
 
-/// As [`read`], with notes on what was left out: integer buffers such as `num_batches_tracked` and `position_ids`.
+/// As [`read`], with notes on what was left out: integer buffers such as `num_batches_tracked` and
+/// `position_ids`.
 ///
 /// # Errors
 /// Those of [`read`].
@@ -48,11 +57,17 @@ pub fn read_with_notes(path: &Path) -> Result<Checkpoint, BundleError> {
         "safetensors" => read_safetensors_any(path)?,
         "bin" | "pth" | "pt" | "ckpt" => read_pytorch(path, &mut notes)?,
         _ => {
-            return Err(refuse(path, "its name ends in none of .safetensors, .bin, .pth, .pt; rename it if it is one"));
+            return Err(refuse(
+                path,
+                "its name ends in none of .safetensors, .bin, .pth, .pt; rename it if it is one",
+            ));
         }
     };
     if !tensors.is_empty() && tensors.keys().all(|name| name.starts_with(PARALLEL)) {
-        tensors = tensors.into_iter().map(|(name, array)| (name[PARALLEL.len()..].to_owned(), array)).collect();
+        tensors = tensors
+            .into_iter()
+            .map(|(name, array)| (name[PARALLEL.len()..].to_owned(), array))
+            .collect();
         notes.push(format!("The prefix {PARALLEL} was taken off every name."));
     }
     let mut arrays = Arrays::new();
@@ -64,13 +79,18 @@ pub fn read_with_notes(path: &Path) -> Result<Checkpoint, BundleError> {
         }
     }
     if arrays.is_empty() {
-        return Err(refuse(path, "it holds no floating-point tensors; give the file with the model's weights"));
+        return Err(refuse(
+            path,
+            "it holds no floating-point tensors; give the file with the model's weights",
+        ));
     }
     if !integers.is_empty() {
         let count = integers.len();
         let shown = integers[..count.min(3)].join(", ");
         let more = if count > 3 { ", ..." } else { "" };
-        notes.push(format!("{count} integer buffers are not weights and were left out ({shown}{more})."));
+        notes.push(format!(
+            "{count} integer buffers are not weights and were left out ({shown}{more})."
+        ));
     }
     Ok(Checkpoint { arrays, notes })
 }
@@ -81,12 +101,19 @@ pub fn read_with_notes(path: &Path) -> Result<Checkpoint, BundleError> {
 /// A file that is missing, damaged, or has a tensor of a type that has no counterpart here.
 pub fn read_safetensors_any(path: &Path) -> Result<AnyArrays, BundleError> {
     let bytes = fs::read(path).map_err(BundleError::io("read", path))?;
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|e| refuse(path, &format!("it is no whole safetensors file ({e}); copy it again")))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| {
+        refuse(
+            path,
+            &format!("it is no whole safetensors file ({e}); copy it again"),
+        )
+    })?;
     let mut arrays = AnyArrays::new();
     for (name, view) in file.iter() {
         let array = from_bytes(view.dtype(), view.shape(), view.data()).ok_or_else(|| {
-            let why = format!("its tensor {name} is of the type {:?}; convert it to f32 or i64", view.dtype());
+            let why = format!(
+                "its tensor {name} is of the type {:?}; convert it to f32 or i64",
+                view.dtype()
+            );
             refuse(path, &why)
         })?;
         arrays.insert(name.to_owned(), array);
@@ -103,8 +130,10 @@ pub fn write_safetensors(path: &Path, arrays: &Arrays) -> Result<(), BundleError
         array.check(name)?;
     }
     let views = arrays.iter().map(|(name, array)| (name, ArrayView(array)));
-    let bytes = safetensors::serialize(views, None)
-        .map_err(|e| BundleError::Tensor { name: path.display().to_string(), why: e.to_string() })?;
+    let bytes = safetensors::serialize(views, None).map_err(|e| BundleError::Tensor {
+        name: path.display().to_string(),
+        why: e.to_string(),
+    })?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let partial = path.with_file_name(format!(".{name}.partial-{}", std::process::id()));
     fs::write(&partial, bytes).map_err(BundleError::io("write", &partial))?;
@@ -118,7 +147,12 @@ pub fn write_safetensors(path: &Path, arrays: &Arrays) -> Result<(), BundleError
 /// The tensors of a PyTorch file, unwrapped.
 fn read_pytorch(path: &Path, notes: &mut Vec<String>) -> Result<AnyArrays, BundleError> {
     let bytes = fs::metadata(path).map_err(BundleError::io("read", path))?.len();
-    let damaged = |e: PytorchError| refuse(path, &format!("it is no whole PyTorch file ({e}); copy or save it again"));
+    let damaged = |e: PytorchError| {
+        refuse(
+            path,
+            &format!("it is no whole PyTorch file ({e}); copy or save it again"),
+        )
+    };
     let mut reader = PytorchReader::new(path).map_err(damaged)?;
     for key in WRAPPERS {
         // A name such as `model.conv.weight` in a flat file is no wrapper: only a dictionary of that name is.
@@ -126,22 +160,38 @@ fn read_pytorch(path: &Path, notes: &mut Vec<String>) -> Result<AnyArrays, Bundl
             && !inner.is_empty()
         {
             let left = reader.len().saturating_sub(inner.len());
-            notes.push(format!("The weights were taken from {key:?}; {left} tensors outside it were left out."));
+            notes.push(format!(
+                "The weights were taken from {key:?}; {left} tensors outside it were left out."
+            ));
             reader = inner;
             break;
         }
     }
-    // Tied weights are stored once and named often, hence a factor; without it a view of stride 0 could fill the memory.
-    let total = reader.tensors().values().map(|tensor| tensor.byte_len() as u64).fold(0, u64::saturating_add);
+    // Tied weights are stored once and named often, hence a factor; without it a view of stride 0 could fill
+    // the memory.
+    let total = reader
+        .tensors()
+        .values()
+        .map(|tensor| tensor.byte_len() as u64)
+        .fold(0, u64::saturating_add);
     if total > bytes.saturating_mul(MAX_GROWTH) {
-        return Err(refuse(path, &format!("it declares {total} bytes of tensors in {bytes} bytes; do not trust it")));
+        return Err(refuse(
+            path,
+            &format!("it declares {total} bytes of tensors in {bytes} bytes; do not trust it"),
+        ));
     }
     let mut arrays = AnyArrays::new();
     for (name, tensor) in reader.into_tensors() {
-        let data = tensor.read().map_err(|e| refuse(path, &format!("{e}; copy or save it again")))?;
+        let data = tensor
+            .read()
+            .map_err(|e| refuse(path, &format!("{e}; copy or save it again")))?;
         // The reader returns the machine's byte order, which is little-endian wherever the engine runs.
-        let array = from_bytes(dtype(tensor.dtype()), tensor.shape(), &data)
-            .ok_or_else(|| refuse(path, &format!("its tensor {name} holds integers past 63 bits; save it without")))?;
+        let array = from_bytes(dtype(tensor.dtype()), tensor.shape(), &data).ok_or_else(|| {
+            refuse(
+                path,
+                &format!("its tensor {name} holds integers past 63 bits; save it without"),
+            )
+        })?;
         arrays.insert(name, array);
     }
     Ok(arrays)
@@ -187,11 +237,17 @@ impl View for ArrayView<'_> {
 }
 
 fn extension(path: &Path) -> String {
-    path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
+    path.extension()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_ascii_lowercase()
 }
 
 fn refuse(path: &Path, why: &str) -> BundleError {
-    BundleError::Checkpoint { path: path.to_owned(), why: why.to_owned() }
+    BundleError::Checkpoint {
+        path: path.to_owned(),
+        why: why.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -201,26 +257,50 @@ mod tests {
     use crate::bundle::IntArray;
 
     fn golden(name: &str) -> std::path::PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(name)
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../tests/golden")
+            .join(name)
     }
 
     /// The values that `make_bert.py` says it writes into every checkpoint.
     fn check_golden_values(arrays: &Arrays) {
-        let weight = Array { shape: vec![3, 2], data: vec![0.5, 10.5, 1.5, 11.5, 2.5, 12.5] };
-        for name in ["linear.weight", "tied.weight", "half.weight", "brain.weight", "double.weight"] {
+        let weight = Array {
+            shape: vec![3, 2],
+            data: vec![0.5, 10.5, 1.5, 11.5, 2.5, 12.5],
+        };
+        for name in [
+            "linear.weight",
+            "tied.weight",
+            "half.weight",
+            "brain.weight",
+            "double.weight",
+        ] {
             assert_eq!(arrays[name], weight, "{name}");
         }
-        assert_eq!(arrays["linear.bias"], Array { shape: vec![3], data: vec![-1.0, 0.25, 3.0] });
+        assert_eq!(
+            arrays["linear.bias"],
+            Array {
+                shape: vec![3],
+                data: vec![-1.0, 0.25, 3.0]
+            }
+        );
         assert_eq!(arrays.len(), 6);
     }
 
     #[test]
     fn parity_pytorch_files_of_every_form_hold_the_same_weights() {
-        for name in ["checkpoint_zip.pth", "checkpoint_legacy.bin", "checkpoint_nested.pt"] {
+        for name in [
+            "checkpoint_zip.pth",
+            "checkpoint_legacy.bin",
+            "checkpoint_nested.pt",
+        ] {
             let checkpoint = read_with_notes(&golden(name)).unwrap();
             check_golden_values(&checkpoint.arrays);
             let notes = checkpoint.notes.join(" ");
-            assert!(notes.contains("bn.num_batches_tracked") && notes.contains("position_ids"), "{name}: {notes}");
+            assert!(
+                notes.contains("bn.num_batches_tracked") && notes.contains("position_ids"),
+                "{name}: {notes}"
+            );
             assert_eq!(notes.contains("state_dict"), name.contains("nested"), "{notes}");
         }
     }
@@ -238,10 +318,16 @@ mod tests {
     fn what_is_written_is_read_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.safetensors");
-        let array = Array { shape: vec![2, 2], data: vec![1.0, f32::MIN_POSITIVE, -0.0, 3.0] };
+        let array = Array {
+            shape: vec![2, 2],
+            data: vec![1.0, f32::MIN_POSITIVE, -0.0, 3.0],
+        };
         let arrays = Arrays::from([("module.a".to_owned(), array.clone())]);
         write_safetensors(&path, &arrays).unwrap();
-        assert_eq!(read_safetensors_any(&path).unwrap()["module.a"], AnyArray::Float(array.clone()));
+        assert_eq!(
+            read_safetensors_any(&path).unwrap()["module.a"],
+            AnyArray::Float(array.clone())
+        );
         assert_eq!(read(&path).unwrap(), Arrays::from([("a".to_owned(), array)]));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
@@ -249,14 +335,20 @@ mod tests {
     #[test]
     fn integers_are_kept_where_they_are_asked_for() {
         let io = read_safetensors_any(&golden("bert_tiny.io.safetensors")).unwrap();
-        let AnyArray::Int(IntArray { data, .. }) = &io["in.attention_mask"] else { panic!("it is integer") };
+        let AnyArray::Int(IntArray { data, .. }) = &io["in.attention_mask"] else {
+            panic!("it is integer")
+        };
         assert_eq!(data.iter().sum::<i64>(), 11 + 8);
     }
 
     #[test]
     fn every_truncation_of_a_checkpoint_is_an_error_that_names_the_file() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["checkpoint_zip.pth", "checkpoint_legacy.bin", "resnet_tiny.weights.safetensors"] {
+        for name in [
+            "checkpoint_zip.pth",
+            "checkpoint_legacy.bin",
+            "resnet_tiny.weights.safetensors",
+        ] {
             let bytes = fs::read(golden(name)).unwrap();
             let path = dir.path().join(name);
             for length in (0..bytes.len()).step_by(bytes.len() / 23) {
@@ -279,8 +371,19 @@ mod tests {
         let path = dir.path().join("weights.onnx");
         fs::write(&path, b"x").unwrap();
         assert!(read(&path).unwrap_err().to_string().contains(".safetensors"));
-        assert!(read(&dir.path().join("no.pt")).unwrap_err().to_string().contains("no.pt"));
-        let wrong = Arrays::from([("a".to_owned(), Array { shape: vec![3], data: vec![1.0] })]);
+        assert!(
+            read(&dir.path().join("no.pt"))
+                .unwrap_err()
+                .to_string()
+                .contains("no.pt")
+        );
+        let wrong = Arrays::from([(
+            "a".to_owned(),
+            Array {
+                shape: vec![3],
+                data: vec![1.0],
+            },
+        )]);
         assert!(write_safetensors(&dir.path().join("y.safetensors"), &wrong).is_err());
     }
 }

@@ -1,7 +1,9 @@
-//! A bundle's gallery: cases with their reports, a contact sheet of their pictures, and what the image encoder made of them.
+//! A bundle's gallery: cases with their reports, a contact sheet of their pictures, and what the image
+//! encoder made of them.
 //!
 //! `gallery/cases.json` names the cases in order, `gallery/features.safetensors` holds one map a case, `gallery/sheet.jpg` the
-//! pictures, `columns` a row, `thumbnail` pixels a side. All of them are files of the manifest, with length and hash.
+//! pictures, `columns` a row, `thumbnail` pixels a side. All of them are files of the manifest, with length
+//! and hash.
 
 #[cfg(not(target_family = "wasm"))]
 use std::path::Path;
@@ -74,12 +76,14 @@ impl Gallery {
     /// A file that is not what was exported, and files that do not belong together.
     pub fn read(manifest: &Manifest, cases: &[u8], features: &[u8]) -> Result<Self, BundleError> {
         super::verify(manifest.file(CASES)?, cases)?;
-        let index: GalleryIndex =
-            serde_json::from_slice(cases).map_err(|e| unusable(format!("{CASES} has a wrong entry ({e})")))?;
+        let index: GalleryIndex = serde_json::from_slice(cases)
+            .map_err(|e| unusable(format!("{CASES} has a wrong entry ({e})")))?;
         let mut decoder = ShardDecoder::new();
         let mut arrays = decoder.push(manifest.file(FEATURES)?, features)?;
         decoder.finish()?;
-        let features = arrays.remove(NAME).ok_or_else(|| unusable(format!("{FEATURES} lacks {NAME}")))?;
+        let features = arrays
+            .remove(NAME)
+            .ok_or_else(|| unusable(format!("{FEATURES} lacks {NAME}")))?;
         let gallery = Self { index, features };
         gallery.check()?;
         Ok(gallery)
@@ -88,14 +92,21 @@ impl Gallery {
     fn check(&self) -> Result<(), BundleError> {
         let count = self.index.cases.len();
         if count == 0 || count > MOST {
-            return Err(unusable(format!("its gallery has {count} cases and may have 1 to {MOST}")));
+            return Err(unusable(format!(
+                "its gallery has {count} cases and may have 1 to {MOST}"
+            )));
         }
         if self.index.columns == 0 || self.index.thumbnail == 0 {
-            return Err(unusable("its gallery's sheet has no columns or no pixels".to_owned()));
+            return Err(unusable(
+                "its gallery's sheet has no columns or no pixels".to_owned(),
+            ));
         }
         match self.features.shape[..] {
             [cases, ..] if cases == count && self.features.shape.len() == 3 => Ok(()),
-            _ => Err(unusable(format!("its gallery has {count} cases and maps of shape {:?}", self.features.shape))),
+            _ => Err(unusable(format!(
+                "its gallery has {count} cases and maps of shape {:?}",
+                self.features.shape
+            ))),
         }
     }
 
@@ -131,7 +142,8 @@ pub fn open(bundle: &super::Bundle) -> Result<Option<Gallery>, BundleError> {
     Gallery::read(bundle.manifest(), &bundle.file(CASES)?, &bundle.file(FEATURES)?).map(Some)
 }
 
-/// Puts a gallery, with the bytes of its sheet, into a bundle's folder, in the place of the one that is there.
+/// Puts a gallery, with the bytes of its sheet, into a bundle's folder, in the place of the one that is
+/// there.
 ///
 /// # Errors
 /// A bundle that cannot be read, and what the operating system refuses.
@@ -144,13 +156,22 @@ pub fn put(dir: &Path, gallery: &Gallery, sheet: &[u8]) -> Result<Manifest, Bund
     let [cases, features] = gallery.files()?;
     let own = |path: &str| [CASES, FEATURES, SHEET].contains(&path) || path.starts_with("weights-");
     let others: Vec<&FileEntry> = manifest.files.iter().filter(|f| !own(&f.path)).collect();
-    let others = others.into_iter().filter(|f| Some(&f.path) != manifest.tokenizer.as_ref());
+    let others = others
+        .into_iter()
+        .filter(|f| Some(&f.path) != manifest.tokenizer.as_ref());
     let mut extra: Vec<(String, Vec<u8>)> = Vec::new();
     for file in others {
         extra.push((file.path.clone(), bundle.file(&file.path)?));
     }
-    let mut files: Vec<(&str, &[u8])> = extra.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
-    files.extend([(cases.0, cases.1.as_slice()), (features.0, features.1.as_slice()), (SHEET, sheet)]);
+    let mut files: Vec<(&str, &[u8])> = extra
+        .iter()
+        .map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
+        .collect();
+    files.extend([
+        (cases.0, cases.1.as_slice()),
+        (features.0, features.1.as_slice()),
+        (SHEET, sheet),
+    ]);
     let weights = manifest.weights;
     super::writer::write_with(dir, manifest, &arrays, tokenizer.as_deref(), weights, &files)
 }
@@ -160,17 +181,38 @@ mod tests {
     use super::*;
 
     fn gallery() -> Gallery {
-        let case = |n: usize| GalleryCase { id: format!("c{n}"), report: "clear".to_owned(), labels: Vec::new() };
-        let index =
-            GalleryIndex { source: "tests".to_owned(), thumbnail: 8, columns: 2, cases: (0..3).map(case).collect() };
-        Gallery { index, features: Array { shape: vec![3, 4, 5], data: (0..60).map(|v| v as f32 * 0.25).collect() } }
+        let case = |n: usize| GalleryCase {
+            id: format!("c{n}"),
+            report: "clear".to_owned(),
+            labels: Vec::new(),
+        };
+        let index = GalleryIndex {
+            source: "tests".to_owned(),
+            thumbnail: 8,
+            columns: 2,
+            cases: (0..3).map(case).collect(),
+        };
+        Gallery {
+            index,
+            features: Array {
+                shape: vec![3, 4, 5],
+                data: (0..60).map(|v| v as f32 * 0.25).collect(),
+            },
+        }
     }
 
     #[test]
     fn a_gallery_survives_a_bundle_and_damage_is_told() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("bundle");
-        let arrays: Arrays = [("w".to_owned(), Array { shape: vec![2], data: vec![0.5, 1.0] })].into();
+        let arrays: Arrays = [(
+            "w".to_owned(),
+            Array {
+                shape: vec![2],
+                data: vec![0.5, 1.0],
+            },
+        )]
+        .into();
         let manifest = Manifest::new("b", "medvill", "tiny", serde_json::json!({}));
         super::super::writer::write(&root, manifest, &arrays, None, Dtype::F32).unwrap();
         for _ in 0..2 {
@@ -185,7 +227,13 @@ mod tests {
         let last = features.len() - 1;
         features[last] ^= 1;
         assert!(Gallery::read(bundle.manifest(), &cases, &features).is_err());
-        let wrong = Gallery { features: Array { shape: vec![2, 4, 5], data: vec![0.0; 40] }, ..gallery() };
+        let wrong = Gallery {
+            features: Array {
+                shape: vec![2, 4, 5],
+                data: vec![0.0; 40],
+            },
+            ..gallery()
+        };
         assert!(wrong.files().unwrap_err().to_string().contains("3 cases"));
     }
 }

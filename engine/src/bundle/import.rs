@@ -1,7 +1,8 @@
-//! From the names of published checkpoints to the engine's own: a table a system, as data, and the code that applies it.
+//! From the names of published checkpoints to the engine's own: a table a system, as data, and the code that
+//! applies it.
 //!
-//! Canonical names are those of the engine's modules and of bundles; layouts are PyTorch's (Linear `[out, in]`,
-//! convolution `[out, in, kh, kw]`), so that an import renames and never transposes.
+//! Canonical names are those of the engine's modules and of bundles; layouts are PyTorch's (Linear `[out,
+//! in]`, convolution `[out, in, kh, kw]`), so that an import renames and never transposes.
 
 pub mod bert;
 pub mod densenet;
@@ -14,8 +15,8 @@ use super::{Array, Arrays, BundleError};
 
 /// Names matched by a pattern get a canonical name.
 ///
-/// Patterns are dotted: `*` stands for one part or the end of one, and `**` for one part or more at the end; what they matched
-/// is put in the place of the same signs of the target, in order.
+/// Patterns are dotted: `*` stands for one part or the end of one, and `**` for one part or more at the end;
+/// what they matched is put in the place of the same signs of the target, in order.
 pub type Rename = (&'static str, &'static str);
 
 /// The import table of one system.
@@ -66,24 +67,43 @@ impl Table {
     /// [`BundleError::UnknownSystem`] with the names that have a table.
     pub fn of(system: &str) -> Result<&'static Self, BundleError> {
         let known = || TABLES.map(|table| table.system).join(", ");
-        let unknown = || BundleError::UnknownSystem { system: system.to_owned(), known: known() };
-        TABLES.into_iter().find(|table| table.system == system).ok_or_else(unknown)
+        let unknown = || BundleError::UnknownSystem {
+            system: system.to_owned(),
+            known: known(),
+        };
+        TABLES
+            .into_iter()
+            .find(|table| table.system == system)
+            .ok_or_else(unknown)
     }
 
     /// What becomes of a checkpoint's `name`.
     pub fn target(&self, name: &str) -> Target {
-        if name.rsplit('.').next().is_some_and(|last| BUFFERS.contains(&last)) {
+        if name
+            .rsplit('.')
+            .next()
+            .is_some_and(|last| BUFFERS.contains(&last))
+        {
             return Target::Dropped("PyTorch's buffers are not weights");
         }
-        let ending = self.endings.iter().find_map(|(old, new)| Some(format!("{}{new}", name.strip_suffix(old)?)));
+        let ending = self
+            .endings
+            .iter()
+            .find_map(|(old, new)| Some(format!("{}{new}", name.strip_suffix(old)?)));
         let name = ending.as_deref().unwrap_or(name);
-        let stripped = self.prefixes.iter().filter_map(|prefix| name.strip_prefix(prefix));
+        let stripped = self
+            .prefixes
+            .iter()
+            .filter_map(|prefix| name.strip_prefix(prefix));
         for candidate in stripped.chain([name]) {
             let mut renames = self.renames.iter().copied().flatten();
             if let Some(target) = renames.find_map(|(pattern, target)| rename(pattern, target, candidate)) {
                 return Target::Name(target);
             }
-            if let Some((_, reason)) = self.dropped.iter().find(|(pattern, _)| rename(pattern, "", candidate).is_some())
+            if let Some((_, reason)) = self
+                .dropped
+                .iter()
+                .find(|(pattern, _)| rename(pattern, "", candidate).is_some())
             {
                 return Target::Dropped(reason);
             }
@@ -129,12 +149,12 @@ fn rename(pattern: &str, target: &str, name: &str) -> Option<String> {
 
 /// Renames a checkpoint's tensors and checks them against what the model expects (canonical name to shape).
 ///
-/// With `allow_missing`, tensors that only one of the two has become notes, as long as some are in both: so a pre-trained
-/// encoder is loaded under a new head. Canonical names are taken as they are.
+/// With `allow_missing`, tensors that only one of the two has become notes, as long as some are in both: so a
+/// pre-trained encoder is loaded under a new head. Canonical names are taken as they are.
 ///
 /// # Errors
-/// [`BundleError::UnknownSystem`], or [`BundleError::Import`] with every tensor that is missing, left over, of another
-/// shape, or given twice with different values.
+/// [`BundleError::UnknownSystem`], or [`BundleError::Import`] with every tensor that is missing, left over,
+/// of another shape, or given twice with different values.
 pub fn import(
     system: &str,
     checkpoint: &Arrays,
@@ -146,7 +166,11 @@ pub fn import(
     let mut dropped: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let (mut problems, mut over) = (Vec::new(), Vec::new());
     for (name, array) in checkpoint {
-        let target = if expected.contains_key(name) { Target::Name(name.clone()) } else { table.target(name) };
+        let target = if expected.contains_key(name) {
+            Target::Name(name.clone())
+        } else {
+            table.target(name)
+        };
         let target = match target {
             Target::Name(target) => target,
             Target::Dropped(reason) => {
@@ -154,7 +178,10 @@ pub fn import(
                 continue;
             }
             Target::Unknown => {
-                over.push(format!("{name} of shape {:?} is left over, no part of {system} has that name", array.shape));
+                over.push(format!(
+                    "{name} of shape {:?} is left over, no part of {system} has that name",
+                    array.shape
+                ));
                 continue;
             }
         };
@@ -163,23 +190,37 @@ pub fn import(
             Some((_, first)) if same(first, array) => {}
             Some((first, _)) => problems.push(format!("{first} and {name} are both {target} but differ")),
             None if !expected.contains_key(&target) => {
-                over.push(format!("{name} of shape {:?} is left over, the model has no {target}", array.shape));
+                over.push(format!(
+                    "{name} of shape {:?} is left over, the model has no {target}",
+                    array.shape
+                ));
             }
             None => drop(found.insert(target, (name, array))),
         }
     }
-    let mut notes: Vec<String> = dropped.into_iter().map(|(reason, names)| left_out(reason, &names)).collect();
+    let mut notes: Vec<String> = dropped
+        .into_iter()
+        .map(|(reason, names)| left_out(reason, &names))
+        .collect();
     if found.is_empty() {
-        problems.insert(0, format!("none of its {} tensors belongs to {system}", checkpoint.len()));
+        problems.insert(
+            0,
+            format!("none of its {} tensors belongs to {system}", checkpoint.len()),
+        );
     }
     let mut missing = Vec::new();
     let mut arrays = Arrays::new();
     for (target, shape) in expected {
         match found.get(target) {
             None => missing.push(format!("{target} of shape {shape:?} is missing")),
-            Some((_, array)) if array.shape == *shape => drop(arrays.insert(target.clone(), (*array).clone())),
+            Some((_, array)) if array.shape == *shape => {
+                drop(arrays.insert(target.clone(), (*array).clone()))
+            }
             Some((name, array)) => {
-                problems.push(format!("{name} has the shape {:?} where {target} has {shape:?}", array.shape));
+                problems.push(format!(
+                    "{name} has the shape {:?} where {target} has {shape:?}",
+                    array.shape
+                ));
             }
         }
     }
@@ -195,13 +236,21 @@ pub fn import(
 
 /// Whether two arrays are the same bit for bit (so that NaN equals itself).
 fn same(a: &Array, b: &Array) -> bool {
-    a.shape == b.shape && a.data.iter().zip(&b.data).all(|(a, b)| a.to_bits() == b.to_bits())
+    a.shape == b.shape
+        && a.data
+            .iter()
+            .zip(&b.data)
+            .all(|(a, b)| a.to_bits() == b.to_bits())
 }
 
 fn left_out(reason: &str, names: &[&str]) -> String {
     match names {
         [name] => format!("{name} was left out: {reason}."),
-        _ => format!("{} tensors such as {} were left out: {reason}.", names.len(), names[0]),
+        _ => format!(
+            "{} tensors such as {} were left out: {reason}.",
+            names.len(),
+            names[0]
+        ),
     }
 }
 

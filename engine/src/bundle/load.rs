@@ -13,8 +13,8 @@ fn unusable(why: String) -> BundleError {
     BundleError::Manifest { why }
 }
 
-/// Builds a model shard by shard: each is verified, decoded and put on the device before the next one is asked for, so that
-/// beside the weights on the device no more than one shard is in memory.
+/// Builds a model shard by shard: each is verified, decoded and put on the device before the next one is
+/// asked for, so that beside the weights on the device no more than one shard is in memory.
 pub struct ModelLoader {
     model: MedVill,
     device: Device,
@@ -29,14 +29,23 @@ impl ModelLoader {
     /// A system that this engine does not run, and a config that cannot run.
     pub fn new(manifest: &Manifest, device: &Device) -> Result<Self, BundleError> {
         if manifest.system != MedVillConfig::SYSTEM {
-            let why = format!("its system is {:?} and this engine runs {}", manifest.system, MedVillConfig::SYSTEM);
+            let why = format!(
+                "its system is {:?} and this engine runs {}",
+                manifest.system,
+                MedVillConfig::SYSTEM
+            );
             return Err(unusable(why));
         }
         let config: MedVillConfig = serde_json::from_value(manifest.config.clone())
             .map_err(|e| unusable(format!("its config is wrong ({e})")))?;
         let model = MedVill::new(&config, device).map_err(|e| unusable(e.to_string()))?;
         let missing = nn::shapes(&model).into_keys().collect();
-        Ok(Self { model, device: device.clone(), decoder: ShardDecoder::new(), missing })
+        Ok(Self {
+            model,
+            device: device.clone(),
+            decoder: ShardDecoder::new(),
+            missing,
+        })
     }
 
     /// Takes the next shard, in the manifest's order.
@@ -44,9 +53,20 @@ impl ModelLoader {
     /// # Errors
     /// A shard that is not what was exported, and weights that do not fit the model.
     pub fn push(self, entry: &FileEntry, bytes: &[u8]) -> Result<Self, BundleError> {
-        let Self { model, device, mut decoder, missing } = self;
+        let Self {
+            model,
+            device,
+            mut decoder,
+            missing,
+        } = self;
         let arrays = decoder.push(entry, bytes)?;
-        Self { model, device, decoder, missing }.place(arrays)
+        Self {
+            model,
+            device,
+            decoder,
+            missing,
+        }
+        .place(arrays)
     }
 
     fn place(mut self, arrays: Arrays) -> Result<Self, BundleError> {
@@ -63,7 +83,9 @@ impl ModelLoader {
         self.decoder.finish()?;
         match self.missing.first() {
             None => Ok(self.model),
-            Some(name) => Err(unusable(format!("its shards lack {name}; was it exported from another preset?"))),
+            Some(name) => Err(unusable(format!(
+                "its shards lack {name}; was it exported from another preset?"
+            ))),
         }
     }
 }
@@ -94,8 +116,16 @@ mod tests {
         let names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned);
         let words = (names.len()..config.bert.vocabulary).map(|i| format!("word{i}"));
         let vocabulary: Vec<String> = names.into_iter().chain(words).collect();
-        let tokenizer = Tokenizer::from_vocab_txt(&vocabulary.join("\n")).unwrap().to_json().unwrap();
-        let manifest = Manifest::new("paper", MedVillConfig::SYSTEM, "paper", serde_json::to_value(&config).unwrap());
+        let tokenizer = Tokenizer::from_vocab_txt(&vocabulary.join("\n"))
+            .unwrap()
+            .to_json()
+            .unwrap();
+        let manifest = Manifest::new(
+            "paper",
+            MedVillConfig::SYSTEM,
+            "paper",
+            serde_json::to_value(&config).unwrap(),
+        );
         let manifest = write(&dir, manifest, &weights, Some(&tokenizer), Dtype::F16).unwrap();
         let numbers: usize = weights.values().map(|array| array.data.len()).sum();
         println!("{numbers} weights, {} bytes in shards", manifest.shard_bytes());

@@ -24,7 +24,8 @@ const MAX_FILE_BYTES: u64 = 1 << 30;
 /// At 16 MiB a shard, 64 GiB.
 const MAX_FILES: usize = 4096;
 
-/// How the weights of a bundle are stored. What has one axis (norms, biases, BatchNorm statistics) is always f32.
+/// How the weights of a bundle are stored. What has one axis (norms, biases, BatchNorm statistics) is always
+/// f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
@@ -66,7 +67,8 @@ pub struct Label {
     /// The probability from which on the label counts as present, chosen on validation data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operating_point: Option<f64>,
-    /// The logit is divided by this before it becomes a probability (Guo et al. 2017), fitted on validation data.
+    /// The logit is divided by this before it becomes a probability (Guo et al. 2017), fitted on validation
+    /// data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
 }
@@ -160,15 +162,22 @@ impl Manifest {
     /// Reads and checks the bytes of a `bundle.json`.
     ///
     /// # Errors
-    /// What is no manifest, one of another format version, and one whose file names could lead out of the bundle.
+    /// What is no manifest, one of another format version, and one whose file names could lead out of the
+    /// bundle.
     pub fn parse(bytes: &[u8]) -> Result<Self, BundleError> {
         if bytes.len() as u64 > MAX_MANIFEST_BYTES {
-            return Err(unusable(format!("it has {} bytes and may have {MAX_MANIFEST_BYTES}", bytes.len())));
+            return Err(unusable(format!(
+                "it has {} bytes and may have {MAX_MANIFEST_BYTES}",
+                bytes.len()
+            )));
         }
-        let version: VersionOnly =
-            serde_json::from_slice(bytes).map_err(|e| unusable(format!("no version can be read from it ({e})")))?;
+        let version: VersionOnly = serde_json::from_slice(bytes)
+            .map_err(|e| unusable(format!("no version can be read from it ({e})")))?;
         if version.version != u64::from(VERSION) {
-            return Err(BundleError::Version { found: version.version, known: VERSION });
+            return Err(BundleError::Version {
+                found: version.version,
+                known: VERSION,
+            });
         }
         let manifest: Self =
             serde_json::from_slice(bytes).map_err(|e| unusable(format!("it has a wrong entry ({e})")))?;
@@ -182,7 +191,8 @@ impl Manifest {
     /// A manifest that [`Manifest::parse`] would refuse.
     pub fn to_bytes(&self) -> Result<Vec<u8>, BundleError> {
         self.check()?;
-        let mut bytes = serde_json::to_vec_pretty(self).map_err(|e| unusable(format!("it cannot be written ({e})")))?;
+        let mut bytes =
+            serde_json::to_vec_pretty(self).map_err(|e| unusable(format!("it cannot be written ({e})")))?;
         bytes.push(b'\n');
         Ok(bytes)
     }
@@ -192,8 +202,13 @@ impl Manifest {
     /// # Errors
     /// [`BundleError::UnlistedFile`] where the bundle has no such file.
     pub fn file(&self, path: &str) -> Result<&FileEntry, BundleError> {
-        let unlisted = || BundleError::UnlistedFile { name: path.to_owned() };
-        self.files.iter().find(|file| file.path == path).ok_or_else(unlisted)
+        let unlisted = || BundleError::UnlistedFile {
+            name: path.to_owned(),
+        };
+        self.files
+            .iter()
+            .find(|file| file.path == path)
+            .ok_or_else(unlisted)
     }
 
     /// The shards, in the order in which [`super::ShardDecoder`] takes them.
@@ -213,31 +228,45 @@ impl Manifest {
             let default = Calibration::default();
             Calibration {
                 temperature: label.and_then(|l| l.temperature).unwrap_or(default.temperature),
-                operating_point: label.and_then(|l| l.operating_point).unwrap_or(default.operating_point),
+                operating_point: label
+                    .and_then(|l| l.operating_point)
+                    .unwrap_or(default.operating_point),
             }
         })
     }
 
     fn check(&self) -> Result<(), BundleError> {
         if self.files.len() > MAX_FILES {
-            return Err(unusable(format!("it lists {} files and may list {MAX_FILES}", self.files.len())));
+            return Err(unusable(format!(
+                "it lists {} files and may list {MAX_FILES}",
+                self.files.len()
+            )));
         }
         let mut seen = BTreeSet::new();
         for file in &self.files {
             // Some file systems do not tell upper from lower case, hence the comparison in lower case.
             let key = file.path.to_ascii_lowercase();
             if !is_plain_path(&file.path) || key == MANIFEST {
-                return Err(BundleError::FileName { name: file.path.clone() });
+                return Err(BundleError::FileName {
+                    name: file.path.clone(),
+                });
             }
             if !seen.insert(key) {
                 return Err(unusable(format!("it lists the file {} twice", file.path)));
             }
             if file.bytes > MAX_FILE_BYTES {
-                let why =
-                    format!("its file {} is said to have {} bytes, more than {MAX_FILE_BYTES}", file.path, file.bytes);
+                let why = format!(
+                    "its file {} is said to have {} bytes, more than {MAX_FILE_BYTES}",
+                    file.path, file.bytes
+                );
                 return Err(unusable(why));
             }
-            if file.sha256.len() != 64 || !file.sha256.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
+            if file.sha256.len() != 64
+                || !file
+                    .sha256
+                    .bytes()
+                    .all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
+            {
                 return Err(unusable(format!(
                     "the SHA-256 of its file {} is not 64 lower-case hexadecimal digits",
                     file.path
@@ -246,7 +275,10 @@ impl Manifest {
         }
         for label in &self.labels {
             if label.temperature.is_some_and(|t| !(t > 0.0 && t.is_finite())) {
-                return Err(unusable(format!("the temperature of its label {:?} is not greater than 0", label.name)));
+                return Err(unusable(format!(
+                    "the temperature of its label {:?} is not greater than 0",
+                    label.name
+                )));
             }
         }
         match &self.tokenizer {
@@ -267,7 +299,9 @@ fn is_shard(path: &str) -> bool {
 fn is_plain_path(path: &str) -> bool {
     let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
     path.len() <= 200
-        && path.split('/').all(|part| !part.is_empty() && !part.starts_with('.') && part.bytes().all(plain))
+        && path
+            .split('/')
+            .all(|part| !part.is_empty() && !part.starts_with('.') && part.bytes().all(plain))
 }
 
 /// Checks a file's bytes against its entry. Nothing of a file may be used before this.
@@ -278,18 +312,29 @@ pub fn verify(entry: &FileEntry, bytes: &[u8]) -> Result<(), BundleError> {
     let name = entry.path.clone();
     let found = bytes.len() as u64;
     if found != entry.bytes {
-        return Err(BundleError::Length { name, expected: entry.bytes, found });
+        return Err(BundleError::Length {
+            name,
+            expected: entry.bytes,
+            found,
+        });
     }
     let found = sha256_hex(bytes);
     if found != entry.sha256 {
-        return Err(BundleError::Hash { name, expected: entry.sha256.clone(), found });
+        return Err(BundleError::Hash {
+            name,
+            expected: entry.sha256.clone(),
+            found,
+        });
     }
     Ok(())
 }
 
 /// SHA-256 in lower-case hexadecimal.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn unusable(why: String) -> BundleError {
@@ -304,9 +349,16 @@ mod tests {
     fn manifest() -> Manifest {
         let mut manifest = Manifest::new("demo", "medvill", "tiny", serde_json::json!({"hidden": 64}));
         manifest.tasks = vec!["draft".to_owned()];
-        manifest.labels = vec![Label { name: "Edema".to_owned(), operating_point: Some(0.4), temperature: Some(1.2) }];
-        manifest.files =
-            vec![FileEntry { path: "weights-000.safetensors".to_owned(), bytes: 3, sha256: sha256_hex(b"abc") }];
+        manifest.labels = vec![Label {
+            name: "Edema".to_owned(),
+            operating_point: Some(0.4),
+            temperature: Some(1.2),
+        }];
+        manifest.files = vec![FileEntry {
+            path: "weights-000.safetensors".to_owned(),
+            bytes: 3,
+            sha256: sha256_hex(b"abc"),
+        }];
         manifest
     }
 
@@ -321,14 +373,31 @@ mod tests {
 
     #[test]
     fn sha256_is_that_of_fips_180() {
-        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            sha256_hex(b"abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 
     #[test]
     fn an_unknown_version_is_said_even_if_all_else_differs() {
         let error = Manifest::parse(br#"{"version": 9, "files": "other"}"#).unwrap_err();
-        assert!(matches!(error, BundleError::Version { found: 9, known: VERSION }), "{error}");
-        assert!(Manifest::parse(b"{}").unwrap_err().to_string().contains("version"));
+        assert!(
+            matches!(
+                error,
+                BundleError::Version {
+                    found: 9,
+                    known: VERSION
+                }
+            ),
+            "{error}"
+        );
+        assert!(
+            Manifest::parse(b"{}")
+                .unwrap_err()
+                .to_string()
+                .contains("version")
+        );
         assert!(Manifest::parse(b"not json").is_err());
     }
 
@@ -336,19 +405,38 @@ mod tests {
     fn labels_calibrate_their_category_and_no_other() {
         let known = manifest().calibrations();
         let edema = known[Finding::ALL.iter().position(|f| f.name() == "Edema").unwrap()];
-        assert_eq!(edema, Calibration { temperature: 1.2, operating_point: 0.4 });
+        assert_eq!(
+            edema,
+            Calibration {
+                temperature: 1.2,
+                operating_point: 0.4
+            }
+        );
         assert_eq!(known.iter().filter(|c| **c == Calibration::default()).count(), 13);
     }
 
     #[test]
     fn names_that_lead_out_of_the_bundle_are_refused() {
-        for name in
-            ["../x", "/etc/passwd", "a/../b", "a//b", "", ".", "a\\b", "C:x", "bundle.json", "Bundle.json", ".x/y"]
-        {
+        for name in [
+            "../x",
+            "/etc/passwd",
+            "a/../b",
+            "a//b",
+            "",
+            ".",
+            "a\\b",
+            "C:x",
+            "bundle.json",
+            "Bundle.json",
+            ".x/y",
+        ] {
             let mut manifest = manifest();
             manifest.files[0].path = name.to_owned();
             let bytes = serde_json::to_vec(&manifest).unwrap();
-            assert!(matches!(Manifest::parse(&bytes), Err(BundleError::FileName { .. })), "{name}");
+            assert!(
+                matches!(Manifest::parse(&bytes), Err(BundleError::FileName { .. })),
+                "{name}"
+            );
         }
         assert!(is_plain_path("gallery/codes.safetensors"));
     }
@@ -358,7 +446,9 @@ mod tests {
         let refused = |change: &dyn Fn(&mut Manifest)| {
             let mut manifest = manifest();
             change(&mut manifest);
-            Manifest::parse(&serde_json::to_vec(&manifest).unwrap()).unwrap_err().to_string()
+            Manifest::parse(&serde_json::to_vec(&manifest).unwrap())
+                .unwrap_err()
+                .to_string()
         };
         assert!(refused(&|m| m.files.push(m.files[0].clone())).contains("twice"));
         assert!(refused(&|m| m.files[0].bytes = u64::MAX).contains("more than"));
@@ -371,7 +461,14 @@ mod tests {
     fn a_damaged_or_short_file_is_told_apart() {
         let entry = manifest().files.remove(0);
         assert!(verify(&entry, b"abc").is_ok());
-        assert!(matches!(verify(&entry, b"ab"), Err(BundleError::Length { expected: 3, found: 2, .. })));
+        assert!(matches!(
+            verify(&entry, b"ab"),
+            Err(BundleError::Length {
+                expected: 3,
+                found: 2,
+                ..
+            })
+        ));
         assert!(matches!(verify(&entry, b"abd"), Err(BundleError::Hash { .. })));
     }
 }

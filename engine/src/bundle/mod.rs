@@ -1,10 +1,12 @@
 //! A trained model on disk: manifest, shards, quantised weights, and the import of published checkpoints.
 //!
-//! This room knows tensors only as named arrays of f32 (see [`Array`]); putting them on a device is the caller's work.
-//! Whatever needs a file system is native; the page uses [`Manifest::parse`], [`verify`] and [`ShardDecoder`], which take bytes.
+//! This room knows tensors only as named arrays of f32 (see [`Array`]); putting them on a device is the
+//! caller's work. Whatever needs a file system is native; the page uses [`Manifest::parse`], [`verify`] and
+//! [`ShardDecoder`], which take bytes.
 //!
-//! A bundle is a folder: `bundle.json` ([`Manifest`]), `tokenizer.json`, and `weights-NNN.safetensors`, the shards of
-//! [`shard`]. The hash of a bundle is the SHA-256 of its `bundle.json`, which holds those of its files.
+//! A bundle is a folder: `bundle.json` ([`Manifest`]), `tokenizer.json`, and `weights-NNN.safetensors`, the
+//! shards of [`shard`]. The hash of a bundle is the SHA-256 of its `bundle.json`, which holds those of its
+//! files.
 
 pub mod array;
 #[cfg(not(target_family = "wasm"))]

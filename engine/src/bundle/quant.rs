@@ -1,7 +1,8 @@
 //! Eight-bit weights: symmetric int8 in blocks of 32 along a row, one f16 scale a block.
 //!
-//! A tensor of shape `[out, ...]` is taken as a matrix of `out` rows; its other axes are one row (a convolution's last
-//! axis alone, 1 to 7 wide, would need nearly as many scales as weights). The last block of a row may be short.
+//! A tensor of shape `[out, ...]` is taken as a matrix of `out` rows; its other axes are one row (a
+//! convolution's last axis alone, 1 to 7 wide, would need nearly as many scales as weights). The last block
+//! of a row may be short.
 
 use half::f16;
 
@@ -31,7 +32,11 @@ pub fn blocks_in_row(columns: usize) -> usize {
 pub fn as_matrix(shape: &[usize]) -> (usize, usize) {
     match shape.split_first() {
         // Saturating, because an empty tensor may declare any extents beside its zero.
-        Some((&rows, rest)) => (rows, rest.iter().fold(1, |product: usize, &extent| product.saturating_mul(extent))),
+        Some((&rows, rest)) => (
+            rows,
+            rest.iter()
+                .fold(1, |product: usize, &extent| product.saturating_mul(extent)),
+        ),
         None => (1, 1),
     }
 }
@@ -41,7 +46,9 @@ pub fn quantise(columns: usize, data: &[f32]) -> (Vec<i8>, Vec<f16>) {
     let mut values = Vec::with_capacity(data.len());
     let mut scales = Vec::with_capacity(data.len().div_ceil(BLOCK));
     for block in data.chunks(columns.max(1)).flat_map(|row| row.chunks(BLOCK)) {
-        let largest = block.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+        let largest = block
+            .iter()
+            .fold(0.0_f32, |largest, value| largest.max(value.abs()));
         let mut scale = f16::from_f32(largest / LIMIT);
         if largest > 0.0 && scale == f16::ZERO {
             scale = f16::MIN_POSITIVE_SUBNORMAL;
@@ -75,7 +82,9 @@ mod tests {
     #[test]
     fn the_error_is_within_half_a_step_also_with_a_short_last_block() {
         let columns = 70;
-        let data: Vec<f32> = (0..columns * 3).map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.013).collect();
+        let data: Vec<f32> = (0..columns * 3)
+            .map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.013)
+            .collect();
         let (values, scales) = quantise(columns, &data);
         assert_eq!(scales.len(), 3 * blocks_in_row(columns));
         let back = dequantise(columns, &values, &scales);

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::manifest::{MANIFEST, MAX_MANIFEST_BYTES, sha256_hex, verify};
 use super::{Arrays, BundleError, FileEntry, Manifest, ShardDecoder};
 
-/// A bundle whose manifest was read and whose files are all there; their contents are verified as they are read.
+/// A bundle whose manifest was read and whose files are all there; their contents are verified as they are
+/// read.
 #[derive(Clone, Debug)]
 pub struct Bundle {
     dir: PathBuf,
@@ -19,18 +20,27 @@ impl Bundle {
     /// Opens the bundle in `dir`.
     ///
     /// # Errors
-    /// A folder that is no bundle, an unusable or unknown manifest, and a file that is missing or of another length.
+    /// A folder that is no bundle, an unusable or unknown manifest, and a file that is missing or of another
+    /// length.
     pub fn open(dir: &Path) -> Result<Self, BundleError> {
         let path = dir.join(MANIFEST);
         let file = match File::open(&path) {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Err(BundleError::NotABundle { path: dir.to_owned() }),
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                return Err(BundleError::NotABundle { path: dir.to_owned() });
+            }
             other => other.map_err(BundleError::io("open", &path))?,
         };
         let mut bytes = Vec::new();
         // One byte past the limit is enough for `parse` to refuse it.
-        file.take(MAX_MANIFEST_BYTES + 1).read_to_end(&mut bytes).map_err(BundleError::io("read", &path))?;
+        file.take(MAX_MANIFEST_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(BundleError::io("read", &path))?;
         let manifest = Manifest::parse(&bytes)?;
-        let bundle = Self { dir: dir.to_owned(), manifest, sha256: sha256_hex(&bytes) };
+        let bundle = Self {
+            dir: dir.to_owned(),
+            manifest,
+            sha256: sha256_hex(&bytes),
+        };
         for entry in &bundle.manifest.files {
             bundle.check_length(entry)?;
         }
@@ -65,7 +75,11 @@ impl Bundle {
     /// # Errors
     /// Those of [`Bundle::file`].
     pub fn tokenizer(&self) -> Result<Option<Vec<u8>>, BundleError> {
-        self.manifest.tokenizer.as_deref().map(|name| self.file(name)).transpose()
+        self.manifest
+            .tokenizer
+            .as_deref()
+            .map(|name| self.file(name))
+            .transpose()
     }
 
     /// All weights in f32, by their canonical names.
@@ -107,7 +121,9 @@ impl Bundle {
         let path = self.dir.join(&entry.path);
         let file = File::open(&path).map_err(BundleError::io("open", &path))?;
         let mut bytes = Vec::with_capacity(usize::try_from(entry.bytes).unwrap_or(0));
-        file.take(entry.bytes).read_to_end(&mut bytes).map_err(BundleError::io("read", &path))?;
+        file.take(entry.bytes)
+            .read_to_end(&mut bytes)
+            .map_err(BundleError::io("read", &path))?;
         Ok(bytes)
     }
 
@@ -117,11 +133,20 @@ impl Bundle {
         let found = match fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() => metadata.len(),
             Err(e) if e.kind() != ErrorKind::NotFound => return Err(BundleError::io("look at", &path)(e)),
-            _ => return Err(BundleError::MissingFile { name, path: self.dir.clone() }),
+            _ => {
+                return Err(BundleError::MissingFile {
+                    name,
+                    path: self.dir.clone(),
+                });
+            }
         };
         match found == entry.bytes {
             true => Ok(()),
-            false => Err(BundleError::Length { name, expected: entry.bytes, found }),
+            false => Err(BundleError::Length {
+                name,
+                expected: entry.bytes,
+                found,
+            }),
         }
     }
 }
@@ -135,7 +160,10 @@ mod tests {
     const SHARD: &str = "weights-000.safetensors";
 
     fn bundle(dir: &Path) {
-        let array = Array { shape: vec![2, 3], data: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0] };
+        let array = Array {
+            shape: vec![2, 3],
+            data: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+        };
         let arrays = Arrays::from([("a".to_owned(), array)]);
         let manifest = Manifest::new("demo", "medvill", "tiny", serde_json::Value::Null);
         writer::write(dir, manifest, &arrays, Some(b"{\"version\":\"1.0\"}"), Dtype::F32).unwrap();
@@ -153,15 +181,24 @@ mod tests {
         *flipped.last_mut().unwrap() ^= 1;
         fs::write(&shard, &flipped).unwrap();
         let error = Bundle::open(&dir).unwrap().arrays().unwrap_err();
-        assert!(matches!(&error, BundleError::Hash { name, .. } if name == SHARD), "{error}");
+        assert!(
+            matches!(&error, BundleError::Hash { name, .. } if name == SHARD),
+            "{error}"
+        );
 
         fs::write(&shard, &bytes[..bytes.len() - 1]).unwrap();
         let error = Bundle::open(&dir).unwrap_err();
-        assert!(matches!(&error, BundleError::Length { name, .. } if name == SHARD), "{error}");
+        assert!(
+            matches!(&error, BundleError::Length { name, .. } if name == SHARD),
+            "{error}"
+        );
 
         fs::remove_file(&shard).unwrap();
         let error = Bundle::open(&dir).unwrap_err();
-        assert!(matches!(&error, BundleError::MissingFile { name, .. } if name == SHARD), "{error}");
+        assert!(
+            matches!(&error, BundleError::MissingFile { name, .. } if name == SHARD),
+            "{error}"
+        );
     }
 
     #[test]
@@ -173,14 +210,27 @@ mod tests {
         let opened = Bundle::open(&dir).unwrap();
         assert!(matches!(opened.tokenizer(), Err(BundleError::Hash { .. })));
         assert!(opened.arrays().is_ok());
-        assert!(matches!(opened.file("bundle.json"), Err(BundleError::UnlistedFile { .. })));
+        assert!(matches!(
+            opened.file("bundle.json"),
+            Err(BundleError::UnlistedFile { .. })
+        ));
     }
 
     #[test]
     fn a_folder_without_a_manifest_and_a_manifest_too_long_are_refused() {
         let root = tempfile::tempdir().unwrap();
-        assert!(matches!(Bundle::open(root.path()), Err(BundleError::NotABundle { .. })));
-        fs::write(root.path().join(MANIFEST), vec![b' '; MAX_MANIFEST_BYTES as usize + 9]).unwrap();
-        assert!(matches!(Bundle::open(root.path()), Err(BundleError::Manifest { .. })));
+        assert!(matches!(
+            Bundle::open(root.path()),
+            Err(BundleError::NotABundle { .. })
+        ));
+        fs::write(
+            root.path().join(MANIFEST),
+            vec![b' '; MAX_MANIFEST_BYTES as usize + 9],
+        )
+        .unwrap();
+        assert!(matches!(
+            Bundle::open(root.path()),
+            Err(BundleError::Manifest { .. })
+        ));
     }
 }

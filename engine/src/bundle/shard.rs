@@ -1,7 +1,9 @@
-//! Shards: the weights of a bundle, cut into safetensors files of about 16 MiB that are decoded one at a time.
+//! Shards: the weights of a bundle, cut into safetensors files of about 16 MiB that are decoded one at a
+//! time.
 //!
-//! A tensor larger than a shard is cut by rows (its first axis) into `NAME@0`, `NAME@1`, ..., and each shard that holds
-//! such a piece says in its metadata, under `cut`, how many there are and the whole shape. A q8 tensor is an int8 tensor
+//! A tensor larger than a shard is cut by rows (its first axis) into `NAME@0`, `NAME@1`, ..., and each shard
+//! that holds such a piece says in its metadata, under `cut`, how many there are and the whole shape. A q8
+//! tensor is an int8 tensor
 //! `NAME` beside its scales `NAME.scale` (`NAME.scale@k` for a piece), see [`super::quant`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -36,7 +38,8 @@ type Entry = (String, Element, Vec<usize>, Vec<u8>);
 /// Encodes all arrays, in order of name, and hands each finished shard to `sink`.
 ///
 /// # Errors
-/// A tensor that cannot be stored faithfully (not finite, wrong length, reserved name), and what `sink` returns.
+/// A tensor that cannot be stored faithfully (not finite, wrong length, reserved name), and what `sink`
+/// returns.
 pub fn encode(
     arrays: &Arrays,
     dtype: Dtype,
@@ -62,7 +65,10 @@ pub fn encode(
             let mut shape = array.shape.clone();
             shape[0] = data.len() / columns;
             let entries = entries(name, &format!("@{k}"), &shape, data, element);
-            let cut = Cut { pieces, shape: array.shape.clone() };
+            let cut = Cut {
+                pieces,
+                shape: array.shape.clone(),
+            };
             shard.add(entries, Some((name, cut)), shard_bytes, &mut sink)?;
         }
     }
@@ -90,12 +96,19 @@ fn element(array: &Array, dtype: Dtype) -> Element {
 
 fn check(name: &str, array: &Array, arrays: &Arrays, dtype: Dtype) -> Result<(), BundleError> {
     array.check(name)?;
-    let refuse = |why: &str| Err(BundleError::Tensor { name: name.to_owned(), why: why.to_owned() });
+    let refuse = |why: &str| {
+        Err(BundleError::Tensor {
+            name: name.to_owned(),
+            why: why.to_owned(),
+        })
+    };
     if name.is_empty() || name.contains('@') {
         return refuse("its name is empty or contains @, which marks pieces; rename it");
     }
     if array.data.iter().any(|value| !value.is_finite()) {
-        return refuse("it holds values that are not finite; use a checkpoint from before the training diverged");
+        return refuse(
+            "it holds values that are not finite; use a checkpoint from before the training diverged",
+        );
     }
     let scaled = name.strip_suffix(".scale").and_then(|base| arrays.get(base));
     if scaled.is_some_and(|base| element(base, dtype) == Element::I8) {
@@ -119,7 +132,10 @@ fn entries(name: &str, piece: &str, shape: &[usize], data: &[f32], element: Elem
             ]
         }
         Element::F16 => {
-            let bytes = data.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect();
+            let bytes = data
+                .iter()
+                .flat_map(|&value| f16::from_f32(value).to_le_bytes())
+                .collect();
             vec![(full, Element::F16, shape.to_vec(), bytes)]
         }
         _ => {
@@ -156,12 +172,18 @@ impl Draft {
         Ok(())
     }
 
-    fn flush(&mut self, sink: &mut impl FnMut(Vec<u8>) -> Result<(), BundleError>) -> Result<(), BundleError> {
+    fn flush(
+        &mut self,
+        sink: &mut impl FnMut(Vec<u8>) -> Result<(), BundleError>,
+    ) -> Result<(), BundleError> {
         let draft = std::mem::take(self);
         if draft.entries.is_empty() {
             return Ok(());
         }
-        let refuse = |why: String| BundleError::Tensor { name: draft.entries[0].0.clone(), why };
+        let refuse = |why: String| BundleError::Tensor {
+            name: draft.entries[0].0.clone(),
+            why,
+        };
         let views = draft
             .entries
             .iter()
@@ -204,20 +226,26 @@ impl Stored {
             Self::Q8(blocks) => {
                 let columns = quant::as_matrix(&blocks.shape).1;
                 let data = quant::dequantise(columns, &blocks.values, &blocks.scales);
-                Array { shape: blocks.shape, data }
+                Array {
+                    shape: blocks.shape,
+                    data,
+                }
             }
         }
     }
 
-    /// Makes room for the pieces to come, so that a large tensor does not grow by doubling: for a tensor of `shape`, and no
-    /// more than `pieces` like this one.
+    /// Makes room for the pieces to come, so that a large tensor does not grow by doubling: for a tensor of
+    /// `shape`, and no more than `pieces` like this one.
     fn reserve(&mut self, shape: &[usize], pieces: usize) -> Result<(), String> {
         let [here, whole] = [self.shape(), shape].map(|shape| elements(shape).unwrap_or(usize::MAX));
         // Of values or of scales, as many as the rest of the tensor has for each of those that are here.
         let rest = |length: usize| {
             let most = length.saturating_mul(pieces);
             let share = length as u128 * whole as u128 / here.max(1) as u128;
-            usize::try_from(share).unwrap_or(usize::MAX).min(most).saturating_sub(length)
+            usize::try_from(share)
+                .unwrap_or(usize::MAX)
+                .min(most)
+                .saturating_sub(length)
         };
         let reserved = match self {
             Self::Float(array) => array.data.try_reserve_exact(rest(array.data.len())),
@@ -271,16 +299,26 @@ impl ShardDecoder {
     /// A shard of another length or hash, one that does not follow the format, and a piece out of order.
     pub fn push(&mut self, entry: &FileEntry, bytes: &[u8]) -> Result<Arrays, BundleError> {
         let stored = self.push_stored(entry, bytes)?;
-        Ok(stored.into_iter().map(|(name, stored)| (name, stored.into_array())).collect())
+        Ok(stored
+            .into_iter()
+            .map(|(name, stored)| (name, stored.into_array()))
+            .collect())
     }
 
     /// As [`ShardDecoder::push`], with 8-bit weights left as they are.
     ///
     /// # Errors
     /// Those of [`ShardDecoder::push`].
-    pub fn push_stored(&mut self, entry: &FileEntry, bytes: &[u8]) -> Result<BTreeMap<String, Stored>, BundleError> {
+    pub fn push_stored(
+        &mut self,
+        entry: &FileEntry,
+        bytes: &[u8],
+    ) -> Result<BTreeMap<String, Stored>, BundleError> {
         verify(entry, bytes)?;
-        self.decode(bytes).map_err(|why| BundleError::Shard { name: entry.path.clone(), why })
+        self.decode(bytes).map_err(|why| BundleError::Shard {
+            name: entry.path.clone(),
+            why,
+        })
     }
 
     /// Ends the decoding.
@@ -291,7 +329,10 @@ impl ShardDecoder {
         match self.partial.into_iter().next() {
             None => Ok(()),
             Some((name, (cut, _, pieces))) => {
-                let why = format!("bundle.json lists shards with {pieces} of the {} pieces of {name}", cut.pieces);
+                let why = format!(
+                    "bundle.json lists shards with {pieces} of the {} pieces of {name}",
+                    cut.pieces
+                );
                 Err(BundleError::Manifest { why })
             }
         }
@@ -301,12 +342,17 @@ impl ShardDecoder {
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
         let shard = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
         let cuts: BTreeMap<String, Cut> = match metadata.metadata().as_ref().and_then(|map| map.get(CUT)) {
-            Some(text) => serde_json::from_str(text).map_err(|e| format!("its list of cut tensors is wrong ({e})"))?,
+            Some(text) => {
+                serde_json::from_str(text).map_err(|e| format!("its list of cut tensors is wrong ({e})"))?
+            }
             None => BTreeMap::new(),
         };
         let views: BTreeMap<&str, TensorView<'_>> = shard.iter().collect();
-        let scales: BTreeSet<String> =
-            views.iter().filter(|(_, view)| view.dtype() == Element::I8).map(|(name, _)| scale_name(name)).collect();
+        let scales: BTreeSet<String> = views
+            .iter()
+            .filter(|(_, view)| view.dtype() == Element::I8)
+            .map(|(name, _)| scale_name(name))
+            .collect();
         // By number of the piece, so that `NAME@10` follows `NAME@9`.
         let mut pieces = Vec::with_capacity(views.len());
         for (name, view) in views.iter().filter(|(name, _)| !scales.contains(**name)) {
@@ -319,7 +365,9 @@ impl ShardDecoder {
             let whole = match piece {
                 None => Some(stored),
                 Some(k) => {
-                    let cut = cuts.get(base).ok_or_else(|| format!("it does not say how {base} was cut"))?;
+                    let cut = cuts
+                        .get(base)
+                        .ok_or_else(|| format!("it does not say how {base} was cut"))?;
                     self.join(base, k, cut, stored)?
                 }
             };
@@ -356,7 +404,11 @@ impl ShardDecoder {
         }
         match whole.shape() == cut.shape {
             true => Ok(Some(whole)),
-            false => Err(format!("the pieces of {base} make {:?} where {:?} was cut", whole.shape(), cut.shape)),
+            false => Err(format!(
+                "the pieces of {base} make {:?} where {:?} was cut",
+                whole.shape(),
+                cut.shape
+            )),
         }
     }
 }
@@ -383,19 +435,39 @@ fn read(name: &str, view: &TensorView<'_>, views: &BTreeMap<&str, TensorView<'_>
     if view.dtype() != Element::I8 {
         let known = matches!(view.dtype(), Element::F32 | Element::F16);
         let data = floats(view.dtype(), view.data()).filter(|_| known);
-        let data = data.ok_or_else(|| format!("{name} is of the type {:?}, which no bundle has", view.dtype()))?;
+        let data =
+            data.ok_or_else(|| format!("{name} is of the type {:?}, which no bundle has", view.dtype()))?;
         return Ok(Stored::Float(Array { shape, data }));
     }
-    let scale = views.get(scale_name(name).as_str()).filter(|scale| scale.dtype() == Element::F16);
+    let scale = views
+        .get(scale_name(name).as_str())
+        .filter(|scale| scale.dtype() == Element::F16);
     let scale = scale.ok_or_else(|| format!("{name} has 8-bit weights without f16 scales"))?;
     let (rows, columns) = quant::as_matrix(&shape);
     let expected = rows.checked_mul(quant::blocks_in_row(columns));
     if elements(scale.shape()) != expected {
-        return Err(format!("{name} of shape {shape:?} has scales of shape {:?}", scale.shape()));
+        return Err(format!(
+            "{name} of shape {shape:?} has scales of shape {:?}",
+            scale.shape()
+        ));
     }
-    let values = view.data().iter().map(|&byte| i8::from_le_bytes([byte])).collect();
-    let scales = scale.data().as_chunks::<2>().0.iter().map(|&word| f16::from_le_bytes(word)).collect();
-    Ok(Stored::Q8(Blocks { shape, values, scales }))
+    let values = view
+        .data()
+        .iter()
+        .map(|&byte| i8::from_le_bytes([byte]))
+        .collect();
+    let scales = scale
+        .data()
+        .as_chunks::<2>()
+        .0
+        .iter()
+        .map(|&word| f16::from_le_bytes(word))
+        .collect();
+    Ok(Stored::Q8(Blocks {
+        shape,
+        values,
+        scales,
+    }))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Writing a bundle: into a folder beside the target, renamed when it is complete, so that no half bundle is ever seen.
+//! Writing a bundle: into a folder beside the target, renamed when it is complete, so that no half bundle is
+//! ever seen.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +9,8 @@ use super::manifest::{MANIFEST, TOKENIZER};
 use super::shard::{self, SHARD_BYTES};
 use super::{Arrays, BundleError, Dtype, FileEntry, Manifest, sha256_hex};
 
-/// Writes a bundle of `arrays` to `dir` and returns its manifest with files, hashes and engine version filled in.
+/// Writes a bundle of `arrays` to `dir` and returns its manifest with files, hashes and engine version filled
+/// in.
 ///
 /// `manifest` says what the bundle is; its version, files, weights and tokenizer are set here. A bundle that is already
 /// in `dir` is replaced; a folder with anything else in it is left alone.
@@ -47,8 +49,11 @@ pub fn write_with(
         manifest.provenance.engine_version = env!("CARGO_PKG_VERSION").to_owned();
     }
     // All names are checked before the first of them becomes a path.
-    let others: Vec<(&str, &[u8])> =
-        tokenizer_json.map(|bytes| (TOKENIZER, bytes)).into_iter().chain(extra.iter().copied()).collect();
+    let others: Vec<(&str, &[u8])> = tokenizer_json
+        .map(|bytes| (TOKENIZER, bytes))
+        .into_iter()
+        .chain(extra.iter().copied())
+        .collect();
     manifest.files = others.iter().map(|(path, bytes)| entry(path, bytes)).collect();
     manifest.to_bytes()?;
     for (path, bytes) in others {
@@ -69,12 +74,21 @@ pub fn write_with(
 }
 
 fn entry(path: &str, bytes: &[u8]) -> FileEntry {
-    FileEntry { path: path.to_owned(), bytes: bytes.len() as u64, sha256: sha256_hex(bytes) }
+    FileEntry {
+        path: path.to_owned(),
+        bytes: bytes.len() as u64,
+        sha256: sha256_hex(bytes),
+    }
 }
 
 /// Errors unless `dir` is absent, empty, or a bundle and nothing else.
 fn check_target(dir: &Path) -> Result<(), BundleError> {
-    let refuse = |why: String| Err(BundleError::Target { path: dir.to_owned(), why });
+    let refuse = |why: String| {
+        Err(BundleError::Target {
+            path: dir.to_owned(),
+            why,
+        })
+    };
     if dir.file_name().is_none() {
         return refuse("it has no name of its own".to_owned());
     }
@@ -93,7 +107,9 @@ fn check_target(dir: &Path) -> Result<(), BundleError> {
         known.extend(old.files.into_iter().map(|file| file.path));
     }
     match found.difference(&known).next() {
-        Some(stranger) => refuse(format!("it already holds {stranger}, which is not part of a bundle there")),
+        Some(stranger) => refuse(format!(
+            "it already holds {stranger}, which is not part of a bundle there"
+        )),
         None => Ok(()),
     }
 }
@@ -104,7 +120,11 @@ fn collect(dir: &Path, prefix: &str, found: &mut BTreeSet<String>) -> Result<(),
         let item = item.map_err(BundleError::io("list", dir))?;
         let name = format!("{prefix}{}", item.file_name().to_string_lossy());
         // `file_type` does not follow links, so a link counts as a file and is never walked.
-        match item.file_type().map_err(BundleError::io("look at", item.path()))?.is_dir() {
+        match item
+            .file_type()
+            .map_err(BundleError::io("look at", item.path()))?
+            .is_dir()
+        {
             true => collect(&item.path(), &format!("{name}/"), found)?,
             false => drop(found.insert(name)),
         }
@@ -123,7 +143,10 @@ impl Partial {
         let path = beside(target, "partial");
         remove(&path)?;
         fs::create_dir_all(&path).map_err(BundleError::io("create", &path))?;
-        Ok(Self { path, target: target.to_owned() })
+        Ok(Self {
+            path,
+            target: target.to_owned(),
+        })
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), BundleError> {
@@ -139,13 +162,16 @@ impl Partial {
         if fs::symlink_metadata(&self.target).is_err() {
             return fs::rename(&self.path, &self.target).map_err(BundleError::io("create", &self.target));
         }
-        // A folder cannot be renamed over a full one, so the old one steps aside and comes back if the new one fails.
+        // A folder cannot be renamed over a full one, so the old one steps aside and comes back if the new
+        // one fails.
         let old = beside(&self.target, "old");
         remove(&old)?;
         fs::rename(&self.target, &old).map_err(BundleError::io("replace", &self.target))?;
         if let Err(cause) = fs::rename(&self.path, &self.target) {
             let error = BundleError::io("create", &self.target)(cause);
-            return fs::rename(&old, &self.target).map_err(BundleError::io("restore", &self.target)).and(Err(error));
+            return fs::rename(&old, &self.target)
+                .map_err(BundleError::io("restore", &self.target))
+                .and(Err(error));
         }
         remove(&old)
     }
@@ -153,12 +179,14 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // After `finish` there is nothing left to remove; before it, an error is already on its way to the user.
+        // After `finish` there is nothing left to remove; before it, an error is already on its way to the
+        // user.
         let _ = fs::remove_dir_all(&self.path);
     }
 }
 
-/// A hidden sibling of `target` that no other process uses, on the same file system so that it can be renamed.
+/// A hidden sibling of `target` that no other process uses, on the same file system so that it can be
+/// renamed.
 fn beside(target: &Path, what: &str) -> PathBuf {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     target.with_file_name(format!(".{name}.{what}-{}", std::process::id()))
@@ -180,10 +208,16 @@ mod tests {
     fn arrays() -> Arrays {
         let array = |shape: &[usize]| {
             let count = shape.iter().product::<usize>();
-            Array { shape: shape.to_vec(), data: (0..count).map(|i| (i % 255) as f32 - 127.0).collect() }
+            Array {
+                shape: shape.to_vec(),
+                data: (0..count).map(|i| (i % 255) as f32 - 127.0).collect(),
+            }
         };
         // The table is 20 MB, so that it is cut over two shards.
-        Arrays::from([("norm.bias".to_owned(), array(&[7])), ("table.weight".to_owned(), array(&[10_000, 500]))])
+        Arrays::from([
+            ("norm.bias".to_owned(), array(&[7])),
+            ("table.weight".to_owned(), array(&[10_000, 500])),
+        ])
     }
 
     fn manifest() -> Manifest {
@@ -204,7 +238,10 @@ mod tests {
         assert_eq!(bundle.arrays().unwrap(), arrays());
         assert_eq!(bundle.tokenizer().unwrap().unwrap(), b"{}");
         assert_eq!(bundle.file("gallery/codes.bin").unwrap(), b"codes");
-        assert_eq!(bundle.sha256(), sha256_hex(&fs::read(dir.join(MANIFEST)).unwrap()));
+        assert_eq!(
+            bundle.sha256(),
+            sha256_hex(&fs::read(dir.join(MANIFEST)).unwrap())
+        );
         assert_eq!(written.shards().count(), 2);
         assert_eq!(written.provenance.engine_version, env!("CARGO_PKG_VERSION"));
 
@@ -213,7 +250,10 @@ mod tests {
         assert_eq!(second.shards().count(), 1);
         assert!(!dir.join("gallery").exists() && !dir.join(TOKENIZER).exists());
         let mut steps = Vec::new();
-        let again = Bundle::open(&dir).unwrap().arrays_with(|done, total| steps.push((done, total))).unwrap();
+        let again = Bundle::open(&dir)
+            .unwrap()
+            .arrays_with(|done, total| steps.push((done, total)))
+            .unwrap();
         assert_eq!(steps, [(second.shard_bytes(), second.shard_bytes())]);
         assert_eq!(again["norm.bias"], arrays()["norm.bias"]);
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
@@ -249,7 +289,9 @@ mod tests {
         let dir = root.path().join("thesis");
         fs::create_dir(&dir).unwrap();
         fs::write(dir.join("chapter.txt"), "years of work").unwrap();
-        let error = write(&dir, manifest(), &arrays(), None, Dtype::Q8).unwrap_err().to_string();
+        let error = write(&dir, manifest(), &arrays(), None, Dtype::Q8)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("chapter.txt"), "{error}");
         assert!(dir.join("chapter.txt").exists());
         fs::remove_file(dir.join("chapter.txt")).unwrap();

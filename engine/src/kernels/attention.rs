@@ -1,4 +1,5 @@
-//! Masked attention, forward: MedViLL's schemes computed from lengths and positions (`shaders/attention.wgsl`).
+//! Masked attention, forward: MedViLL's schemes computed from lengths and positions
+//! (`shaders/attention.wgsl`).
 
 use burn::backend::{
     Backend, Dispatch, backend_extension,
@@ -31,8 +32,8 @@ pub enum Rule {
     },
     /// Two blocks, bidirectional within each, blind to each other.
     NonCrossing,
-    /// Ours, for training the generator: after the words come as many MASK tokens, the t-th of which sees the context,
-    /// the words before t and itself: every step of left-to-right decoding at once.
+    /// Ours, for training the generator: after the words come as many MASK tokens, the t-th of which sees the
+    /// context, the words before t and itself: every step of left-to-right decoding at once.
     Cloze {
         /// How many words stand in front of their masked copies.
         words: usize,
@@ -51,13 +52,19 @@ impl Rule {
         }
     }
 
-    /// Whether `row` may attend to `column`, with a context of `context` columns and `length` columns that are no padding.
+    /// Whether `row` may attend to `column`, with a context of `context` columns and `length` columns that
+    /// are no padding.
     pub const fn may_attend(self, row: usize, column: usize, context: usize, length: usize) -> bool {
         match self {
             Self::Bidirectional => column < length,
             Self::Seq2Seq => column < context || (row >= context && column <= row),
             Self::BidirectionalAutoregressive { padding } => {
-                column < context || if row >= context { column <= row } else { padding || column < length }
+                column < context
+                    || if row >= context {
+                        column <= row
+                    } else {
+                        padding || column < length
+                    }
             }
             Self::NonCrossing => (row < context) == (column < context) && column < length,
             Self::Cloze { words } => {
@@ -85,13 +92,18 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// The mask as a tensor for the reference, true where attention is forbidden: `(batch, 1, queries, keys)`.
+    /// The mask as a tensor for the reference, true where attention is forbidden: `(batch, 1, queries,
+    /// keys)`.
     pub fn forbidden(&self, queries: usize, keys: usize, device: &burn::tensor::Device) -> Tensor<4, Bool> {
         let mut cells = Vec::with_capacity(self.lengths.len() * queries * keys);
         for &length in &self.lengths {
             for row in 0..queries {
                 for column in 0..keys {
-                    cells.push(!self.rule.may_attend(self.query_start + row, column, self.context, length));
+                    cells.push(
+                        !self
+                            .rule
+                            .may_attend(self.query_start + row, column, self.context, length),
+                    );
                 }
             }
         }
@@ -103,7 +115,8 @@ impl Mask {
 /// The plain reference, differentiable: softmax over the allowed columns, zeros for a row that has none.
 ///
 /// # Shapes
-/// - query `(batch, queries, width)`, key and value `(batch, keys, width)`, forbidden `(batch, 1, queries, keys)`
+/// - query `(batch, queries, width)`, key and value `(batch, keys, width)`, forbidden `(batch, 1, queries,
+///   keys)`
 /// - output `(batch, queries, width)`
 ///
 /// `drop` is applied to the probabilities, as PyTorch's BERT does.
@@ -125,7 +138,10 @@ pub fn attention_reference(
     // A finite floor keeps a fully forbidden row finite; the second fill makes it zero instead of uniform.
     let scores = scores.mask_fill(forbidden.clone(), -3.0e38);
     let weights = softmax(scores, 3).mask_fill(forbidden, 0.0);
-    drop(weights).matmul(split(value, keys)).swap_dims(1, 2).reshape([batch, queries, width])
+    drop(weights)
+        .matmul(split(value, keys))
+        .swap_dims(1, 2)
+        .reshape([batch, queries, width])
 }
 
 /// The kernel behind Burn's dispatch.
@@ -157,15 +173,33 @@ impl AttentionBackend for CubeBackend {
         let keys = key.meta.shape()[1];
         let output = empty_like(&query);
         let constants = vec![("head_dim", (width / heads).to_string())];
-        let kernel = Kernel { name: "attention", source: SOURCE, constants };
+        let kernel = Kernel {
+            name: "attention",
+            source: SOURCE,
+            constants,
+        };
         let count = CubeCount::Static(queries.div_ceil(16) as u32, heads as u32, batch as u32);
-        let params = [batch as u32, queries as u32, keys as u32, heads as u32, context, query_start, rule, words];
-        kernel.launch(vec![query, key, value, contiguous(lengths), output.clone()], &params, count);
+        let params = [
+            batch as u32,
+            queries as u32,
+            keys as u32,
+            heads as u32,
+            context,
+            query_start,
+            rule,
+            words,
+        ];
+        kernel.launch(
+            vec![query, key, value, contiguous(lengths), output.clone()],
+            &params,
+            count,
+        );
         output
     }
 }
 
-/// Masked attention by the kernel. The device must satisfy [`super::runs_wgsl`], heads be at most [`MAX_HEAD_DIM`] wide.
+/// Masked attention by the kernel. The device must satisfy [`super::runs_wgsl`], heads be at most
+/// [`MAX_HEAD_DIM`] wide.
 ///
 /// # Shapes
 /// - query `(batch, queries, width)`, key and value `(batch, keys, width)`, lengths `(batch)`, 32-bit
@@ -183,10 +217,20 @@ pub fn masked_attention(
 ) -> Tensor<3> {
     let [batch, _, width] = query.dims();
     let [key_batch, keys, key_width] = key.dims();
-    assert_eq!(value.dims(), [key_batch, keys, key_width], "keys and values differ in shape");
-    assert!(key_batch == batch && key_width == width, "queries and keys differ in batch or width");
+    assert_eq!(
+        value.dims(),
+        [key_batch, keys, key_width],
+        "keys and values differ in shape"
+    );
+    assert!(
+        key_batch == batch && key_width == width,
+        "queries and keys differ in batch or width"
+    );
     assert_eq!(lengths.dims(), [batch], "one length a sample");
-    assert!(heads > 0 && width % heads == 0 && width / heads <= MAX_HEAD_DIM, "heads do not fit the kernel");
+    assert!(
+        heads > 0 && width % heads == 0 && width / heads <= MAX_HEAD_DIM,
+        "heads do not fit the kernel"
+    );
     let (rule, words) = mask.rule.code();
     let lengths = lengths.cast(burn::tensor::IntDType::I32);
     let output = <Dispatch as AttentionBackend>::attention_forward(
@@ -207,23 +251,51 @@ mod tests {
     use super::*;
     use crate::kernels::launch::tests::{close, webgpu};
 
-    fn compare(gpu: &Device, batch: usize, queries: usize, keys: usize, heads: usize, dim: usize, mask: &Mask) {
+    fn compare(
+        gpu: &Device,
+        batch: usize,
+        queries: usize,
+        keys: usize,
+        heads: usize,
+        dim: usize,
+        mask: &Mask,
+    ) {
         let cpu = Device::flex();
-        let random =
-            |rows: usize| Tensor::<3>::random([batch, rows, heads * dim], Distribution::Normal(0.0, 1.5), &cpu);
+        let random = |rows: usize| {
+            Tensor::<3>::random([batch, rows, heads * dim], Distribution::Normal(0.0, 1.5), &cpu)
+        };
         let (q, k, v) = (random(queries), random(keys), random(keys));
         let forbidden = mask.forbidden(queries, keys, &cpu);
         let expected = attention_reference(q.clone(), k.clone(), v.clone(), forbidden, heads, |p| p);
         let lengths: Vec<i32> = mask.lengths.iter().map(|&n| n as i32).collect();
         let lengths = Tensor::<1, Int>::from_data(TensorData::new(lengths, [batch]), gpu);
-        let found = masked_attention(q.to_device(gpu), k.to_device(gpu), v.to_device(gpu), lengths, mask, heads);
-        close(expected, found, 2e-5, &format!("{mask:?} {batch}x{queries}x{keys}, {heads} heads of {dim}"));
+        let found = masked_attention(
+            q.to_device(gpu),
+            k.to_device(gpu),
+            v.to_device(gpu),
+            lengths,
+            mask,
+            heads,
+        );
+        close(
+            expected,
+            found,
+            2e-5,
+            &format!("{mask:?} {batch}x{queries}x{keys}, {heads} heads of {dim}"),
+        );
     }
 
     #[test]
     fn kernel_equals_reference_under_every_rule_and_odd_sizes() {
         let Some(gpu) = webgpu() else { return };
-        let sizes = [(1, 1, 1, 4), (3, 17, 1, 16), (2, 33, 4, 32), (2, 50, 3, 20), (1, 70, 2, 64), (2, 16, 2, 7)];
+        let sizes = [
+            (1, 1, 1, 4),
+            (3, 17, 1, 16),
+            (2, 33, 4, 32),
+            (2, 50, 3, 20),
+            (1, 70, 2, 64),
+            (2, 16, 2, 7),
+        ];
         for (batch, tokens, heads, dim) in sizes {
             let context = (tokens / 2).max(1);
             let lengths: Vec<usize> = (0..batch).map(|b| tokens - b * (tokens / 4)).collect();
@@ -233,10 +305,17 @@ mod tests {
                 Rule::BidirectionalAutoregressive { padding: false },
                 Rule::BidirectionalAutoregressive { padding: true },
                 Rule::NonCrossing,
-                Rule::Cloze { words: (tokens - context) / 2 },
+                Rule::Cloze {
+                    words: (tokens - context) / 2,
+                },
             ];
             for rule in rules {
-                let mask = Mask { rule, context, query_start: 0, lengths: lengths.clone() };
+                let mask = Mask {
+                    rule,
+                    context,
+                    query_start: 0,
+                    lengths: lengths.clone(),
+                };
                 compare(&gpu, batch, tokens, tokens, heads, dim, &mask);
             }
         }
@@ -246,7 +325,12 @@ mod tests {
     fn kernel_takes_fewer_queries_than_keys() {
         let Some(gpu) = webgpu() else { return };
         for (queries, keys) in [(1, 19), (2, 64), (5, 21)] {
-            let mask = Mask { rule: Rule::Seq2Seq, context: 7, query_start: keys - queries, lengths: vec![keys; 2] };
+            let mask = Mask {
+                rule: Rule::Seq2Seq,
+                context: 7,
+                query_start: keys - queries,
+                lengths: vec![keys; 2],
+            };
             compare(&gpu, 2, queries, keys, 2, 16, &mask);
         }
     }
@@ -254,7 +338,12 @@ mod tests {
     #[test]
     fn a_row_that_may_attend_to_nothing_is_zero() {
         let cpu = Device::flex();
-        let mask = Mask { rule: Rule::Bidirectional, context: 3, query_start: 0, lengths: vec![0, 5] };
+        let mask = Mask {
+            rule: Rule::Bidirectional,
+            context: 3,
+            query_start: 0,
+            lengths: vec![0, 5],
+        };
         let ones = Tensor::<3>::ones([2, 5, 8], &cpu);
         let forbidden = mask.forbidden(5, 5, &cpu);
         let out = attention_reference(ones.clone(), ones.clone(), ones, forbidden, 2, |p| p);
@@ -273,7 +362,9 @@ mod tests {
         // A masked copy sees what the decoder sees when it predicts that word, and no more.
         let cloze = Rule::Cloze { words: 3 };
         for t in 0..3 {
-            let sees: Vec<usize> = (0..10).filter(|&c| cloze.may_attend(4 + 3 + t, c, 4, 10)).collect();
+            let sees: Vec<usize> = (0..10)
+                .filter(|&c| cloze.may_attend(4 + 3 + t, c, 4, 10))
+                .collect();
             let mut expected: Vec<usize> = (0..4 + t).collect();
             expected.push(4 + 3 + t);
             assert_eq!(sees, expected);

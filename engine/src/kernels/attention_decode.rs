@@ -31,9 +31,21 @@ pub fn decode_attention_reference(
     let key_cache = caches.0.slice_assign([0..batch, start..keys, 0..width], key);
     let value_cache = caches.1.slice_assign([0..batch, start..keys, 0..width], value);
     let used = |cache: &Tensor<3>| cache.clone().slice([0..batch, 0..keys, 0..width]);
-    let mask = Mask { rule: Rule::Seq2Seq, context: 0, query_start: start, lengths: vec![keys; batch] };
+    let mask = Mask {
+        rule: Rule::Seq2Seq,
+        context: 0,
+        query_start: start,
+        lengths: vec![keys; batch],
+    };
     let forbidden = mask.forbidden(rows, keys, &device);
-    let output = attention_reference(query, used(&key_cache), used(&value_cache), forbidden, heads, |p| p);
+    let output = attention_reference(
+        query,
+        used(&key_cache),
+        used(&value_cache),
+        forbidden,
+        heads,
+        |p| p,
+    );
     (output, (key_cache, value_cache))
 }
 
@@ -68,17 +80,34 @@ impl DecodeBackend for CubeBackend {
         let capacity = key_cache.meta.shape()[1];
         let output = empty_like(&query);
         let constants = vec![("head_dim", (width / heads).to_string())];
-        let kernel = Kernel { name: "attention_decode", source: SOURCE, constants };
-        let params = [batch as u32, rows as u32, capacity as u32, heads as u32, start as u32];
+        let kernel = Kernel {
+            name: "attention_decode",
+            source: SOURCE,
+            constants,
+        };
+        let params = [
+            batch as u32,
+            rows as u32,
+            capacity as u32,
+            heads as u32,
+            start as u32,
+        ];
         // The caches are bound as they are: a copy would be written instead of them.
-        let tensors = vec![query, contiguous(key), contiguous(value), key_cache, value_cache, output.clone()];
+        let tensors = vec![
+            query,
+            contiguous(key),
+            contiguous(value),
+            key_cache,
+            value_cache,
+            output.clone(),
+        ];
         kernel.launch(tensors, &params, CubeCount::Static(heads as u32, batch as u32, 1));
         output
     }
 }
 
-/// The decoding step by the kernel, which writes the caches **in place**: every clone of them sees the new rows.
-/// The device must satisfy [`super::runs_wgsl`].
+/// The decoding step by the kernel, which writes the caches **in place**: every clone of them sees the new
+/// rows. The device must satisfy [`super::runs_wgsl`].
 ///
 /// # Shapes
 /// - query, key, value `(batch, rows, width)`; caches `(batch, capacity, width)`, row-major
@@ -96,12 +125,34 @@ pub fn decode_attention(
 ) -> Tensor<3> {
     let [batch, rows, width] = query.dims();
     let [cache_batch, capacity, cache_width] = caches.0.dims();
-    assert_eq!(key.dims(), [batch, rows, width], "new keys are shaped like queries");
-    assert_eq!(value.dims(), [batch, rows, width], "new values are shaped like queries");
-    assert_eq!(caches.1.dims(), [cache_batch, capacity, cache_width], "both caches have one shape");
-    assert!(cache_batch == batch && cache_width == width, "caches and queries differ in batch or width");
-    assert!(start + rows <= capacity, "rows {start}..{} do not fit a cache of {capacity}", start + rows);
-    assert!(heads > 0 && width % heads == 0 && width / heads <= MAX_HEAD_DIM, "heads do not fit the kernel");
+    assert_eq!(
+        key.dims(),
+        [batch, rows, width],
+        "new keys are shaped like queries"
+    );
+    assert_eq!(
+        value.dims(),
+        [batch, rows, width],
+        "new values are shaped like queries"
+    );
+    assert_eq!(
+        caches.1.dims(),
+        [cache_batch, capacity, cache_width],
+        "both caches have one shape"
+    );
+    assert!(
+        cache_batch == batch && cache_width == width,
+        "caches and queries differ in batch or width"
+    );
+    assert!(
+        start + rows <= capacity,
+        "rows {start}..{} do not fit a cache of {capacity}",
+        start + rows
+    );
+    assert!(
+        heads > 0 && width % heads == 0 && width / heads <= MAX_HEAD_DIM,
+        "heads do not fit the kernel"
+    );
     let output = <Dispatch as DecodeBackend>::attention_decode(
         query.into_dispatch(),
         key.into_dispatch(),
@@ -128,12 +179,16 @@ mod tests {
         for (batch, capacity, heads, dim, rows) in [(1, 9, 1, 8, 1), (2, 70, 3, 20, 2), (3, 130, 2, 64, 2)] {
             let width = heads * dim;
             let empty = |device: &Device| {
-                (Tensor::<3>::zeros([batch, capacity, width], device), Tensor::zeros([batch, capacity, width], device))
+                (
+                    Tensor::<3>::zeros([batch, capacity, width], device),
+                    Tensor::zeros([batch, capacity, width], device),
+                )
             };
             let (mut expected_caches, caches) = (empty(&cpu), empty(&gpu));
             let mut start = 0;
             while start + rows <= capacity {
-                let random = || Tensor::<3>::random([batch, rows, width], Distribution::Normal(0.0, 1.0), &cpu);
+                let random =
+                    || Tensor::<3>::random([batch, rows, width], Distribution::Normal(0.0, 1.0), &cpu);
                 let (q, k, v) = (random(), random(), random());
                 let found = decode_attention(
                     q.clone().to_device(&gpu),
@@ -145,7 +200,12 @@ mod tests {
                 );
                 let (expected, after) = decode_attention_reference(q, k, v, expected_caches, start, heads);
                 expected_caches = after;
-                close(expected, found, 2e-5, &format!("step at {start}, {batch}x{rows}, {heads} heads of {dim}"));
+                close(
+                    expected,
+                    found,
+                    2e-5,
+                    &format!("step at {start}, {batch}x{rows}, {heads} heads of {dim}"),
+                );
                 // The newest row is written again next time, as the decoder does with MASK.
                 start += rows.max(2) - 1;
             }

@@ -30,7 +30,12 @@ pub struct Statistics {
 ///
 /// # Shapes
 /// - x, residual `(batch, channels, rows, columns)` -> the same
-pub fn batch_norm_reference(x: Tensor<4>, residual: Option<Tensor<4>>, of: Statistics, rectify: bool) -> Tensor<4> {
+pub fn batch_norm_reference(
+    x: Tensor<4>,
+    residual: Option<Tensor<4>>,
+    of: Statistics,
+    rectify: bool,
+) -> Tensor<4> {
     let mut y = burn::tensor::module::batch_norm(x, of.weight, of.bias, of.mean, of.variance, of.epsilon);
     if let Some(residual) = residual {
         y = y + residual;
@@ -89,20 +94,44 @@ impl BatchNormBackend for CubeBackend {
             Some(step) => (x, residual, step),
             None => {
                 let plane = x.meta.shape()[2] * x.meta.shape()[3];
-                (contiguous(x), if added { contiguous(residual) } else { residual }, plane)
+                (
+                    contiguous(x),
+                    if added { contiguous(residual) } else { residual },
+                    plane,
+                )
             }
         };
         let constants = vec![("residual", added.to_string()), ("relu", rectify.to_string())];
-        let kernel = Kernel { name: "batch_norm", source: SOURCE, constants };
+        let kernel = Kernel {
+            name: "batch_norm",
+            source: SOURCE,
+            constants,
+        };
         let residual = if added { residual } else { nothing(&x) };
         let values = x.meta.shape().num_elements();
         let handle = x.client.empty(values * x.dtype.size());
-        let output = CubeTensor::new(x.client.clone(), handle, *x.meta.clone(), x.device.clone(), x.dtype);
+        let output = CubeTensor::new(
+            x.client.clone(),
+            handle,
+            *x.meta.clone(),
+            x.device.clone(),
+            x.dtype,
+        );
         let channels = x.meta.shape()[1];
         let (across, count) = spread(values.div_ceil(EACH));
-        let params = [values as u32, channels as u32, step as u32, (epsilon as f32).to_bits(), across];
+        let params = [
+            values as u32,
+            channels as u32,
+            step as u32,
+            (epsilon as f32).to_bits(),
+            across,
+        ];
         let [mean, variance, weight, bias] = [mean, variance, weight, bias].map(contiguous);
-        kernel.launch(vec![x, residual, mean, variance, weight, bias, output.clone()], &params, count);
+        kernel.launch(
+            vec![x, residual, mean, variance, weight, bias, output.clone()],
+            &params,
+            count,
+        );
         output
     }
 }
@@ -116,11 +145,19 @@ impl BatchNormBackend for CubeBackend {
 /// When shapes disagree.
 pub fn batch_norm(x: Tensor<4>, residual: Option<Tensor<4>>, of: Statistics, rectify: bool) -> Tensor<4> {
     let [_, channels, ..] = x.dims();
-    assert!(residual.as_ref().is_none_or(|r| r.dims() == x.dims()), "x and residual differ in shape");
+    assert!(
+        residual.as_ref().is_none_or(|r| r.dims() == x.dims()),
+        "x and residual differ in shape"
+    );
     for tensor in [&of.mean, &of.variance, &of.weight, &of.bias] {
-        assert_eq!(tensor.dims(), [channels], "statistics and picture differ in channels");
+        assert_eq!(
+            tensor.dims(),
+            [channels],
+            "statistics and picture differ in channels"
+        );
     }
-    // Where nothing is added the kernel is told so; a tensor is passed all the same, since the dispatch knows no options.
+    // Where nothing is added the kernel is told so; a tensor is passed all the same, since the dispatch knows
+    // no options.
     let added = residual.is_some();
     let residual = residual.unwrap_or_else(|| x.clone());
     let output = <Dispatch as BatchNormBackend>::batch_norm_forward(
@@ -148,8 +185,11 @@ mod tests {
     fn channels_last(x: Tensor<4>) -> Tensor<4> {
         let [batch, channels, rows, columns] = x.dims();
         // Flattening copies into the new order.
-        let flat: Tensor<1> = x.permute([0, 2, 3, 1]).reshape([batch * rows * columns * channels]);
-        flat.reshape([batch, rows, columns, channels]).permute([0, 3, 1, 2])
+        let flat: Tensor<1> = x
+            .permute([0, 2, 3, 1])
+            .reshape([batch * rows * columns * channels]);
+        flat.reshape([batch, rows, columns, channels])
+            .permute([0, 3, 1, 2])
     }
 
     #[test]
@@ -157,15 +197,38 @@ mod tests {
         let Some(gpu) = webgpu() else { return };
         let cpu = Device::flex();
         for [batch, channels, rows, columns] in [[1, 1, 1, 1], [2, 3, 5, 7], [1, 64, 9, 9], [2, 5, 1, 130]] {
-            let random = || Tensor::<4>::random([batch, channels, rows, columns], Distribution::Normal(0.0, 1.0), &cpu);
+            let random = || {
+                Tensor::<4>::random(
+                    [batch, channels, rows, columns],
+                    Distribution::Normal(0.0, 1.0),
+                    &cpu,
+                )
+            };
             let one = |low, high| Tensor::<1>::random([channels], Distribution::Uniform(low, high), &cpu);
             let (x, residual) = (random(), random());
-            let (mean, variance, weight, bias) = (one(-1.0, 1.0), one(0.1, 2.0), one(0.5, 1.5), one(-1.0, 1.0));
-            let of = Statistics { mean, variance, weight, bias, epsilon: 1e-5 };
-            let there = |t: &Tensor<1>| t.clone().to_device(&gpu);
             let (mean, variance, weight, bias) =
-                (there(&of.mean), there(&of.variance), there(&of.weight), there(&of.bias));
-            let on_gpu = Statistics { mean, variance, weight, bias, epsilon: 1e-5 };
+                (one(-1.0, 1.0), one(0.1, 2.0), one(0.5, 1.5), one(-1.0, 1.0));
+            let of = Statistics {
+                mean,
+                variance,
+                weight,
+                bias,
+                epsilon: 1e-5,
+            };
+            let there = |t: &Tensor<1>| t.clone().to_device(&gpu);
+            let (mean, variance, weight, bias) = (
+                there(&of.mean),
+                there(&of.variance),
+                there(&of.weight),
+                there(&of.bias),
+            );
+            let on_gpu = Statistics {
+                mean,
+                variance,
+                weight,
+                bias,
+                epsilon: 1e-5,
+            };
             for rectify in [false, true] {
                 for residual in [None, Some(residual.clone())] {
                     let expected = batch_norm_reference(x.clone(), residual.clone(), of.clone(), rectify);
@@ -173,8 +236,18 @@ mod tests {
                     let what = format!("{batch}x{channels}x{rows}x{columns}, {rectify}");
                     let found = batch_norm(x.clone(), residual.clone(), on_gpu.clone(), rectify);
                     close(expected.clone(), found, 1e-5, &what);
-                    let found = batch_norm(channels_last(x.clone()), residual.clone(), on_gpu.clone(), rectify);
-                    close(expected.clone(), found, 1e-5, &format!("{what}, x with channels last"));
+                    let found = batch_norm(
+                        channels_last(x.clone()),
+                        residual.clone(),
+                        on_gpu.clone(),
+                        rectify,
+                    );
+                    close(
+                        expected.clone(),
+                        found,
+                        1e-5,
+                        &format!("{what}, x with channels last"),
+                    );
                     let last = residual.map(channels_last);
                     let found = batch_norm(channels_last(x), last, on_gpu.clone(), rectify);
                     close(expected, found, 1e-5, &format!("{what}, channels last"));

@@ -20,12 +20,15 @@ pub(super) struct Kernel {
 
 impl KernelSource for Kernel {
     fn source(&self) -> SourceTemplate {
-        let fill = |t: SourceTemplate, (name, value): &(&'static str, String)| t.register(*name, value.clone());
+        let fill =
+            |t: SourceTemplate, (name, value): &(&'static str, String)| t.register(*name, value.clone());
         self.constants.iter().fold(SourceTemplate::new(self.source), fill)
     }
 
     fn id(&self) -> KernelId {
-        KernelId::new::<Self>().info((self.name, self.constants.clone(), "f32")).cube_dim(CubeDim::new_1d(64).into())
+        KernelId::new::<Self>()
+            .info((self.name, self.constants.clone(), "f32"))
+            .cube_dim(CubeDim::new_1d(64).into())
     }
 
     fn lang(&self) -> &'static str {
@@ -36,7 +39,9 @@ impl KernelSource for Kernel {
 impl Kernel {
     /// Launches with `tensors` bound in order and `params` as the uniform after them.
     pub fn launch(self, tensors: Vec<CubeTensor>, params: &[u32], count: CubeCount) {
-        let Some(client) = tensors.first().map(|t| t.client.clone()) else { return };
+        let Some(client) = tensors.first().map(|t| t.client.clone()) else {
+            return;
+        };
         let mut arguments = KernelArguments::new();
         for tensor in tensors {
             arguments = arguments.with_buffer(tensor.handle.binding());
@@ -46,7 +51,11 @@ impl Kernel {
             .map(|pair| u64::from(pair[0]) | (u64::from(pair.get(1).copied().unwrap_or(0)) << 32))
             .collect();
         let arguments = arguments.with_info(MetadataBindingInfo::custom(words));
-        client.launch(Box::new(SourceKernel::new(self, CubeDim::new_1d(64))), count, arguments);
+        client.launch(
+            Box::new(SourceKernel::new(self, CubeDim::new_1d(64))),
+            count,
+            arguments,
+        );
     }
 }
 
@@ -58,7 +67,13 @@ pub(super) fn contiguous(tensor: CubeTensor) -> CubeTensor {
 /// An uninitialised tensor of `shape`, row by row, beside `like`.
 pub(super) fn empty(like: &CubeTensor, shape: Shape) -> CubeTensor {
     let handle = like.client.empty(shape.num_elements() * like.dtype.size());
-    CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape, handle, like.dtype)
+    CubeTensor::new_contiguous(
+        like.client.clone(),
+        like.device.clone(),
+        shape,
+        handle,
+        like.dtype,
+    )
 }
 
 /// An uninitialised tensor shaped like `like`, row by row.
@@ -75,7 +90,10 @@ pub(super) fn nothing(like: &CubeTensor) -> CubeTensor {
 pub(super) fn spread(count: usize) -> (u32, CubeCount) {
     const MOST: usize = 65_535;
     let across = count.clamp(1, MOST);
-    (across as u32, CubeCount::Static(across as u32, count.div_ceil(across) as u32, 1))
+    (
+        across as u32,
+        CubeCount::Static(across as u32, count.div_ceil(across) as u32, 1),
+    )
 }
 
 #[cfg(test)]
@@ -95,7 +113,10 @@ pub(super) mod tests {
         let expected: Vec<f32> = expected.into_data().iter::<f32>().collect();
         let found: Vec<f32> = found.into_data().iter::<f32>().collect();
         for (i, (e, f)) in expected.iter().zip(&found).enumerate() {
-            assert!((e - f).abs() <= absolute, "{what}: value {i} is {f}, expected {e}");
+            assert!(
+                (e - f).abs() <= absolute,
+                "{what}: value {i} is {f}, expected {e}"
+            );
         }
     }
 
@@ -111,21 +132,34 @@ pub(super) mod tests {
                     ("relu", on.to_string()),
                     ("residual", on.to_string()),
                 ];
-                let source = Kernel { name, source, constants: constants.to_vec() }.source().complete();
+                let source = Kernel {
+                    name,
+                    source,
+                    constants: constants.to_vec(),
+                }
+                .source()
+                .complete();
                 let module = naga::front::wgsl::parse_str(&source)
                     .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&source)));
                 let flags = naga::valid::ValidationFlags::all();
                 let mut validator = naga::valid::Validator::new(flags, naga::valid::Capabilities::empty());
-                validator.validate(&module).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&source)));
+                validator
+                    .validate(&module)
+                    .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&source)));
                 let bytes: u32 = workgroup_bytes(&module);
-                assert!(bytes <= 16_384, "{name} uses {bytes} bytes of workgroup memory with heads of {head_dim}");
+                assert!(
+                    bytes <= 16_384,
+                    "{name} uses {bytes} bytes of workgroup memory with heads of {head_dim}"
+                );
             }
         }
     }
 
     fn workgroup_bytes(module: &naga::Module) -> u32 {
         let mut layouter = naga::proc::Layouter::default();
-        layouter.update(module.to_ctx()).expect("layout of a valid module");
+        layouter
+            .update(module.to_ctx())
+            .expect("layout of a valid module");
         module
             .global_variables
             .iter()

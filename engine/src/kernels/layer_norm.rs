@@ -53,12 +53,20 @@ impl LayerNormBackend for CubeBackend {
         let width = weight.meta.shape()[0];
         let rows = x.meta.shape().num_elements() / width;
         let constants = vec![("residual", added.to_string())];
-        let kernel = Kernel { name: "layer_norm", source: SOURCE, constants };
+        let kernel = Kernel {
+            name: "layer_norm",
+            source: SOURCE,
+            constants,
+        };
         let residual = if added { contiguous(residual) } else { nothing(&x) };
         let output = empty_like(&x);
         let (across, count) = spread(rows);
         let params = [rows as u32, width as u32, (epsilon as f32).to_bits(), across];
-        kernel.launch(vec![x, residual, contiguous(weight), contiguous(bias), output.clone()], &params, count);
+        kernel.launch(
+            vec![x, residual, contiguous(weight), contiguous(bias), output.clone()],
+            &params,
+            count,
+        );
         output
     }
 }
@@ -77,10 +85,18 @@ pub fn sum_layer_norm<const D: usize>(
     bias: Tensor<1>,
     epsilon: f64,
 ) -> Tensor<D> {
-    assert!(residual.as_ref().is_none_or(|r| r.dims() == x.dims()), "x and residual differ in shape");
+    assert!(
+        residual.as_ref().is_none_or(|r| r.dims() == x.dims()),
+        "x and residual differ in shape"
+    );
     assert_eq!(weight.dims(), bias.dims(), "weight and bias differ in shape");
-    assert_eq!(x.dims()[D - 1], weight.dims()[0], "rows and weights differ in width");
-    // Where nothing is added the kernel is told so; a tensor is passed all the same, since the dispatch knows no options.
+    assert_eq!(
+        x.dims()[D - 1],
+        weight.dims()[0],
+        "rows and weights differ in width"
+    );
+    // Where nothing is added the kernel is told so; a tensor is passed all the same, since the dispatch knows
+    // no options.
     let added = residual.is_some();
     let residual = residual.unwrap_or_else(|| x.clone());
     let output = <Dispatch as LayerNormBackend>::layer_norm_sum(
@@ -106,8 +122,14 @@ mod tests {
         let Some(gpu) = webgpu() else { return };
         let cpu = Device::flex();
         // More rows than there may be workgroups along one axis, and values whose mean dwarfs their spread.
-        for (batch, rows, width, mean) in [(1, 1, 1, 0.0), (2, 3, 65, 0.0), (1, 2, 192, 50.0), (3, 22_000, 2, 0.0)] {
-            let random = |mean: f64| Tensor::<3>::random([batch, rows, width], Distribution::Normal(mean, 1.0), &cpu);
+        for (batch, rows, width, mean) in [
+            (1, 1, 1, 0.0),
+            (2, 3, 65, 0.0),
+            (1, 2, 192, 50.0),
+            (3, 22_000, 2, 0.0),
+        ] {
+            let random =
+                |mean: f64| Tensor::<3>::random([batch, rows, width], Distribution::Normal(mean, 1.0), &cpu);
             let one = || Tensor::<1>::random([width], Distribution::Normal(1.0, 0.5), &cpu);
             let (x, residual, weight, bias) = (random(mean), random(0.0), one(), one());
             for residual in [None, Some(residual)] {
@@ -115,9 +137,19 @@ mod tests {
                 // A width of 1 or 2 divides by next to nothing unless epsilon is large.
                 let expected = layer_norm_reference(x.clone(), residual.clone(), w.clone(), b.clone(), 1e-2);
                 let there = residual.map(|r| r.to_device(&gpu));
-                let found =
-                    sum_layer_norm(x.clone().to_device(&gpu), there, w.to_device(&gpu), b.to_device(&gpu), 1e-2);
-                close(expected, found, 1e-4, &format!("{batch}x{rows}x{width} around {mean}"));
+                let found = sum_layer_norm(
+                    x.clone().to_device(&gpu),
+                    there,
+                    w.to_device(&gpu),
+                    b.to_device(&gpu),
+                    1e-2,
+                );
+                close(
+                    expected,
+                    found,
+                    1e-4,
+                    &format!("{batch}x{rows}x{width} around {mean}"),
+                );
             }
         }
     }

@@ -18,19 +18,30 @@ const COLUMNS: usize = 16;
 ///
 /// # Shapes
 /// - x `(.., inputs)`, weight `(inputs, outputs)`, bias `(outputs)` -> `(.., outputs)`
-pub fn linear_reference<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>, gelu: bool) -> Tensor<D> {
+pub fn linear_reference<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+    gelu: bool,
+) -> Tensor<D> {
     let y = module::linear(x, weight, Some(bias));
     if gelu { exact_gelu(y) } else { y }
 }
 
 /// GELU with the error function, and with its own derivative.
 ///
-/// Burn's derivative of GELU on WebGPU is that of the approximation by tanh, 3e-4 away from PyTorch's gradients; the CPU has the
-/// exact one.
+/// Burn's derivative of GELU on WebGPU is that of the approximation by tanh, 3e-4 away from PyTorch's
+/// gradients; the CPU has the exact one.
 pub fn exact_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let device = x.device();
     if device.is_autodiff() && runs_wgsl(&device.inner()) {
-        return x.clone().div_scalar(std::f64::consts::SQRT_2).erf().add_scalar(1.0).mul_scalar(0.5) * x;
+        return x
+            .clone()
+            .div_scalar(std::f64::consts::SQRT_2)
+            .erf()
+            .add_scalar(1.0)
+            .mul_scalar(0.5)
+            * x;
     }
     activation::gelu(x)
 }
@@ -62,7 +73,11 @@ impl LinearRowsBackend for CubeBackend {
         shape[last] = outputs;
         let output = empty(&x, shape);
         let constants = vec![("rows", rows.to_string()), ("gelu", gelu.to_string())];
-        let kernel = Kernel { name: "linear_rows", source: SOURCE, constants };
+        let kernel = Kernel {
+            name: "linear_rows",
+            source: SOURCE,
+            constants,
+        };
         let count = CubeCount::Static(outputs.div_ceil(COLUMNS) as u32, 1, 1);
         let tensors = vec![x, contiguous(weight), contiguous(bias), output.clone()];
         kernel.launch(tensors, &[inputs as u32, outputs as u32], count);
@@ -77,13 +92,24 @@ impl LinearRowsBackend for CubeBackend {
 ///
 /// # Panics
 /// When shapes disagree or there are more rows.
-pub fn linear_rows<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>, gelu: bool) -> Tensor<D> {
+pub fn linear_rows<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+    gelu: bool,
+) -> Tensor<D> {
     let [inputs, outputs] = weight.dims();
     assert_eq!(x.dims()[D - 1], inputs, "rows and weights differ in width");
     assert_eq!(bias.dims(), [outputs], "weight and bias differ in width");
     let rows = x.shape().num_elements() / inputs.max(1);
-    assert!((1..=MAX_ROWS).contains(&rows), "{rows} rows do not fit a kernel for 1 to {MAX_ROWS}");
-    assert!(outputs.div_ceil(COLUMNS) <= 65_535, "{outputs} outputs are more than one axis of workgroups");
+    assert!(
+        (1..=MAX_ROWS).contains(&rows),
+        "{rows} rows do not fit a kernel for 1 to {MAX_ROWS}"
+    );
+    assert!(
+        outputs.div_ceil(COLUMNS) <= 65_535,
+        "{outputs} outputs are more than one axis of workgroups"
+    );
     let output = <Dispatch as LinearRowsBackend>::linear_of_rows(
         x.into_dispatch(),
         weight.into_dispatch(),
@@ -114,7 +140,12 @@ mod tests {
                     let expected = linear_reference(x.clone(), weight.clone(), bias.clone(), gelu);
                     let there = (weight.clone().to_device(&gpu), bias.clone().to_device(&gpu));
                     let found = linear_rows(x.clone().to_device(&gpu), there.0, there.1, gelu);
-                    close(expected, found, 2e-5, &format!("{rows} rows, {inputs} to {outputs}, GELU {gelu}"));
+                    close(
+                        expected,
+                        found,
+                        2e-5,
+                        &format!("{rows} rows, {inputs} to {outputs}, GELU {gelu}"),
+                    );
                 }
             }
         }

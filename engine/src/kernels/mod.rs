@@ -1,7 +1,7 @@
 //! The Rust side of `shaders/`: an op is its guards, its kernel and its plain reference.
 //!
-//! A reference is written with differentiable tensor operations and runs everywhere; the kernel runs on WebGPU alone,
-//! forward alone. Which of the two serves is chosen in one place a role: `nn::attention` for
+//! A reference is written with differentiable tensor operations and runs everywhere; the kernel runs on
+//! WebGPU alone, forward alone. Which of the two serves is chosen in one place a role: `nn::attention` for
 //! attention, `nn::layers` for the rest.
 
 mod attention;

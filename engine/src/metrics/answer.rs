@@ -2,10 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-/// An answer as it is compared: lower-case, without punctuation and spaces at its ends, and with single spaces inside.
+/// An answer as it is compared: lower-case, without punctuation and spaces at its ends, and with single
+/// spaces inside.
 pub fn normalized_answer(text: &str) -> String {
-    let outer = |c: char| c.is_whitespace() || c.is_ascii_punctuation() || "“”‘’„«»…–—。、，！？；：".contains(c);
-    text.trim_matches(outer).to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
+    let outer =
+        |c: char| c.is_whitespace() || c.is_ascii_punctuation() || "“”‘’„«»…–—。、，！？；：".contains(c);
+    text.trim_matches(outer)
+        .to_lowercase()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// An answer to a question.
@@ -44,13 +50,20 @@ pub fn answer_scores<'a>(answers: impl IntoIterator<Item = Answer<'a>>) -> Optio
     let share = |(right, all): (usize, usize)| (all > 0).then(|| right as f64 / all as f64);
     let [open, closed] = counts;
     let accuracy = share((open.0 + closed.0, open.1 + closed.1))?;
-    Some(AnswerScores { n: open.1 + closed.1, accuracy, accuracy_open: share(open), accuracy_closed: share(closed) })
+    Some(AnswerScores {
+        n: open.1 + closed.1,
+        accuracy,
+        accuracy_open: share(open),
+        accuracy_closed: share(closed),
+    })
 }
 
-/// The perplexity of a collection: e to the mean negative log-likelihood (nats) of its tokens, all counted together. `None` of no
-/// tokens, or when one is not a number.
+/// The perplexity of a collection: e to the mean negative log-likelihood (nats) of its tokens, all counted
+/// together. `None` of no tokens, or when one is not a number.
 pub fn perplexity(losses: impl IntoIterator<Item = f64>) -> Option<f64> {
-    let (sum, n) = losses.into_iter().fold((0.0, 0usize), |(sum, n), loss| (sum + loss, n + 1));
+    let (sum, n) = losses
+        .into_iter()
+        .fold((0.0, 0usize), |(sum, n), loss| (sum + loss, n + 1));
     (n > 0 && !sum.is_nan()).then(|| (sum / n as f64).exp())
 }
 
@@ -65,9 +78,16 @@ mod tests {
         assert_eq!(normalized_answer("“Right  lower\tlobe!”"), "right lower lobe");
         assert_eq!(normalized_answer("x-ray"), "x-ray");
         let answer = |given, truth, closed| Answer { given, truth, closed };
-        let answers = [answer("Yes", "yes.", true), answer("no", "yes", true), answer("the left", "Left", false)];
+        let answers = [
+            answer("Yes", "yes.", true),
+            answer("no", "yes", true),
+            answer("the left", "Left", false),
+        ];
         let scores = answer_scores(answers).unwrap();
-        assert_eq!((scores.n, scores.accuracy_open, scores.accuracy_closed), (3, Some(0.0), Some(0.5)));
+        assert_eq!(
+            (scores.n, scores.accuracy_open, scores.accuracy_closed),
+            (3, Some(0.0), Some(0.5))
+        );
         assert_eq!(scores.accuracy, 1.0 / 3.0);
         assert_eq!(answer_scores([answers[0]]).unwrap().accuracy_open, None);
         assert_eq!(answer_scores([]), None);

@@ -1,5 +1,6 @@
-//! From scores to probabilities and decisions: temperature scaling (Guo et al. 2017) for each label, the expected calibration
-//! error, and the operating point. All are fitted on validation scores, never on the test split.
+//! From scores to probabilities and decisions: temperature scaling (Guo et al. 2017) for each label, the
+//! expected calibration error, and the operating point. All are fitted on validation scores, never on the
+//! test split.
 
 /// The least and the greatest temperature: beyond them the data only say "as sharp" or "as flat as can be".
 const TEMPERATURES: [f64; 2] = [0.05, 20.0];
@@ -7,11 +8,15 @@ const TEMPERATURES: [f64; 2] = [0.05, 20.0];
 /// The probability of a logit.
 pub fn sigmoid(logit: f64) -> f64 {
     // Of two forms the one that cannot overflow.
-    if logit >= 0.0 { 1.0 / (1.0 + (-logit).exp()) } else { logit.exp() / (1.0 + logit.exp()) }
+    if logit >= 0.0 {
+        1.0 / (1.0 + (-logit).exp())
+    } else {
+        logit.exp() / (1.0 + logit.exp())
+    }
 }
 
-/// The mean negative log-likelihood (nats) of labels under sigmoid(logit / temperature). `None` when the lengths differ, there is
-/// none, or a logit is not finite.
+/// The mean negative log-likelihood (nats) of labels under sigmoid(logit / temperature). `None` when the
+/// lengths differ, there is none, or a logit is not finite.
 pub fn binary_loss(logits: &[f64], positive: &[bool], temperature: f64) -> Option<f64> {
     if logits.len() != positive.len() || logits.is_empty() || logits.iter().any(|z| !z.is_finite()) {
         return None;
@@ -20,19 +25,30 @@ pub fn binary_loss(logits: &[f64], positive: &[bool], temperature: f64) -> Optio
         let z = if y { -z } else { z } / temperature;
         z.max(0.0) + (-z.abs()).exp().ln_1p()
     };
-    Some(logits.iter().zip(positive).map(|(z, y)| loss(*z, *y)).sum::<f64>() / logits.len() as f64)
+    Some(
+        logits
+            .iter()
+            .zip(positive)
+            .map(|(z, y)| loss(*z, *y))
+            .sum::<f64>()
+            / logits.len() as f64,
+    )
 }
 
-/// The temperature that minimises [`binary_loss`] of one label, within 0.05..20. The loss is convex in 1 / temperature, so that
-/// its slope there has one change of sign, which bisection finds. `None` when a kind of label is missing (any temperature would then
-/// only sharpen), or as for [`binary_loss`].
+/// The temperature that minimises [`binary_loss`] of one label, within 0.05..20. The loss is convex in 1 /
+/// temperature, so that its slope there has one change of sign, which bisection finds. `None` when a kind of
+/// label is missing (any temperature would then only sharpen), or as for [`binary_loss`].
 pub fn fit_temperature(logits: &[f64], positive: &[bool]) -> Option<f64> {
     binary_loss(logits, positive, 1.0)?;
     if !positive.contains(&true) || !positive.contains(&false) {
         return None;
     }
     let slope = |s: f64| -> f64 {
-        logits.iter().zip(positive).map(|(z, y)| (sigmoid(s * z) - f64::from(u8::from(*y))) * z).sum()
+        logits
+            .iter()
+            .zip(positive)
+            .map(|(z, y)| (sigmoid(s * z) - f64::from(u8::from(*y))) * z)
+            .sum()
     };
     let (mut low, mut high) = (1.0 / TEMPERATURES[1], 1.0 / TEMPERATURES[0]);
     if slope(low) >= 0.0 {
@@ -44,14 +60,18 @@ pub fn fit_temperature(logits: &[f64], positive: &[bool]) -> Option<f64> {
     // 60 halvings leave less than a double can tell.
     for _ in 0..60 {
         let middle = f64::midpoint(low, high);
-        if slope(middle) < 0.0 { low = middle } else { high = middle }
+        if slope(middle) < 0.0 {
+            low = middle
+        } else {
+            high = middle
+        }
     }
     Some(1.0 / f64::midpoint(low, high))
 }
 
-/// The expected calibration error of a label: the mean over `bins` equal bins (0, 1/bins], ... (0 belongs to the first), weighted by
-/// what they hold, of the distance between the share of positives and the mean probability. `None` when the lengths differ, there
-/// is none, `bins` is 0, or a probability is outside 0..1.
+/// The expected calibration error of a label: the mean over `bins` equal bins (0, 1/bins], ... (0 belongs to
+/// the first), weighted by what they hold, of the distance between the share of positives and the mean
+/// probability. `None` when the lengths differ, there is none, `bins` is 0, or a probability is outside 0..1.
 pub fn calibration_error(probabilities: &[f64], positive: &[bool], bins: usize) -> Option<f64> {
     if probabilities.len() != positive.len() || probabilities.is_empty() || bins == 0 {
         return None;
@@ -67,7 +87,9 @@ pub fn calibration_error(probabilities: &[f64], positive: &[bool], bins: usize) 
         *positives += f64::from(u8::from(*y));
     }
     Some(
-        sums.iter().map(|(sum, positives): &(f64, f64)| (sum - positives).abs()).sum::<f64>()
+        sums.iter()
+            .map(|(sum, positives): &(f64, f64)| (sum - positives).abs())
+            .sum::<f64>()
             / probabilities.len() as f64,
     )
 }
@@ -75,28 +97,34 @@ pub fn calibration_error(probabilities: &[f64], positive: &[bool], bins: usize) 
 /// What an operating point makes best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Criterion {
-    /// F1 of the label. The reports' findings are rare, and what is published of them is the F1 of the positives, so this is what
-    /// labels get.
+    /// F1 of the label. The reports' findings are rare, and what is published of them is the F1 of the
+    /// positives, so this is what labels get.
     F1,
-    /// Youden's J, sensitivity + specificity - 1, which does not depend on how frequent the label is: for a screening question.
+    /// Youden's J, sensitivity + specificity - 1, which does not depend on how frequent the label is: for a
+    /// screening question.
     Youden,
 }
 
 /// A threshold and what it reaches.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OperatingPoint {
-    /// A score of at least this is a yes. It lies midway between two scores that occur, so that rounding changes no decision.
+    /// A score of at least this is a yes. It lies midway between two scores that occur, so that rounding
+    /// changes no decision.
     pub threshold: f64,
     /// The value of the criterion on the scores that it was chosen on.
     pub value: f64,
 }
 
-/// The threshold that makes a criterion best; of equally good ones the highest, which says yes least often. `None` when a kind of
-/// label is missing, the lengths differ, or a score is not finite.
+/// The threshold that makes a criterion best; of equally good ones the highest, which says yes least often.
+/// `None` when a kind of label is missing, the lengths differ, or a score is not finite.
 pub fn operating_point(scores: &[f64], positive: &[bool], criterion: Criterion) -> Option<OperatingPoint> {
     let positives = positive.iter().filter(|p| **p).count();
     let negatives = positive.len() - positives;
-    if scores.len() != positive.len() || positives == 0 || negatives == 0 || scores.iter().any(|s| !s.is_finite()) {
+    if scores.len() != positive.len()
+        || positives == 0
+        || negatives == 0
+        || scores.iter().any(|s| !s.is_finite())
+    {
         return None;
     }
     let mut order: Vec<usize> = (0..scores.len()).collect();
@@ -115,7 +143,10 @@ pub fn operating_point(scores: &[f64], positive: &[bool], criterion: Criterion) 
         };
         if best.is_none_or(|b| value > b.value) {
             let middle = next.map_or(scores[*at], |next| f64::midpoint(next, scores[*at]));
-            best = Some(OperatingPoint { threshold: middle, value });
+            best = Some(OperatingPoint {
+                threshold: middle,
+                value,
+            });
         }
     }
     best

@@ -47,7 +47,10 @@ impl Counts {
 
     /// 2 TP / (2 TP + FP + FN), and 0 when nothing is there and nothing was said to be.
     pub fn f1(&self) -> f64 {
-        ratio(2 * self.true_positive, 2 * self.true_positive + self.false_positive + self.false_negative)
+        ratio(
+            2 * self.true_positive,
+            2 * self.true_positive + self.false_positive + self.false_negative,
+        )
     }
 
     /// (TP + TN) / all, and 0 of none.
@@ -63,7 +66,11 @@ impl Counts {
 }
 
 fn ratio(part: usize, whole: usize) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 /// All classes' decisions counted together: its precision, recall and F1 are the micro averages.
@@ -82,7 +89,8 @@ pub fn macro_f1(classes: &[Counts]) -> Option<f64> {
 }
 
 /// The area under the ROC curve: the chance that a positive scores higher than a negative, ties counting half
-/// (Mann and Whitney's U). `None` when either kind is missing, when the lengths differ, or when a score is not a number.
+/// (Mann and Whitney's U). `None` when either kind is missing, when the lengths differ, or when a score is
+/// not a number.
 pub fn auroc(scores: &[f64], positive: &[bool]) -> Option<f64> {
     if scores.len() != positive.len() || scores.iter().any(|s| s.is_nan()) {
         return None;
@@ -96,7 +104,10 @@ pub fn auroc(scores: &[f64], positive: &[bool]) -> Option<f64> {
     order.sort_by(|a, b| scores[*a].total_cmp(&scores[*b]));
     let (mut rank_sum, mut at) = (0.0, 0);
     while at < order.len() {
-        let same = order[at..].iter().take_while(|i| scores[**i] == scores[order[at]]).count();
+        let same = order[at..]
+            .iter()
+            .take_while(|i| scores[**i] == scores[order[at]])
+            .count();
         // Ranks begin at 1; those of equal scores share their mean.
         let rank = at as f64 + (same as f64 + 1.0) / 2.0;
         rank_sum += rank * order[at..at + same].iter().filter(|i| positive[**i]).count() as f64;
@@ -108,21 +119,33 @@ pub fn auroc(scores: &[f64], positive: &[bool]) -> Option<f64> {
 
 /// The mean of the classes' areas over those that have one; each class is (scores, positive).
 pub fn macro_auroc(classes: &[(Vec<f64>, Vec<bool>)]) -> Option<f64> {
-    mean(classes.iter().filter_map(|(scores, positive)| auroc(scores, positive)))
+    mean(
+        classes
+            .iter()
+            .filter_map(|(scores, positive)| auroc(scores, positive)),
+    )
 }
 
 /// The area under the ROC curve of all classes' decisions taken together; each class is (scores, positive).
 pub fn micro_auroc(classes: &[(Vec<f64>, Vec<bool>)]) -> Option<f64> {
-    if classes.iter().any(|(scores, positive)| scores.len() != positive.len()) {
+    if classes
+        .iter()
+        .any(|(scores, positive)| scores.len() != positive.len())
+    {
         return None;
     }
     let scores: Vec<f64> = classes.iter().flat_map(|(scores, _)| scores).copied().collect();
-    let positive: Vec<bool> = classes.iter().flat_map(|(_, positive)| positive).copied().collect();
+    let positive: Vec<bool> = classes
+        .iter()
+        .flat_map(|(_, positive)| positive)
+        .copied()
+        .collect();
     auroc(&scores, &positive)
 }
 
-/// Average precision: the sum over the thresholds of precision times the gain in recall, equal scores being one threshold (no
-/// interpolation, as scikit-learn). `None` when nothing is positive, the lengths differ, or a score is not a number.
+/// Average precision: the sum over the thresholds of precision times the gain in recall, equal scores being
+/// one threshold (no interpolation, as scikit-learn). `None` when nothing is positive, the lengths differ, or
+/// a score is not a number.
 pub fn average_precision(scores: &[f64], positive: &[bool]) -> Option<f64> {
     let positives = positive.iter().filter(|p| **p).count();
     if scores.len() != positive.len() || positives == 0 || scores.iter().any(|s| s.is_nan()) {
@@ -152,21 +175,36 @@ mod tests {
 
     #[test]
     fn counts_by_hand() {
-        let counts = Counts::of([(true, true), (true, true), (true, false), (false, true), (false, false)]);
+        let counts = Counts::of([
+            (true, true),
+            (true, true),
+            (true, false),
+            (false, true),
+            (false, false),
+        ]);
         assert_eq!((counts.precision(), counts.recall()), (2.0 / 3.0, 2.0 / 3.0));
         assert_eq!((counts.f1(), counts.accuracy()), (4.0 / 6.0, 3.0 / 5.0));
         assert_eq!(Counts::default().f1(), 0.0);
         let other = Counts::of([(false, true), (true, true)]);
         assert_eq!(micro(&[counts, other]).f1(), 6.0 / 9.0);
-        assert_eq!(macro_f1(&[counts, other, Counts::default()]), Some((4.0 / 6.0 + 2.0 / 3.0) / 2.0));
+        assert_eq!(
+            macro_f1(&[counts, other, Counts::default()]),
+            Some((4.0 / 6.0 + 2.0 / 3.0) / 2.0)
+        );
         assert_eq!(macro_f1(&[]), None);
     }
 
     #[test]
     fn auroc_by_hand() {
-        assert_eq!(auroc(&[0.1, 0.4, 0.35, 0.8], &[false, false, true, true]), Some(0.75));
+        assert_eq!(
+            auroc(&[0.1, 0.4, 0.35, 0.8], &[false, false, true, true]),
+            Some(0.75)
+        );
         assert_eq!(auroc(&[0.5, 0.5, 0.5], &[true, false, true]), Some(0.5));
-        assert_eq!(auroc(&[1.0, 2.0, 2.0, 3.0], &[false, true, false, true]), Some(0.875));
+        assert_eq!(
+            auroc(&[1.0, 2.0, 2.0, 3.0], &[false, true, false, true]),
+            Some(0.875)
+        );
         assert_eq!(auroc(&[0.1], &[true]), None);
         assert_eq!(auroc(&[0.1, f64::NAN], &[true, false]), None);
         assert_eq!(auroc(&[0.1], &[true, false]), None);
@@ -175,11 +213,17 @@ mod tests {
     #[test]
     fn average_precision_by_hand() {
         let sum = (1.0 / 1.0 + 2.0 / 3.0) / 2.0;
-        assert_eq!(average_precision(&[0.9, 0.8, 0.7], &[true, false, true]), Some(sum));
+        assert_eq!(
+            average_precision(&[0.9, 0.8, 0.7], &[true, false, true]),
+            Some(sum)
+        );
         // Two equal scores are one threshold, whichever comes first.
         assert_eq!(average_precision(&[0.5, 0.5], &[false, true]), Some(0.5));
         assert_eq!(average_precision(&[0.5], &[false]), None);
-        let classes = [(vec![0.9, 0.1], vec![true, false]), (vec![0.2, 0.8], vec![true, false])];
+        let classes = [
+            (vec![0.9, 0.1], vec![true, false]),
+            (vec![0.2, 0.8], vec![true, false]),
+        ];
         assert_eq!(micro_auroc(&classes), Some(0.75));
     }
 

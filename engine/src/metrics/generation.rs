@@ -51,7 +51,10 @@ pub enum GenerationError {
 ///
 /// # Errors
 /// [`GenerationError`] when there is no candidate, one has no reference, or METEOR's data cannot be used.
-pub fn generation_scores(pairs: &[Texts<'_>], meteor_data: Option<&Path>) -> Result<GenerationScores, GenerationError> {
+pub fn generation_scores(
+    pairs: &[Texts<'_>],
+    meteor_data: Option<&Path>,
+) -> Result<GenerationScores, GenerationError> {
     if pairs.is_empty() {
         return Err(GenerationError::Empty);
     }
@@ -70,8 +73,8 @@ pub fn generation_scores(pairs: &[Texts<'_>], meteor_data: Option<&Path>) -> Res
     })
 }
 
-/// Clinical efficacy: the labels that the labeler reads in the candidates against those in the references, the positives
-/// of the 13 findings, all counted together.
+/// Clinical efficacy: the labels that the labeler reads in the candidates against those in the references,
+/// the positives of the 13 findings, all counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClinicalScores {
     /// The share of decisions (reports times findings) that agree.
@@ -84,15 +87,16 @@ pub struct ClinicalScores {
     pub micro_f1: f64,
 }
 
-/// Compares what candidates and references say. Several references are read as one text; uncertain, negative and blank are
-/// not positive.
+/// Compares what candidates and references say. Several references are read as one text; uncertain, negative
+/// and blank are not positive.
 pub fn clinical_scores(pairs: &[Texts<'_>], labeler: &Labeler) -> ClinicalScores {
     let mut counts = Counts::default();
     for (candidate, references) in pairs {
         let said = labeler.read(candidate).labels;
         let is = labeler.read(&references.join("\n\n")).labels;
         for finding in &Finding::ALL[1..] {
-            let positive = |labels: &crate::text::Labels| labels[*finding as usize] == Some(Certainty::Positive);
+            let positive =
+                |labels: &crate::text::Labels| labels[*finding as usize] == Some(Certainty::Positive);
             counts.add(positive(&said), positive(&is));
         }
     }
@@ -113,20 +117,31 @@ mod tests {
     fn keys_are_the_published_names() {
         let scores = generation_scores(&[("clear lungs .", &["lungs are clear ."])], None).unwrap();
         let json = serde_json::to_value(scores).unwrap();
-        for key in ["n", "bleu_1", "bleu_2", "bleu_3", "bleu_4", "meteor", "rouge_l", "cider"] {
+        for key in [
+            "n", "bleu_1", "bleu_2", "bleu_3", "bleu_4", "meteor", "rouge_l", "cider",
+        ] {
             assert!(json[key].is_number(), "{key}");
         }
         assert_eq!(json["meteor_stages"], serde_json::json!(["exact", "stem"]));
-        assert!(matches!(generation_scores(&[], None), Err(GenerationError::Empty)));
+        assert!(matches!(
+            generation_scores(&[], None),
+            Err(GenerationError::Empty)
+        ));
         let lone: Texts<'_> = ("a", &[]);
-        assert!(matches!(generation_scores(&[("a", &["a"]), lone], None), Err(GenerationError::NoReference(2))));
+        assert!(matches!(
+            generation_scores(&[("a", &["a"]), lone], None),
+            Err(GenerationError::NoReference(2))
+        ));
     }
 
     #[test]
     fn what_is_said_of_13_findings() {
         let labeler = Labeler::new();
         let pairs: [Texts<'_>; 2] = [
-            ("large left pneumothorax .", &["there is a pneumothorax .", "the heart is enlarged ."]),
+            (
+                "large left pneumothorax .",
+                &["there is a pneumothorax .", "the heart is enlarged ."],
+            ),
             ("no acute disease .", &["no acute disease ."]),
         ];
         let scores = clinical_scores(&pairs, &labeler);

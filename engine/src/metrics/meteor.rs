@@ -1,25 +1,29 @@
 //! METEOR 1.5 for English (Denkowski and Lavie 2014), as pycocoevalcap runs it.
 //!
-//! A candidate is aligned with a reference in stages: the same word, the same stem (Porter2), a synonym (WordNet), a paraphrase.
-//! With the weights w of the stages, content words counting delta and function words 1 - delta, precision P and recall R are
-//! the weighted shares of the matched words in candidate and reference, and
+//! A candidate is aligned with a reference in stages: the same word, the same stem (Porter2), a synonym
+//! (WordNet), a paraphrase. With the weights w of the stages, content words counting delta and function words
+//! 1 - delta, precision P and recall R are the weighted shares of the matched words in candidate and
+//! reference, and
 //!
 //! ```text
 //! F = 1 / ((1 - alpha) / P + alpha / R)
 //! score = F (1 - gamma (chunks / matches)^beta)
 //! ```
 //!
-//! with alpha 0.85, beta 0.20, gamma 0.60, delta 0.75 and w = 1, 0.6, 0.8, 0.6, the parameters for English. Of several
-//! references the one with the highest score counts. A collection's score is that of its summed counts, not the mean.
+//! with alpha 0.85, beta 0.20, gamma 0.60, delta 0.75 and w = 1, 0.6, 0.8, 0.6, the parameters for English.
+//! Of several references the one with the highest score counts. A collection's score is that of its summed
+//! counts, not the mean.
 //!
-//! METEOR's program compares words by 32-bit hashes, so that once in very many texts two different short stems count as the same there
-//! ("ll" and "n."); here they do not.
+//! METEOR's program compares words by 32-bit hashes, so that once in very many texts two different short
+//! stems count as the same there ("ll" and "n."); here they do not.
 //!
-//! The words that METEOR needs are data of others and not part of this program: function words, synonyms, paraphrases. Without
-//! them only the first two stages run and every word is a content word, so that scores differ from published ones: fewer
-//! words match, while articles and punctuation, which mostly do, count in full. With the folder of data they are METEOR's own.
+//! The words that METEOR needs are data of others and not part of this program: function words, synonyms,
+//! paraphrases. Without them only the first two stages run and every word is a content word, so that scores
+//! differ from published ones: fewer words match, while articles and punctuation, which mostly do, count in
+//! full. With the folder of data they are METEOR's own.
 //!
-//! The folder is `meteor-1.5.jar` unpacked (`function/english.words`, `synonym/english.synsets`, `synonym/english.exceptions`,
+//! The folder is `meteor-1.5.jar` unpacked (`function/english.words`, `synonym/english.synsets`,
+//! `synonym/english.exceptions`,
 //! `nonbreaking/english.prefixes`) with `paraphrase-en.gz` beside them or in `data/`, as pycocoevalcap installs them.
 
 mod align;
@@ -92,10 +96,12 @@ impl Counts {
 
     fn score(&self) -> f64 {
         let share = |side: usize| {
-            let length =
-                DELTA * (self.words[side] - self.function_words[side]) + (1.0 - DELTA) * self.function_words[side];
+            let length = DELTA * (self.words[side] - self.function_words[side])
+                + (1.0 - DELTA) * self.function_words[side];
             let matched: f64 = (0..STAGES)
-                .map(|s| WEIGHTS[s] * (DELTA * self.content[side][s] + (1.0 - DELTA) * self.function[side][s]))
+                .map(|s| {
+                    WEIGHTS[s] * (DELTA * self.content[side][s] + (1.0 - DELTA) * self.function[side][s])
+                })
                 .sum();
             if length > 0.0 { matched / length } else { 0.0 }
         };
@@ -104,7 +110,11 @@ impl Counts {
             return 0.0;
         }
         let f_mean = 1.0 / ((1.0 - ALPHA) / precision + ALPHA / recall);
-        let fragments = if self.whole() { 0.0 } else { self.chunks / ((self.matches(0) + self.matches(1)) / 2.0) };
+        let fragments = if self.whole() {
+            0.0
+        } else {
+            self.chunks / ((self.matches(0) + self.matches(1)) / 2.0)
+        };
         (f_mean * (1.0 - GAMMA * fragments.powf(BETA))).max(0.0)
     }
 }
@@ -123,8 +133,16 @@ impl Prepared {
         let is_function = |w: &String| data.function_words.as_ref().is_some_and(|list| list.contains(w));
         Self {
             stems: words.iter().map(|w| stemmer.stem(w).into_owned()).collect(),
-            sets: data.synonyms.iter().flat_map(|s| words.iter().map(|w| s.sets(w))).collect(),
-            numbers: data.paraphrases.as_ref().map(|p| p.numbers(&words)).unwrap_or_default(),
+            sets: data
+                .synonyms
+                .iter()
+                .flat_map(|s| words.iter().map(|w| s.sets(w)))
+                .collect(),
+            numbers: data
+                .paraphrases
+                .as_ref()
+                .map(|p| p.numbers(&words))
+                .unwrap_or_default(),
             function: words.iter().map(is_function).collect(),
             words,
         }
@@ -138,7 +156,13 @@ fn find(candidate: &Prepared, reference: &Prepared, data: &Data) -> Matches {
     let mut stage = |stage: usize, fits: &dyn Fn(usize, usize) -> bool| {
         for start in 0..reference.words.len() {
             for other_start in (0..candidate.words.len()).filter(|c| fits(*c, start)) {
-                matches.push(Match { stage, start, length: 1, other_start, other_length: 1 });
+                matches.push(Match {
+                    stage,
+                    start,
+                    length: 1,
+                    other_start,
+                    other_length: 1,
+                });
             }
         }
     };
@@ -149,21 +173,37 @@ fn find(candidate: &Prepared, reference: &Prepared, data: &Data) -> Matches {
     }
     stage(1, &|c, r| candidate.stems[c] == reference.stems[r] && !same(c, r));
     if data.synonyms.is_some() {
-        stage(2, &|c, r| !same(c, r) && !candidate.sets[c].is_disjoint(&reference.sets[r]));
+        stage(2, &|c, r| {
+            !same(c, r) && !candidate.sets[c].is_disjoint(&reference.sets[r])
+        });
     }
-    let Some(table) = &data.paraphrases else { return matches };
+    let Some(table) = &data.paraphrases else {
+        return matches;
+    };
     // From the reference's phrases to the candidate's, then the other way round: the table has a direction.
     for start in 0..reference.numbers.len() {
         for (length, other) in table.at(&reference.numbers[start..]) {
             for other_start in places(&candidate.numbers, other) {
-                matches.push(Match { stage: 3, start, length, other_start, other_length: other.len() });
+                matches.push(Match {
+                    stage: 3,
+                    start,
+                    length,
+                    other_start,
+                    other_length: other.len(),
+                });
             }
         }
     }
     for other_start in 0..candidate.numbers.len() {
         for (other_length, other) in table.at(&candidate.numbers[other_start..]) {
             for start in places(&reference.numbers, other) {
-                matches.push(Match { stage: 3, start, length: other.len(), other_start, other_length });
+                matches.push(Match {
+                    stage: 3,
+                    start,
+                    length: other.len(),
+                    other_start,
+                    other_length,
+                });
             }
         }
     }
@@ -195,7 +235,11 @@ fn count(candidate: &Prepared, reference: &Prepared, data: &Data) -> Counts {
         ];
         for (side, span) in spans.into_iter().enumerate() {
             for function in span {
-                let kind = if *function { &mut counts.function } else { &mut counts.content };
+                let kind = if *function {
+                    &mut counts.function
+                } else {
+                    &mut counts.content
+                };
                 kind[side][found.stage] += 1.0;
             }
         }
@@ -203,8 +247,9 @@ fn count(candidate: &Prepared, reference: &Prepared, data: &Data) -> Counts {
     counts
 }
 
-/// Scores candidates, each against its references (tokens joined by spaces, or plain text, which is normalised as METEOR
-/// does), with the data files in `folder` where one is given. Of no candidates, the score is 0.
+/// Scores candidates, each against its references (tokens joined by spaces, or plain text, which is
+/// normalised as METEOR does), with the data files in `folder` where one is given. Of no candidates, the
+/// score is 0.
 ///
 /// Reading the whole data takes some seconds, once a call.
 ///
@@ -217,8 +262,11 @@ pub fn meteor(pairs: &[Texts<'_>], folder: Option<&Path>) -> Result<MeteorScores
         .iter()
         .map(|(candidate, references)| (tokens(candidate), references.iter().map(|r| tokens(r)).collect()))
         .collect();
-    let vocabulary: HashSet<&str> =
-        texts.iter().flat_map(|(c, rs)| rs.iter().flatten().chain(c)).map(String::as_str).collect();
+    let vocabulary: HashSet<&str> = texts
+        .iter()
+        .flat_map(|(c, rs)| rs.iter().flatten().chain(c))
+        .map(String::as_str)
+        .collect();
     let data = match folder {
         Some(folder) => Data::read(folder, &vocabulary)?,
         None => Data::default(),
@@ -246,8 +294,16 @@ pub fn meteor(pairs: &[Texts<'_>], folder: Option<&Path>) -> Result<MeteorScores
         ("paraphrase", data.paraphrases.is_some()),
         ("function words", data.function_words.is_some()),
     ];
-    let stages = ran.into_iter().filter(|(_, there)| *there).map(|(name, _)| name.to_owned()).collect();
-    Ok(MeteorScores { score: sum.score(), each, stages })
+    let stages = ran
+        .into_iter()
+        .filter(|(_, there)| *there)
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    Ok(MeteorScores {
+        score: sum.score(),
+        each,
+        stages,
+    })
 }
 
 #[cfg(test)]
@@ -274,15 +330,28 @@ mod tests {
     #[test]
     fn data_of_a_folder_is_used_and_named() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(meteor(&[], Some(folder.path())), Err(MeteorError::None(_))));
-        std::fs::write(folder.path().join("english.synsets"), "big\n00000007 00000009\nlarge\n00000009\n").unwrap();
+        assert!(matches!(
+            meteor(&[], Some(folder.path())),
+            Err(MeteorError::None(_))
+        ));
+        std::fs::write(
+            folder.path().join("english.synsets"),
+            "big\n00000007 00000009\nlarge\n00000009\n",
+        )
+        .unwrap();
         std::fs::write(
             folder.path().join("paraphrase-en"),
             "0.5\nas soon as possible\nquickly\n0.1\nnot here\nabsent\n",
         )
         .unwrap();
-        let pairs: [Texts<'_>; 2] = [("big", &["large"]), ("come quickly", &["come as soon as possible"])];
-        assert!(matches!(meteor(&pairs, Some(folder.path())), Err(MeteorError::Exceptions(_))));
+        let pairs: [Texts<'_>; 2] = [
+            ("big", &["large"]),
+            ("come quickly", &["come as soon as possible"]),
+        ];
+        assert!(matches!(
+            meteor(&pairs, Some(folder.path())),
+            Err(MeteorError::Exceptions(_))
+        ));
         std::fs::write(folder.path().join("english.exceptions"), "big\nbigger biggest\n").unwrap();
         let scores = meteor(&pairs, Some(folder.path())).unwrap();
         assert_eq!(scores.stages, ["exact", "stem", "synonym", "paraphrase"]);
@@ -291,8 +360,14 @@ mod tests {
         let (p, r) = (0.8, 0.68);
         assert!((scores.each[1] - 1.0 / (0.15 / p + 0.85 / r)).abs() < 1e-12);
         std::fs::write(folder.path().join("paraphrase-en"), "0.5\nas soon\n").unwrap();
-        assert!(matches!(meteor(&pairs, Some(folder.path())), Err(MeteorError::Form { line: 3, .. })));
+        assert!(matches!(
+            meteor(&pairs, Some(folder.path())),
+            Err(MeteorError::Form { line: 3, .. })
+        ));
         std::fs::write(folder.path().join("paraphrase-en"), "half\nas soon\nquickly\n").unwrap();
-        assert!(matches!(meteor(&pairs, Some(folder.path())), Err(MeteorError::Form { line: 1, .. })));
+        assert!(matches!(
+            meteor(&pairs, Some(folder.path())),
+            Err(MeteorError::Form { line: 1, .. })
+        ));
     }
 }

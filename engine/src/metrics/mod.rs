@@ -1,4 +1,5 @@
-//! Measures: of classification, retrieval, answers and pictures, of drafted reports and generated text; and how sure they are.
+//! Measures: of classification, retrieval, answers and pictures, of drafted reports and generated text; and
+//! how sure they are.
 
 mod answer;
 mod bleu;
@@ -22,7 +23,9 @@ pub use calibration::{
 };
 pub use cider::cider;
 pub use classification::{Counts, auroc, average_precision, macro_auroc, macro_f1, micro, micro_auroc};
-pub use generation::{ClinicalScores, GenerationError, GenerationScores, Texts, clinical_scores, generation_scores};
+pub use generation::{
+    ClinicalScores, GenerationError, GenerationScores, Texts, clinical_scores, generation_scores,
+};
 pub use meteor::{MeteorError, MeteorScores, meteor};
 pub use picture::{dice, mse, psnr, ssim};
 pub use ranking::{Ranking, Retrieval, rank, retrieval};

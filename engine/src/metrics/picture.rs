@@ -13,7 +13,11 @@ pub fn mse(a: &[f32], b: &[f32]) -> Option<f64> {
     if a.len() != b.len() || a.is_empty() {
         return None;
     }
-    let sum: f64 = a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
+    let sum: f64 = a
+        .iter()
+        .zip(b)
+        .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+        .sum();
     sum.is_finite().then(|| sum / a.len() as f64)
 }
 
@@ -22,8 +26,8 @@ pub fn psnr(a: &[f32], b: &[f32]) -> Option<f64> {
     Some(-10.0 * mse(a, b)?.log10())
 }
 
-/// The mean structural similarity: windows of 7 x 7 that lie inside the picture, sample covariance. `None` when the lengths are not
-/// width x height, a side is below 7, or a value is not finite.
+/// The mean structural similarity: windows of 7 x 7 that lie inside the picture, sample covariance. `None`
+/// when the lengths are not width x height, a side is below 7, or a value is not finite.
 pub fn ssim(a: &[f32], b: &[f32], width: usize, height: usize) -> Option<f64> {
     let pixels = width.checked_mul(height)?;
     if a.len() != pixels || b.len() != pixels || width < WINDOW || height < WINDOW {
@@ -47,23 +51,34 @@ pub fn ssim(a: &[f32], b: &[f32], width: usize, height: usize) -> Option<f64> {
             }
         }
         for window in columns.windows(WINDOW) {
-            let [p, q, pp, qq, pq]: [f64; 5] = std::array::from_fn(|k| window.iter().map(|c| c[k]).sum::<f64>() / n);
+            let [p, q, pp, qq, pq]: [f64; 5] =
+                std::array::from_fn(|k| window.iter().map(|c| c[k]).sum::<f64>() / n);
             let sample = n / (n - 1.0);
-            let (var_p, var_q, covariance) = (sample * (pp - p * p), sample * (qq - q * q), sample * (pq - p * q));
-            total += (2.0 * p * q + C1) * (2.0 * covariance + C2) / ((p * p + q * q + C1) * (var_p + var_q + C2));
+            let (var_p, var_q, covariance) = (
+                sample * (pp - p * p),
+                sample * (qq - q * q),
+                sample * (pq - p * q),
+            );
+            total +=
+                (2.0 * p * q + C1) * (2.0 * covariance + C2) / ((p * p + q * q + C1) * (var_p + var_q + C2));
         }
     }
     Some(total / ((height - WINDOW + 1) * (width - WINDOW + 1)) as f64)
 }
 
-/// Dice's coefficient of two masks, 2 |A and B| / (|A| + |B|); of two empty masks 1, for they agree. `None` when the sizes differ.
+/// Dice's coefficient of two masks, 2 |A and B| / (|A| + |B|); of two empty masks 1, for they agree. `None`
+/// when the sizes differ.
 pub fn dice(a: &[bool], b: &[bool]) -> Option<f64> {
     if a.len() != b.len() {
         return None;
     }
     let both = a.iter().zip(b).filter(|(a, b)| **a && **b).count();
     let sum = a.iter().chain(b).filter(|v| **v).count();
-    Some(if sum == 0 { 1.0 } else { 2.0 * both as f64 / sum as f64 })
+    Some(if sum == 0 {
+        1.0
+    } else {
+        2.0 * both as f64 / sum as f64
+    })
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Retrieval: Hit@K, Recall@K, Precision@K and the mean reciprocal rank, as MedViLL's section 4.2 uses them.
 //!
-//! A query has candidates with scores (100 there), of which several are relevant (those with the query's labels). Hit@K: whether any
-//! relevant one is among the K of highest score; Recall@K: the share of the relevant ones that are; Precision@K: the share
-//! of the K that are relevant; reciprocal rank: 1 / rank of the first relevant one.
+//! A query has candidates with scores (100 there), of which several are relevant (those with the query's
+//! labels). Hit@K: whether any relevant one is among the K of highest score; Recall@K: the share of the
+//! relevant ones that are; Precision@K: the share of the K that are relevant; reciprocal rank: 1 / rank of
+//! the first relevant one.
 //!
-//! Equal scores say nothing of an order, so each number is its mean over all orders of the equals (exactly, not by drawing):
-//! a model that gives every candidate the same score gets what chance would get.
+//! Equal scores say nothing of an order, so each number is its mean over all orders of the equals (exactly,
+//! not by drawing): a model that gives every candidate the same score gets what chance would get.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +35,8 @@ impl Ranking {
     }
 }
 
-/// Scores one query's candidates. `None` when none is relevant, the lengths differ, a score is not a number, or k is 0.
+/// Scores one query's candidates. `None` when none is relevant, the lengths differ, a score is not a number,
+/// or k is 0.
 pub fn rank(scores: &[f64], relevant: &[bool], k: usize) -> Option<Ranking> {
     let all = relevant.iter().filter(|r| **r).count();
     if scores.len() != relevant.len() || all == 0 || k == 0 || scores.iter().any(|s| s.is_nan()) {
@@ -42,17 +44,22 @@ pub fn rank(scores: &[f64], relevant: &[bool], k: usize) -> Option<Ranking> {
     }
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
-    // Means over the orders of the equals: relevant ones among the top k, no relevant one there, and 1 / first rank.
+    // Means over the orders of the equals: relevant ones among the top k, no relevant one there, and 1 /
+    // first rank.
     let (mut among, mut none, mut reciprocal) = (0.0, 1.0, None);
     let mut at = 0;
     while at < order.len() {
-        let group = order[at..].iter().take_while(|i| scores[**i] == scores[order[at]]).count();
+        let group = order[at..]
+            .iter()
+            .take_while(|i| scores[**i] == scores[order[at]])
+            .count();
         let hits = order[at..at + group].iter().filter(|i| relevant[**i]).count();
         let inside = k.saturating_sub(at).min(group);
         among += inside as f64 * hits as f64 / group as f64;
         none *= chance_of_none(group, hits, inside);
         if hits > 0 && reciprocal.is_none() {
-            // The first of them comes after j others with the chance that the first j are others and the next is not.
+            // The first of them comes after j others with the chance that the first j are others and the next
+            // is not.
             let mean = (0..=group - hits).map(|j| {
                 let next = hits as f64 / (group - j) as f64;
                 chance_of_none(group, hits, j) * next / (at + j + 1) as f64
@@ -61,12 +68,19 @@ pub fn rank(scores: &[f64], relevant: &[bool], k: usize) -> Option<Ranking> {
         }
         at += group;
     }
-    Some(Ranking { hit: 1.0 - none, recall: among / all as f64, precision: among / k as f64, mrr: reciprocal? })
+    Some(Ranking {
+        hit: 1.0 - none,
+        recall: among / all as f64,
+        precision: among / k as f64,
+        mrr: reciprocal?,
+    })
 }
 
 /// The chance that `drawn` of `group`, `hits` of which are relevant, are all not relevant.
 fn chance_of_none(group: usize, hits: usize, drawn: usize) -> f64 {
-    (0..drawn).map(|i| (group - hits).saturating_sub(i) as f64 / (group - i) as f64).product()
+    (0..drawn)
+        .map(|i| (group - hits).saturating_sub(i) as f64 / (group - i) as f64)
+        .product()
 }
 
 /// The means over queries.
@@ -81,8 +95,12 @@ pub struct Retrieval {
     pub mean: Ranking,
 }
 
-/// Scores queries, each (scores, relevant). `None` when no query can be scored, or one is malformed (see [`rank`]).
-pub fn retrieval<'a>(queries: impl IntoIterator<Item = (&'a [f64], &'a [bool])>, k: usize) -> Option<Retrieval> {
+/// Scores queries, each (scores, relevant). `None` when no query can be scored, or one is malformed (see
+/// [`rank`]).
+pub fn retrieval<'a>(
+    queries: impl IntoIterator<Item = (&'a [f64], &'a [bool])>,
+    k: usize,
+) -> Option<Retrieval> {
     let (mut n, mut without_relevant, mut sum) = (0usize, 0, Ranking::default());
     for (scores, relevant) in queries {
         if scores.len() == relevant.len() && !relevant.contains(&true) {
@@ -118,8 +136,15 @@ mod tests {
     fn by_hand() {
         let scores = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4];
         let one = rank(&scores, &[false, true, false, true, false, true], 5).unwrap();
-        let wanted = Ranking { hit: 1.0, recall: 2.0 / 3.0, precision: 0.4, mrr: 0.5 };
-        assert!((one.recall - wanted.recall).abs() < 1e-12 && (one.precision - wanted.precision).abs() < 1e-12);
+        let wanted = Ranking {
+            hit: 1.0,
+            recall: 2.0 / 3.0,
+            precision: 0.4,
+            mrr: 0.5,
+        };
+        assert!(
+            (one.recall - wanted.recall).abs() < 1e-12 && (one.precision - wanted.precision).abs() < 1e-12
+        );
         assert_eq!((one.hit, one.mrr), (wanted.hit, wanted.mrr));
         let last = rank(&scores, &[false, false, false, false, false, true], 5).unwrap();
         assert_eq!((last.hit, last.recall, last.mrr), (0.0, 0.0, 1.0 / 6.0));
@@ -133,20 +158,31 @@ mod tests {
         // One relevant of 4, all equal: 1 of the top 2 with chance 1/2, mean of 1, 1/2, 1/3, 1/4.
         let one = rank(&[0.5; 4], &[true, false, false, false], 2).unwrap();
         assert!(
-            (one.hit - 0.5).abs() < 1e-12 && (one.recall - 0.5).abs() < 1e-12 && (one.precision - 0.25).abs() < 1e-12
+            (one.hit - 0.5).abs() < 1e-12
+                && (one.recall - 0.5).abs() < 1e-12
+                && (one.precision - 0.25).abs() < 1e-12
         );
         assert!((one.mrr - (1.0 + 0.5 + 1.0 / 3.0 + 0.25) / 4.0).abs() < 1e-12);
         // The order in which they are given changes nothing.
-        assert_eq!(rank(&[0.5; 4], &[false, false, false, true], 2).unwrap().mrr, one.mrr);
+        assert_eq!(
+            rank(&[0.5; 4], &[false, false, false, true], 2).unwrap().mrr,
+            one.mrr
+        );
     }
 
     #[test]
     fn queries_without_an_answer_are_counted_apart() {
         let scores = [0.3, 0.2];
-        let queries =
-            [(&scores[..], &[true, false][..]), (&scores[..], &[false, false][..]), (&scores[..], &[false, true][..])];
+        let queries = [
+            (&scores[..], &[true, false][..]),
+            (&scores[..], &[false, false][..]),
+            (&scores[..], &[false, true][..]),
+        ];
         let all = retrieval(queries, 1).unwrap();
-        assert_eq!((all.n, all.without_relevant, all.mean.hit, all.mean.mrr), (2, 1, 0.5, 0.75));
+        assert_eq!(
+            (all.n, all.without_relevant, all.mean.hit, all.mean.mrr),
+            (2, 1, 0.5, 0.75)
+        );
         assert_eq!(retrieval([], 5), None);
         let names = all.mean.named(5).map(|(name, _)| name);
         assert_eq!(names, ["hit_at_5", "recall_at_5", "precision_at_5", "mrr"]);

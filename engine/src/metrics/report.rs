@@ -44,14 +44,15 @@ pub struct DraftScores {
     pub precision: f64,
     /// Recall, in the same way.
     pub recall: f64,
-    /// Of the true findings that have a side, the share whose side the draft states rightly; a finding that is missed
-    /// counts as wrong. `None` when none has a side.
+    /// Of the true findings that have a side, the share whose side the draft states rightly; a finding that
+    /// is missed counts as wrong. `None` when none has a side.
     pub side_accuracy: Option<f64>,
     /// Each of the 13 findings, by its name in snake case.
     pub findings: BTreeMap<String, FindingScore>,
 }
 
-/// Scores drafts against the truth. Uncertain, negative and blank are all not positive, in the draft and in the truth.
+/// Scores drafts against the truth. Uncertain, negative and blank are all not positive, in the draft and in
+/// the truth.
 pub fn draft_scores<'a>(pairs: impl IntoIterator<Item = &'a Pair>) -> DraftScores {
     let mut counts = [Counts::default(); 14];
     // (right, all) of the true findings that have a side.
@@ -105,7 +106,11 @@ mod tests {
             labels[*finding as usize] = Some(Certainty::Positive);
             sides[*finding as usize] = *side;
         }
-        Pair { drafted: labeler.read(draft), labels, sides }
+        Pair {
+            drafted: labeler.read(draft),
+            labels,
+            sides,
+        }
     }
 
     #[test]
@@ -113,9 +118,21 @@ mod tests {
         use Finding::{Cardiomegaly, PleuralEffusion, Pneumothorax};
         let labeler = Labeler::new();
         let pairs = [
-            pair(&labeler, "Small left effusion.", &[(PleuralEffusion, Some(Side::Left)), (Cardiomegaly, None)]),
-            pair(&labeler, "Right effusion.", &[(PleuralEffusion, Some(Side::Left))]),
-            pair(&labeler, "Possible pneumothorax.", &[(Pneumothorax, Some(Side::Right))]),
+            pair(
+                &labeler,
+                "Small left effusion.",
+                &[(PleuralEffusion, Some(Side::Left)), (Cardiomegaly, None)],
+            ),
+            pair(
+                &labeler,
+                "Right effusion.",
+                &[(PleuralEffusion, Some(Side::Left))],
+            ),
+            pair(
+                &labeler,
+                "Possible pneumothorax.",
+                &[(Pneumothorax, Some(Side::Right))],
+            ),
             pair(&labeler, "Normal chest.", &[(Finding::NoFinding, None)]),
             pair(&labeler, "Cardiomegaly.", &[(Finding::NoFinding, None)]),
         ];
@@ -126,7 +143,10 @@ mod tests {
         assert_eq!(scores.micro_f1, 4.0 / 7.0);
         assert_eq!(scores.side_accuracy, Some(1.0 / 3.0));
         let effusion = scores.findings["pleural_effusion"];
-        assert_eq!((effusion.support, effusion.f1, effusion.side_accuracy), (2, 1.0, Some(0.5)));
+        assert_eq!(
+            (effusion.support, effusion.f1, effusion.side_accuracy),
+            (2, 1.0, Some(0.5))
+        );
         assert_eq!(scores.findings.len(), 13);
     }
 

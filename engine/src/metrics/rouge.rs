@@ -1,5 +1,5 @@
-//! ROUGE-L (Lin 2004): the longest common subsequence of words, as pycocoevalcap scores it: beta 1.2, and of several references
-//! the best precision and the best recall, each for itself.
+//! ROUGE-L (Lin 2004): the longest common subsequence of words, as pycocoevalcap scores it: beta 1.2, and of
+//! several references the best precision and the best recall, each for itself.
 
 use super::generation::Texts;
 
@@ -48,7 +48,12 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        let scores = rouge_l(&[("a b c d", &["a c d e f"]), ("", &[""]), ("", &["a"]), ("a", &["a b", "c a"])]);
+        let scores = rouge_l(&[
+            ("a b c d", &["a c d e f"]),
+            ("", &[""]),
+            ("", &["a"]),
+            ("a", &["a b", "c a"]),
+        ]);
         let (p, r) = (3.0 / 4.0, 3.0 / 5.0);
         assert!((scores[0] - 2.44 * p * r / (r + 1.44 * p)).abs() < 1e-12);
         assert_eq!(scores[1..3], [1.0, 0.0]);

@@ -1,5 +1,5 @@
-//! How sure a number is: the bootstrap (Efron 1979) and the t-test of two independent samples, as MedViLL's section 4.4 reports
-//! (30 resamples, mean and standard deviation, significance 0.05).
+//! How sure a number is: the bootstrap (Efron 1979) and the t-test of two independent samples, as MedViLL's
+//! section 4.4 reports (30 resamples, mean and standard deviation, significance 0.05).
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -18,9 +18,10 @@ pub struct Bootstrap {
     pub undefined: usize,
 }
 
-/// Computes a measure on `resamples` (30 in the papers) draws of `n_items` items with replacement; `metric` gets their indices
-/// and answers `None` where it is not defined. The same seed draws the same, whatever the measure, so that two models are compared
-/// on the same resamples. `None` when there is no item, or fewer than two values are defined.
+/// Computes a measure on `resamples` (30 in the papers) draws of `n_items` items with replacement; `metric`
+/// gets their indices and answers `None` where it is not defined. The same seed draws the same, whatever the
+/// measure, so that two models are compared on the same resamples. `None` when there is no item, or fewer
+/// than two values are defined.
 pub fn bootstrap(
     n_items: usize,
     resamples: usize,
@@ -41,7 +42,12 @@ pub fn bootstrap(
         }
     }
     let (mean, variance) = moments(&values)?;
-    Some(Bootstrap { mean, sd: variance.sqrt(), values, undefined })
+    Some(Bootstrap {
+        mean,
+        sd: variance.sqrt(),
+        values,
+        undefined,
+    })
 }
 
 /// A number below `n`, all equally likely.
@@ -78,8 +84,8 @@ pub struct TTest {
     pub p: f64,
 }
 
-/// Student's t-test of two independent samples of equal variance, two-sided. `None` when a sample has fewer than two values or one that
-/// is not finite, or when nothing varies and the means are equal.
+/// Student's t-test of two independent samples of equal variance, two-sided. `None` when a sample has fewer
+/// than two values or one that is not finite, or when nothing varies and the means are equal.
 pub fn t_test(a: &[f64], b: &[f64]) -> Option<TTest> {
     let ((mean_a, var_a), (mean_b, var_b)) = (moments(a)?, moments(b)?);
     let (n, m) = (a.len() as f64, b.len() as f64);
@@ -94,17 +100,29 @@ pub fn welch_test(a: &[f64], b: &[f64]) -> Option<TTest> {
     let (u, v) = (var_a / a.len() as f64, var_b / b.len() as f64);
     let spread = u * u / (a.len() - 1) as f64 + v * v / (b.len() - 1) as f64;
     // Without any variance the degrees of freedom have no meaning; p is then 0 for any.
-    let df = if spread > 0.0 { (u + v) * (u + v) / spread } else { 1.0 };
+    let df = if spread > 0.0 {
+        (u + v) * (u + v) / spread
+    } else {
+        1.0
+    };
     finish(mean_a - mean_b, (u + v).sqrt(), df)
 }
 
 fn finish(difference: f64, error: f64, df: f64) -> Option<TTest> {
     if error == 0.0 {
-        return (difference != 0.0).then(|| TTest { t: difference.signum() * f64::INFINITY, df, p: 0.0 });
+        return (difference != 0.0).then(|| TTest {
+            t: difference.signum() * f64::INFINITY,
+            df,
+            p: 0.0,
+        });
     }
     let t = difference / error;
     let square = t * t;
-    Some(TTest { t, df, p: beta_share(df / 2.0, 0.5, df / (df + square), square / (df + square)) })
+    Some(TTest {
+        t,
+        df,
+        p: beta_share(df / 2.0, 0.5, df / (df + square), square / (df + square)),
+    })
 }
 
 /// The regularised incomplete beta function I_x(a, b) for a, b > 0 and 0 <= x <= 1.
@@ -122,7 +140,11 @@ fn beta_share(a: f64, b: f64, x: f64, y: f64) -> f64 {
     }
     let front = (libm::lgamma(a + b) - libm::lgamma(a) - libm::lgamma(b) + a * x.ln() + b * y.ln()).exp();
     // The fraction converges fast on this side of the mean, and the other side is its mirror.
-    if x < (a + 1.0) / (a + b + 2.0) { front * fraction(a, b, x) / a } else { 1.0 - front * fraction(b, a, y) / b }
+    if x < (a + 1.0) / (a + b + 2.0) {
+        front * fraction(a, b, x) / a
+    } else {
+        1.0 - front * fraction(b, a, y) / b
+    }
 }
 
 /// The continued fraction of the incomplete beta function (Abramowitz and Stegun 26.5.8), by Lentz's method.
@@ -156,12 +178,18 @@ mod tests {
     #[test]
     fn resamples_are_of_the_seed_and_of_all_items() {
         let values: Vec<f64> = (0..50).map(f64::from).collect();
-        let mean = |indices: &[usize]| Some(indices.iter().map(|i| values[*i]).sum::<f64>() / indices.len() as f64);
+        let mean =
+            |indices: &[usize]| Some(indices.iter().map(|i| values[*i]).sum::<f64>() / indices.len() as f64);
         let first = bootstrap(50, 200, 7, mean).unwrap();
         assert_eq!(first, bootstrap(50, 200, 7, mean).unwrap());
         assert_ne!(first.values, bootstrap(50, 200, 8, mean).unwrap().values);
         // The mean's standard error is 14.43 / sqrt(50) = 2.04.
-        assert!((first.mean - 24.5).abs() < 0.6 && (first.sd - 2.04).abs() < 0.4, "{} {}", first.mean, first.sd);
+        assert!(
+            (first.mean - 24.5).abs() < 0.6 && (first.sd - 2.04).abs() < 0.4,
+            "{} {}",
+            first.mean,
+            first.sd
+        );
         let mut seen = [false; 50];
         bootstrap(50, 30, 1, |indices| {
             indices.iter().for_each(|i| seen[*i] = true);

@@ -8,7 +8,8 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::{LayerNorm, dense, linear};
 use crate::kernels::{
-    MAX_HEAD_DIM, Mask, attention_reference, decode_attention, decode_attention_reference, masked_attention, runs_wgsl,
+    MAX_HEAD_DIM, Mask, attention_reference, decode_attention, decode_attention_reference, masked_attention,
+    runs_wgsl,
 };
 
 /// What all layers of one pass share: the mask, and what is made of it once and only where it is needed.
@@ -22,24 +23,42 @@ pub struct Attend {
 impl Attend {
     /// A pass under `mask`.
     pub fn new(mask: Mask) -> Self {
-        Self { mask, lengths: OnceCell::new(), forbidden: OnceCell::new(), kept: None }
+        Self {
+            mask,
+            lengths: OnceCell::new(),
+            forbidden: OnceCell::new(),
+            kept: None,
+        }
     }
 
-    /// A pass that keeps the probabilities of its layers for [`Attend::probabilities`]; the reference serves all devices then,
-    /// since the kernel never writes them.
+    /// A pass that keeps the probabilities of its layers for [`Attend::probabilities`]; the reference serves
+    /// all devices then, since the kernel never writes them.
     pub fn keeping(mask: Mask) -> Self {
-        Self { kept: Some(RefCell::default()), ..Self::new(mask) }
+        Self {
+            kept: Some(RefCell::default()),
+            ..Self::new(mask)
+        }
     }
 
-    /// What a pass of [`Attend::keeping`] kept, a tensor a layer: `(batch, heads, queries, keys)`. Nothing of other passes.
+    /// What a pass of [`Attend::keeping`] kept, a tensor a layer: `(batch, heads, queries, keys)`. Nothing of
+    /// other passes.
     pub fn probabilities(self) -> Vec<Tensor<4>> {
         self.kept.map(RefCell::into_inner).unwrap_or_default()
     }
 
-    /// Attention of `(batch, queries, width)` over `(batch, keys, width)`; `drop` acts on probabilities in training.
+    /// Attention of `(batch, queries, width)` over `(batch, keys, width)`; `drop` acts on probabilities in
+    /// training.
     ///
-    /// The kernel serves WebGPU in inference; the reference serves the CPU, autodiff, and heads too wide for the kernel.
-    fn attention(&self, query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, heads: usize, drop: &Dropout) -> Tensor<3> {
+    /// The kernel serves WebGPU in inference; the reference serves the CPU, autodiff, and heads too wide for
+    /// the kernel.
+    fn attention(
+        &self,
+        query: Tensor<3>,
+        key: Tensor<3>,
+        value: Tensor<3>,
+        heads: usize,
+        drop: &Dropout,
+    ) -> Tensor<3> {
         let device = query.device();
         let [_, queries, width] = query.dims();
         if self.kept.is_none() && runs_wgsl(&device) && width / heads <= MAX_HEAD_DIM {
@@ -47,7 +66,9 @@ impl Attend {
             return masked_attention(query, key, value, lengths.clone(), &self.mask, heads);
         }
         let keys = key.dims()[1];
-        let forbidden = self.forbidden.get_or_init(|| self.mask.forbidden(queries, keys, &device));
+        let forbidden = self
+            .forbidden
+            .get_or_init(|| self.mask.forbidden(queries, keys, &device));
         attention_reference(query, key, value, forbidden.clone(), heads, |probabilities| {
             if let Some(kept) = &self.kept {
                 kept.borrow_mut().push(probabilities.clone());
@@ -58,7 +79,11 @@ impl Attend {
 }
 
 fn lengths_tensor(mask: &Mask, device: &Device) -> Tensor<1, Int> {
-    let lengths: Vec<i32> = mask.lengths.iter().map(|&n| i32::try_from(n).unwrap_or(i32::MAX)).collect();
+    let lengths: Vec<i32> = mask
+        .lengths
+        .iter()
+        .map(|&n| i32::try_from(n).unwrap_or(i32::MAX))
+        .collect();
     let count = lengths.len();
     Tensor::from_data(TensorData::new(lengths, [count]), device)
 }
@@ -75,7 +100,10 @@ impl KeyValueCache {
     pub fn new(batch: usize, capacity: usize, width: usize, device: &Device) -> Self {
         // Two allocations, not one cloned: the kernel writes in place.
         let empty = || Tensor::zeros([batch, capacity, width], device);
-        Self { tensors: (empty(), empty()), work: 0 }
+        Self {
+            tensors: (empty(), empty()),
+            work: 0,
+        }
     }
 
     /// Puts `key` and `value`, `(batch, rows, width)`, at the front.
@@ -86,7 +114,8 @@ impl KeyValueCache {
         self.tensors = (put(keys, key), put(values, value));
     }
 
-    /// Multiply-adds that decoding steps over this cache have cost in its layer, projections and feed-forward included.
+    /// Multiply-adds that decoding steps over this cache have cost in its layer, projections and feed-forward
+    /// included.
     pub fn work(&self) -> u64 {
         self.work
     }
@@ -107,7 +136,8 @@ impl KeyValueCache {
     }
 }
 
-/// BERT's self-attention with its output projection, residual and norm (Devlin et al. 2019; Vaswani et al. 2017, eq. 1).
+/// BERT's self-attention with its output projection, residual and norm (Devlin et al. 2019; Vaswani et al.
+/// 2017, eq. 1).
 #[derive(Module, Debug)]
 pub struct SelfAttention {
     query: Linear,
@@ -147,7 +177,8 @@ impl SelfAttention {
         self.close(mixed, x)
     }
 
-    /// One decoding step: rows at positions `start..start + rows` see the cache up to and including themselves.
+    /// One decoding step: rows at positions `start..start + rows` see the cache up to and including
+    /// themselves.
     ///
     /// # Shapes
     /// - x `(batch, rows, width)` -> the same
@@ -171,6 +202,7 @@ impl SelfAttention {
     }
 
     fn close(&self, mixed: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
-        self.norm.forward_sum(self.dropout.forward(dense(&self.output, mixed, false)), residual)
+        self.norm
+            .forward_sum(self.dropout.forward(dense(&self.output, mixed, false)), residual)
     }
 }

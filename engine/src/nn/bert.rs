@@ -60,7 +60,9 @@ impl TextEmbeddings {
     pub fn new(config: &BertConfig, device: &Device) -> Self {
         let table = |rows| {
             let initializer = Initializer::Normal { mean: 0.0, std: 0.02 };
-            EmbeddingConfig::new(rows, config.width).with_initializer(initializer).init(device)
+            EmbeddingConfig::new(rows, config.width)
+                .with_initializer(initializer)
+                .init(device)
         };
         Self {
             word_embeddings: table(config.vocabulary),
@@ -81,7 +83,10 @@ impl TextEmbeddings {
     pub fn embed(&self, content: Tensor<3>, positions: Tensor<2, Int>, segment: usize) -> Tensor<3> {
         let segments = Tensor::full(positions.dims(), segment as i64, &positions.device());
         let sum = content + self.position_embeddings.forward(positions);
-        self.dropout.forward(self.norm.forward_sum(sum, self.token_type_embeddings.forward(segments)))
+        self.dropout.forward(
+            self.norm
+                .forward_sum(sum, self.token_type_embeddings.forward(segments)),
+        )
     }
 
     /// The word table, `(vocabulary, width)`, to which the language-model head is tied.
@@ -103,7 +108,13 @@ pub struct BertLayer {
 impl BertLayer {
     fn new(config: &BertConfig, device: &Device) -> Self {
         Self {
-            attention: SelfAttention::new(config.width, config.heads, config.dropout, config.norm_eps, device),
+            attention: SelfAttention::new(
+                config.width,
+                config.heads,
+                config.dropout,
+                config.norm_eps,
+                device,
+            ),
             intermediate: linear(config.width, config.intermediate, device),
             output: linear(config.intermediate, config.width, device),
             output_norm: LayerNorm::new(config.width, config.norm_eps, device),
@@ -113,7 +124,8 @@ impl BertLayer {
 
     fn feed_forward(&self, x: Tensor<3>) -> Tensor<3> {
         let inner = dense(&self.intermediate, x.clone(), true);
-        self.output_norm.forward_sum(self.dropout.forward(dense(&self.output, inner, false)), x)
+        self.output_norm
+            .forward_sum(self.dropout.forward(dense(&self.output, inner, false)), x)
     }
 }
 
@@ -126,7 +138,11 @@ pub struct Encoder {
 impl Encoder {
     /// Layers as the config says.
     pub fn new(config: &BertConfig, device: &Device) -> Self {
-        Self { layer: (0..config.layers).map(|_| BertLayer::new(config, device)).collect() }
+        Self {
+            layer: (0..config.layers)
+                .map(|_| BertLayer::new(config, device))
+                .collect(),
+        }
     }
 
     /// # Shapes
@@ -161,7 +177,10 @@ impl Encoder {
 
     /// Empty caches for `batch` samples of up to `capacity` tokens, one a layer.
     pub fn caches(&self, batch: usize, capacity: usize, width: usize, device: &Device) -> Vec<KeyValueCache> {
-        self.layer.iter().map(|_| KeyValueCache::new(batch, capacity, width, device)).collect()
+        self.layer
+            .iter()
+            .map(|_| KeyValueCache::new(batch, capacity, width, device))
+            .collect()
     }
 }
 
@@ -185,7 +204,9 @@ impl MlmHead {
         Self {
             transform: linear(config.width, config.width, device),
             norm: LayerNorm::new(config.width, norm_eps, device),
-            decoder: OutputBias { bias: Initializer::Zeros.init([config.vocabulary], device) },
+            decoder: OutputBias {
+                bias: Initializer::Zeros.init([config.vocabulary], device),
+            },
         }
     }
 

@@ -1,4 +1,5 @@
-//! DenseNet (Huang et al. 2017) with torchvision's layout and names; no classification head: what is used is the last map.
+//! DenseNet (Huang et al. 2017) with torchvision's layout and names; no classification head: what is used is
+//! the last map.
 
 use burn::module::Module;
 use burn::nn::BatchNorm;
@@ -30,7 +31,12 @@ const BOTTLENECK: usize = 4;
 impl DenseNetConfig {
     /// DenseNet-121.
     pub const fn densenet121() -> Self {
-        Self { channels: 3, width: 64, growth: 32, depths: [6, 12, 24, 16] }
+        Self {
+            channels: 3,
+            width: 64,
+            growth: 32,
+            depths: [6, 12, 24, 16],
+        }
     }
 
     /// Channels of the last map: after each block but the last, a transition halves them.
@@ -64,7 +70,9 @@ impl DenseLayer {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let new = self.conv1.forward(norm_channels(&self.norm1, x.clone(), None, true));
+        let new = self
+            .conv1
+            .forward(norm_channels(&self.norm1, x.clone(), None, true));
         let new = self.conv2.forward(norm_channels(&self.norm2, new, None, true));
         Tensor::cat(vec![x, new], 1)
     }
@@ -81,11 +89,16 @@ pub struct Transition {
 impl Transition {
     fn new(input: usize, device: &Device) -> Self {
         let pool = AvgPool2dConfig::new([2, 2]).with_strides([2, 2]).init();
-        Self { norm: norm(input, device), conv: conv(input, input / 2, 1, 1, device), pool }
+        Self {
+            norm: norm(input, device),
+            conv: conv(input, input / 2, 1, 1, device),
+            pool,
+        }
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.pool.forward(self.conv.forward(norm_channels(&self.norm, x, None, true)))
+        self.pool
+            .forward(self.conv.forward(norm_channels(&self.norm, x, None, true)))
     }
 }
 
@@ -140,12 +153,17 @@ impl DenseNet {
     }
 
     /// # Shapes
-    /// - picture `(batch, channels, size, size)` -> map `(batch, features, size / 32, size / 32)`, rectified; each halving but
-    ///   the first two rounds down
+    /// - picture `(batch, channels, size, size)` -> map `(batch, features, size / 32, size / 32)`, rectified;
+    ///   each halving but the first two rounds down
     ///
     /// `watch` is called with the name and value of the stem and each block, and of the last norm before its rectifier.
     pub fn forward(&self, picture: Tensor<4>, mut watch: impl FnMut(&str, &Tensor<4>)) -> Tensor<4> {
-        let mut x = self.pool0.forward(norm_channels(&self.norm0, self.conv0.forward(picture), None, true));
+        let mut x = self.pool0.forward(norm_channels(
+            &self.norm0,
+            self.conv0.forward(picture),
+            None,
+            true,
+        ));
         watch("stem", &x);
         let blocks = [
             ("denseblock1", &self.denseblock1, Some(&self.transition1)),
@@ -179,6 +197,11 @@ mod tests {
         assert_eq!(shapes["denseblock3.denselayer24.conv2.weight"], [32, 128, 3, 3]);
         // torchvision's 7,978,856 less the classifier's 1000 * 1024 + 1000.
         let learned = shapes.iter().filter(|(name, _)| !name.contains("running_"));
-        assert_eq!(learned.map(|(_, shape)| shape.iter().product::<usize>()).sum::<usize>(), 7_978_856 - 1_025_000);
+        assert_eq!(
+            learned
+                .map(|(_, shape)| shape.iter().product::<usize>())
+                .sum::<usize>(),
+            7_978_856 - 1_025_000
+        );
     }
 }

@@ -5,8 +5,8 @@ use burn::nn::{BatchNorm, Initializer, Linear};
 use burn::tensor::{Device, Tensor, activation::relu};
 
 use crate::kernels::{
-    MAX_ROWS, Statistics, batch_norm, exact_gelu, layer_norm_reference, linear_reference, linear_rows, runs_wgsl,
-    sum_layer_norm,
+    MAX_ROWS, Statistics, batch_norm, exact_gelu, layer_norm_reference, linear_reference, linear_rows,
+    runs_wgsl, sum_layer_norm,
 };
 
 /// A linear layer as BERT initialises it: weights normal with sd 0.02, biases zero.
@@ -44,8 +44,15 @@ pub struct LayerNorm {
 impl LayerNorm {
     /// Weights of one and biases of zero.
     pub fn new(width: usize, epsilon: f64, device: &Device) -> Self {
-        let (weight, bias) = (Initializer::Ones.init([width], device), Initializer::Zeros.init([width], device));
-        Self { weight, bias, epsilon }
+        let (weight, bias) = (
+            Initializer::Ones.init([width], device),
+            Initializer::Zeros.init([width], device),
+        );
+        Self {
+            weight,
+            bias,
+            epsilon,
+        }
     }
 
     /// # Shapes
@@ -63,7 +70,11 @@ impl LayerNorm {
     }
 
     fn sum<const D: usize>(&self, x: Tensor<D>, residual: Option<Tensor<D>>) -> Tensor<D> {
-        let norm = if runs_wgsl(&x.device()) { sum_layer_norm } else { layer_norm_reference };
+        let norm = if runs_wgsl(&x.device()) {
+            sum_layer_norm
+        } else {
+            layer_norm_reference
+        };
         norm(x, residual, self.weight.val(), self.bias.val(), self.epsilon)
     }
 }
@@ -72,7 +83,12 @@ impl LayerNorm {
 ///
 /// # Shapes
 /// - x, residual `(batch, channels, rows, columns)` -> the same
-pub fn norm_channels(norm: &BatchNorm, x: Tensor<4>, residual: Option<Tensor<4>>, rectify: bool) -> Tensor<4> {
+pub fn norm_channels(
+    norm: &BatchNorm,
+    x: Tensor<4>,
+    residual: Option<Tensor<4>>,
+    rectify: bool,
+) -> Tensor<4> {
     let device = x.device();
     if runs_wgsl(&device) {
         let statistics = Statistics {

@@ -1,4 +1,5 @@
-//! Blocks that the systems share. Names of fields are the names of checkpoint tensors, so that loading reads like the file.
+//! Blocks that the systems share. Names of fields are the names of checkpoint tensors, so that loading reads
+//! like the file.
 
 mod attention;
 mod bert;

@@ -1,4 +1,5 @@
-//! A module's parameters by name, in PyTorch's layout: linear weights are `(out, in)` outside and `(in, out)` inside.
+//! A module's parameters by name, in PyTorch's layout: linear weights are `(out, in)` outside and `(in, out)`
+//! inside.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -41,7 +42,9 @@ pub enum ParameterError {
         found: Vec<usize>,
     },
     /// Weights that no tensor takes.
-    #[error("the weights hold {name}, which the module does not have ({count} such); is this another system?")]
+    #[error(
+        "the weights hold {name}, which the module does not have ({count} such); is this another system?"
+    )]
     LeftOver {
         /// The first.
         name: String,
@@ -102,7 +105,12 @@ impl Path {
 
     fn in_linear(&self) -> bool {
         self.containers.last().is_some_and(|c| c == "Struct:Linear")
-            || self.containers.iter().rev().nth(1).is_some_and(|c| c == "Struct:Linear")
+            || self
+                .containers
+                .iter()
+                .rev()
+                .nth(1)
+                .is_some_and(|c| c == "Struct:Linear")
     }
 }
 
@@ -143,7 +151,8 @@ impl ModuleVisitor for Collect<'_> {
         let name = self.path.name();
         self.ids.insert(name.clone(), param.id);
         let Ok(found) = &mut self.found else { return };
-        // A parameter that nobody has used yet has no memory on the device, and looking at its shape gives it none.
+        // A parameter that nobody has used yet has no memory on the device, and looking at its shape gives it
+        // none.
         let mut shape: Vec<usize> = param.lazy_shape().to_vec();
         let transpose = D == 2 && self.path.in_linear();
         let mut data = Vec::new();
@@ -179,7 +188,12 @@ impl ModuleVisitor for Collect<'_> {
 }
 
 fn collect<'a, M: Module>(module: &M, read: Read<'a>) -> Collect<'a> {
-    let mut visitor = Collect { path: Path::default(), found: Ok(BTreeMap::new()), ids: BTreeMap::new(), read };
+    let mut visitor = Collect {
+        path: Path::default(),
+        found: Ok(BTreeMap::new()),
+        ids: BTreeMap::new(),
+        read,
+    };
     module.visit(&mut visitor);
     visitor
 }
@@ -229,7 +243,9 @@ impl ModuleMapper for Place {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let name = self.path.name();
-        let Some(weights) = self.weights.remove(&name) else { return param };
+        let Some(weights) = self.weights.remove(&name) else {
+            return param;
+        };
         let inner = param.lazy_shape().to_vec();
         let transpose = D == 2 && self.path.in_linear();
         let mut expected = inner.clone();
@@ -238,30 +254,46 @@ impl ModuleMapper for Place {
         }
         if weights.shape != expected || weights.data.len() != expected.iter().product::<usize>() {
             if self.problem.is_none() {
-                self.problem = Some(ParameterError::Shape { name, expected, found: weights.shape });
+                self.problem = Some(ParameterError::Shape {
+                    name,
+                    expected,
+                    found: weights.shape,
+                });
             }
             return param;
         }
-        let data = if transpose { transposed(&weights.shape, &weights.data) } else { weights.data };
+        let data = if transpose {
+            transposed(&weights.shape, &weights.data)
+        } else {
+            weights.data
+        };
         let tensor = Tensor::from_data(TensorData::new(data, inner), &self.device);
         let id = param.id;
         param.transform_for_load(tensor, id)
     }
 }
 
-/// Puts `weights` in the place of the module's own where the names agree; the others stay as they are, and take no memory
-/// if nobody has used them. So a model is loaded piece by piece.
+/// Puts `weights` in the place of the module's own where the names agree; the others stay as they are, and
+/// take no memory if nobody has used them. So a model is loaded piece by piece.
 ///
 /// # Errors
 /// The first tensor of another shape, with both shapes, or that the module does not have.
 pub fn place<M: Module>(module: M, weights: Arrays, device: &Device) -> Result<M, ParameterError> {
-    let mut mapper = Place { path: Path::default(), device: device.clone(), weights, problem: None };
+    let mut mapper = Place {
+        path: Path::default(),
+        device: device.clone(),
+        weights,
+        problem: None,
+    };
     let module = module.map(&mut mapper);
     if let Some(problem) = mapper.problem {
         return Err(problem);
     }
     match mapper.weights.keys().next() {
-        Some(name) => Err(ParameterError::LeftOver { name: name.clone(), count: mapper.weights.len() }),
+        Some(name) => Err(ParameterError::LeftOver {
+            name: name.clone(),
+            count: mapper.weights.len(),
+        }),
         None => Ok(module),
     }
 }
@@ -270,8 +302,15 @@ pub fn place<M: Module>(module: M, weights: Arrays, device: &Device) -> Result<M
 ///
 /// # Errors
 /// The first tensor that is missing (unless allowed), of another shape, or left over, with both shapes.
-pub fn load<M: Module>(module: M, weights: &Arrays, device: &Device, allow_missing: bool) -> Result<M, ParameterError> {
-    let missing = shapes(&module).into_iter().find(|(name, _)| !weights.contains_key(name));
+pub fn load<M: Module>(
+    module: M,
+    weights: &Arrays,
+    device: &Device,
+    allow_missing: bool,
+) -> Result<M, ParameterError> {
+    let missing = shapes(&module)
+        .into_iter()
+        .find(|(name, _)| !weights.contains_key(name));
     match missing {
         Some((name, shape)) if !allow_missing => Err(ParameterError::Missing { name, shape }),
         _ => place(module, weights.clone(), device),

@@ -1,4 +1,5 @@
-//! ResNet (He et al. 2016) with torchvision's layout and names; no classification head: what is used is the last map.
+//! ResNet (He et al. 2016) with torchvision's layout and names; no classification head: what is used is the
+//! last map.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -45,12 +46,20 @@ pub struct ResNetConfig {
 impl ResNetConfig {
     /// ResNet-50.
     pub const fn resnet50() -> Self {
-        Self { channels: 3, width: 64, block: Block::Bottleneck, depths: [3, 4, 6, 3] }
+        Self {
+            channels: 3,
+            width: 64,
+            block: Block::Bottleneck,
+            depths: [3, 4, 6, 3],
+        }
     }
 
     /// ResNet-101.
     pub const fn resnet101() -> Self {
-        Self { depths: [3, 4, 23, 3], ..Self::resnet50() }
+        Self {
+            depths: [3, 4, 23, 3],
+            ..Self::resnet50()
+        }
     }
 
     /// Channels of the last map.
@@ -66,14 +75,20 @@ pub(super) fn conv(input: usize, output: usize, kernel: usize, stride: usize, de
         .with_stride([stride, stride])
         .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
         .with_bias(false)
-        .with_initializer(Initializer::KaimingNormal { gain: std::f64::consts::SQRT_2, fan_out_only: true })
+        .with_initializer(Initializer::KaimingNormal {
+            gain: std::f64::consts::SQRT_2,
+            fan_out_only: true,
+        })
         .init(device)
 }
 
 /// The stem's pool: the largest of 3x3, every second row and column.
 pub(super) fn halving() -> MaxPool2d {
     let padding = PaddingConfig2d::Explicit(1, 1, 1, 1);
-    MaxPool2dConfig::new([3, 3]).with_strides([2, 2]).with_padding(padding).init()
+    MaxPool2dConfig::new([3, 3])
+        .with_strides([2, 2])
+        .with_padding(padding)
+        .init()
 }
 
 pub(super) fn norm(channels: usize, device: &Device) -> BatchNorm {
@@ -102,8 +117,10 @@ pub struct Residual {
 impl Residual {
     fn new(block: Block, input: usize, width: usize, stride: usize, device: &Device) -> Self {
         let output = width * block.expansion();
-        let downsample = (stride != 1 || input != output)
-            .then(|| Downsample { conv: conv(input, output, 1, stride, device), bn: norm(output, device) });
+        let downsample = (stride != 1 || input != output).then(|| Downsample {
+            conv: conv(input, output, 1, stride, device),
+            bn: norm(output, device),
+        });
         match block {
             Block::Basic => Self {
                 conv1: conv(input, width, 3, stride, device),
@@ -187,11 +204,16 @@ impl ResNet {
     ///
     /// `watch` is called with the name and value of the stem and each stage.
     pub fn forward(&self, picture: Tensor<4>, mut watch: impl FnMut(&str, &Tensor<4>)) -> Tensor<4> {
-        let mut x = self.pool.forward(norm_channels(&self.bn1, self.conv1.forward(picture), None, true));
+        let mut x = self
+            .pool
+            .forward(norm_channels(&self.bn1, self.conv1.forward(picture), None, true));
         watch("stem", &x);
-        for (name, stage) in
-            [("layer1", &self.layer1), ("layer2", &self.layer2), ("layer3", &self.layer3), ("layer4", &self.layer4)]
-        {
+        for (name, stage) in [
+            ("layer1", &self.layer1),
+            ("layer2", &self.layer2),
+            ("layer3", &self.layer3),
+            ("layer4", &self.layer4),
+        ] {
             x = stage.iter().fold(x, |x, block| block.forward(x));
             watch(name, &x);
         }

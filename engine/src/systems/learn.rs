@@ -1,4 +1,5 @@
-//! What a system brings to training: its losses, named, over a batch; and where its parameters stand. The loop is `train`'s.
+//! What a system brings to training: its losses, named, over a batch; and where its parameters stand. The
+//! loop is `train`'s.
 
 use std::collections::BTreeMap;
 
@@ -49,9 +50,14 @@ pub struct Example {
 }
 
 impl Example {
-    /// The categories that are there, a bit each: what makes two reports match (MedViLL, sections 3.3 and 4.1).
+    /// The categories that are there, a bit each: what makes two reports match (MedViLL, sections 3.3 and
+    /// 4.1).
     pub fn positives(&self) -> u16 {
-        Finding::ALL.iter().filter(|f| self.findings[0][**f as usize] == Some(true)).map(|f| 1 << *f as u16).sum()
+        Finding::ALL
+            .iter()
+            .filter(|f| self.findings[0][**f as usize] == Some(true))
+            .map(|f| 1 << *f as u16)
+            .sum()
     }
 }
 
@@ -136,7 +142,8 @@ pub trait Sizes: Clone + Serialize + DeserializeOwned {
     /// Names the key and what it must be.
     fn check(&self) -> Result<(), SizesError>;
 
-    /// Why a model of these sizes cannot learn the objectives that are `on`, and what it lacks; `None` where it can.
+    /// Why a model of these sizes cannot learn the objectives that are `on`, and what it lacks; `None` where
+    /// it can.
     fn lacks(&self, on: &dyn Fn(&str) -> bool) -> Option<&'static str>;
 
     /// These sizes with what the data of a run settles.
@@ -186,7 +193,8 @@ pub trait Learner: Module {
     /// Names of its objectives, as configs weigh them.
     const OBJECTIVES: &'static [&'static str];
 
-    /// The losses of the objectives in `weights`, unweighted; `draw` gives masks and whatever else is left to chance.
+    /// The losses of the objectives in `weights`, unweighted; `draw` gives masks and whatever else is left to
+    /// chance.
     ///
     /// An objective that finds nothing to learn from in this batch is left out.
     fn losses(
@@ -244,16 +252,21 @@ impl Words {
         let sides = ["left", "right", "bilateral", "both"];
         let tells = |id: &u32| sides.contains(&tokenizer.piece(*id).as_str());
         let sides = (0..tokenizer.vocabulary_size() as u32).filter(tells).collect();
-        Self { specials: tokenizer.specials(), sides }
+        Self {
+            specials: tokenizer.specials(),
+            sides,
+        }
     }
 
-    /// Whether at least two words that tell a side are whole in the vocabulary, so that there is something to tell apart.
+    /// Whether at least two words that tell a side are whole in the vocabulary, so that there is something to
+    /// tell apart.
     pub fn tell_sides(&self) -> bool {
         self.sides.len() > 1
     }
 }
 
-/// A random stream of its own for each purpose and position, so that a resumed run draws what the first would have drawn.
+/// A random stream of its own for each purpose and position, so that a resumed run draws what the first would
+/// have drawn.
 pub fn stream(seed: u64, position: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(position);
@@ -266,13 +279,21 @@ pub fn ints<const D: usize>(values: Vec<i32>, shape: [usize; D], device: &Device
 }
 
 /// Sequences of words as one tensor, filled up with `pad` to `longest`: `(sequences, longest)`.
-pub fn padded<'a>(words: impl Iterator<Item = &'a [u32]>, longest: usize, pad: u32, device: &Device) -> Tensor<2, Int> {
+pub fn padded<'a>(
+    words: impl Iterator<Item = &'a [u32]>,
+    longest: usize,
+    pad: u32,
+    device: &Device,
+) -> Tensor<2, Int> {
     let mut ids = Vec::new();
     let mut count = 0;
     for words in words {
         count += 1;
         ids.extend(words.iter().take(longest).map(|w| *w as i32));
-        ids.extend(std::iter::repeat_n(pad as i32, longest.saturating_sub(words.len())));
+        ids.extend(std::iter::repeat_n(
+            pad as i32,
+            longest.saturating_sub(words.len()),
+        ));
     }
     ints(ids, [count, longest], device)
 }
@@ -283,10 +304,14 @@ pub fn padded<'a>(words: impl Iterator<Item = &'a [u32]>, longest: usize, pad: u
 /// - logits `(rows, classes)`, targets `(rows)` -> `(1)`
 pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
     let rows = targets.dims()[0];
-    log_softmax(logits, 1).gather(1, targets.reshape([rows, 1])).mean().neg()
+    log_softmax(logits, 1)
+        .gather(1, targets.reshape([rows, 1]))
+        .mean()
+        .neg()
 }
 
-/// Mean binary cross-entropy over the targets that are to be learned from; the order of `targets` is that of the logits.
+/// Mean binary cross-entropy over the targets that are to be learned from; the order of `targets` is that of
+/// the logits.
 ///
 /// # Shapes
 /// - logits of any shape -> `(1)`
@@ -294,7 +319,10 @@ pub fn binary_cross_entropy<const D: usize>(logits: Tensor<D>, targets: &[Target
     let device = logits.device();
     let count = targets.len();
     let weights: Vec<f32> = targets.iter().map(|t| f32::from(u8::from(t.is_some()))).collect();
-    let signs: Vec<f32> = targets.iter().map(|t| if *t == Some(true) { 1.0 } else { -1.0 }).collect();
+    let signs: Vec<f32> = targets
+        .iter()
+        .map(|t| if *t == Some(true) { 1.0 } else { -1.0 })
+        .collect();
     let learned = weights.iter().sum::<f32>().max(1.0);
     let row = |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values, [count]), &device);
     // log sigma(z) where present, log sigma(-z) where absent

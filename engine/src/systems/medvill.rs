@@ -1,8 +1,9 @@
-//! MedViLL (Moon et al., "Multi-modal Understanding and Generation for Medical Images and Text via Vision-Language
-//! Pre-Training", 2021): a ResNet's last map and the words of the report in one BERT, under interchangeable masks.
+//! MedViLL (Moon et al., "Multi-modal Understanding and Generation for Medical Images and Text via
+//! Vision-Language Pre-Training", 2021): a ResNet's last map and the words of the report in one BERT, under
+//! interchangeable masks.
 //!
-//! The sequence is CLS, V1..VK, SEP, W1..WN, SEP (section 3.2). *Release* marks what only the authors' code tells, *ours*
-//! what neither tells.
+//! The sequence is CLS, V1..VK, SEP, W1..WN, SEP (section 3.2). *Release* marks what only the authors' code
+//! tells, *ours* what neither tells.
 
 mod answering;
 mod bilinear;
@@ -33,8 +34,8 @@ pub use image::ImageEncoder;
 pub use pretraining::Masked;
 pub use recurrent::Recurrent;
 
-/// The projection of visual features into BERT's width (*release*: before position, segment and norm; the paper's eq. 2
-/// adds them before).
+/// The projection of visual features into BERT's width (*release*: before position, segment and norm; the
+/// paper's eq. 2 adds them before).
 #[derive(Module, Debug)]
 pub struct VisualEmbeddings {
     projection: Linear,
@@ -99,8 +100,12 @@ impl MedVill {
                     let table = EmbeddingConfig::new(config.visual_tokens(), bert.width);
                     table.with_initializer(initializer).init(device)
                 }),
-                findings: config.findings_projection.then(|| loud_linear(3 * 14, bert.width, device)),
-                cells: config.cells_projection.then(|| loud_linear(14, bert.width, device)),
+                findings: config
+                    .findings_projection
+                    .then(|| loud_linear(3 * 14, bert.width, device)),
+                cells: config
+                    .cells_projection
+                    .then(|| loud_linear(14, bert.width, device)),
             },
             encoder: Encoder::new(bert, device),
             pooler: linear(bert.width, bert.width, device),
@@ -114,9 +119,12 @@ impl MedVill {
                 output: linear(2 * bert.width, config.answers, device),
             }),
             bilinear: Bilinear::new(config, device),
-            picture_vector: (config.picture_vector > 0).then(|| linear(features, config.picture_vector, device)),
-            picture_norm: (config.picture_vector > 0).then(|| BatchNormConfig::new(config.picture_vector).init(device)),
-            identity: (config.identities > 0).then(|| linear(config.picture_vector, config.identities, device)),
+            picture_vector: (config.picture_vector > 0)
+                .then(|| linear(features, config.picture_vector, device)),
+            picture_norm: (config.picture_vector > 0)
+                .then(|| BatchNormConfig::new(config.picture_vector).init(device)),
+            identity: (config.identities > 0)
+                .then(|| linear(config.picture_vector, config.identities, device)),
             recurrent: config.recurrent.then(|| Recurrent::new(bert.width, device)),
             config: config.clone(),
         })
@@ -161,9 +169,9 @@ impl MedVill {
         map.reshape([batch, features, rows * columns]).swap_dims(1, 2)
     }
 
-    /// CLS, the visual tokens and SEP, embedded (*release*: three separate calls, so that SEP has position 0). Where the
-    /// config says so, visual tokens carry a table of the grid's own and the probabilities of [`MedVill::map_findings`], of the
-    /// whole map and of their cell.
+    /// CLS, the visual tokens and SEP, embedded (*release*: three separate calls, so that SEP has position
+    /// 0). Where the config says so, visual tokens carry a table of the grid's own and the probabilities of
+    /// [`MedVill::map_findings`], of the whole map and of their cell.
     ///
     /// # Shapes
     /// - features `(batch, tokens, features)` -> `(batch, tokens + 2, width)`
@@ -172,7 +180,12 @@ impl MedVill {
     pub fn embed_context(&self, features: Tensor<3>, grid: &[usize], specials: Specials) -> Tensor<3> {
         let [batch, tokens, _] = features.dims();
         let device = features.device();
-        let positions = grid.iter().map(|&i| i as i32).cycle().take(batch * tokens).collect::<Vec<_>>();
+        let positions = grid
+            .iter()
+            .map(|&i| i as i32)
+            .cycle()
+            .take(batch * tokens)
+            .collect::<Vec<_>>();
         let positions = ints(positions, [batch, tokens], &device);
         let mut projected = self.visual.projection.forward(features.clone());
         let carried = self.visual.cells.is_some() || self.visual.findings.is_some();
@@ -193,10 +206,18 @@ impl MedVill {
         let visual = self.text.embed(projected, positions, 0);
         let single = |word: u32, position: usize| {
             let position = ints(vec![position as i32; batch], [batch, 1], &device);
-            self.text.forward(ints(vec![word as i32; batch], [batch, 1], &device), position, 0)
+            self.text
+                .forward(ints(vec![word as i32; batch], [batch, 1], &device), position, 0)
         };
-        let after = if self.config.separator_after_visual { tokens + 1 } else { 0 };
-        Tensor::cat(vec![single(specials.cls, 0), visual, single(specials.sep, after)], 1)
+        let after = if self.config.separator_after_visual {
+            tokens + 1
+        } else {
+            0
+        };
+        Tensor::cat(
+            vec![single(specials.cls, 0), visual, single(specials.sep, after)],
+            1,
+        )
     }
 
     /// Words at positions that begin with `first`, segment 1.
@@ -205,13 +226,17 @@ impl MedVill {
     /// - words `(batch, tokens)` -> `(batch, tokens, width)`
     pub fn embed_words(&self, words: Tensor<2, Int>, first: usize) -> Tensor<3> {
         let [batch, tokens] = words.dims();
-        let positions = (first..first + tokens).map(|p| p as i32).cycle().take(batch * tokens).collect();
+        let positions = (first..first + tokens)
+            .map(|p| p as i32)
+            .cycle()
+            .take(batch * tokens)
+            .collect();
         let positions = ints(positions, [batch, tokens], &words.device());
         self.text.forward(words, positions, 1)
     }
 
-    /// The text as a scheme wants it: under [`Scheme::NonCrossing`] a second CLS opens it, at position 0 (*ours*), since the
-    /// first CLS cannot see it; the sequence is one token longer then.
+    /// The text as a scheme wants it: under [`Scheme::NonCrossing`] a second CLS opens it, at position 0
+    /// (*ours*), since the first CLS cannot see it; the sequence is one token longer then.
     ///
     /// # Shapes
     /// - words `(batch, tokens)` -> `(batch, tokens, width)` or `(batch, tokens + 1, width)`
@@ -252,13 +277,27 @@ impl MedVill {
         watch: impl FnMut(usize, &Tensor<3>),
     ) -> Encoded {
         let [batch, _, width] = sequence.dims();
-        let attend = Attend::new(Mask { rule, context, query_start: 0, lengths });
+        let attend = Attend::new(Mask {
+            rule,
+            context,
+            query_start: 0,
+            lengths,
+        });
         let hidden = self.encoder.forward(sequence, &attend, &mut [], watch);
         let pool = |column: usize| {
-            self.pool(hidden.clone().slice([0..batch, column..column + 1, 0..width]).reshape([batch, width]))
+            self.pool(
+                hidden
+                    .clone()
+                    .slice([0..batch, column..column + 1, 0..width])
+                    .reshape([batch, width]),
+            )
         };
         // Neither CLS sees the other's modality under this rule, so matching takes their product (*ours*).
-        let pooled = if rule == Rule::NonCrossing { pool(0) * pool(context) } else { pool(0) };
+        let pooled = if rule == Rule::NonCrossing {
+            pool(0) * pool(context)
+        } else {
+            pool(0)
+        };
         Encoded { hidden, pooled }
     }
 
@@ -300,11 +339,15 @@ impl MedVill {
     }
 }
 
-/// A linear layer whose few inputs near 1 are heard beside visual features, whose sum over many channels is about 1.
+/// A linear layer whose few inputs near 1 are heard beside visual features, whose sum over many channels is
+/// about 1.
 fn loud_linear(inputs: usize, outputs: usize, device: &Device) -> Linear {
     let layer = linear(inputs, outputs, device);
     let initializer = Initializer::Normal { mean: 0.0, std: 0.5 };
-    Linear { weight: initializer.init([inputs, outputs], device), ..layer }
+    Linear {
+        weight: initializer.init([inputs, outputs], device),
+        ..layer
+    }
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ pub struct Look {
     pub share: f32,
 }
 
-/// Where each word piece of a draft looked when it was written. Attention says where numbers came from, not why a word was
-/// chosen.
+/// Where each word piece of a draft looked when it was written. Attention says where numbers came from, not
+/// why a word was chosen.
 ///
 /// # Shapes
 /// - features `(1, K, features)`; nothing for a draft without words
@@ -33,11 +33,23 @@ pub async fn looks(
     if words.is_empty() {
         return Ok(Vec::new());
     }
-    let ids = ints(words.iter().map(|w| *w as i32).collect(), [1, words.len()], &features.device());
+    let ids = ints(
+        words.iter().map(|w| *w as i32).collect(),
+        [1, words.len()],
+        &features.device(),
+    );
     let layers = model.attention(features, ids, specials);
     let count = layers.len() as f64;
-    let Some(sum) = layers.into_iter().reduce(|sum, layer| sum + layer) else { return Ok(Vec::new()) };
+    let Some(sum) = layers.into_iter().reduce(|sum, layer| sum + layer) else {
+        return Ok(Vec::new());
+    };
     let cells = sum.dims()[2];
     let values = numbers(sum.div_scalar(count)).await?;
-    Ok(values.chunks(cells).map(|row| Look { cells: row.to_vec(), share: row.iter().sum() }).collect())
+    Ok(values
+        .chunks(cells)
+        .map(|row| Look {
+            cells: row.to_vec(),
+            share: row.iter().sum(),
+        })
+        .collect())
 }

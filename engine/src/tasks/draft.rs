@@ -22,10 +22,14 @@ pub enum DraftError {
         expected: usize,
     },
     /// The device would not give its values.
-    #[error("the device did not return the next word's probabilities: {0}; its memory may be exhausted or it was lost")]
+    #[error(
+        "the device did not return the next word's probabilities: {0}; its memory may be exhausted or it was lost"
+    )]
     Device(String),
     /// The model computes no numbers.
-    #[error("the model's probabilities are not numbers; the bundle is damaged or the device computes wrongly")]
+    #[error(
+        "the model's probabilities are not numbers; the bundle is damaged or the device computes wrongly"
+    )]
     NotNumbers,
 }
 
@@ -69,7 +73,10 @@ pub struct Drafter<'a> {
 impl<'a> Drafter<'a> {
     /// A drafter for a model and its words.
     pub fn new(model: &'a MedVill, tokenizer: &Tokenizer) -> Self {
-        Self { model, specials: tokenizer.specials() }
+        Self {
+            model,
+            specials: tokenizer.specials(),
+        }
     }
 
     /// The picture's visual tokens, `(1, K, features)`.
@@ -79,15 +86,18 @@ impl<'a> Drafter<'a> {
     pub fn encode(&self, picture: &Prepared, device: &burn::tensor::Device) -> Result<Tensor<3>, DraftError> {
         let expected = self.model.config().size;
         if picture.size != expected {
-            return Err(DraftError::Size { found: picture.size, expected });
+            return Err(DraftError::Size {
+                found: picture.size,
+                expected,
+            });
         }
         let data = burn::tensor::TensorData::new(picture.pixels.clone(), [1, expected, expected]);
         let pixels = Tensor::<3>::from_data(data, device);
         Ok(self.model.encode_image(self.model.picture(pixels), |_, _| ()))
     }
 
-    /// Drafts a report from visual tokens `(1, K, features)`. `each` gets every word as it is settled (with a beam: all at
-    /// the end) and may stop the draft.
+    /// Drafts a report from visual tokens `(1, K, features)`. `each` gets every word as it is settled (with a
+    /// beam: all at the end) and may stop the draft.
     ///
     /// # Errors
     /// When the device fails.
@@ -112,12 +122,21 @@ impl<'a> Drafter<'a> {
         Ok(drafting.draft)
     }
 
-    /// Begins a greedy draft from visual tokens `(1, K, features)` whose words the caller asks for one by one, whatever
+    /// Begins a greedy draft from visual tokens `(1, K, features)` whose words the caller asks for one by
+    /// one, whatever
     /// `options.beam` says.
     pub fn begin(&self, features: Tensor<3>, options: DraftOptions) -> Drafting<'_> {
         let limit = options.words.min(self.model.config().words);
         let source = Source::open(self, features, 1, limit, options.cache);
-        Drafting { drafter: self, source, limit, draft: Draft { words: Vec::new(), finished: false } }
+        Drafting {
+            drafter: self,
+            source,
+            limit,
+            draft: Draft {
+                words: Vec::new(),
+                finished: false,
+            },
+        }
     }
 
     /// Drafts for several pictures at once, greedily: `(batch, K, features)`.
@@ -128,7 +147,13 @@ impl<'a> Drafter<'a> {
         let batch = features.dims()[0];
         let limit = words.min(self.model.config().words);
         let mut source = Source::open(self, features, batch, limit, true);
-        let mut drafts = vec![Draft { words: Vec::new(), finished: false }; batch];
+        let mut drafts = vec![
+            Draft {
+                words: Vec::new(),
+                finished: false
+            };
+            batch
+        ];
         for _ in 0..limit {
             let scores = source.next(self).await?;
             let mut settled = vec![self.specials.pad; batch];
@@ -153,7 +178,13 @@ impl<'a> Drafter<'a> {
     }
 
     /// Beam search; hypotheses are compared by their mean log-probability a word, SEP included.
-    async fn beam(&self, features: Tensor<3>, width: usize, limit: usize, cache: bool) -> Result<Draft, DraftError> {
+    async fn beam(
+        &self,
+        features: Tensor<3>,
+        width: usize,
+        limit: usize,
+        cache: bool,
+    ) -> Result<Draft, DraftError> {
         let repeated = features.repeat_dim(0, width);
         let mut source = Source::open(self, repeated, width, limit, cache);
         let mut live: Vec<(f64, Vec<Word>)> = vec![(0.0, Vec::new())];
@@ -170,7 +201,10 @@ impl<'a> Drafter<'a> {
             let mut next: Vec<(f64, usize, Word)> = Vec::new();
             for (sum, parent, word) in candidates {
                 if word.id == self.specials.sep {
-                    let draft = Draft { words: live[parent].1.clone(), finished: true };
+                    let draft = Draft {
+                        words: live[parent].1.clone(),
+                        finished: true,
+                    };
                     done.push((sum / (step + 1) as f64, draft));
                 } else if next.len() < width {
                     next.push((sum, parent, word));
@@ -198,13 +232,26 @@ impl<'a> Drafter<'a> {
             source.select(&parents);
             source.settle(&ids);
         }
-        let unfinished =
-            live.into_iter().map(|(sum, words)| (sum / words.len().max(1) as f64, Draft { words, finished: false }));
+        let unfinished = live.into_iter().map(|(sum, words)| {
+            (
+                sum / words.len().max(1) as f64,
+                Draft {
+                    words,
+                    finished: false,
+                },
+            )
+        });
         let best = match done.is_empty() {
             true => unfinished.max_by(|a, b| a.0.total_cmp(&b.0)),
             false => done.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)),
         };
-        Ok(best.map_or(Draft { words: Vec::new(), finished: false }, |b| b.1))
+        Ok(best.map_or(
+            Draft {
+                words: Vec::new(),
+                finished: false,
+            },
+            |b| b.1,
+        ))
     }
 }
 
@@ -244,8 +291,17 @@ impl Drafting<'_> {
 
 /// Where the next word's probabilities come from: the cache, or the whole sequence anew.
 enum Source {
-    Cached { state: Box<DraftState>, last: Option<Vec<u32>>, batch: usize, specials: Specials },
-    Whole { features: Box<Tensor<3>>, words: Vec<Vec<u32>>, specials: Specials },
+    Cached {
+        state: Box<DraftState>,
+        last: Option<Vec<u32>>,
+        batch: usize,
+        specials: Specials,
+    },
+    Whole {
+        features: Box<Tensor<3>>,
+        words: Vec<Vec<u32>>,
+        specials: Specials,
+    },
 }
 
 impl Source {
@@ -253,31 +309,56 @@ impl Source {
         let specials = drafter.specials;
         if cache {
             let state = Box::new(drafter.model.open_draft(features, specials, room + 1));
-            return Self::Cached { state, last: None, batch, specials };
+            return Self::Cached {
+                state,
+                last: None,
+                batch,
+                specials,
+            };
         }
-        Self::Whole { features: Box::new(features), words: vec![Vec::new(); batch], specials }
+        Self::Whole {
+            features: Box::new(features),
+            words: vec![Vec::new(); batch],
+            specials,
+        }
     }
 
     /// Log-probabilities of the next word, a row a sample; words that no report holds are at minus infinity.
     async fn next(&mut self, drafter: &Drafter<'_>) -> Result<Vec<Vec<f32>>, DraftError> {
         let (logits, specials) = match self {
-            Self::Cached { state, last, batch, specials } => {
+            Self::Cached {
+                state,
+                last,
+                batch,
+                specials,
+            } => {
                 let device = drafter.device();
-                let column = |ids: &[u32]| ints(ids.iter().map(|i| *i as i32).collect(), [ids.len(), 1], &device);
+                let column =
+                    |ids: &[u32]| ints(ids.iter().map(|i| *i as i32).collect(), [ids.len(), 1], &device);
                 let mask = column(&vec![specials.mask; *batch]);
                 let last = last.take().map(|ids| column(&ids));
                 (drafter.model.step_draft(state, last, mask), *specials)
             }
-            Self::Whole { features, words, specials } => {
+            Self::Whole {
+                features,
+                words,
+                specials,
+            } => {
                 let device = features.device();
                 let (batch, written) = (words.len(), words[0].len());
                 let flat: Vec<i32> = words.iter().flatten().map(|i| *i as i32).collect();
                 let words = (written > 0).then(|| ints(flat, [batch, written], &device));
-                (drafter.model.predict_next(*features.clone(), words, *specials), *specials)
+                (
+                    drafter.model.predict_next(*features.clone(), words, *specials),
+                    *specials,
+                )
             }
         };
         let vocabulary = logits.dims()[1];
-        let data = log_softmax(logits, 1).into_data_async().await.map_err(|e| DraftError::Device(e.to_string()))?;
+        let data = log_softmax(logits, 1)
+            .into_data_async()
+            .await
+            .map_err(|e| DraftError::Device(e.to_string()))?;
         let flat: Vec<f32> = data.iter::<f32>().collect();
         let mut rows: Vec<Vec<f32>> = flat.chunks(vocabulary).map(<[f32]>::to_vec).collect();
         for row in &mut rows {
@@ -326,9 +407,17 @@ fn best_of(scores: &[f32], count: usize) -> Vec<Word> {
         order.truncate(reach);
     }
     order.sort_by(by);
-    let lead = |i: usize| order.get(i + 1).map_or(f32::INFINITY, |next| scores[order[i]] - scores[*next]);
+    let lead = |i: usize| {
+        order
+            .get(i + 1)
+            .map_or(f32::INFINITY, |next| scores[order[i]] - scores[*next])
+    };
     (0..count.min(order.len()))
-        .map(|i| Word { id: order[i] as u32, probability: scores[order[i]].exp(), lead: lead(i) })
+        .map(|i| Word {
+            id: order[i] as u32,
+            probability: scores[order[i]].exp(),
+            lead: lead(i),
+        })
         .collect()
 }
 

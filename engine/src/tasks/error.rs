@@ -29,7 +29,10 @@ pub enum TaskError {
 
 /// The numbers of a tensor, read without blocking.
 pub(super) async fn numbers<const D: usize>(tensor: burn::tensor::Tensor<D>) -> Result<Vec<f32>, TaskError> {
-    let data = tensor.into_data_async().await.map_err(|e| TaskError::Device(format!("{e:?}")))?;
+    let data = tensor
+        .into_data_async()
+        .await
+        .map_err(|e| TaskError::Device(format!("{e:?}")))?;
     let values: Vec<f32> = data.iter::<f32>().collect();
     match values.iter().all(|v| v.is_finite()) {
         true => Ok(values),

@@ -16,8 +16,8 @@ pub use draft::{Draft, DraftError, DraftOptions, Drafter, Drafting, Word};
 pub use error::TaskError;
 #[cfg(not(target_family = "wasm"))]
 pub use evaluate::{
-    AnswerCases, Cases, DraftCases, DraftLine, EvaluateError, FindingCases, RetrievalCases, Scores, Spread, compare,
-    evaluate_answers, evaluate_drafts, evaluate_findings, evaluate_retrieval, spreads, truth_of,
+    AnswerCases, Cases, DraftCases, DraftLine, EvaluateError, FindingCases, RetrievalCases, Scores, Spread,
+    compare, evaluate_answers, evaluate_drafts, evaluate_findings, evaluate_retrieval, spreads, truth_of,
 };
 pub use findings::{Calibration, FindingLogits, FindingReading, calibrate, finding_logits};
 pub use retrieve::match_probabilities;

@@ -1,4 +1,5 @@
-//! Which report belongs to which radiograph (MedViLL, section 4.1, retrieval): a cross-encoder that reads both together.
+//! Which report belongs to which radiograph (MedViLL, section 4.1, retrieval): a cross-encoder that reads
+//! both together.
 
 use burn::tensor::{Tensor, activation::softmax};
 
@@ -13,7 +14,8 @@ const AT_ONCE: usize = 50;
 /// The probability that picture and report of each pair belong together.
 ///
 /// # Shapes
-/// - features `(pictures, K, features)`; pairs hold the index of a picture and that of a text, closing SEP included
+/// - features `(pictures, K, features)`; pairs hold the index of a picture and that of a text, closing SEP
+///   included
 ///
 /// # Errors
 /// A device that fails.

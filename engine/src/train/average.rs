@@ -8,8 +8,8 @@ use burn::tensor::{Device, Tensor};
 use super::optimizer::{array, tensor};
 use crate::nn::{Array, Arrays, ParameterError};
 
-/// An exponential average of a module's parameters and statistics: a mean teacher (Tarvainen and Valpola 2017), a momentum
-/// encoder (He et al. 2020), or simply smoother weights.
+/// An exponential average of a module's parameters and statistics: a mean teacher (Tarvainen and Valpola
+/// 2017), a momentum encoder (He et al. 2020), or simply smoother weights.
 pub struct Average<M> {
     /// The averaged module, which does not learn by itself.
     pub module: M,
@@ -33,7 +33,9 @@ struct Blend<'a> {
 
 impl ModuleMapper for Blend<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(new) = self.new.get(&param.id).cloned() else { return param };
+        let Some(new) = self.new.get(&param.id).cloned() else {
+            return param;
+        };
         param.map(|own| {
             let shape = own.dims();
             own.mul_scalar(self.keep) + new.reshape(shape).mul_scalar(1.0 - self.keep)
@@ -42,7 +44,8 @@ impl ModuleMapper for Blend<'_> {
 }
 
 impl<M: Module> Average<M> {
-    /// An average that begins as `module`, which must not be on an autodiff device; `keep` of it is kept each step.
+    /// An average that begins as `module`, which must not be on an autodiff device; `keep` of it is kept each
+    /// step.
     pub const fn new(module: M, keep: f64) -> Self {
         Self { module, keep }
     }
@@ -52,12 +55,19 @@ impl<M: Module> Average<M> {
         let mut new = Collect(BTreeMap::new());
         // `valid` brings running statistics up to the last update; a plain visit finds them one update behind.
         student.valid().visit(&mut new);
-        let module = self.module.map(&mut Blend { new: &new.0, keep: self.keep });
-        Self { module, keep: self.keep }
+        let module = self.module.map(&mut Blend {
+            new: &new.0,
+            keep: self.keep,
+        });
+        Self {
+            module,
+            keep: self.keep,
+        }
     }
 }
 
-/// A ring of the newest feature vectors, as contrastive losses compare with (He et al. 2020): `(capacity, width)`.
+/// A ring of the newest feature vectors, as contrastive losses compare with (He et al. 2020): `(capacity,
+/// width)`.
 #[derive(Clone, Debug)]
 pub struct FeatureQueue {
     rows: Tensor<2>,
@@ -68,10 +78,15 @@ pub struct FeatureQueue {
 impl FeatureQueue {
     /// An empty queue.
     pub fn new(capacity: usize, width: usize, device: &Device) -> Self {
-        Self { rows: Tensor::zeros([capacity, width], device), next: 0, filled: 0 }
+        Self {
+            rows: Tensor::zeros([capacity, width], device),
+            next: 0,
+            filled: 0,
+        }
     }
 
-    /// Puts `features`, `(batch, width)`, in the place of the oldest; of more than the capacity the last remain.
+    /// Puts `features`, `(batch, width)`, in the place of the oldest; of more than the capacity the last
+    /// remain.
     pub fn push(&mut self, features: Tensor<2>) {
         let [capacity, width] = self.rows.dims();
         let [count, _] = features.dims();
@@ -81,7 +96,10 @@ impl FeatureQueue {
         let mut put = |at: usize, from: usize, to: usize| {
             if to > from {
                 let part = features.clone().slice([from..to, 0..width]);
-                self.rows = self.rows.clone().slice_assign([at..at + to - from, 0..width], part);
+                self.rows = self
+                    .rows
+                    .clone()
+                    .slice_assign([at..at + to - from, 0..width], part);
             }
         };
         put(self.next, 0, first);
@@ -104,17 +122,29 @@ impl FeatureQueue {
         let shape = self.rows.dims();
         let flat = array("queue", &self.rows.clone().reshape([shape[0] * shape[1]]))?;
         // Exact up to 2^24 rows, far beyond any published queue.
-        let marks = Array { shape: vec![2], data: vec![self.next as f32, self.filled as f32] };
-        let rows = Array { shape: shape.to_vec(), data: flat.data };
+        let marks = Array {
+            shape: vec![2],
+            data: vec![self.next as f32, self.filled as f32],
+        };
+        let rows = Array {
+            shape: shape.to_vec(),
+            data: flat.data,
+        };
         Ok([("rows".to_owned(), rows), ("marks".to_owned(), marks)].into())
     }
 
     /// The queue of [`FeatureQueue::state`]; `None` where that is not one.
     pub fn restore(state: &Arrays, device: &Device) -> Option<Self> {
         let (rows, marks) = (state.get("rows")?, state.get("marks")?);
-        let (&[capacity, width], &[next, filled]) = (&rows.shape[..], &marks.data[..]) else { return None };
+        let (&[capacity, width], &[next, filled]) = (&rows.shape[..], &marks.data[..]) else {
+            return None;
+        };
         let rows = tensor(rows, device).reshape([capacity, width]);
-        Some(Self { rows, next: next as usize, filled: filled as usize })
+        Some(Self {
+            rows,
+            next: next as usize,
+            filled: filled as usize,
+        })
     }
 }
 
@@ -127,20 +157,35 @@ mod tests {
 
     #[test]
     fn parity_of_the_average() {
-        let golden: serde_json::Value = serde_json::from_str(include_str!("../../../tests/golden/optim.json")).unwrap();
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/golden/optim.json")).unwrap();
         let golden = &golden["average"];
         let numbers = |v: &serde_json::Value| -> Vec<f32> {
-            v.as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect()
+            v.as_array()
+                .unwrap()
+                .iter()
+                .map(|v| v.as_f64().unwrap() as f32)
+                .collect()
         };
         let device = Device::flex();
         let linear = |values: &serde_json::Value| {
             let data = numbers(values);
             let fresh = LinearConfig::new(data.len(), 1).with_bias(false).init(&device);
-            let weights = [("weight".to_owned(), Array { shape: vec![1, data.len()], data })];
+            let weights = [(
+                "weight".to_owned(),
+                Array {
+                    shape: vec![1, data.len()],
+                    data,
+                },
+            )];
             crate::nn::load(fresh, &weights.into(), &device, false).unwrap()
         };
         let mut average = Average::new(linear(&golden["start"]), golden["momentum"].as_f64().unwrap());
-        let pairs = golden["values"].as_array().unwrap().iter().zip(golden["averages"].as_array().unwrap());
+        let pairs = golden["values"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .zip(golden["averages"].as_array().unwrap());
         for (value, expected) in pairs {
             // The student's parameters must be the average's own, moved.
             let student = crate::nn::load(
@@ -175,7 +220,10 @@ mod tests {
         let device = Device::flex();
         let mut queue = FeatureQueue::new(5, 1, &device);
         let push = |queue: &mut FeatureQueue, values: &[f32]| {
-            queue.push(Tensor::from_data(TensorData::new(values.to_vec(), [values.len(), 1]), &device));
+            queue.push(Tensor::from_data(
+                TensorData::new(values.to_vec(), [values.len(), 1]),
+                &device,
+            ));
         };
         let held = |queue: &FeatureQueue| {
             let mut held: Vec<f32> = queue.features().into_data().iter::<f32>().collect();

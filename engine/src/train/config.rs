@@ -1,5 +1,5 @@
-//! What a run is made of, read from TOML; an unknown key, a wrong type or a value that cannot be is refused with its line
-//! before anything starts.
+//! What a run is made of, read from TOML; an unknown key, a wrong type or a value that cannot be is refused
+//! with its line before anything starts.
 
 mod check;
 
@@ -63,11 +63,12 @@ pub struct DataConfig {
     /// Say questions in other words: their like, words of little weight dropped, now and then another order.
     #[serde(default)]
     pub vary_questions: bool,
-    /// Train on the validation split too, when what is to be chosen has been chosen; nothing is validated then.
+    /// Train on the validation split too, when what is to be chosen has been chosen; nothing is validated
+    /// then.
     #[serde(default)]
     pub all: bool,
-    /// Learn to write a phantom's report in one wording and one order instead of the many that it is dictated in, so that each
-    /// word hangs on what is seen; other objectives read the report as it was.
+    /// Learn to write a phantom's report in one wording and one order instead of the many that it is dictated
+    /// in, so that each word hangs on what is seen; other objectives read the report as it was.
     #[serde(default)]
     pub plain: bool,
     /// Make an example of each question instead of each study.
@@ -76,8 +77,8 @@ pub struct DataConfig {
     /// Questions that are asked of a picture at once, drawn anew each time it is shown.
     #[serde(default = "questions")]
     pub questions: usize,
-    /// A folder that keeps decoded pictures for the next run, and what a frozen image encoder makes of them. Without it they
-    /// are kept in memory for this one.
+    /// A folder that keeps decoded pictures for the next run, and what a frozen image encoder makes of them.
+    /// Without it they are kept in memory for this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
     /// Reports of further data sets from whose words the tokenizer is made, too.
@@ -220,7 +221,8 @@ pub struct RunConfig {
     /// A run or a bundle to begin with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
-    /// Take only the parameters under these names from `init` and draw the rest; all of them where it is empty.
+    /// Take only the parameters under these names from `init` and draw the rest; all of them where it is
+    /// empty.
     #[serde(default)]
     pub init_only: Vec<String>,
     /// Seed of weights, order, masks and dropout.
@@ -260,9 +262,14 @@ impl RunConfig {
     /// Names the key and the line of what is wrong.
     pub fn read(path: &Path) -> Result<Self, TrainError> {
         let text = std::fs::read_to_string(path).map_err(io("reading", path))?;
-        let refuse = |reason: String| TrainError::Config { path: path.to_owned(), reason };
+        let refuse = |reason: String| TrainError::Config {
+            path: path.to_owned(),
+            reason,
+        };
         let config: Self = toml::from_str(&text).map_err(|e| refuse(e.to_string()))?;
-        config.check().map_err(|(key, reason)| refuse(located(&text, &key, &reason)))?;
+        config
+            .check()
+            .map_err(|(key, reason)| refuse(located(&text, &key, &reason)))?;
         Ok(config)
     }
 
@@ -277,7 +284,9 @@ impl RunConfig {
         let mut sizes = serde_json::to_value(preset).map_err(wrong)?;
         lay_over(&mut sizes, serde_json::to_value(&self.model).map_err(wrong)?);
         let sizes: C = serde_json::from_value(sizes).map_err(wrong)?;
-        sizes.check().map_err(|SizesError { key, must }| (format!("model.{key}").into(), format!("must {must}")))?;
+        sizes
+            .check()
+            .map_err(|SizesError { key, must }| (format!("model.{key}").into(), format!("must {must}")))?;
         Ok(sizes)
     }
 

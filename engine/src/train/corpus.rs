@@ -67,8 +67,8 @@ pub fn answers(studies: &[Study], most: usize) -> Vec<String> {
 impl Corpus {
     /// Reads the words and labels of `studies`; pictures are decoded when they are needed.
     ///
-    /// Labels come from the phantom's description, else from the data set, else from the report by the labeler; sides from
-    /// the description, else from the report.
+    /// Labels come from the phantom's description, else from the data set, else from the report by the
+    /// labeler; sides from the description, else from the report.
     ///
     /// # Errors
     /// Pictures that cannot be kept, and words that cannot be encoded.
@@ -100,8 +100,14 @@ impl Corpus {
                 true => units.extend((0..questions.len()).map(|q| (number, Some(q)))),
                 false => units.push((number, None)),
             }
-            let plain = study.description.as_ref().filter(|_| data.plain).map(phantom::plain_report);
-            let plain = plain.map(|report| tokenizer.encode_closed(report.longer(), words)).transpose()?;
+            let plain = study
+                .description
+                .as_ref()
+                .filter(|_| data.plain)
+                .map(phantom::plain_report);
+            let plain = plain
+                .map(|report| tokenizer.encode_closed(report.longer(), words))
+                .transpose()?;
             examples.push(Example {
                 id: study.id.clone(),
                 words: tokenizer.encode_closed(training_text(study), words)?,
@@ -114,7 +120,14 @@ impl Corpus {
         let paths = studies.iter().map(|s| s.image.clone()).collect();
         let pictures = PictureStore::new(paths, size, data.cache.as_deref())?;
         let tokenizer = data.vary_questions.then(|| (tokenizer.clone(), words));
-        Ok(Self { size, examples, pictures, tokenizer, questions: data.questions, units })
+        Ok(Self {
+            size,
+            examples,
+            pictures,
+            tokenizer,
+            questions: data.questions,
+            units,
+        })
     }
 
     /// How many examples an epoch has.
@@ -127,8 +140,8 @@ impl Corpus {
         self.units.is_empty()
     }
 
-    /// The batches of one epoch: shuffled, then, within stretches of 16 batches, gathered by length, so that little of a
-    /// batch is padding, and shuffled again.
+    /// The batches of one epoch: shuffled, then, within stretches of 16 batches, gathered by length, so that
+    /// little of a batch is padding, and shuffled again.
     pub fn batches(&self, seed: u64, epoch: usize, size: usize) -> Vec<Vec<usize>> {
         let mut rng = stream(seed, epoch as u64);
         let mut order: Vec<usize> = (0..self.units.len()).collect();
@@ -144,8 +157,8 @@ impl Corpus {
         batches
     }
 
-    /// Draws what belongs to the units of a batch; with `augment`, pictures are shifted by up to a 28th of their side and
-    /// varied in contrast, and questions are varied where the data's config says so.
+    /// Draws what belongs to the units of a batch; with `augment`, pictures are shifted by up to a 28th of
+    /// their side and varied in contrast, and questions are varied where the data's config says so.
     ///
     /// # Errors
     /// A picture that cannot be read, with its path, and words that cannot be encoded.
@@ -182,8 +195,18 @@ impl Corpus {
             views.push(View::draw(rng, self.size, augment));
         }
         let shown = studies.iter().copied().zip(views).collect::<Vec<_>>();
-        let pixels = if with_pixels { self.pixels(&shown)? } else { Vec::new() };
-        Ok(Drawn { studies, strangers, asked, share: 1.0, pixels })
+        let pixels = if with_pixels {
+            self.pixels(&shown)?
+        } else {
+            Vec::new()
+        };
+        Ok(Drawn {
+            studies,
+            strangers,
+            asked,
+            share: 1.0,
+            pixels,
+        })
     }
 
     /// The pictures of some studies as they are, `studies * size * size`.
@@ -196,7 +219,9 @@ impl Corpus {
     }
 
     fn pixels(&self, shown: &[(usize, View)]) -> Result<Vec<f32>, TrainError> {
-        let read = |(study, view): &(usize, View)| self.pictures.with(*study, |pixels| view.apply(pixels, self.size));
+        let read = |(study, view): &(usize, View)| {
+            self.pictures.with(*study, |pixels| view.apply(pixels, self.size))
+        };
         #[cfg(feature = "cli")]
         let pictures: Result<Vec<Vec<f32>>, TrainError> = {
             use rayon::prelude::*;
@@ -255,7 +280,12 @@ struct View {
 }
 
 impl View {
-    const PLAIN: Self = Self { dx: 0, dy: 0, gain: 1.0, lift: 0.0 };
+    const PLAIN: Self = Self {
+        dx: 0,
+        dy: 0,
+        gain: 1.0,
+        lift: 0.0,
+    };
 
     fn draw(rng: &mut ChaCha8Rng, size: usize, augment: bool) -> Self {
         if !augment {
@@ -264,7 +294,12 @@ impl View {
         let reach = (size / 28) as i32;
         let mut shift = || rng.random_range(-reach..=reach) as isize;
         let (dx, dy) = (shift(), shift());
-        Self { dx, dy, gain: rng.random_range(0.85f32..1.15), lift: rng.random_range(-0.08f32..0.08) }
+        Self {
+            dx,
+            dy,
+            gain: rng.random_range(0.85f32..1.15),
+            lift: rng.random_range(-0.08f32..0.08),
+        }
     }
 
     fn apply(&self, pixels: &[u8], size: usize) -> Vec<f32> {
@@ -274,7 +309,11 @@ impl View {
             for x in 0..side {
                 let (sx, sy) = (x + self.dx, y + self.dy);
                 let inside = (0..side).contains(&sx) && (0..side).contains(&sy);
-                let value = if inside { f32::from(pixels[sy as usize * size + sx as usize]) / 255.0 } else { 0.0 };
+                let value = if inside {
+                    f32::from(pixels[sy as usize * size + sx as usize]) / 255.0
+                } else {
+                    0.0
+                };
                 values.push(((value - 0.5) * self.gain + 0.5 + self.lift).clamp(0.0, 1.0));
             }
         }

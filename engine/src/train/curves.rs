@@ -5,7 +5,10 @@ pub fn svg(series: &[(String, Vec<(f64, f64)>)]) -> String {
     const COLOURS: [&str; 6] = ["#1b7f8c", "#c2551d", "#5b4b9a", "#2f8f46", "#b3385b", "#6b6b6b"];
     let (width, height, left, top) = (760.0, 360.0, 20.0, 20.0);
     let (plot_width, plot_height) = (500.0, 310.0);
-    let last = series.iter().flat_map(|(_, points)| points.iter().map(|p| p.0)).fold(1.0, f64::max);
+    let last = series
+        .iter()
+        .flat_map(|(_, points)| points.iter().map(|p| p.0))
+        .fold(1.0, f64::max);
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>\n\

@@ -1,6 +1,8 @@
-//! A run's folder: `config.toml`, `tokenizer.json`, `answers.json`, `metrics.jsonl`, `curves.svg`, `checkpoints/`.
+//! A run's folder: `config.toml`, `tokenizer.json`, `answers.json`, `metrics.jsonl`, `curves.svg`,
+//! `checkpoints/`.
 //!
-//! A checkpoint is a folder that gets its name only when all of it is on the disk, so that what has a name is whole.
+//! A checkpoint is a folder that gets its name only when all of it is on the disk, so that what has a name is
+//! whole.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -92,16 +94,22 @@ impl Run {
     /// # Errors
     /// When the folder holds none or it cannot be read.
     pub fn open(dir: &Path, which: Which) -> Result<Self, TrainError> {
-        let none = |reason: &str| TrainError::Run { path: dir.to_owned(), reason: reason.to_owned() };
+        let none = |reason: &str| TrainError::Run {
+            path: dir.to_owned(),
+            reason: reason.to_owned(),
+        };
         let checkpoint = match which {
             Which::Newest => newest(dir)?.ok_or_else(|| none("it has no whole checkpoint; train it first")),
-            Which::Best => {
-                list(dir, "best-")?.pop().ok_or_else(|| none("it kept no best checkpoint; set best in its config"))
-            }
+            Which::Best => list(dir, "best-")?
+                .pop()
+                .ok_or_else(|| none("it kept no best checkpoint; set best in its config")),
         }?;
         let path = checkpoint.join("state.json");
         let text = std::fs::read_to_string(&path).map_err(io("reading", &path))?;
-        let state: State = serde_json::from_str(&text).map_err(|e| TrainError::Run { path, reason: e.to_string() })?;
+        let state: State = serde_json::from_str(&text).map_err(|e| TrainError::Run {
+            path,
+            reason: e.to_string(),
+        })?;
         let average = checkpoint.join("average.safetensors");
         Ok(Self {
             dir: dir.to_owned(),
@@ -145,7 +153,10 @@ impl Run {
             return Ok(Vec::new());
         }
         let bytes = std::fs::read(&path).map_err(io("reading", &path))?;
-        serde_json::from_slice(&bytes).map_err(|e| TrainError::Run { path, reason: e.to_string() })
+        serde_json::from_slice(&bytes).map_err(|e| TrainError::Run {
+            path,
+            reason: e.to_string(),
+        })
     }
 }
 
@@ -158,7 +169,11 @@ fn list(dir: &Path, prefix: &str) -> Result<Vec<PathBuf>, TrainError> {
     let mut whole = Vec::new();
     for entry in std::fs::read_dir(&folder).map_err(io("listing", &folder))? {
         let path = entry.map_err(io("listing", &folder))?.path();
-        if path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with(prefix)) {
+        if path
+            .file_name()
+            .and_then(|n| n.to_str())
+            .is_some_and(|n| n.starts_with(prefix))
+        {
             whole.push(path);
         }
     }
@@ -213,29 +228,51 @@ fn write_checkpoint(dir: &Path, name: &str, state: &State, tensors: &Tensors) ->
 }
 
 /// Writes the newest checkpoint, and as the best one too where `is_best`; older ones go.
-pub(super) fn save(dir: &Path, state: &State, tensors: &Tensors, is_best: bool) -> Result<PathBuf, TrainError> {
+pub(super) fn save(
+    dir: &Path,
+    state: &State,
+    tensors: &Tensors,
+    is_best: bool,
+) -> Result<PathBuf, TrainError> {
     let name = format!("{:08}", state.step);
     if is_best {
         let best = write_checkpoint(dir, &format!("best-{name}"), state, tensors)?;
-        list(dir, "best-")?.iter().filter(|p| **p != best).for_each(|p| _ = std::fs::remove_dir_all(p));
+        list(dir, "best-")?
+            .iter()
+            .filter(|p| **p != best)
+            .for_each(|p| _ = std::fs::remove_dir_all(p));
     }
     let whole = write_checkpoint(dir, &format!("step-{name}"), state, tensors)?;
     let old = list(dir, "step-")?;
-    old.iter().rev().skip(KEPT).for_each(|p| _ = std::fs::remove_dir_all(p));
+    old.iter()
+        .rev()
+        .skip(KEPT)
+        .for_each(|p| _ = std::fs::remove_dir_all(p));
     Ok(whole)
 }
 
 /// Writes what a run needs to be read again: its config, its words, its answers.
-pub(super) fn write_about(config: &RunConfig, tokenizer: &Tokenizer, answers: &[String]) -> Result<(), TrainError> {
+pub(super) fn write_about(
+    config: &RunConfig,
+    tokenizer: &Tokenizer,
+    answers: &[String],
+) -> Result<(), TrainError> {
     let write = |name: &str, bytes: &[u8]| {
         let path = config.out.join(name);
         std::fs::write(&path, bytes).map_err(io("writing", &path))
     };
-    let text = toml::to_string_pretty(config)
-        .map_err(|e| TrainError::Run { path: config.out.join("config.toml"), reason: e.to_string() })?;
+    let text = toml::to_string_pretty(config).map_err(|e| TrainError::Run {
+        path: config.out.join("config.toml"),
+        reason: e.to_string(),
+    })?;
     write("config.toml", text.as_bytes())?;
     if !answers.is_empty() {
-        write("answers.json", serde_json::to_string_pretty(answers).unwrap_or_default().as_bytes())?;
+        write(
+            "answers.json",
+            serde_json::to_string_pretty(answers)
+                .unwrap_or_default()
+                .as_bytes(),
+        )?;
     }
     write("tokenizer.json", &tokenizer.to_json()?)
 }
@@ -250,7 +287,10 @@ pub(super) fn open_log(dir: &Path, start: usize) -> Result<File, TrainError> {
         .flat_map(|line| [line, "\n"])
         .collect();
     std::fs::write(&path, kept).map_err(io("writing", &path))?;
-    std::fs::OpenOptions::new().append(true).open(&path).map_err(io("opening", &path))
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .map_err(io("opening", &path))
 }
 
 /// Adds a line to the log.
@@ -266,7 +306,10 @@ pub(super) fn draw(dir: &Path) -> Result<(), TrainError> {
     let mut series: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
     for line in text.lines().filter_map(|l| serde_json::from_str::<Line>(l).ok()) {
         for (name, value) in line.values.into_iter().filter(|(name, _)| name != "norm") {
-            series.entry(name).or_default().push((line.step as f64, f64::from(value)));
+            series
+                .entry(name)
+                .or_default()
+                .push((line.step as f64, f64::from(value)));
         }
     }
     for points in series.values_mut() {
@@ -274,7 +317,12 @@ pub(super) fn draw(dir: &Path) -> Result<(), TrainError> {
         let chunk = points.len().div_ceil(200).max(1);
         *points = points
             .chunks(chunk)
-            .map(|c| (c[c.len() - 1].0, c.iter().map(|p| p.1).sum::<f64>() / c.len() as f64))
+            .map(|c| {
+                (
+                    c[c.len() - 1].0,
+                    c.iter().map(|p| p.1).sum::<f64>() / c.len() as f64,
+                )
+            })
             .collect();
     }
     let path = dir.join("curves.svg");

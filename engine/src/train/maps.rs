@@ -21,7 +21,8 @@ pub struct Maps {
 }
 
 impl Maps {
-    /// The maps of all studies' pictures: those that a run before it kept, where a cache folder keeps them, else computed;
+    /// The maps of all studies' pictures: those that a run before it kept, where a cache folder keeps them,
+    /// else computed;
     /// `None` where they would take too much memory.
     ///
     /// # Errors
@@ -33,10 +34,20 @@ impl Maps {
         // What the encoder makes of the first pictures tells it from any other, however it may differ.
         let mut digest = corpus.pictures.digest()?;
         let first: Vec<usize> = (0..corpus.examples.len().min(AT_ONCE)).collect();
-        let features = model.valid().features(corpus.tensor(corpus.plain(&first)?, device));
-        digest.update(features.into_data().iter::<f32>().flat_map(f32::to_le_bytes).collect::<Vec<u8>>());
+        let features = model
+            .valid()
+            .features(corpus.tensor(corpus.plain(&first)?, device));
+        digest.update(
+            features
+                .into_data()
+                .iter::<f32>()
+                .flat_map(f32::to_le_bytes)
+                .collect::<Vec<u8>>(),
+        );
         let file = folder.join(format!("maps-{}", hex(&digest.finalize())));
-        if let Some(maps) = std::fs::read(&file).ok().and_then(|bytes| Self::from_bytes(&bytes, corpus.examples.len()))
+        if let Some(maps) = std::fs::read(&file)
+            .ok()
+            .and_then(|bytes| Self::from_bytes(&bytes, corpus.examples.len()))
         {
             return Ok(Some(maps));
         }
@@ -50,16 +61,24 @@ impl Maps {
     /// Tokens and features as two numbers of 32 bits, then all values, little-endian.
     fn to_bytes(&self) -> Vec<u8> {
         let shape = self.shape.iter().flat_map(|&n| (n as u32).to_le_bytes());
-        shape.chain(self.rows.iter().flatten().flat_map(|value| value.to_le_bytes())).collect()
+        shape
+            .chain(self.rows.iter().flatten().flat_map(|value| value.to_le_bytes()))
+            .collect()
     }
 
     fn from_bytes(bytes: &[u8], count: usize) -> Option<Self> {
         let (words, rest) = bytes.as_chunks::<4>();
-        let ([tokens, features, values @ ..], []) = (words, rest) else { return None };
+        let ([tokens, features, values @ ..], []) = (words, rest) else {
+            return None;
+        };
         let shape = [tokens, features].map(|n| u32::from_le_bytes(*n) as usize);
-        let row =
-            shape[0].checked_mul(shape[1]).filter(|&row| row > 0 && Some(values.len()) == row.checked_mul(count))?;
-        let rows = values.chunks(row).map(|row| row.iter().map(|value| f32::from_le_bytes(*value)).collect()).collect();
+        let row = shape[0]
+            .checked_mul(shape[1])
+            .filter(|&row| row > 0 && Some(values.len()) == row.checked_mul(count))?;
+        let rows = values
+            .chunks(row)
+            .map(|row| row.iter().map(|value| f32::from_le_bytes(*value)).collect())
+            .collect();
         Some(Self { rows, shape })
     }
 
@@ -84,8 +103,14 @@ impl Maps {
 
     /// The maps of some studies, `(batch, K, features)`.
     pub fn batch(&self, studies: &[usize], device: &Device) -> Tensor<3> {
-        let values: Vec<f32> = studies.iter().flat_map(|&study| self.rows[study].iter().copied()).collect();
-        Tensor::from_data(TensorData::new(values, [studies.len(), self.shape[0], self.shape[1]]), device)
+        let values: Vec<f32> = studies
+            .iter()
+            .flat_map(|&study| self.rows[study].iter().copied())
+            .collect();
+        Tensor::from_data(
+            TensorData::new(values, [studies.len(), self.shape[0], self.shape[1]]),
+            device,
+        )
     }
 }
 
@@ -95,11 +120,19 @@ mod tests {
 
     #[test]
     fn kept_maps_are_those_that_were_computed_and_others_are_not_taken() {
-        let maps = Maps { rows: vec![vec![1.5, -2.0, f32::MIN_POSITIVE, 0.1], vec![0.0; 4]], shape: [2, 2] };
+        let maps = Maps {
+            rows: vec![vec![1.5, -2.0, f32::MIN_POSITIVE, 0.1], vec![0.0; 4]],
+            shape: [2, 2],
+        };
         let bytes = maps.to_bytes();
         let again = Maps::from_bytes(&bytes, 2).unwrap();
         assert_eq!((again.rows, again.shape), (maps.rows, maps.shape));
-        for (bytes, count) in [(&bytes[..], 3), (&bytes[..bytes.len() - 4], 2), (&bytes[..7], 2), (&[][..], 0)] {
+        for (bytes, count) in [
+            (&bytes[..], 3),
+            (&bytes[..bytes.len() - 4], 2),
+            (&bytes[..7], 2),
+            (&[][..], 0),
+        ] {
             assert!(Maps::from_bytes(bytes, count).is_none());
         }
     }

@@ -1,4 +1,5 @@
-//! Training: one loop for all systems. A system brings its losses; the loop brings order, schedule, optimiser and memory.
+//! Training: one loop for all systems. A system brings its losses; the loop brings order, schedule, optimiser
+//! and memory.
 
 mod average;
 mod config;

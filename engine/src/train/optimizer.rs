@@ -1,7 +1,8 @@
 //! AdamW and SGD over a module's parameters by name, with global-norm clipping.
 //!
-//! Burn has optimisers of its own; ours keep their memory by parameter name, so that a run goes on in another process exactly
-//! as it would have gone on in this one, clip by the global norm, and give each parameter a rate and a decay of its own.
+//! Burn has optimisers of its own; ours keep their memory by parameter name, so that a run goes on in another
+//! process exactly as it would have gone on in this one, clip by the global norm, and give each parameter a
+//! rate and a decay of its own.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +37,9 @@ struct Add<'a> {
 
 impl ModuleVisitor for Add<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(gradient) = param.val().grad(self.gradients) else { return };
+        let Some(gradient) = param.val().grad(self.gradients) else {
+            return;
+        };
         let count = gradient.shape().num_elements();
         let mut gradient = gradient.reshape([count]);
         if self.share != 1.0 {
@@ -53,12 +56,18 @@ impl ModuleVisitor for Add<'_> {
 impl Sum {
     /// Adds the gradients of a part of the batch, times its share of it.
     pub fn add<M: Module>(&mut self, module: &M, gradients: &Gradients, share: f64) {
-        module.visit(&mut Add { gradients, share, sum: &mut self.gradients });
+        module.visit(&mut Add {
+            gradients,
+            share,
+            sum: &mut self.gradients,
+        });
     }
 
     /// The gradients by parameter name, flattened in Burn's layout.
     pub fn by_name<M: Module>(&self, module: &M) -> BTreeMap<String, Tensor<1>> {
-        let gradients = ids(module).into_iter().filter_map(|(name, id)| Some((name, self.gradients.get(&id)?.clone())));
+        let gradients = ids(module)
+            .into_iter()
+            .filter_map(|(name, id)| Some((name, self.gradients.get(&id)?.clone())));
         gradients.collect()
     }
 
@@ -88,8 +97,12 @@ struct Update<'a> {
 
 impl ModuleMapper for Update<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(name) = self.names.get(&param.id).cloned() else { return param };
-        let Some(gradient) = self.gradients.remove(&name) else { return param };
+        let Some(name) = self.names.get(&param.id).cloned() else {
+            return param;
+        };
+        let Some(gradient) = self.gradients.remove(&name) else {
+            return param;
+        };
         let pace = (self.pace)(&name, D);
         if pace.rate == 0.0 {
             return param;
@@ -100,7 +113,10 @@ impl ModuleMapper for Update<'_> {
             let weight = weight.inner();
             let shape = weight.dims();
             let count = weight.shape().num_elements();
-            let moved = self.optimizer.moved(&name, weight.reshape([count]), gradient, pace).reshape(shape);
+            let moved = self
+                .optimizer
+                .moved(&name, weight.reshape([count]), gradient, pace)
+                .reshape(shape);
             Tensor::from_inner(moved).set_require_grad(grads)
         })
     }
@@ -109,7 +125,13 @@ impl ModuleMapper for Update<'_> {
 impl Optimizer {
     /// An optimiser that has seen nothing. `betas` are AdamW's, `momentum` is SGD's.
     pub const fn new(method: Method, betas: [f64; 2], momentum: f64) -> Self {
-        Self { method, betas, momentum, step: 0, memory: BTreeMap::new() }
+        Self {
+            method,
+            betas,
+            momentum,
+            step: 0,
+            memory: BTreeMap::new(),
+        }
     }
 
     fn moved(&mut self, name: &str, weight: Tensor<1>, gradient: Tensor<1>, pace: Pace) -> Tensor<1> {
@@ -148,8 +170,9 @@ impl Optimizer {
         }
     }
 
-    /// One step. `pace` tells rate and decay of a parameter by name and rank. Returns the moved module and the norm of the
-    /// gradients before clipping, which stays on the device: reading it back would cost a round trip.
+    /// One step. `pace` tells rate and decay of a parameter by name and rank. Returns the moved module and
+    /// the norm of the gradients before clipping, which stays on the device: reading it back would cost a
+    /// round trip.
     pub fn step<M: Module>(
         &mut self,
         module: M,
@@ -158,11 +181,22 @@ impl Optimizer {
         pace: &dyn Fn(&str, usize) -> Pace,
     ) -> (M, Option<Tensor<1>>) {
         let gradients = gradients.by_name(&module);
-        let Some(norm) = Sum::norm(&gradients) else { return (module, None) };
+        let Some(norm) = Sum::norm(&gradients) else {
+            return (module, None);
+        };
         self.step += 1;
-        let scale = (norm.clone().add_scalar(1e-6)).recip().mul_scalar(clip).clamp_max(1.0);
+        let scale = (norm.clone().add_scalar(1e-6))
+            .recip()
+            .mul_scalar(clip)
+            .clamp_max(1.0);
         let names = ids(&module).into_iter().map(|(name, id)| (id, name)).collect();
-        let mut update = Update { optimizer: self, gradients, names, scale, pace };
+        let mut update = Update {
+            optimizer: self,
+            gradients,
+            names,
+            scale,
+            pace,
+        };
         (module.map(&mut update), Some(norm))
     }
 
@@ -192,7 +226,10 @@ impl Optimizer {
         // Names sort so that index 0 of a parameter comes before its index 1.
         for (key, array) in state {
             if let Some((name, _)) = key.rsplit_once('.') {
-                self.memory.entry(name.to_owned()).or_default().push(tensor(array, &device));
+                self.memory
+                    .entry(name.to_owned())
+                    .or_default()
+                    .push(tensor(array, &device));
             }
         }
     }
@@ -201,8 +238,14 @@ impl Optimizer {
 pub(super) fn array(name: &str, tensor: &Tensor<1>) -> Result<Array, ParameterError> {
     let data = tensor.clone().try_into_data().map_err(|e| e.to_string());
     let data = data.and_then(|d| d.try_to_vec::<f32>().map_err(|e| format!("{e:?}")));
-    let data = data.map_err(|reason| ParameterError::Read { name: name.to_owned(), reason })?;
-    Ok(Array { shape: vec![data.len()], data })
+    let data = data.map_err(|reason| ParameterError::Read {
+        name: name.to_owned(),
+        reason,
+    })?;
+    Ok(Array {
+        shape: vec![data.len()],
+        data,
+    })
 }
 
 pub(super) fn tensor(array: &Array, device: &Device) -> Tensor<1> {
@@ -219,12 +262,15 @@ mod tests {
     /// `weight x + bias`, then tanh, as `tests/golden/make_optim.py` has it.
     fn loss(model: &burn::nn::Linear, row: &[f32], target: &[f32], device: &Device) -> Tensor<1> {
         let tensor = |v: &[f32]| Tensor::<2>::from_data(TensorData::new(v.to_vec(), [1, v.len()]), device);
-        (model.forward(tensor(row)).tanh() - tensor(target)).square().mean()
+        (model.forward(tensor(row)).tanh() - tensor(target))
+            .square()
+            .mean()
     }
 
     #[test]
     fn parity_with_the_optimisers_of_pytorch() {
-        let golden: serde_json::Value = serde_json::from_str(include_str!("../../../tests/golden/optim.json")).unwrap();
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/golden/optim.json")).unwrap();
         let numbers = |v: &serde_json::Value| -> Vec<f32> {
             let flat = |v: &serde_json::Value| v.as_f64().unwrap() as f32;
             v.as_array().unwrap().iter().map(flat).collect()
@@ -250,11 +296,19 @@ mod tests {
                 for _ in 0..2 {
                     let at = taken % inputs.len();
                     taken += 1;
-                    sum.add(&model, &loss(&model, &inputs[at], &targets[at], &device).backward(), 0.5);
+                    sum.add(
+                        &model,
+                        &loss(&model, &inputs[at], &targets[at], &device).backward(),
+                        0.5,
+                    );
                 }
                 let pace = |_: &str, rank: usize| Pace {
                     rate: setting("lr").unwrap(),
-                    decay: if rank > 1 { setting("weight_decay").unwrap() } else { 0.0 },
+                    decay: if rank > 1 {
+                        setting("weight_decay").unwrap()
+                    } else {
+                        0.0
+                    },
                 };
                 let (moved, norm) = optimizer.step(model, &sum, toy["clip"].as_f64().unwrap(), &pace);
                 model = moved;

@@ -31,16 +31,27 @@ impl PictureStore {
         let bytes = paths.len() as u64 * (size * size) as u64;
         if cache.is_none() && bytes > MOST_IN_MEMORY {
             let gigabytes = bytes as f64 / 1e9;
-            let reason =
-                format!("{} pictures take {gigabytes:.0} GB of memory; name a folder as data.cache", paths.len());
+            let reason = format!(
+                "{} pictures take {gigabytes:.0} GB of memory; name a folder as data.cache",
+                paths.len()
+            );
             return Err(TrainError::Empty { reason });
         }
         let folder = cache.map(|root| root.join(format!("{size}px-{VERSION}")));
         if let Some(folder) = &folder {
             std::fs::create_dir_all(folder).map_err(io("creating", folder))?;
         }
-        let memory = if folder.is_some() { Vec::new() } else { paths.iter().map(|_| OnceLock::new()).collect() };
-        Ok(Self { paths, size, folder, memory })
+        let memory = if folder.is_some() {
+            Vec::new()
+        } else {
+            paths.iter().map(|_| OnceLock::new()).collect()
+        };
+        Ok(Self {
+            paths,
+            size,
+            folder,
+            memory,
+        })
     }
 
     /// Hands the picture `index` to `use_it`, `size * size` values.
@@ -63,9 +74,18 @@ impl PictureStore {
     }
 
     fn decode(&self, path: &Path) -> Result<Vec<u8>, TrainError> {
-        let fail = |source| TrainError::Image { path: path.to_owned(), source };
-        let gray = decode_file(path).and_then(|r| r.display(&WindowChoice::Default)).map_err(fail)?;
-        Ok(prepare(&gray, self.size).pixels.iter().map(|p| (p * 255.0).round() as u8).collect())
+        let fail = |source| TrainError::Image {
+            path: path.to_owned(),
+            source,
+        };
+        let gray = decode_file(path)
+            .and_then(|r| r.display(&WindowChoice::Default))
+            .map_err(fail)?;
+        Ok(prepare(&gray, self.size)
+            .pixels
+            .iter()
+            .map(|p| (p * 255.0).round() as u8)
+            .collect())
     }
 
     /// Where pictures are kept for the next run.
@@ -103,7 +123,10 @@ impl PictureStore {
 /// What makes a file another: path, length and time of change.
 fn identity(path: &Path) -> Result<String, TrainError> {
     let about = std::fs::metadata(path).map_err(io("reading", path))?;
-    let changed = about.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+    let changed = about
+        .modified()
+        .ok()
+        .and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
     let whole = std::fs::canonicalize(path).map_err(io("reading", path))?;
     Ok(format!("{}\n{}\n{:?}", whole.display(), about.len(), changed))
 }

@@ -1,7 +1,8 @@
-//! The loop: order, schedule, parts of a batch, clipping, average, validation, checkpoints. One for all systems.
+//! The loop: order, schedule, parts of a batch, clipping, average, validation, checkpoints. One for all
+//! systems.
 //!
-//! Whatever is drawn at step n depends on the seed and n alone, so that a run that was broken off and resumed does what it
-//! would have done (on the CPU to the last bit).
+//! Whatever is drawn at step n depends on the seed and n alone, so that a run that was broken off and resumed
+//! does what it would have done (on the CPU to the last bit).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -65,10 +66,18 @@ pub fn train(
     progress: &dyn Fn(Progress<'_>),
 ) -> Result<PathBuf, TrainError> {
     match config.system.as_str() {
-        MedVillConfig::SYSTEM => train_as::<MedVill>(config, studies, more_words, device, resume, stop, progress),
+        MedVillConfig::SYSTEM => {
+            train_as::<MedVill>(config, studies, more_words, device, resume, stop, progress)
+        }
         other => {
-            let reason = format!("system {other:?} is not one of: {}", SYSTEMS.map(|s| s.name).join(", "));
-            Err(TrainError::Config { path: config.out.clone(), reason })
+            let reason = format!(
+                "system {other:?} is not one of: {}",
+                SYSTEMS.map(|s| s.name).join(", ")
+            );
+            Err(TrainError::Config {
+                path: config.out.clone(),
+                reason,
+            })
         }
     }
 }
@@ -84,13 +93,23 @@ pub(super) fn train_as<S: Learner>(
     progress: &dyn Fn(Progress<'_>),
 ) -> Result<PathBuf, TrainError> {
     let dir = &config.out;
-    let refuse = |reason: String| Err(TrainError::Run { path: dir.clone(), reason });
+    let refuse = |reason: String| {
+        Err(TrainError::Run {
+            path: dir.clone(),
+            reason,
+        })
+    };
     let whole = folder::newest(dir)?;
     if !resume && whole.is_some() {
-        return refuse("it holds a run already; pass --resume to go on with it, or name another out".to_owned());
+        return refuse(
+            "it holds a run already; pass --resume to go on with it, or name another out".to_owned(),
+        );
     }
     std::fs::create_dir_all(dir).map_err(io("creating", dir))?;
-    let own = whole.as_ref().map(|_| Run::open(dir, Which::Newest)).transpose()?;
+    let own = whole
+        .as_ref()
+        .map(|_| Run::open(dir, Which::Newest))
+        .transpose()?;
     if let (Some(run), Some(whole)) = (&own, whole)
         && run.step >= config.optim.steps
     {
@@ -106,7 +125,13 @@ pub(super) fn train_as<S: Learner>(
 
     let part = |splits: &[Split], most: usize| -> Vec<Study> {
         let shown = |s: &&Study| s.has_image() && (!config.data.by_question || !s.questions.is_empty());
-        studies.iter().filter(|s| splits.contains(&s.split)).filter(shown).take(most).cloned().collect()
+        studies
+            .iter()
+            .filter(|s| splits.contains(&s.split))
+            .filter(shown)
+            .take(most)
+            .cloned()
+            .collect()
     };
     let (learned, judged): (&[Split], &[Split]) = match config.data.all {
         true => (&[Split::Train, Split::Validate], &[]),
@@ -115,8 +140,14 @@ pub(super) fn train_as<S: Learner>(
     let training = part(learned, config.data.limit.unwrap_or(usize::MAX));
     let held_out = part(judged, config.data.validate_limit);
     if training.is_empty() {
-        let what = if config.data.by_question { "picture with questions" } else { "study with a picture" };
-        return Err(TrainError::Empty { reason: format!("the data sets have no {what} in their training split") });
+        let what = if config.data.by_question {
+            "picture with questions"
+        } else {
+            "study with a picture"
+        };
+        return Err(TrainError::Empty {
+            reason: format!("the data sets have no {what} in their training split"),
+        });
     }
 
     let asks = config.objectives.get("vqa").is_some_and(|w| *w > 0.0);
@@ -129,18 +160,38 @@ pub(super) fn train_as<S: Learner>(
         );
     }
     if asks && answers.is_empty() {
-        return refuse("objectives.vqa finds no question in the training split; give data with questions".to_owned());
+        return refuse(
+            "objectives.vqa finds no question in the training split; give data with questions".to_owned(),
+        );
     }
     folder::write_about(config, &tokenizer, &answers)?;
-    let corpus =
-        |studies: &[Study]| Corpus::new(studies, sizes.picture(), sizes.words(), &tokenizer, &answers, &config.data);
+    let corpus = |studies: &[Study]| {
+        Corpus::new(
+            studies,
+            sizes.picture(),
+            sizes.words(),
+            &tokenizer,
+            &answers,
+            &config.data,
+        )
+    };
     let (corpus, validation) = (corpus(&training)?, corpus(&held_out)?);
 
     let mut model: S = first_model(config, &sizes, own.as_ref(), init.as_ref(), device)?;
     if own.is_none() {
         model = model.count(&corpus.examples);
     }
-    Loop { config, device, words, corpus, validation, own, stop, progress }.run(model)
+    Loop {
+        config,
+        device,
+        words,
+        corpus,
+        validation,
+        own,
+        stop,
+        progress,
+    }
+    .run(model)
 }
 
 struct Loop<'a> {
@@ -161,10 +212,19 @@ impl Loop<'_> {
     fn run<S: Learner>(&self, model: S) -> Result<PathBuf, TrainError> {
         let start = self.own.as_ref().map_or(0, |run| run.step);
         let frozen = self.config.optim.image_rate == Some(0.0);
-        // A frozen image encoder sees the same pictures every epoch: its maps are computed once, where they fit.
+        // A frozen image encoder sees the same pictures every epoch: its maps are computed once, where they
+        // fit.
         let still = frozen && !self.config.data.augment;
-        let maps = if still { Maps::of(&model, &self.corpus, self.device)? } else { None };
-        let held_out = if frozen { Maps::of(&model, &self.validation, self.device)? } else { None };
+        let maps = if still {
+            Maps::of(&model, &self.corpus, self.device)?
+        } else {
+            None
+        };
+        let held_out = if frozen {
+            Maps::of(&model, &self.validation, self.device)?
+        } else {
+            None
+        };
         let (with_pixels, steps) = (maps.is_none(), start..self.config.optim.steps);
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel::<Ready>(AHEAD);
@@ -228,24 +288,39 @@ impl Loop<'_> {
                 }
                 Err(_) => {
                     let reason = "no batch came: the thread that reads pictures ended".to_owned();
-                    return Err(TrainError::Run { path: dir.clone(), reason });
+                    return Err(TrainError::Run {
+                        path: dir.clone(),
+                        reason,
+                    });
                 }
             };
             for (part, mut drawn) in parts.into_iter().enumerate() {
                 let pictures = match maps {
                     Some(maps) => Pictures::Features(maps.batch(&drawn.studies, &autodiff)),
-                    None => Pictures::Pixels(self.corpus.tensor(std::mem::take(&mut drawn.pixels), &autodiff)),
+                    None => {
+                        Pictures::Pixels(self.corpus.tensor(std::mem::take(&mut drawn.pixels), &autodiff))
+                    }
                 };
                 // Dropout draws from the device, masks from the stream: both begin anew with each part.
                 let place = (step * optim.accumulate + part) as u64;
                 let mut rng = stream(config.seed ^ DRAW ^ 1, place);
                 autodiff.seed(stream(config.seed ^ DROPOUT, place).random());
-                let losses = model.losses(&self.corpus.batch(&drawn, pictures), &weights, &self.words, &mut rng);
-                let Some(total) = total(&losses, &weights) else { continue };
+                let losses = model.losses(
+                    &self.corpus.batch(&drawn, pictures),
+                    &weights,
+                    &self.words,
+                    &mut rng,
+                );
+                let Some(total) = total(&losses, &weights) else {
+                    continue;
+                };
                 sum.add(&model, &total.backward(), drawn.share);
                 for (name, loss) in losses {
                     let loss = loss.inner().mul_scalar(drawn.share);
-                    named.entry(name).and_modify(|sum| *sum = sum.clone() + loss.clone()).or_insert(loss);
+                    named
+                        .entry(name)
+                        .and_modify(|sum| *sum = sum.clone() + loss.clone())
+                        .or_insert(loss);
                 }
             }
             let pace = |name: &str, rank: usize| pace(optim, depth, schedule.at(step), S::place(name), rank);
@@ -263,22 +338,46 @@ impl Loop<'_> {
             let mut values = values;
             let mut is_best = false;
             if checkpoint {
-                let judged = average.as_ref().map_or_else(|| model.valid(), |average| average.module.clone());
+                let judged = average
+                    .as_ref()
+                    .map_or_else(|| model.valid(), |average| average.module.clone());
                 values.extend(self.validate(&judged, held_out)?);
-                if let Some((wanted, value)) = config.best.as_ref().and_then(|b| Some((b, *values.get(&b.key)?))) {
+                if let Some((wanted, value)) =
+                    config.best.as_ref().and_then(|b| Some((b, *values.get(&b.key)?)))
+                {
                     let better = |than: f32| if wanted.higher { value > than } else { value < than };
                     is_best = best.is_none_or(|b: BestSoFar| better(b.value));
                     if is_best {
-                        best = Some(BestSoFar { value, step: step + 1 });
+                        best = Some(BestSoFar {
+                            value,
+                            step: step + 1,
+                        });
                     }
                 } else if let Some(wanted) = &config.best {
                     let known: Vec<&str> = values.keys().map(String::as_str).collect();
-                    let reason = format!("best.key {:?} is not measured; there are {}", wanted.key, known.join(", "));
-                    return Err(TrainError::Run { path: dir.clone(), reason });
+                    let reason = format!(
+                        "best.key {:?} is not measured; there are {}",
+                        wanted.key,
+                        known.join(", ")
+                    );
+                    return Err(TrainError::Run {
+                        path: dir.clone(),
+                        reason,
+                    });
                 }
             }
             let (seconds, rate) = (began.elapsed().as_secs_f64(), optim.rate * schedule.at(step));
-            folder::log(&mut log, dir, &Line { step: step + 1, rate, seconds, waited, values })?;
+            folder::log(
+                &mut log,
+                dir,
+                &Line {
+                    step: step + 1,
+                    rate,
+                    seconds,
+                    waited,
+                    values,
+                },
+            )?;
             if checkpoint {
                 newest = self.save(step + 1, &model, &optimizer, average.as_ref(), best, is_best)?;
                 folder::draw(dir)?;
@@ -300,9 +399,16 @@ impl Loop<'_> {
         best: Option<BestSoFar>,
         is_best: bool,
     ) -> Result<PathBuf, TrainError> {
-        let sizes = serde_json::to_value(model.sizes())
-            .map_err(|e| TrainError::Run { path: self.config.out.clone(), reason: e.to_string() })?;
-        let state = State { step, optimizer_steps: optimizer.steps(), model: sizes, best };
+        let sizes = serde_json::to_value(model.sizes()).map_err(|e| TrainError::Run {
+            path: self.config.out.clone(),
+            reason: e.to_string(),
+        })?;
+        let state = State {
+            step,
+            optimizer_steps: optimizer.steps(),
+            model: sizes,
+            best,
+        };
         let tensors = Tensors {
             // `valid` brings running statistics up to the last update; a plain visit finds them one update behind.
             weights: nn::parameters(&model.valid())?,
@@ -313,17 +419,26 @@ impl Loop<'_> {
     }
 
     /// Mean losses and measures over the held-out examples.
-    fn validate<S: Learner>(&self, model: &S, maps: Option<&Maps>) -> Result<BTreeMap<String, f32>, TrainError> {
+    fn validate<S: Learner>(
+        &self,
+        model: &S,
+        maps: Option<&Maps>,
+    ) -> Result<BTreeMap<String, f32>, TrainError> {
         // By name: what was summed, and over how much.
         let mut sums: BTreeMap<&str, (f32, f32)> = BTreeMap::new();
         let mut shares: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
         let indices: Vec<usize> = (0..self.validation.len()).collect();
         for (number, batch) in indices.chunks(VALIDATION_BATCH).enumerate() {
             let mut rng = stream(self.config.seed ^ VALIDATION, number as u64);
-            let mut drawn = self.validation.draw(batch, &mut rng, false, false, maps.is_none())?;
+            let mut drawn = self
+                .validation
+                .draw(batch, &mut rng, false, false, maps.is_none())?;
             let pictures = match maps {
                 Some(maps) => maps.batch(&drawn.studies, self.device),
-                None => model.features(self.validation.tensor(std::mem::take(&mut drawn.pixels), self.device)),
+                None => model.features(
+                    self.validation
+                        .tensor(std::mem::take(&mut drawn.pixels), self.device),
+                ),
             };
             let batch = self.validation.batch(&drawn, Pictures::Features(pictures));
             let count = batch.examples.len() as f32;
@@ -336,13 +451,21 @@ impl Loop<'_> {
                 *share = (share.0 + right, share.1 + of);
             }
         }
-        let losses = sums.into_iter().map(|(name, (sum, count))| (name, sum / count.max(1.0)));
-        let measures = shares.into_iter().map(|(name, (right, of))| (name, (right / of.max(1.0)) as f32));
-        Ok(losses.chain(measures).map(|(name, value)| (format!("validation_{name}"), value)).collect())
+        let losses = sums
+            .into_iter()
+            .map(|(name, (sum, count))| (name, sum / count.max(1.0)));
+        let measures = shares
+            .into_iter()
+            .map(|(name, (right, of))| (name, (right / of.max(1.0)) as f32));
+        Ok(losses
+            .chain(measures)
+            .map(|(name, value)| (format!("validation_{name}"), value))
+            .collect())
     }
 }
 
-/// The parts of step `step`, each drawn from its own stream; `epoch` keeps the order of the epoch that was last asked for.
+/// The parts of step `step`, each drawn from its own stream; `epoch` keeps the order of the epoch that was
+/// last asked for.
 fn parts(
     corpus: &Corpus,
     config: &RunConfig,
@@ -365,22 +488,30 @@ fn parts(
         }
         let mut rng = stream(config.seed ^ DRAW, (step * parts + part) as u64);
         let part = corpus.draw(&batch[from..to], &mut rng, config.data.augment, true, with_pixels)?;
-        drawn.push(Drawn { share: (to - from) as f64 / batch.len() as f64, ..part });
+        drawn.push(Drawn {
+            share: (to - from) as f64 / batch.len() as f64,
+            ..part
+        });
     }
     Ok(drawn)
 }
 
 /// The weighted sum; `None` where nothing was found to learn from.
 fn total(losses: &Losses, weights: &BTreeMap<String, f64>) -> Option<Tensor<1>> {
-    let weighted =
-        losses.iter().map(|(name, loss)| loss.clone().mul_scalar(weights.get(*name).copied().unwrap_or(0.0)));
+    let weighted = losses.iter().map(|(name, loss)| {
+        loss.clone()
+            .mul_scalar(weights.get(*name).copied().unwrap_or(0.0))
+    });
     weighted.reduce(|sum, loss| sum + loss)
 }
 
 /// All numbers of a step in one reading back.
 fn read_back(named: BTreeMap<&'static str, Tensor<1>>, norm: Option<Tensor<1>>) -> BTreeMap<String, f32> {
-    let names: Vec<String> =
-        named.keys().map(|n| (*n).to_owned()).chain(norm.as_ref().map(|_| "norm".to_owned())).collect();
+    let names: Vec<String> = named
+        .keys()
+        .map(|n| (*n).to_owned())
+        .chain(norm.as_ref().map(|_| "norm".to_owned()))
+        .collect();
     let tensors: Vec<Tensor<1>> = named.into_values().chain(norm).collect();
     if tensors.is_empty() {
         return BTreeMap::new();
@@ -391,7 +522,13 @@ fn read_back(named: BTreeMap<&'static str, Tensor<1>>, norm: Option<Tensor<1>>) 
 
 fn schedule(optim: &OptimConfig) -> Schedule {
     let rise = (optim.warmup * optim.steps as f64).max(1.0);
-    Schedule { fall: optim.schedule, rise, steps: optim.steps, floor: optim.floor, power: optim.power }
+    Schedule {
+        fall: optim.schedule,
+        rise,
+        steps: optim.steps,
+        floor: optim.floor,
+        power: optim.power,
+    }
 }
 
 /// Rate and decay of a parameter: by where it stands, and no decay for norms and biases.
@@ -402,7 +539,10 @@ fn pace(optim: &OptimConfig, depth: usize, share: f64, place: Place, rank: usize
         Place::Layer(layer) => optim.rate * decayed(layer),
         Place::Head => optim.head_rate.unwrap_or(optim.rate),
     };
-    Pace { rate: rate * share, decay: if rank > 1 { optim.weight_decay } else { 0.0 } }
+    Pace {
+        rate: rate * share,
+        decay: if rank > 1 { optim.weight_decay } else { 0.0 },
+    }
 }
 
 #[cfg(test)]

@@ -54,16 +54,31 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    /// Those begin their rise at a rate of 0, which is a step lost; ours is one step ahead of them while it rises.
+    /// Those begin their rise at a rate of 0, which is a step lost; ours is one step ahead of them while it
+    /// rises.
     #[test]
     fn parity_with_the_schedules_of_transformers() {
-        let golden: serde_json::Value = serde_json::from_str(include_str!("../../../tests/golden/optim.json")).unwrap();
-        for (name, fall) in [("cosine", Fall::Cosine), ("linear", Fall::Linear), ("polynomial", Fall::Poly)] {
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/golden/optim.json")).unwrap();
+        for (name, fall) in [
+            ("cosine", Fall::Cosine),
+            ("linear", Fall::Linear),
+            ("polynomial", Fall::Poly),
+        ] {
             let factors = &golden["schedules"]["factors"][name];
-            let schedule = Schedule { fall, rise: 4.0, steps: 20, floor: 0.0, power: 0.9 };
+            let schedule = Schedule {
+                fall,
+                rise: 4.0,
+                steps: 20,
+                floor: 0.0,
+                power: 0.9,
+            };
             for step in 0..20 {
                 let expected = factors[if step < 4 { step + 1 } else { step }].as_f64().unwrap();
-                assert!((schedule.at(step) - expected).abs() < 1e-6, "{name} at {step}: {expected}");
+                assert!(
+                    (schedule.at(step) - expected).abs() < 1e-6,
+                    "{name} at {step}: {expected}"
+                );
             }
         }
     }
@@ -71,10 +86,19 @@ mod tests {
     #[test]
     fn rates_rise_then_fall() {
         for fall in [Fall::Cosine, Fall::Linear, Fall::Poly] {
-            let schedule = Schedule { fall, rise: 10.0, steps: 100, floor: 0.01, power: 0.9 };
+            let schedule = Schedule {
+                fall,
+                rise: 10.0,
+                steps: 100,
+                floor: 0.01,
+                power: 0.9,
+            };
             let rates: Vec<f64> = (0..100).map(|s| schedule.at(s)).collect();
             assert!(rates[0] == 0.1 && rates[9] == 1.0 && rates[99] < 0.04, "{fall:?}");
-            assert!(rates[..10].is_sorted() && rates[10..].is_sorted_by(|a, b| a >= b), "{fall:?}");
+            assert!(
+                rates[..10].is_sorted() && rates[10..].is_sorted_by(|a, b| a >= b),
+                "{fall:?}"
+            );
         }
     }
 }

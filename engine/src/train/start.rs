@@ -1,4 +1,5 @@
-//! What a run begins with: sizes, words, answers and first weights, its own or those of another run or a bundle.
+//! What a run begins with: sizes, words, answers and first weights, its own or those of another run or a
+//! bundle.
 
 use std::path::Path;
 
@@ -26,14 +27,29 @@ impl<C: Sizes> Start<C> {
         if !from.join("bundle.json").is_file() {
             let run = Run::open(from, Which::Newest)?;
             let (tokenizer, answers) = (Some(Run::tokenizer(from)?), Run::answers(from)?);
-            return Ok(Self { sizes: run.sizes()?, weights: run.weights, tokenizer, answers });
+            return Ok(Self {
+                sizes: run.sizes()?,
+                weights: run.weights,
+                tokenizer,
+                answers,
+            });
         }
         let bundle = crate::bundle::Bundle::open(from)?;
         let manifest = bundle.manifest();
-        let sizes = serde_json::from_value(manifest.config.clone())
-            .map_err(|e| TrainError::Run { path: from.join("bundle.json"), reason: e.to_string() })?;
-        let tokenizer = bundle.tokenizer()?.map(|bytes| Tokenizer::from_json(&bytes)).transpose()?;
-        Ok(Self { sizes, weights: bundle.arrays()?, tokenizer, answers: manifest.answers.clone() })
+        let sizes = serde_json::from_value(manifest.config.clone()).map_err(|e| TrainError::Run {
+            path: from.join("bundle.json"),
+            reason: e.to_string(),
+        })?;
+        let tokenizer = bundle
+            .tokenizer()?
+            .map(|bytes| Tokenizer::from_json(&bytes))
+            .transpose()?;
+        Ok(Self {
+            sizes,
+            weights: bundle.arrays()?,
+            tokenizer,
+            answers: manifest.answers.clone(),
+        })
     }
 }
 
@@ -61,7 +77,10 @@ pub(super) fn prepare<C: Sizes>(
         None => {
             let reports = training.iter().map(|s| training_text(s).to_owned());
             let questions = training.iter().flat_map(|s| &s.questions).map(|q| q.text.clone());
-            Tokenizer::train(reports.chain(questions).chain(more_words.iter().cloned()), sizes.vocabulary())?
+            Tokenizer::train(
+                reports.chain(questions).chain(more_words.iter().cloned()),
+                sizes.vocabulary(),
+            )?
         }
     };
     let known = init.map_or(&[][..], |start| &start.answers);
@@ -69,7 +88,11 @@ pub(super) fn prepare<C: Sizes>(
         (true, 0) => {
             let own = answers(training, usize::MAX);
             // A head that is gone on with keeps the order of its answers.
-            if own.iter().all(|answer| known.contains(answer)) { known.to_vec() } else { own }
+            if own.iter().all(|answer| known.contains(answer)) {
+                known.to_vec()
+            } else {
+                own
+            }
         }
         (true, _) if !known.is_empty() && known.len() == sizes.answers() => known.to_vec(),
         (true, most) => answers(training, most),
@@ -103,39 +126,72 @@ pub(super) fn first_model<S: Learner>(
         model = nn::load(model, &run.weights, &autodiff, false)?;
     } else if let Some(start) = init {
         let first = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
-        if let Some(odd) = config.init_only.iter().find(|part| !start.weights.keys().any(|name| first(name) == **part))
+        if let Some(odd) = config
+            .init_only
+            .iter()
+            .find(|part| !start.weights.keys().any(|name| first(name) == **part))
         {
             let reason = format!("init_only names {odd:?}, but init has no parameter under that name");
-            return Err(TrainError::Run { path: config.out.clone(), reason });
+            return Err(TrainError::Run {
+                path: config.out.clone(),
+                reason,
+            });
         }
         let wanted = |name: &str| config.init_only.is_empty() || config.init_only.contains(&first(name));
         // A head that only one of the two has is no fault: tasks differ.
         let shapes = nn::shapes(&model);
         let head = |name: &str| S::place(name) == Place::Head;
-        let fits = |name: &str, shape: &Vec<usize>| shapes.get(name).is_some_and(|s| s == shape) || !head(name);
-        let weights = start.weights.iter().filter(|(name, array)| wanted(name) && fits(name, &array.shape));
-        let weights: Arrays = weights.map(|(name, array)| (name.clone(), array.clone())).collect();
+        let fits =
+            |name: &str, shape: &Vec<usize>| shapes.get(name).is_some_and(|s| s == shape) || !head(name);
+        let weights = start
+            .weights
+            .iter()
+            .filter(|(name, array)| wanted(name) && fits(name, &array.shape));
+        let weights: Arrays = weights
+            .map(|(name, array)| (name.clone(), array.clone()))
+            .collect();
         if config.init_only.is_empty()
-            && let Some(missing) = shapes.keys().find(|name| !head(name) && !weights.contains_key(*name))
+            && let Some(missing) = shapes
+                .keys()
+                .find(|name| !head(name) && !weights.contains_key(*name))
         {
             let reason = format!("init lacks {missing}; name what to take from it in init_only");
-            return Err(TrainError::Run { path: config.out.clone(), reason });
+            return Err(TrainError::Run {
+                path: config.out.clone(),
+                reason,
+            });
         }
         model = nn::load(model, &weights, &autodiff, true)?;
     }
-    Ok(if config.optim.image_rate == Some(0.0) { model.freeze_backbone() } else { model })
+    Ok(if config.optim.image_rate == Some(0.0) {
+        model.freeze_backbone()
+    } else {
+        model
+    })
 }
 
 /// Tells which keys differ from those with which the run began.
 pub(super) fn tell_changes(config: &RunConfig, tell: &dyn Fn(&str)) {
-    let Ok(text) = std::fs::read_to_string(config.out.join("config.toml")) else { return };
-    let (Ok(before), Ok(now)) = (text.parse::<toml::Table>(), toml::Table::try_from(config)) else { return };
+    let Ok(text) = std::fs::read_to_string(config.out.join("config.toml")) else {
+        return;
+    };
+    let (Ok(before), Ok(now)) = (text.parse::<toml::Table>(), toml::Table::try_from(config)) else {
+        return;
+    };
     for (key, value) in &now {
-        let Some(was) = before.get(key).filter(|was| *was != value) else { continue };
+        let Some(was) = before.get(key).filter(|was| *was != value) else {
+            continue;
+        };
         let parts = value.as_table().into_iter().flat_map(|t| t.keys());
         let changed = parts.filter(|part| was.get(part.as_str()) != value.get(part.as_str()));
         let names: Vec<String> = changed.map(|part| format!("{key}.{part}")).collect();
-        let names = if names.is_empty() { key.clone() } else { names.join(", ") };
-        tell(&format!("{names} changed since the run began: it will not end as it would have"));
+        let names = if names.is_empty() {
+            key.clone()
+        } else {
+            names.join(", ")
+        };
+        tell(&format!(
+            "{names} changed since the run began: it will not end as it would have"
+        ));
     }
 }

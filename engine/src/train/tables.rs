@@ -1,10 +1,11 @@
-//! The papers' tables in small: MedViLL's masking schemes and baselines on phantoms (Moon et al. 2021, Tables II to V).
+//! The papers' tables in small: MedViLL's masking schemes and baselines on phantoms (Moon et al. 2021, Tables
+//! II to V).
 //!
-//! What the paper takes from elsewhere is made once a seed: an image encoder, trained on findings, stands for ImageNet's weights
-//! and stays as it is, as the release leaves it; a language model, trained on masked words of the reports without their
-//! pictures, stands for BERT-base. Each variant is pre-trained over the two and fine-tuned for each task, on the institution of
-//! its pre-training and on a second one of other patients, exposures and prose. Scores are those of 30 resamples, ten a seed
-//! with three seeds.
+//! What the paper takes from elsewhere is made once a seed: an image encoder, trained on findings, stands for
+//! ImageNet's weights and stays as it is, as the release leaves it; a language model, trained on masked words
+//! of the reports without their pictures, stands for BERT-base. Each variant is pre-trained over the two and
+//! fine-tuned for each task, on the institution of its pre-training and on a second one of other patients,
+//! exposures and prose. Scores are those of 30 resamples, ten a seed with three seeds.
 
 mod bench;
 mod render;
@@ -43,13 +44,16 @@ pub struct TableOptions {
 }
 
 impl TableOptions {
-    /// Makes `out` the folder of these seeds and this scale, before parts are made in it: what is there already is not made again,
-    /// so that another number of either would go unnoticed.
+    /// Makes `out` the folder of these seeds and this scale, before parts are made in it: what is there
+    /// already is not made again, so that another number of either would go unnoticed.
     ///
     /// # Errors
     /// When the folder holds tables of others, or cannot be written.
     pub fn claim(&self, out: &Path) -> Result<(), TableError> {
-        let (kept, own) = (out.join("options.json"), serde_json::json!({ "seeds": self.seeds, "scale": self.scale }));
+        let (kept, own) = (
+            out.join("options.json"),
+            serde_json::json!({ "seeds": self.seeds, "scale": self.scale }),
+        );
         std::fs::create_dir_all(out).map_err(io("creating", out))?;
         if !kept.exists() {
             return Ok(std::fs::write(&kept, own.to_string()).map_err(io("writing", &kept))?);
@@ -57,7 +61,11 @@ impl TableOptions {
         let found = std::fs::read_to_string(&kept).map_err(io("reading", &kept))?;
         match serde_json::from_str::<serde_json::Value>(&found) {
             Ok(found) if found == own => Ok(()),
-            _ => Err(TableError::Others { out: out.to_owned(), found, own: own.to_string() }),
+            _ => Err(TableError::Others {
+                out: out.to_owned(),
+                found,
+                own: own.to_string(),
+            }),
         }
     }
 
@@ -71,11 +79,20 @@ impl TableOptions {
         VARIANTS.iter().filter(move |v| asked(v) && ours(v.key))
     }
 
-    /// What processes can make beside each other: first the parts that all variants of a seed begin with, then the variants.
+    /// What processes can make beside each other: first the parts that all variants of a seed begin with,
+    /// then the variants.
     pub fn parts(&self) -> [Vec<Part>; 2] {
         let seeds = 0..self.seeds;
-        let variants = |seed| self.variants().map(move |v| Part { seed, variant: Some(v.key) });
-        [seeds.clone().map(|seed| Part { seed, variant: None }).collect(), seeds.flat_map(variants).collect()]
+        let variants = |seed| {
+            self.variants().map(move |v| Part {
+                seed,
+                variant: Some(v.key),
+            })
+        };
+        [
+            seeds.clone().map(|seed| Part { seed, variant: None }).collect(),
+            seeds.flat_map(variants).collect(),
+        ]
     }
 }
 
@@ -84,7 +101,8 @@ impl TableOptions {
 pub struct Part {
     /// Of this seed.
     pub seed: u64,
-    /// The variant of this key, its pre-training and its tasks; `None`: phantoms and what all variants begin with.
+    /// The variant of this key, its pre-training and its tasks; `None`: phantoms and what all variants begin
+    /// with.
     pub variant: Option<&'static str>,
 }
 
@@ -104,7 +122,10 @@ impl std::str::FromStr for Part {
         if key.is_none() && variant != BASE {
             return Err(wrong());
         }
-        Ok(Self { seed: seed.parse().map_err(|_| wrong())?, variant: key })
+        Ok(Self {
+            seed: seed.parse().map_err(|_| wrong())?,
+            variant: key,
+        })
     }
 }
 
@@ -179,9 +200,19 @@ pub fn tables(
     device: &Device,
     progress: &dyn Fn(&str),
 ) -> Result<Tables, TableError> {
-    let mut tables = Tables { seeds: options.seeds, scale: options.scale, ..Tables::default() };
+    let mut tables = Tables {
+        seeds: options.seeds,
+        scale: options.scale,
+        ..Tables::default()
+    };
     for seed in (0..options.seeds).filter(|seed| options.part.is_none_or(|part| part.seed == *seed)) {
-        let bench = Bench { options: &options, seed, root: out.join(format!("seed-{seed}")), device, progress };
+        let bench = Bench {
+            options: &options,
+            seed,
+            root: out.join(format!("seed-{seed}")),
+            device,
+            progress,
+        };
         bench.run(&mut tables)?;
     }
     for tasks in tables.cells.values_mut() {

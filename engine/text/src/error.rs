@@ -33,7 +33,9 @@ pub enum TextError {
     #[error("the tokenizer cannot be trained: {0}")]
     Training(String),
     /// A table of reports that cannot be read, or labels that cannot be written.
-    #[error("the table of reports cannot be read or its labels not be written: {0}; give a CSV file in UTF-8")]
+    #[error(
+        "the table of reports cannot be read or its labels not be written: {0}; give a CSV file in UTF-8"
+    )]
     Csv(#[from] csv::Error),
     /// A table without a row.
     #[error("the table holds no report; give a CSV file with one report a row")]

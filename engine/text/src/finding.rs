@@ -81,14 +81,22 @@ impl Finding {
     pub const fn has_side(self) -> bool {
         !matches!(
             self,
-            Self::NoFinding | Self::EnlargedCardiomediastinum | Self::Cardiomegaly | Self::Edema | Self::SupportDevices
+            Self::NoFinding
+                | Self::EnlargedCardiomediastinum
+                | Self::Cardiomegaly
+                | Self::Edema
+                | Self::SupportDevices
         )
     }
 
     /// The category of a CSV column, compared without case, spaces and underscores.
     pub fn from_name(name: &str) -> Option<Self> {
-        let plain =
-            |s: &str| -> String { s.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
+        let plain = |s: &str| -> String {
+            s.chars()
+                .filter(|c| c.is_alphanumeric())
+                .flat_map(char::to_lowercase)
+                .collect()
+        };
         let wanted = plain(name);
         Self::ALL.into_iter().find(|f| plain(f.name()) == wanted)
     }

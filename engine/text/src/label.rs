@@ -1,12 +1,13 @@
-//! The report labeler: CheXpert's 14 categories from free text (the method of Irvin et al. 2019, section 3), with sides.
+//! The report labeler: CheXpert's 14 categories from free text (the method of Irvin et al. 2019, section 3),
+//! with sides.
 //!
-//! Three stages: the phrases that name findings (a trie over words), what the words around them say of each (negation and
-//! uncertainty before and after), and the sum over the report. Phrases and cues are a data file, `lexicon.toml`, that a
-//! user can replace.
+//! Three stages: the phrases that name findings (a trie over words), what the words around them say of each
+//! (negation and uncertainty before and after), and the sum over the report. Phrases and cues are a data
+//! file, `lexicon.toml`, that a user can replace.
 //!
-//! Two readings: plain sense, for drafts, checks and scores ([`Labeler::new`]), and CheXpert's labeler's own, accidents of its
-//! parser included, for tables of labels ([`Labeler::like_chexpert`]). The second is the first with `lexicon-chexpert.toml`
-//! laid over it.
+//! Two readings: plain sense, for drafts, checks and scores ([`Labeler::new`]), and CheXpert's labeler's own,
+//! accidents of its parser included, for tables of labels ([`Labeler::like_chexpert`]). The second is the
+//! first with `lexicon-chexpert.toml` laid over it.
 
 mod lexicon;
 mod matcher;
@@ -59,10 +60,15 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The side of each finding: the union over its positive mentions, left and right together being bilateral.
+    /// The side of each finding: the union over its positive mentions, left and right together being
+    /// bilateral.
     pub fn sides(&self) -> [Option<Side>; 14] {
         let mut sides = [None; 14];
-        for mention in self.mentions.iter().filter(|m| m.certainty == Certainty::Positive) {
+        for mention in self
+            .mentions
+            .iter()
+            .filter(|m| m.certainty == Certainty::Positive)
+        {
             let side = &mut sides[mention.finding as usize];
             *side = places::join(*side, mention.side);
         }
@@ -70,7 +76,8 @@ impl Reading {
     }
 }
 
-/// Reads reports. Make one and use it for all: building its tables takes longer than reading a hundred reports.
+/// Reads reports. Make one and use it for all: building its tables takes longer than reading a hundred
+/// reports.
 #[derive(Clone, Debug)]
 pub struct Labeler {
     lexicon: Lexicon,
@@ -89,7 +96,8 @@ impl Labeler {
         Self::from_toml(LEXICON).unwrap_or_else(|error| panic!("the built-in lexicon is wrong: {error}"))
     }
 
-    /// As CheXpert's labeler reads, its parser's accidents and all: for labels that are to be compared with published ones.
+    /// As CheXpert's labeler reads, its parser's accidents and all: for labels that are to be compared with
+    /// published ones.
     #[allow(clippy::missing_panics_doc)] // the overlay is part of the program and tested with it
     pub fn like_chexpert() -> Self {
         Self::with_overlay(LEXICON, CHEXPERT_OVERLAY)
@@ -99,9 +107,12 @@ impl Labeler {
     /// With another lexicon, in the form of the built-in one.
     ///
     /// # Errors
-    /// [`TextError::Lexicon`] when it is not TOML of that form, [`TextError::LexiconEntry`] when an entry is wrong.
+    /// [`TextError::Lexicon`] when it is not TOML of that form, [`TextError::LexiconEntry`] when an entry is
+    /// wrong.
     pub fn from_toml(text: &str) -> Result<Self, TextError> {
-        Ok(Self { lexicon: Lexicon::from_toml(text, None)? })
+        Ok(Self {
+            lexicon: Lexicon::from_toml(text, None)?,
+        })
     }
 
     /// With a lexicon and an overlay of the same form, whose phrases mean what the overlay says.
@@ -109,12 +120,15 @@ impl Labeler {
     /// # Errors
     /// As [`from_toml`](Self::from_toml), for either.
     pub fn with_overlay(text: &str, overlay: &str) -> Result<Self, TextError> {
-        Ok(Self { lexicon: Lexicon::from_toml(text, Some(overlay))? })
+        Ok(Self {
+            lexicon: Lexicon::from_toml(text, Some(overlay))?,
+        })
     }
 
     /// The labels of a report: of its findings and its impression together.
     pub fn labels(&self, report: &Report) -> Labels {
-        self.read(&[report.findings.as_str(), report.impression.as_str()].join("\n\n")).labels
+        self.read(&[report.findings.as_str(), report.impression.as_str()].join("\n\n"))
+            .labels
     }
 
     /// Reads a text. One without any word says nothing, not even No Finding.
@@ -131,17 +145,35 @@ impl Labeler {
             }
             lexicon.cues.find(tokens, &mut cues);
             lexicon.places.find(tokens, &mut places);
-            let sentence = Sentence { lexicon, tokens, cues: &cues, findings: &findings };
+            let sentence = Sentence {
+                lexicon,
+                tokens,
+                cues: &cues,
+                findings: &findings,
+            };
             scope.read(&sentence);
             places::attach(lexicon, tokens, &findings, &cues, &places, &mut located);
             slips.find(&sentence);
             for (found, (side, zone)) in findings.iter().zip(&located) {
                 let stated = || scope.certainty(&sentence, found);
-                let Some(certainty) = slips.read(&sentence, found).or_else(stated) else { continue };
+                let Some(certainty) = slips.read(&sentence, found).or_else(stated) else {
+                    continue;
+                };
                 let span = tokens[found.start].span.start..tokens[found.end - 1].span.end;
-                let mention = |finding| Mention { finding, certainty, side: *side, zone: *zone, span };
+                let mention = |finding| Mention {
+                    finding,
+                    certainty,
+                    side: *side,
+                    zone: *zone,
+                    span,
+                };
                 match lexicon.meanings[found.value as usize] {
-                    Meaning::Mention { finding, also, also_uncertain, .. } => {
+                    Meaning::Mention {
+                        finding,
+                        also,
+                        also_uncertain,
+                        ..
+                    } => {
                         sum.add(mention(finding), also_uncertain);
                         if let Some(also) = also {
                             sum.count(also, certainty);
@@ -196,13 +228,14 @@ impl Sum {
     /// No Finding is positive when nothing but devices is positive or uncertain, and blank otherwise.
     fn reading(mut self) -> Reading {
         let devices = Finding::SupportDevices as usize;
-        let abnormal = self
-            .labels
-            .iter()
-            .enumerate()
-            .any(|(i, label)| i != devices && matches!(label, Some(Certainty::Positive | Certainty::Uncertain)));
+        let abnormal = self.labels.iter().enumerate().any(|(i, label)| {
+            i != devices && matches!(label, Some(Certainty::Positive | Certainty::Uncertain))
+        });
         self.labels[Finding::NoFinding as usize] = (self.words && !abnormal).then_some(Certainty::Positive);
-        Reading { labels: self.labels, mentions: self.mentions }
+        Reading {
+            labels: self.labels,
+            mentions: self.mentions,
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use rand::{Rng, RngExt, seq::SliceRandom};
 
 /// Verbs that open a question which is answered by yes or no.
 const AUXILIARIES: [&str; 24] = [
-    "is", "are", "was", "were", "does", "do", "did", "can", "could", "has", "have", "had", "should", "will", "would",
-    "may", "might", "isn't", "aren't", "doesn't", "don't", "must", "any", "am",
+    "is", "are", "was", "were", "does", "do", "did", "can", "could", "has", "have", "had", "should", "will",
+    "would", "may", "might", "isn't", "aren't", "doesn't", "don't", "must", "any", "am",
 ];
 
 /// Words that carry little of what is asked.
@@ -96,28 +96,46 @@ pub struct AllowedAnswers {
 }
 
 impl AllowedAnswers {
-    /// Of a question: to an auxiliary verb at its head yes or no, to an "or" the answers that it names, else anything but yes
-    /// and no. Where none of these is known, all are allowed.
+    /// Of a question: to an auxiliary verb at its head yes or no, to an "or" the answers that it names, else
+    /// anything but yes and no. Where none of these is known, all are allowed.
     pub fn of(question: &str, answers: &[String]) -> Self {
         let lower = question.to_lowercase();
-        let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '-').collect();
+        let words: Vec<&str> = lower
+            .split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '-')
+            .collect();
         let words: Vec<&str> = words.into_iter().filter(|w| !w.is_empty()).collect();
         let at = |test: &dyn Fn(&str) -> bool| -> Vec<usize> {
-            answers.iter().enumerate().filter(|(_, a)| test(a)).map(|(i, _)| i).collect()
+            answers
+                .iter()
+                .enumerate()
+                .filter(|(_, a)| test(a))
+                .map(|(i, _)| i)
+                .collect()
         };
         let polar = at(&|a| a == "yes" || a == "no");
         if words.contains(&"or") {
             let named = at(&|a| {
-                !["or", "yes", "no"].contains(&a) && !a.is_empty() && a.split_whitespace().all(|w| words.contains(&w))
+                !["or", "yes", "no"].contains(&a)
+                    && !a.is_empty()
+                    && a.split_whitespace().all(|w| words.contains(&w))
             });
             if !named.is_empty() {
-                return Self { only: Some(named), never: Vec::new() };
+                return Self {
+                    only: Some(named),
+                    never: Vec::new(),
+                };
             }
         }
         let asks = words.first().is_some_and(|w| AUXILIARIES.contains(w));
         match (asks, polar.is_empty(), polar.len() < answers.len()) {
-            (true, false, _) => Self { only: Some(polar), never: Vec::new() },
-            (false, _, true) => Self { only: None, never: polar },
+            (true, false, _) => Self {
+                only: Some(polar),
+                never: Vec::new(),
+            },
+            (false, _, true) => Self {
+                only: None,
+                never: polar,
+            },
             _ => Self::default(),
         }
     }
@@ -128,13 +146,21 @@ impl AllowedAnswers {
     }
 }
 
-/// The question in other words: some replaced by their like, words of little weight dropped, now and then the order lost.
+/// The question in other words: some replaced by their like, words of little weight dropped, now and then the
+/// order lost.
 pub fn varied(question: &str, rng: &mut impl Rng) -> String {
-    let mut words: Vec<String> = question.to_lowercase().split_whitespace().map(str::to_owned).collect();
+    let mut words: Vec<String> = question
+        .to_lowercase()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
     let bare = |word: &str| word.trim_matches(|c: char| c.is_ascii_punctuation()).to_owned();
     for word in &mut words {
         let plain = bare(word);
-        let groups: Vec<_> = ALIKE.iter().filter(|group| group.contains(&plain.as_str())).collect();
+        let groups: Vec<_> = ALIKE
+            .iter()
+            .filter(|group| group.contains(&plain.as_str()))
+            .collect();
         if !groups.is_empty() && rng.random::<f64>() < 0.3 {
             let group = groups[rng.random_range(0..groups.len())];
             *word = group[rng.random_range(0..group.len())].to_owned();
@@ -142,7 +168,11 @@ pub fn varied(question: &str, rng: &mut impl Rng) -> String {
     }
     let share = rng.random::<f64>() * 0.8;
     let kept = |word: &String, draw: f64, other: f64| {
-        if LITTLE.contains(&bare(word).as_str()) { draw >= share && other >= 0.2 } else { other >= 0.2 }
+        if LITTLE.contains(&bare(word).as_str()) {
+            draw >= share && other >= 0.2
+        } else {
+            other >= 0.2
+        }
     };
     let mut left: Vec<String> = Vec::with_capacity(words.len());
     for word in &words {
@@ -169,7 +199,10 @@ mod tests {
         let answers = ["yes", "no", "left", "right", "ct"].map(str::to_owned);
         let allowed = |question: &str| -> Vec<&str> {
             let allowed = AllowedAnswers::of(question, &answers);
-            (0..5).filter(|i| allowed.allows(*i)).map(|i| answers[i].as_str()).collect()
+            (0..5)
+                .filter(|i| allowed.allows(*i))
+                .map(|i| answers[i].as_str())
+                .collect()
         };
         assert_eq!(allowed("Is there an effusion?"), ["yes", "no"]);
         assert_eq!(allowed("Is it on the left or the right?"), ["left", "right"]);

@@ -84,22 +84,36 @@ const HEADINGS: &[(&str, Section)] = &[
 ];
 
 impl Report {
-    /// Reads a report. Headings may be in any case, at the start of a line (with a colon, or alone on the line) or, when
-    /// capitalised and with a colon, inside one. Lines that were wrapped are joined and runs of spaces become one.
+    /// Reads a report. Headings may be in any case, at the start of a line (with a colon, or alone on the
+    /// line) or, when capitalised and with a colon, inside one. Lines that were wrapped are joined and runs
+    /// of spaces become one.
     ///
-    /// "Findings and impression" is findings. Without a heading of findings, what stands before the first heading and the
-    /// paragraphs after the first under the last other heading are findings. With neither heading and no such paragraphs,
-    /// nothing tells what is what, and the whole text is findings.
+    /// "Findings and impression" is findings. Without a heading of findings, what stands before the first
+    /// heading and the paragraphs after the first under the last other heading are findings. With neither
+    /// heading and no such paragraphs, nothing tells what is what, and the whole text is findings.
     pub fn parse(text: &str) -> Self {
         let parts = split(text);
         let gather = |wanted: Section| -> String {
-            let bodies: Vec<String> = parts.iter().filter(|p| p.0 == wanted).map(|p| join(p.1)).collect();
+            let bodies: Vec<String> = parts
+                .iter()
+                .filter(|p| p.0 == wanted)
+                .map(|p| join(p.1))
+                .collect();
             join(&bodies.join(" "))
         };
-        let mut report = Self { findings: gather(Section::Findings), impression: gather(Section::Impression) };
+        let mut report = Self {
+            findings: gather(Section::Findings),
+            impression: gather(Section::Impression),
+        };
         if report.findings.is_empty() {
             let before = gather(Section::Untitled);
-            let after = paragraphs(parts.iter().rev().find(|p| p.0 == Section::Other).map_or("", |p| p.1));
+            let after = paragraphs(
+                parts
+                    .iter()
+                    .rev()
+                    .find(|p| p.0 == Section::Other)
+                    .map_or("", |p| p.1),
+            );
             report.findings = match (report.impression.is_empty(), after.is_empty()) {
                 (true, true) => join(text),
                 _ => join(&[before, after].join(" ")),
@@ -110,12 +124,16 @@ impl Report {
 
     /// The longer of the two, which MedViLL takes as the report (findings when they are equally long).
     pub fn longer(&self) -> &str {
-        if self.impression.len() > self.findings.len() { &self.impression } else { &self.findings }
+        if self.impression.len() > self.findings.len() {
+            &self.impression
+        } else {
+            &self.findings
+        }
     }
 }
 
-/// The paragraphs after the first of a section. "COMPARISON: none.<blank line>The heart is ...": what follows the
-/// heading's own paragraph belongs to nobody else.
+/// The paragraphs after the first of a section. "COMPARISON: none.<blank line>The heart is ...": what follows
+/// the heading's own paragraph belongs to nobody else.
 fn paragraphs(body: &str) -> String {
     let mut all: Vec<String> = Vec::new();
     let mut current = String::new();
@@ -157,7 +175,10 @@ fn heading(line: &str, from: usize) -> Option<(usize, usize, Section)> {
     let lower = line.to_ascii_lowercase();
     let indent = line.len() - line.trim_start().len();
     if from == 0 {
-        let alone = lower.trim().trim_matches(|c: char| matches!(c, ':' | '*' | '#' | '-' | '_')).trim();
+        let alone = lower
+            .trim()
+            .trim_matches(|c: char| matches!(c, ':' | '*' | '#' | '-' | '_'))
+            .trim();
         if let Some((_, section)) = HEADINGS.iter().find(|h| h.0 == alone) {
             return Some((indent, line.len(), *section));
         }
@@ -168,7 +189,9 @@ fn heading(line: &str, from: usize) -> Option<(usize, usize, Section)> {
         let before = lower[from..colon].trim_end().trim_end_matches("**").trim_end();
         let before = before.strip_suffix("(s)").unwrap_or(before);
         for (words, section) in HEADINGS {
-            let Some(rest) = before.strip_suffix(words) else { continue };
+            let Some(rest) = before.strip_suffix(words) else {
+                continue;
+            };
             let start = from + rest.len();
             let first = start == indent || rest.trim().trim_matches(['*', '#']).is_empty();
             let apart = rest.is_empty() || rest.ends_with(|c: char| !c.is_alphanumeric());
@@ -214,26 +237,49 @@ mod tests {
 
     #[test]
     fn headings_alone_on_their_line_and_inside_one() {
-        let report = Report::parse("FINDINGS\nSmall effusion.\nIMPRESSION\nEffusion, small, on the right side.");
+        let report =
+            Report::parse("FINDINGS\nSmall effusion.\nIMPRESSION\nEffusion, small, on the right side.");
         assert_eq!(report.findings, "Small effusion.");
         assert_eq!(report.longer(), "Effusion, small, on the right side.");
         let line = Report::parse("Indication: cough. Findings: Clear lungs. IMPRESSION: Normal.");
-        assert_eq!(line, Report { findings: "Clear lungs.".into(), impression: "Normal.".into() });
+        assert_eq!(
+            line,
+            Report {
+                findings: "Clear lungs.".into(),
+                impression: "Normal.".into()
+            }
+        );
         let marked = Report::parse("**Findings:** Clear lungs.\n**Impression:** Normal.");
-        assert_eq!(marked, Report { findings: "Clear lungs.".into(), impression: "Normal.".into() });
+        assert_eq!(
+            marked,
+            Report {
+                findings: "Clear lungs.".into(),
+                impression: "Normal.".into()
+            }
+        );
     }
 
     #[test]
     fn findings_and_impression_are_findings() {
         let report = Report::parse("TECHNIQUE: AP.\nFINDINGS AND IMPRESSION: Clear lungs.");
-        assert_eq!(report, Report { findings: "Clear lungs.".into(), impression: String::new() });
+        assert_eq!(
+            report,
+            Report {
+                findings: "Clear lungs.".into(),
+                impression: String::new()
+            }
+        );
     }
 
     #[test]
     fn without_headings_the_text_is_findings() {
-        assert_eq!(Report::parse("Clear lungs.\nNo effusion.").findings, "Clear lungs. No effusion.");
-        let paragraphs =
-            Report::parse("HISTORY: cough\n\nCOMPARISON: none\n\nThe heart is large.\n\nImpression: Large heart.");
+        assert_eq!(
+            Report::parse("Clear lungs.\nNo effusion.").findings,
+            "Clear lungs. No effusion."
+        );
+        let paragraphs = Report::parse(
+            "HISTORY: cough\n\nCOMPARISON: none\n\nThe heart is large.\n\nImpression: Large heart.",
+        );
         assert_eq!(paragraphs.findings, "The heart is large.");
         assert_eq!(paragraphs.impression, "Large heart.");
         assert_eq!(Report::parse("INDICATION: cough").findings, "INDICATION: cough");

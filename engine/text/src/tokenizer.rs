@@ -30,7 +30,13 @@ pub struct Specials {
 
 impl Specials {
     /// Their places in the vocabulary of BERT-base, uncased.
-    pub const BERT: Self = Self { pad: 0, unk: 100, cls: 101, sep: 102, mask: 103 };
+    pub const BERT: Self = Self {
+        pad: 0,
+        unk: 100,
+        cls: 101,
+        sep: 102,
+        mask: 103,
+    };
 
     /// Whether an id is one of those that no text holds; an unknown word is text.
     pub const fn hidden(self, id: u32) -> bool {
@@ -57,7 +63,13 @@ impl Tokenizer {
     fn new(inner: tokenizers::Tokenizer) -> Result<Self, TextError> {
         let id = |name: &'static str| inner.token_to_id(name).ok_or(TextError::MissingToken(name));
         let [pad, unk, cls, sep, mask] = NAMES.map(id);
-        let specials = Specials { pad: pad?, unk: unk?, cls: cls?, sep: sep?, mask: mask? };
+        let specials = Specials {
+            pad: pad?,
+            unk: unk?,
+            cls: cls?,
+            sep: sep?,
+            mask: mask?,
+        };
         Ok(Self { inner, specials })
     }
 
@@ -66,7 +78,9 @@ impl Tokenizer {
         let mut vocabulary = serde_json::Map::new();
         for (id, piece) in pieces.enumerate() {
             if vocabulary.insert(piece.to_owned(), id.into()).is_some() {
-                return Err(TextError::Tokenizer(format!("the piece {piece:?} stands in the vocabulary twice")));
+                return Err(TextError::Tokenizer(format!(
+                    "the piece {piece:?} stands in the vocabulary twice"
+                )));
             }
         }
         // By way of JSON: the builder wants a map of a crate that is not ours.
@@ -76,13 +90,15 @@ impl Tokenizer {
         });
         let model: WordPiece = serde_json::from_str(&model.to_string()).map_err(broken)?;
         let mut inner = tokenizers::Tokenizer::new(model);
-        inner.with_normalizer(Some(BertNormalizer::default())).map_err(broken)?;
+        inner
+            .with_normalizer(Some(BertNormalizer::default()))
+            .map_err(broken)?;
         inner.with_pre_tokenizer(Some(BertPreTokenizer));
         Self::new(inner)
     }
 
-    /// A vocabulary of at most `size` pieces, learned from `texts`; the same texts in any order give the same vocabulary.
-    /// The special tokens have the ids 0 to 4: [PAD], [UNK], [CLS], [SEP], [MASK].
+    /// A vocabulary of at most `size` pieces, learned from `texts`; the same texts in any order give the same
+    /// vocabulary. The special tokens have the ids 0 to 4: [PAD], [UNK], [CLS], [SEP], [MASK].
     ///
     /// # Errors
     /// [`TextError::Training`] when no text has a word, or `size` leaves no room beyond the special tokens.
@@ -108,7 +124,9 @@ impl Tokenizer {
             }
         }
         if words.is_empty() {
-            return Err(TextError::Training("no text holds a word; give it reports".into()));
+            return Err(TextError::Training(
+                "no text holds a word; give it reports".into(),
+            ));
         }
         Self::from_pieces(train::pieces(&words, &NAMES, size).iter().map(String::as_str))
     }
@@ -128,7 +146,8 @@ impl Tokenizer {
     /// A `vocab.txt`: one piece a line, the first having id 0.
     ///
     /// # Errors
-    /// [`TextError::Tokenizer`] when a piece stands there twice, [`TextError::MissingToken`] when it lacks a special token.
+    /// [`TextError::Tokenizer`] when a piece stands there twice, [`TextError::MissingToken`] when it lacks a
+    /// special token.
     pub fn from_vocab_txt(text: &str) -> Result<Self, TextError> {
         Self::from_pieces(text.lines().map(str::trim_end))
     }
@@ -138,10 +157,13 @@ impl Tokenizer {
     /// # Errors
     /// When the file cannot be read, is larger than 64 MiB, or is neither.
     pub fn read(path: &Path) -> Result<Self, TextError> {
-        let wrong = |error: &dyn std::fmt::Display| TextError::Tokenizer(format!("{}: {error}", path.display()));
+        let wrong =
+            |error: &dyn std::fmt::Display| TextError::Tokenizer(format!("{}: {error}", path.display()));
         let length = std::fs::metadata(path).map_err(|e| wrong(&e))?.len();
         if length > MOST_BYTES {
-            return Err(wrong(&format!("{length} bytes are more than the {MOST_BYTES} that a tokenizer may have")));
+            return Err(wrong(&format!(
+                "{length} bytes are more than the {MOST_BYTES} that a tokenizer may have"
+            )));
         }
         let bytes = std::fs::read(path).map_err(|e| wrong(&e))?;
         if bytes.trim_ascii_start().starts_with(b"{") {
@@ -179,7 +201,13 @@ impl Tokenizer {
     /// When the tokenizer of a foreign file fails on the text.
     pub fn encode(&self, text: &str, most: usize) -> Result<Vec<u32>, TextError> {
         let encoding = self.inner.encode_fast(text, false).map_err(broken)?;
-        Ok(encoding.get_ids().iter().copied().filter(|id| !self.specials.hidden(*id)).take(most).collect())
+        Ok(encoding
+            .get_ids()
+            .iter()
+            .copied()
+            .filter(|id| !self.specials.hidden(*id))
+            .take(most)
+            .collect())
     }
 
     /// [`Tokenizer::encode`], closed by SEP.
@@ -192,8 +220,8 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// The text of ids: pieces joined to words, no space where none belongs, special tokens left out. Lower case, as the
-    /// vocabulary has it: see [`present`].
+    /// The text of ids: pieces joined to words, no space where none belongs, special tokens left out. Lower
+    /// case, as the vocabulary has it: see [`present`].
     pub fn decode(&self, ids: &[u32]) -> String {
         let mut decoder = Decoder::new(self);
         let mut text: String = ids.iter().filter_map(|id| decoder.push(*id)).collect();
@@ -202,7 +230,8 @@ impl Tokenizer {
     }
 }
 
-/// Decodes a stream of ids: each word is given out as soon as it is known to be whole, with the space before it.
+/// Decodes a stream of ids: each word is given out as soon as it is known to be whole, with the space before
+/// it.
 ///
 /// What comes out, put together, is what [`Tokenizer::decode`] gives.
 pub struct Decoder<'a> {
@@ -216,7 +245,11 @@ pub struct Decoder<'a> {
 impl<'a> Decoder<'a> {
     /// A decoder at the beginning of a text.
     pub const fn new(tokenizer: &'a Tokenizer) -> Self {
-        Self { tokenizer, word: String::new(), last: None }
+        Self {
+            tokenizer,
+            word: String::new(),
+            last: None,
+        }
     }
 
     /// Takes the next id; gives the word that it ends, if it ends one.
@@ -254,8 +287,8 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// A stream of ids as a reader wants to see it grow: words as they become whole, sentences with a capital. What comes out,
-/// put together, is [`present`] of [`Tokenizer::decode`].
+/// A stream of ids as a reader wants to see it grow: words as they become whole, sentences with a capital.
+/// What comes out, put together, is [`present`] of [`Tokenizer::decode`].
 pub struct Presenter<'a> {
     decoder: Decoder<'a>,
     raw: String,
@@ -265,7 +298,11 @@ pub struct Presenter<'a> {
 impl<'a> Presenter<'a> {
     /// A presenter at the beginning of a text.
     pub const fn new(tokenizer: &'a Tokenizer) -> Self {
-        Self { decoder: Decoder::new(tokenizer), raw: String::new(), shown: 0 }
+        Self {
+            decoder: Decoder::new(tokenizer),
+            raw: String::new(),
+            shown: 0,
+        }
     }
 
     /// Takes the next id; gives what it adds to the text.
@@ -299,8 +336,8 @@ fn spaced((last, digit_before): (char, bool), next: char) -> bool {
 
 /// Abbreviations that readers expect in capitals.
 const CAPITALS: [&str; 22] = [
-    "ap", "pa", "ct", "svc", "ivc", "picc", "et", "ng", "og", "ij", "chf", "copd", "mri", "icu", "icd", "aicd", "cabg",
-    "ett", "ngt", "cxr", "xxxx", "pet",
+    "ap", "pa", "ct", "svc", "ivc", "picc", "et", "ng", "og", "ij", "chf", "copd", "mri", "icu", "icd",
+    "aicd", "cabg", "ett", "ngt", "cxr", "xxxx", "pet",
 ];
 
 /// Lower-case text as a reader wants it: sentences begin with a capital, abbreviations are in capitals.
@@ -324,7 +361,10 @@ pub fn present(text: &str) -> String {
             out += part;
         }
         if !part.trim().is_empty() {
-            opens = part.trim_end().trim_end_matches([')', '"']).ends_with(['.', '!', '?']);
+            opens = part
+                .trim_end()
+                .trim_end_matches([')', '"'])
+                .ends_with(['.', '!', '?']);
         }
     }
     out

@@ -13,7 +13,8 @@ use crate::table::{Table, certainty, find, label_columns};
 /// Percent of the training patients that validate.
 const VALIDATE: u64 = 5;
 
-/// Reads the data set below `root`. A study is one picture, the first frontal one unless `every_image` is set.
+/// Reads the data set below `root`. A study is one picture, the first frontal one unless `every_image` is
+/// set.
 ///
 /// # Errors
 /// When both tables are missing or one is damaged, no file at all is there, or the choice leaves nothing.
@@ -22,7 +23,11 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
     let mut patients: [HashSet<String>; 2] = Default::default();
     let tables = [find(root, TRAIN), find(root, VALID)];
     if tables.iter().all(Option::is_none) {
-        return Err(DataError::NoTable { root: root.to_owned(), name: TRAIN, layout: Layout::CheXpert });
+        return Err(DataError::NoTable {
+            root: root.to_owned(),
+            name: TRAIN,
+            layout: Layout::CheXpert,
+        });
     }
     for (i, path) in tables.into_iter().enumerate() {
         match path {
@@ -37,7 +42,9 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
             what: format!("this patient is in {VALID} too, so that training would see what is tested"),
         });
     }
-    gather.notes.push("valid.csv tests; a twentieth of the patients of train.csv, drawn by name, validates".into());
+    gather
+        .notes
+        .push("valid.csv tests; a twentieth of the patients of train.csv, drawn by name, validates".into());
     gather.finish()
 }
 
@@ -56,12 +63,19 @@ fn read(
     let file = table.path.clone();
     let mut seen = HashSet::new();
     table.for_each(|line, row| {
-        let wrong =
-            |value: &str, expected| DataError::Value { path: file.clone(), line, value: value.to_owned(), expected };
+        let wrong = |value: &str, expected| DataError::Value {
+            path: file.clone(),
+            line,
+            value: value.to_owned(),
+            expected,
+        };
         let published = &row[path];
         let parts: Vec<&str> = published.split('/').collect();
         let [.., patient, study, picture] = parts.as_slice() else {
-            return Err(wrong(published, "path of a picture (.../patient00001/study1/view1_frontal.jpg)"));
+            return Err(wrong(
+                published,
+                "path of a picture (.../patient00001/study1/view1_frontal.jpg)",
+            ));
         };
         if !parts.iter().all(|p| is_file_name(p)) {
             return Err(wrong(published, "path below the data set"));
@@ -70,7 +84,11 @@ fn read(
             return Err(wrong(published, "new picture: it stands in the table twice"));
         }
         patients.insert((*patient).to_owned());
-        let split = if held_out { Split::Test } else { by_patient(patient, VALIDATE, 0) };
+        let split = if held_out {
+            Split::Test
+        } else {
+            by_patient(patient, VALIDATE, 0)
+        };
         let projection = match row[side].to_ascii_lowercase().as_str() {
             "frontal" => Projection::read(&row[position]),
             "lateral" => Projection::Other,
@@ -86,23 +104,26 @@ fn read(
         };
         let mut labels = [None; 14];
         for (finding, column) in &findings {
-            labels[*finding as usize] =
-                certainty(&row[*column]).map_err(|()| wrong(&row[*column], "label (1.0, 0.0, -1.0 or blank)"))?;
+            labels[*finding as usize] = certainty(&row[*column])
+                .map_err(|()| wrong(&row[*column], "label (1.0, 0.0, -1.0 or blank)"))?;
         }
         let name = format!("{id}/{}", stem(picture));
-        let study =
-            Study { labels: Some(labels), ..Study::new(id, (*patient).to_owned(), found, projection.view(), split) };
+        let study = Study {
+            labels: Some(labels),
+            ..Study::new(id, (*patient).to_owned(), found, projection.view(), split)
+        };
         gather.add(&name, study);
         Ok(())
     })
 }
 
-/// The file of a published path: below the root, or without its first component where the root is that folder itself; also with the
-/// ending that a phantom of another format has.
+/// The file of a published path: below the root, or without its first component where the root is that folder
+/// itself; also with the ending that a phantom of another format has.
 fn locate(root: &Path, parts: &[&str]) -> Option<PathBuf> {
     for skipped in 0..=parts.len().saturating_sub(3) {
-        let path: PathBuf =
-            std::iter::once(root.to_owned()).chain(parts[skipped..].iter().map(PathBuf::from)).collect();
+        let path: PathBuf = std::iter::once(root.to_owned())
+            .chain(parts[skipped..].iter().map(PathBuf::from))
+            .collect();
         if path.is_file() {
             return Some(path);
         }

@@ -15,8 +15,15 @@ fn phantoms_go_round() {
     goes_round(Layout::CheXpert, |_, loaded| {
         assert!(loaded.classes.is_empty());
         for study in &loaded.studies {
-            assert_eq!(study.labels.unwrap(), study.description.as_ref().unwrap().labels());
-            let held_out = study.image.to_string_lossy().replace('\\', "/").contains("/valid/");
+            assert_eq!(
+                study.labels.unwrap(),
+                study.description.as_ref().unwrap().labels()
+            );
+            let held_out = study
+                .image
+                .to_string_lossy()
+                .replace('\\', "/")
+                .contains("/valid/");
             assert_eq!(held_out, study.split == Split::Test);
         }
     });
@@ -45,20 +52,43 @@ fn blanks_uncertain_labels_and_views() {
     let folder = tempfile::tempdir().unwrap();
     by_hand(folder.path(), ROWS);
     let loaded = read(folder.path());
-    assert_eq!((loaded.studies.len(), loaded.counts.other_views, loaded.counts.further_images), (1, 1, 1));
+    assert_eq!(
+        (
+            loaded.studies.len(),
+            loaded.counts.other_views,
+            loaded.counts.further_images
+        ),
+        (1, 1, 1)
+    );
     let study = &loaded.studies[0];
-    assert_eq!((study.id.as_str(), study.subject.as_str()), ("patient00001/study2", "patient00001"));
+    assert_eq!(
+        (study.id.as_str(), study.subject.as_str()),
+        ("patient00001/study2", "patient00001")
+    );
     assert_eq!(study.view, Some(View::Ap));
     let labels = study.labels.unwrap();
-    assert_eq!(labels[Finding::EnlargedCardiomediastinum as usize], Some(Certainty::Negative));
+    assert_eq!(
+        labels[Finding::EnlargedCardiomediastinum as usize],
+        Some(Certainty::Negative)
+    );
     assert_eq!(labels[Finding::Cardiomegaly as usize], Some(Certainty::Uncertain));
     assert_eq!(labels[Finding::LungOpacity as usize], Some(Certainty::Positive));
-    assert_eq!(labels[Finding::SupportDevices as usize], Some(Certainty::Positive));
+    assert_eq!(
+        labels[Finding::SupportDevices as usize],
+        Some(Certainty::Positive)
+    );
     assert_eq!(labels.iter().flatten().count(), 4);
-    let every = ReadOptions { every_image: true, ..Default::default() };
+    let every = ReadOptions {
+        every_image: true,
+        ..Default::default()
+    };
     assert_eq!(load(folder.path(), None, &every).unwrap().studies.len(), 2);
     // The folder of the paths' first component may be the root itself.
-    fs::rename(folder.path().join(TRAIN), folder.path().join("CheXpert-v1.0").join(TRAIN)).unwrap();
+    fs::rename(
+        folder.path().join(TRAIN),
+        folder.path().join("CheXpert-v1.0").join(TRAIN),
+    )
+    .unwrap();
     assert_eq!(read(&folder.path().join("CheXpert-v1.0")).studies.len(), 1);
 }
 
@@ -68,14 +98,21 @@ fn damaged_tables_say_where() {
         ("Frontal,AP", "Oblique,AP", "line 3"),
         ("0.0,-1.0", "0.5,-1.0", "0.5"),
         ("CheXpert-v1.0/train", "../train", "line 2"),
-        ("CheXpert-v1.0/train/patient00001/study2/view2_lateral.jpg", "a.jpg", "line 2"),
+        (
+            "CheXpert-v1.0/train/patient00001/study2/view2_lateral.jpg",
+            "a.jpg",
+            "line 2",
+        ),
         ("view3", "view1", "twice"),
         (",,,1\n", ",,1\n", "train.csv"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         by_hand(folder.path(), &ROWS.replacen(from, to, 1));
         let message = refusal(folder.path(), Layout::CheXpert);
-        assert!(message.contains(part) && message.contains("train.csv"), "{message}");
+        assert!(
+            message.contains(part) && message.contains("train.csv"),
+            "{message}"
+        );
     }
     let folder = tempfile::tempdir().unwrap();
     by_hand(folder.path(), ROWS);
@@ -93,5 +130,8 @@ fn a_patient_of_both_tables_is_an_error() {
     let row = train.lines().nth(1).unwrap().to_owned();
     edit(&folder.path().join(VALID), |t| format!("{t}{row}\n"));
     let message = refusal(folder.path(), Layout::CheXpert);
-    assert!(message.contains("patient") && message.contains(VALID), "{message}");
+    assert!(
+        message.contains("patient") && message.contains(VALID),
+        "{message}"
+    );
 }

@@ -1,4 +1,5 @@
-//! The collection's findings: a tree, given as a path ("Pneumonia/Viral/COVID-19") or, in older tables, by the leaf alone.
+//! The collection's findings: a tree, given as a path ("Pneumonia/Viral/COVID-19") or, in older tables, by
+//! the leaf alone.
 
 /// The tree in the published order: a name, its parent, and how older tables call it.
 const TREE: [(&str, &str, &[&str]); 27] = [
@@ -33,7 +34,10 @@ const TREE: [(&str, &str, &[&str]); 27] = [
 
 /// A name without case and signs.
 fn plain(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+    name.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
 }
 
 /// The classes of a finding, from the root of the tree down; `None` where it is no label.
@@ -44,7 +48,9 @@ pub(super) fn classes(finding: &str) -> Option<Vec<String>> {
         if wanted == "todo" || wanted == "unknown" {
             continue;
         }
-        let known = TREE.iter().find(|(n, _, others)| plain(n) == wanted || others.iter().any(|o| plain(o) == wanted));
+        let known = TREE
+            .iter()
+            .find(|(n, _, others)| plain(n) == wanted || others.iter().any(|o| plain(o) == wanted));
         let mut chain = Vec::new();
         let mut at = known;
         while let Some((name, parent, _)) = at {
@@ -79,12 +85,24 @@ mod tests {
 
     #[test]
     fn paths_and_leaves_mean_the_same() {
-        assert_eq!(classes("Pneumonia/Viral/COVID-19").unwrap(), ["Pneumonia", "Viral", "COVID-19"]);
+        assert_eq!(
+            classes("Pneumonia/Viral/COVID-19").unwrap(),
+            ["Pneumonia", "Viral", "COVID-19"]
+        );
         assert_eq!(classes("COVID-19"), classes("Pneumonia/Viral/COVID-19"));
-        assert_eq!(classes("Mycoplasma Bacterial Pneumonia"), classes("Pneumonia/Bacterial/Mycoplasma"));
+        assert_eq!(
+            classes("Mycoplasma Bacterial Pneumonia"),
+            classes("Pneumonia/Bacterial/Mycoplasma")
+        );
         assert_eq!(classes("E.Coli"), classes("Pneumonia/Bacterial/E. coli"));
-        assert_eq!(classes("COVID-19, ARDS").unwrap(), ["Pneumonia", "Viral", "COVID-19", "ARDS"]);
-        assert_eq!(classes("Pneumonia/Bacterial/Unknown").unwrap(), ["Pneumonia", "Bacterial"]);
+        assert_eq!(
+            classes("COVID-19, ARDS").unwrap(),
+            ["Pneumonia", "Viral", "COVID-19", "ARDS"]
+        );
+        assert_eq!(
+            classes("Pneumonia/Bacterial/Unknown").unwrap(),
+            ["Pneumonia", "Bacterial"]
+        );
         assert_eq!(classes("Hernia").unwrap(), ["Hernia"]);
         for none in ["todo", "Unknown", "", " "] {
             assert_eq!(classes(none), None);
@@ -94,9 +112,15 @@ mod tests {
     #[test]
     fn every_parent_is_in_the_tree() {
         for (name, parent, _) in TREE {
-            assert!(parent.is_empty() || TREE.iter().any(|(n, ..)| *n == parent), "{name}");
+            assert!(
+                parent.is_empty() || TREE.iter().any(|(n, ..)| *n == parent),
+                "{name}"
+            );
         }
         let names = ["No Finding", "Zebra", "Viral", "Pneumonia", "Viral"].map(str::to_owned);
-        assert_eq!(ordered(names.iter()), ["Pneumonia", "Viral", "No Finding", "Zebra"]);
+        assert_eq!(
+            ordered(names.iter()),
+            ["Pneumonia", "Viral", "No Finding", "Zebra"]
+        );
     }
 }

@@ -14,7 +14,8 @@ use hilum_text::{Certainty, Finding, Labels, Report};
 /// Percent of the patients that validate and that test.
 const SHARES: (u64, u64) = (10, 20);
 
-/// Reads the data set below `root`; each radiograph is a study of its own. CT slices and lateral views are of another view.
+/// Reads the data set below `root`; each radiograph is a study of its own. CT slices and lateral views are of
+/// another view.
 ///
 /// # Errors
 /// When the table is missing or damaged, no file at all is there, or the choice leaves nothing.
@@ -34,8 +35,12 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
     let mut occurring: Vec<String> = Vec::new();
     let mut unlabelled = 0;
     table.for_each(|line, row| {
-        let wrong =
-            |value: &str, expected| DataError::Value { path: path.clone(), line, value: value.to_owned(), expected };
+        let wrong = |value: &str, expected| DataError::Value {
+            path: path.clone(),
+            line,
+            value: value.to_owned(),
+            expected,
+        };
         let (image, subject) = (&row[name], &row[patient]);
         // CT volumes have names of archives; they are not read, but what leads out of the folder is an error.
         if !is_file_name(image) {
@@ -48,7 +53,11 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
         occurring.extend(labelled.iter().flatten().cloned());
         let split = by_patient(subject, SHARES.0, SHARES.1);
         let radiograph = modality.is_none_or(|m| row[m].is_empty() || row[m].eq_ignore_ascii_case("X-ray"));
-        let projection = if radiograph { Projection::read(&row[view]) } else { Projection::Other };
+        let projection = if radiograph {
+            Projection::read(&row[view])
+        } else {
+            Projection::Other
+        };
         if !gather.wants(split, projection, image) {
             return Ok(());
         }
@@ -60,11 +69,20 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
             }
         };
         unlabelled += usize::from(labelled.is_none());
-        let study = Study::new(image.to_owned(), subject.to_owned(), path, projection.view(), split);
+        let study = Study::new(
+            image.to_owned(),
+            subject.to_owned(),
+            path,
+            projection.view(),
+            split,
+        );
         gather.add(
             image,
             Study {
-                report: Report { findings: join(&row[notes]), impression: String::new() },
+                report: Report {
+                    findings: join(&row[notes]),
+                    impression: String::new(),
+                },
                 labels: labelled.as_deref().map(to_chexpert),
                 labelled: labelled.is_some(),
                 classes: labelled.unwrap_or_default(),
@@ -74,11 +92,13 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
         Ok(())
     })?;
     gather.classes = ordered(occurring.iter());
-    gather
-        .notes
-        .push("no split is published: of the patients, drawn by number, a fifth tests and a tenth validates".into());
+    gather.notes.push(
+        "no split is published: of the patients, drawn by number, a fifth tests and a tenth validates".into(),
+    );
     if unlabelled > 0 {
-        gather.notes.push(format!("{unlabelled} pictures have no label (\"todo\" or \"Unknown\")"));
+        gather.notes.push(format!(
+            "{unlabelled} pictures have no label (\"todo\" or \"Unknown\")"
+        ));
     }
     let masks = masks(root)?;
     if masks > 0 {
@@ -90,7 +110,9 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
 fn masks(root: &Path) -> Result<usize, DataError> {
     let folder: PathBuf = root.join(MASKS);
     match folder.is_dir() {
-        true => Ok(std::fs::read_dir(&folder).map_err(DataError::io("read", &folder))?.count()),
+        true => Ok(std::fs::read_dir(&folder)
+            .map_err(DataError::io("read", &folder))?
+            .count()),
         false => Ok(0),
     }
 }
@@ -98,7 +120,10 @@ fn masks(root: &Path) -> Result<usize, DataError> {
 /// The categories that mean the same: pneumonia of whichever kind, and No Finding.
 pub(super) fn to_chexpert(classes: &[String]) -> Labels {
     let mut labels: Labels = [None; 14];
-    for (name, finding) in [("Pneumonia", Finding::Pneumonia), ("No Finding", Finding::NoFinding)] {
+    for (name, finding) in [
+        ("Pneumonia", Finding::Pneumonia),
+        ("No Finding", Finding::NoFinding),
+    ] {
         if classes.iter().any(|c| c == name) {
             labels[finding as usize] = Some(Certainty::Positive);
         }

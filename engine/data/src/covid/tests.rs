@@ -15,7 +15,10 @@ fn phantoms_go_round() {
     goes_round(Layout::Covid, |_, loaded| {
         for study in &loaded.studies {
             let wanted = classes(write::finding(study.description.as_ref().unwrap()));
-            assert_eq!((study.labelled, &study.classes), (wanted.is_some(), &wanted.unwrap_or_default()));
+            assert_eq!(
+                (study.labelled, &study.classes),
+                (wanted.is_some(), &wanted.unwrap_or_default())
+            );
             assert!(study.classes.iter().all(|c| loaded.classes.contains(c)));
         }
     });
@@ -42,17 +45,35 @@ fn notes_views_and_what_is_unlabelled() {
     fs::create_dir(folder.path().join(MASKS)).unwrap();
     fs::write(folder.path().join(MASKS).join("a.png"), "x").unwrap();
     let loaded = read(folder.path());
-    assert_eq!((loaded.studies.len(), loaded.counts.other_views, loaded.counts.subjects), (3, 2, 2));
-    let [a, b, e] = &loaded.studies[..] else { panic!("three") };
+    assert_eq!(
+        (
+            loaded.studies.len(),
+            loaded.counts.other_views,
+            loaded.counts.subjects
+        ),
+        (3, 2, 2)
+    );
+    let [a, b, e] = &loaded.studies[..] else {
+        panic!("three")
+    };
     assert_eq!(a.report.findings, "Fever, then \"cough\".");
     assert_eq!(a.classes, ["Pneumonia", "Viral", "COVID-19"]);
-    assert_eq!(a.labels.unwrap()[Finding::Pneumonia as usize], Some(Certainty::Positive));
+    assert_eq!(
+        a.labels.unwrap()[Finding::Pneumonia as usize],
+        Some(Certainty::Positive)
+    );
     assert!(!b.labelled && b.labels.is_none() && b.classes.is_empty());
     assert_eq!(a.split, b.split);
-    assert_eq!(e.labels.unwrap()[Finding::NoFinding as usize], Some(Certainty::Positive));
+    assert_eq!(
+        e.labels.unwrap()[Finding::NoFinding as usize],
+        Some(Certainty::Positive)
+    );
     assert_eq!(loaded.classes, ["Pneumonia", "Viral", "COVID-19", "No Finding"]);
     let notes = loaded.notes.join("; ");
-    assert!(notes.contains("1 pictures have no label") && notes.contains("1 lung masks"), "{notes}");
+    assert!(
+        notes.contains("1 pictures have no label") && notes.contains("1 lung masks"),
+        "{notes}"
+    );
 }
 
 #[test]
@@ -70,7 +91,9 @@ fn damaged_tables_say_where() {
     }
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), Layout::Covid, 2, Format::Png);
-    edit(&folder.path().join(METADATA), |t| t.lines().next().unwrap().to_owned() + "\n");
+    edit(&folder.path().join(METADATA), |t| {
+        t.lines().next().unwrap().to_owned() + "\n"
+    });
     assert!(refusal(folder.path(), Layout::Covid).contains("no study"));
     fs::remove_file(folder.path().join(METADATA)).unwrap();
     assert!(refusal(folder.path(), Layout::Covid).contains(METADATA));

@@ -1,7 +1,8 @@
 //! Phantoms in the layout of the COVID-19 Image Data Collection.
 //!
-//! A phantom has no germ. So that the classes can be learned, hazy opacities stand for the collection's COVID-19, patchy pneumonia for its
-//! Streptococcus, and what shows neither is labelled only when it is normal.
+//! A phantom has no germ. So that the classes can be learned, hazy opacities stand for the collection's
+//! COVID-19, patchy pneumonia for its Streptococcus, and what shows neither is labelled only when it is
+//! normal.
 
 use super::classes::classes;
 use super::{IMAGES, METADATA};
@@ -44,23 +45,43 @@ pub(super) fn finding(description: &Description) -> &'static str {
     }
 }
 
-/// Writes the data set into an empty folder that is there. The layout has no split: each patient's is the one that the reader draws.
+/// Writes the data set into an empty folder that is there. The layout has no split: each patient's is the one
+/// that the reader draws.
 pub(crate) fn write(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -> Result<Counts, DataError> {
-    let mut planned = plan(options, false, |subject, _| by_patient(&subject.to_string(), 10, 20));
+    let mut planned = plan(options, false, |subject, _| {
+        by_patient(&subject.to_string(), 10, 20)
+    });
     for p in &mut planned {
         p.image = format!("{}.{}", p.image, options.format.extension());
     }
     make_folder(&options.root.join(IMAGES))?;
     let each = |p: &Planned, drawn: &Phantom| -> Result<Truth, DataError> {
-        write_picture(&options.root.join(IMAGES).join(&p.image), drawn, p, options.format)?;
-        let names = Names { study: p.image.clone(), subject: p.subject.to_string(), image: p.image.clone() };
+        write_picture(
+            &options.root.join(IMAGES).join(&p.image),
+            drawn,
+            p,
+            options.format,
+        )?;
+        let names = Names {
+            study: p.image.clone(),
+            subject: p.subject.to_string(),
+            image: p.image.clone(),
+        };
         Ok(truth(p, names, drawn, options.institution))
     };
     let truths = draw_all(&planned, options, each, progress)?;
     let rows = planned.iter().map(|p| {
         let report = phantom::report_at(&p.description, options.institution);
-        let notes = if p.study % 2 == 0 { report.findings } else { String::new() };
-        let view = if p.description.view == View::Ap { "AP Supine" } else { "PA" };
+        let notes = if p.study % 2 == 0 {
+            report.findings
+        } else {
+            String::new()
+        };
+        let view = if p.description.view == View::Ap {
+            "AP Supine"
+        } else {
+            "PA"
+        };
         let sex = if p.subject % 2 == 0 { "F" } else { "M" };
         [
             &p.subject.to_string(),
@@ -83,5 +104,7 @@ pub(crate) fn write(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -> 
     });
     write_table(&options.root.join(METADATA), &COLUMNS, rows)?;
     write_truths(&options.root, &truths)?;
-    Ok(counted(&planned, |p| classes(finding(&p.description)).map(|c| super::read::to_chexpert(&c))))
+    Ok(counted(&planned, |p| {
+        classes(finding(&p.description)).map(|c| super::read::to_chexpert(&c))
+    }))
 }

@@ -17,20 +17,31 @@ const MOST_REPORT: u64 = 1 << 20;
 
 /// Reads the data set below `root`.
 ///
-/// A study is one picture, the first frontal one of the metadata table unless `every_image` is set. Studies whose picture or report is
-/// not there are counted and listed, so that a part of the collection can be read with the tables of the whole.
+/// A study is one picture, the first frontal one of the metadata table unless `every_image` is set. Studies
+/// whose picture or report is not there are counted and listed, so that a part of the collection can be read
+/// with the tables of the whole.
 ///
 /// # Errors
-/// When a table is missing or damaged, a report is far too long, no file at all is there, or the choice leaves nothing.
+/// When a table is missing or damaged, a report is far too long, no file at all is there, or the choice
+/// leaves nothing.
 pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
     let mut gather = Gather::new(root, Layout::MimicCxr, options)?;
     let splits = read_splits(root)?;
     let labels = read_labels(root)?;
     for image in choose(root, &splits, &mut gather)? {
-        let Some((path, report)) = files(root, &image, &mut gather.counts)? else { continue };
+        let Some((path, report)) = files(root, &image, &mut gather.counts)? else {
+            continue;
+        };
         let labels = labels.get(&image.study).copied();
         let study = Study::new(image.study, image.subject, path, Some(image.view), image.split);
-        gather.add(&image.dicom, Study { report, labels, ..study });
+        gather.add(
+            &image.dicom,
+            Study {
+                report,
+                labels,
+                ..study
+            },
+        );
     }
     gather.finish()
 }
@@ -45,8 +56,11 @@ struct Image {
 }
 
 fn open(root: &Path, name: &'static str) -> Result<Table, DataError> {
-    let path =
-        find(root, name).ok_or_else(|| DataError::NoTable { root: root.to_owned(), name, layout: Layout::MimicCxr })?;
+    let path = find(root, name).ok_or_else(|| DataError::NoTable {
+        root: root.to_owned(),
+        name,
+        layout: Layout::MimicCxr,
+    })?;
     Table::open(path)
 }
 
@@ -72,7 +86,9 @@ fn read_splits(root: &Path) -> Result<HashMap<String, Split>, DataError> {
 
 /// The labels of each study: CheXpert's, else NegBio's, else none.
 fn read_labels(root: &Path) -> Result<HashMap<String, Labels>, DataError> {
-    let Some(path) = find(root, CHEXPERT).or_else(|| find(root, NEGBIO)) else { return Ok(HashMap::new()) };
+    let Some(path) = find(root, CHEXPERT).or_else(|| find(root, NEGBIO)) else {
+        return Ok(HashMap::new());
+    };
     let table = Table::open(path.clone())?;
     let study = table.column("study_id")?;
     let columns = label_columns(&table)?;
@@ -95,7 +111,11 @@ fn read_labels(root: &Path) -> Result<HashMap<String, Labels>, DataError> {
 }
 
 /// The images of the chosen split and views, in the metadata table's order.
-fn choose(root: &Path, splits: &HashMap<String, Split>, gather: &mut Gather<'_>) -> Result<Vec<Image>, DataError> {
+fn choose(
+    root: &Path,
+    splits: &HashMap<String, Split>,
+    gather: &mut Gather<'_>,
+) -> Result<Vec<Image>, DataError> {
     let table = open(root, METADATA)?;
     let column = |name| table.column(name);
     let (dicom, subject) = (column("dicom_id")?, column("subject_id")?);
@@ -108,7 +128,12 @@ fn choose(root: &Path, splits: &HashMap<String, Split>, gather: &mut Gather<'_>)
             let value = &row[column];
             if value.is_empty() || value.len() > 64 || !value.chars().all(|c| fits(&c)) {
                 let (path, value) = (path.clone(), value.to_owned());
-                return Err(DataError::Value { path, line, value, expected: "identifier" });
+                return Err(DataError::Value {
+                    path,
+                    line,
+                    value,
+                    expected: "identifier",
+                });
             }
             Ok(value.to_owned())
         };
@@ -128,8 +153,16 @@ fn choose(root: &Path, splits: &HashMap<String, Split>, gather: &mut Gather<'_>)
             Projection::Unknown => Projection::Other,
             known => known,
         };
-        let (true, Some(view)) = (gather.wants(split, projection, &study), projection.view()) else { return Ok(()) };
-        images.push(Image { dicom, subject, study, view, split });
+        let (true, Some(view)) = (gather.wants(split, projection, &study), projection.view()) else {
+            return Ok(());
+        };
+        images.push(Image {
+            dicom,
+            subject,
+            study,
+            view,
+            split,
+        });
         Ok(())
     })?;
     Ok(images)
@@ -144,7 +177,9 @@ fn files(root: &Path, image: &Image, counts: &mut Counts) -> Result<Option<(Path
         return Ok(None);
     };
     let below = report_file(&image.subject, &image.study);
-    let report = [root.join(&below), root.join("mimic-cxr-reports").join(&below)].into_iter().find(|p| p.is_file());
+    let report = [root.join(&below), root.join("mimic-cxr-reports").join(&below)]
+        .into_iter()
+        .find(|p| p.is_file());
     let Some(report) = report else {
         counts.miss(root.join(below));
         return Ok(None);

@@ -31,8 +31,20 @@ fn what_is_written_is_read_back() {
         assert_eq!(study.questions, phantom::questions(description, &study.id));
         let id = study.id.parse::<u64>().unwrap();
         assert!((50_000_000..60_000_000).contains(&id));
-        let path = study.image.strip_prefix(folder.path()).unwrap().to_string_lossy().replace('\\', "/");
-        assert!(path.starts_with(&format!("files/p{}/p{}/s{id}/", &study.subject[..2], study.subject)), "{path}");
+        let path = study
+            .image
+            .strip_prefix(folder.path())
+            .unwrap()
+            .to_string_lossy()
+            .replace('\\', "/");
+        assert!(
+            path.starts_with(&format!(
+                "files/p{}/p{}/s{id}/",
+                &study.subject[..2],
+                study.subject
+            )),
+            "{path}"
+        );
     }
 }
 
@@ -43,7 +55,12 @@ fn every_format_is_found() {
         write(folder.path(), 6, format);
         let loaded = load(folder.path(), Some(Layout::MimicCxr), &ReadOptions::default()).unwrap();
         let ending = format.extension();
-        assert!(loaded.studies.iter().all(|s| s.image.extension().unwrap() == ending));
+        assert!(
+            loaded
+                .studies
+                .iter()
+                .all(|s| s.image.extension().unwrap() == ending)
+        );
         assert_eq!(loaded.studies.len(), 6);
     }
 }
@@ -52,13 +69,37 @@ fn every_format_is_found() {
 fn split_and_views_choose() {
     let folder = tempfile::tempdir().unwrap();
     let written = write(folder.path(), 60, Format::Png);
-    let test = load(folder.path(), None, &ReadOptions { split: Some(Split::Test), ..Default::default() }).unwrap();
+    let test = load(
+        folder.path(),
+        None,
+        &ReadOptions {
+            split: Some(Split::Test),
+            ..Default::default()
+        },
+    )
+    .unwrap();
     assert_eq!(test.studies.len(), written.test);
     assert!(test.studies.iter().all(|s| s.split == Split::Test));
-    let ap = load(folder.path(), None, &ReadOptions { views: Views::Ap, ..Default::default() }).unwrap();
+    let ap = load(
+        folder.path(),
+        None,
+        &ReadOptions {
+            views: Views::Ap,
+            ..Default::default()
+        },
+    )
+    .unwrap();
     assert!(ap.studies.iter().all(|s| s.view == Some(View::Ap)));
     assert_eq!(ap.studies.len() + ap.counts.other_views, 60);
-    let pa = load(folder.path(), None, &ReadOptions { views: Views::Pa, ..Default::default() }).unwrap();
+    let pa = load(
+        folder.path(),
+        None,
+        &ReadOptions {
+            views: Views::Pa,
+            ..Default::default()
+        },
+    )
+    .unwrap();
     assert_eq!(ap.studies.len() + pa.studies.len(), 60);
 }
 
@@ -68,7 +109,9 @@ fn columns_are_found_by_name_in_any_order_and_tables_may_be_compressed() {
     write(folder.path(), 5, Format::Png);
     let whole = load(folder.path(), None, &ReadOptions::default()).unwrap();
     let turn = |text: &str| -> String {
-        text.lines().map(|l| l.split(',').rev().collect::<Vec<_>>().join(",") + "\n").collect()
+        text.lines()
+            .map(|l| l.split(',').rev().collect::<Vec<_>>().join(",") + "\n")
+            .collect()
     };
     for name in [super::SPLIT, super::CHEXPERT] {
         edit(&folder.path().join(name), turn);
@@ -96,10 +139,23 @@ fn published_labels_read_as_they_are_written() {
         let ids: Vec<&str> = row.split(',').take(2).collect();
         format!("{header}\n{},1.0,0.0,-1.0,,,,,,,,,,,\n", ids.join(","))
     });
-    let labels = load(folder.path(), None, &ReadOptions::default()).unwrap().studies[0].labels.unwrap();
-    assert_eq!(labels[hilum_text::Finding::Atelectasis as usize], Some(Certainty::Positive));
-    assert_eq!(labels[hilum_text::Finding::Cardiomegaly as usize], Some(Certainty::Negative));
-    assert_eq!(labels[hilum_text::Finding::Consolidation as usize], Some(Certainty::Uncertain));
+    let labels = load(folder.path(), None, &ReadOptions::default())
+        .unwrap()
+        .studies[0]
+        .labels
+        .unwrap();
+    assert_eq!(
+        labels[hilum_text::Finding::Atelectasis as usize],
+        Some(Certainty::Positive)
+    );
+    assert_eq!(
+        labels[hilum_text::Finding::Cardiomegaly as usize],
+        Some(Certainty::Negative)
+    );
+    assert_eq!(
+        labels[hilum_text::Finding::Consolidation as usize],
+        Some(Certainty::Uncertain)
+    );
     assert_eq!(labels.iter().flatten().count(), 3);
 }
 
@@ -107,21 +163,33 @@ fn published_labels_read_as_they_are_written() {
 fn a_missing_file_is_counted_and_all_missing_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), 8, Format::Png);
-    let studies = load(folder.path(), None, &ReadOptions::default()).unwrap().studies;
+    let studies = load(folder.path(), None, &ReadOptions::default())
+        .unwrap()
+        .studies;
     fs::remove_file(&studies[2].image).unwrap();
     let loaded = load(folder.path(), None, &ReadOptions::default()).unwrap();
     assert_eq!((loaded.studies.len(), loaded.counts.missing), (7, 1));
-    assert!(loaded.counts.missing_files[0].to_string_lossy().contains(&studies[2].id));
+    assert!(
+        loaded.counts.missing_files[0]
+            .to_string_lossy()
+            .contains(&studies[2].id)
+    );
     fs::remove_dir_all(folder.path().join("files")).unwrap();
     let error = load(folder.path(), None, &ReadOptions::default()).unwrap_err();
-    assert!(matches!(error, DataError::NothingThere { expected: 8, .. }), "{error}");
+    assert!(
+        matches!(error, DataError::NothingThere { expected: 8, .. }),
+        "{error}"
+    );
 }
 
 #[test]
 fn reports_of_their_own_archive_are_found() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), 1, Format::Png);
-    let study = load(folder.path(), None, &ReadOptions::default()).unwrap().studies.remove(0);
+    let study = load(folder.path(), None, &ReadOptions::default())
+        .unwrap()
+        .studies
+        .remove(0);
     let below = super::report_file(&study.subject, &study.id);
     let moved = folder.path().join("mimic-cxr-reports").join(&below);
     fs::create_dir_all(moved.parent().unwrap()).unwrap();
@@ -136,10 +204,15 @@ fn damaged_tables_say_where() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), 2, Format::Png);
         edit(&folder.path().join(name), |text| text.replacen(from, to, 1));
-        load(folder.path(), None, &ReadOptions::default()).unwrap_err().to_string()
+        load(folder.path(), None, &ReadOptions::default())
+            .unwrap_err()
+            .to_string()
     };
     let split = damaged(super::SPLIT, ",train", ",training set");
-    assert!(split.contains("line ") && split.contains("training set"), "{split}");
+    assert!(
+        split.contains("line ") && split.contains("training set"),
+        "{split}"
+    );
     let column = damaged(super::METADATA, "ViewPosition", "View");
     assert!(column.contains("ViewPosition"), "{column}");
     let label = damaged(super::CHEXPERT, "Pneumonia", "Pneumania");
@@ -152,8 +225,13 @@ fn damaged_tables_say_where() {
 fn identifiers_cannot_lead_out_of_the_folder() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), 1, Format::Png);
-    let study = load(folder.path(), None, &ReadOptions::default()).unwrap().studies.remove(0);
-    edit(&folder.path().join(super::METADATA), |t| t.replace(&study.subject, "../../x"));
+    let study = load(folder.path(), None, &ReadOptions::default())
+        .unwrap()
+        .studies
+        .remove(0);
+    edit(&folder.path().join(super::METADATA), |t| {
+        t.replace(&study.subject, "../../x")
+    });
     let error = load(folder.path(), None, &ReadOptions::default()).unwrap_err();
     assert!(matches!(error, DataError::Value { line: 2, .. }), "{error}");
 }
@@ -164,9 +242,17 @@ fn the_same_seed_writes_the_same_bytes() {
     write(a.path(), 4, Format::Jpg);
     write(b.path(), 4, Format::Jpg);
     for name in [super::SPLIT, super::METADATA, super::CHEXPERT, crate::TRUTH_FILE] {
-        assert_eq!(fs::read(a.path().join(name)).unwrap(), fs::read(b.path().join(name)).unwrap(), "{name}");
+        assert_eq!(
+            fs::read(a.path().join(name)).unwrap(),
+            fs::read(b.path().join(name)).unwrap(),
+            "{name}"
+        );
     }
-    let image = load(a.path(), None, &ReadOptions::default()).unwrap().studies.remove(0).image;
+    let image = load(a.path(), None, &ReadOptions::default())
+        .unwrap()
+        .studies
+        .remove(0)
+        .image;
     let twin = b.path().join(image.strip_prefix(a.path()).unwrap());
     assert_eq!(fs::read(image).unwrap(), fs::read(twin).unwrap());
 }

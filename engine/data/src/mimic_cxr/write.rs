@@ -42,8 +42,13 @@ fn write_study(options: &WriteOptions, planned: &Planned, drawn: &Phantom) -> Re
     let picture = folder.join(format!("{}.{}", planned.image, options.format.extension()));
     write_picture(&picture, drawn, planned, options.format)?;
     let report = options.root.join(report_file(&subject, &study));
-    std::fs::write(&report, report_text(planned, options.institution)).map_err(DataError::io("write", &report))?;
-    let names = Names { study, subject, image: planned.image.clone() };
+    std::fs::write(&report, report_text(planned, options.institution))
+        .map_err(DataError::io("write", &report))?;
+    let names = Names {
+        study,
+        subject,
+        image: planned.image.clone(),
+    };
     Ok(truth(planned, names, drawn, options.institution))
 }
 
@@ -80,10 +85,19 @@ fn report_text(planned: &Planned, institution: Institution) -> String {
 
 fn write_tables(options: &WriteOptions, planned: &[Planned]) -> Result<(), DataError> {
     let root = &options.root;
-    let split = planned
-        .iter()
-        .map(|p| vec![p.image.clone(), p.study.to_string(), p.subject.to_string(), p.split.name().to_owned()]);
-    write_table(&root.join(SPLIT), &["dicom_id", "study_id", "subject_id", "split"], split)?;
+    let split = planned.iter().map(|p| {
+        vec![
+            p.image.clone(),
+            p.study.to_string(),
+            p.subject.to_string(),
+            p.split.name().to_owned(),
+        ]
+    });
+    write_table(
+        &root.join(SPLIT),
+        &["dicom_id", "study_id", "subject_id", "split"],
+        split,
+    )?;
     let metadata = planned.iter().map(|p| metadata_row(p, options.size));
     write_table(&root.join(METADATA), &METADATA_COLUMNS, metadata)?;
     let mut columns = vec!["subject_id", "study_id"];
@@ -102,7 +116,11 @@ fn metadata_row(p: &Planned, size: usize) -> Vec<String> {
         View::Pa => ("PA", "postero-anterior", "Erect"),
     };
     // Dates are shifted into the future as MIMIC's are; they tell nothing and follow from the study's number.
-    let (year, month, day) = (2110 + p.study % 90, 1 + p.study / 90 % 12, 1 + p.study / 1080 % 28);
+    let (year, month, day) = (
+        2110 + p.study % 90,
+        1 + p.study / 90 % 12,
+        1 + p.study / 1080 % 28,
+    );
     let (hour, minute, second) = (p.study / 7 % 24, p.study / 11 % 60, p.study / 13 % 60);
     let examination = phantom::preamble(&p.description).examination;
     vec![
@@ -123,6 +141,8 @@ fn metadata_row(p: &Planned, size: usize) -> Vec<String> {
 
 fn label_row(p: &Planned, labels: &Labels) -> Vec<String> {
     let mut row = vec![p.subject.to_string(), p.study.to_string()];
-    row.extend(COLUMNS.map(|finding| LABEL_VALUES[labels[finding as usize].map_or(3, |c| c as usize)].to_owned()));
+    row.extend(
+        COLUMNS.map(|finding| LABEL_VALUES[labels[finding as usize].map_or(3, |c| c as usize)].to_owned()),
+    );
     row
 }

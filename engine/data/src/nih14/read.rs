@@ -26,24 +26,34 @@ struct Image {
 /// Reads the data set below `root`; each picture is a study of its own.
 ///
 /// # Errors
-/// When a table is missing or damaged, a picture is in no list, no file at all is there, or the choice leaves nothing.
+/// When a table is missing or damaged, a picture is in no list, no file at all is there, or the choice leaves
+/// nothing.
 pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
     let mut gather = Gather::new(root, Layout::Nih14, options)?;
     gather.classes = CLASSES.map(str::to_owned).to_vec();
     let (images, official) = match entries(root) {
         Some(path) => (read_entries(path)?, read_lists(root)?),
         None => {
-            let missing = || DataError::NoTable { root: root.to_owned(), name: super::ENTRIES, layout: Layout::Nih14 };
+            let missing = || DataError::NoTable {
+                root: root.to_owned(),
+                name: super::ENTRIES,
+                layout: Layout::Nih14,
+            };
             (read_small(find(root, SMALL).ok_or_else(missing)?)?, None)
         }
     };
     let mut rows = Vec::with_capacity(images.len());
     for image in &images {
-        rows.push((image.subject.as_str(), split_of(image, official.as_ref(), &mut gather.notes)?));
+        rows.push((
+            image.subject.as_str(),
+            split_of(image, official.as_ref(), &mut gather.notes)?,
+        ));
     }
     let (splits, moved) = settle(rows.into_iter());
     if moved > 0 {
-        gather.notes.push(format!("{moved} patients of several splits are held out with all their pictures"));
+        gather.notes.push(format!(
+            "{moved} patients of several splits are held out with all their pictures"
+        ));
     }
     gather.notes.dedup();
     let folders: Vec<String> = std::iter::once("images".to_owned())
@@ -107,25 +117,41 @@ fn split_of(
             expected: "image of train_val_list.txt or test_list.txt",
         }),
         None => {
-            say("the official lists are not there; a tenth each of the patients, drawn by number, validates and tests");
+            say(
+                "the official lists are not there; a tenth each of the patients, drawn by number, validates and tests",
+            );
             Ok(by_patient(&image.subject, 10, 10))
         }
     }
 }
 
 fn read_lists(root: &Path) -> Result<Option<HashMap<String, Split>>, DataError> {
-    let paths = [(root.join(TRAIN_LIST), Split::Train), (root.join(TEST_LIST), Split::Test)];
+    let paths = [
+        (root.join(TRAIN_LIST), Split::Train),
+        (root.join(TEST_LIST), Split::Test),
+    ];
     match paths.iter().filter(|(p, _)| p.is_file()).count() {
         0 => return Ok(None),
         1 => {
-            let name = if paths[0].0.is_file() { TEST_LIST } else { TRAIN_LIST };
-            return Err(DataError::NoTable { root: root.to_owned(), name, layout: Layout::Nih14 });
+            let name = if paths[0].0.is_file() {
+                TEST_LIST
+            } else {
+                TRAIN_LIST
+            };
+            return Err(DataError::NoTable {
+                root: root.to_owned(),
+                name,
+                layout: Layout::Nih14,
+            });
         }
         _ => {}
     }
     let mut splits = HashMap::new();
     for (path, split) in paths {
-        for line in read_text(&path, MOST_LIST)?.lines().map(|l| l.trim_start_matches('\u{feff}').trim()) {
+        for line in read_text(&path, MOST_LIST)?
+            .lines()
+            .map(|l| l.trim_start_matches('\u{feff}').trim())
+        {
             splits.insert(line.to_owned(), split);
         }
     }
@@ -155,8 +181,12 @@ fn read(
     let mut lines: HashMap<String, u64> = HashMap::new();
     let mut images = Vec::new();
     table.for_each(|line, row| {
-        let wrong =
-            |value: &str, expected| DataError::Value { path: path.clone(), line, value: value.to_owned(), expected };
+        let wrong = |value: &str, expected| DataError::Value {
+            path: path.clone(),
+            line,
+            value: value.to_owned(),
+            expected,
+        };
         let (image, subject) = (&row[name], &row[patient]);
         if !is_file_name(image) {
             return Err(wrong(image, "file name"));
@@ -166,9 +196,11 @@ fn read(
         }
         let classes = classes(&row[labels]).ok_or_else(|| wrong(&row[labels], "list of NIH's classes"))?;
         let split = match split {
-            Some(column) => {
-                Some(row[column].parse().map_err(|_| wrong(&row[column], "split (train, validate or test)"))?)
-            }
+            Some(column) => Some(
+                row[column]
+                    .parse()
+                    .map_err(|_| wrong(&row[column], "split (train, validate or test)"))?,
+            ),
             None => None,
         };
         if lines.insert(image.to_owned(), line).is_some() {
@@ -201,5 +233,12 @@ fn classes(text: &str) -> Option<Vec<String>> {
         let index = CLASSES.iter().position(|c| c.eq_ignore_ascii_case(&plain))?;
         found[index] = true;
     }
-    Some(CLASSES.iter().zip(found).filter(|(_, f)| *f).map(|(c, _)| (*c).to_owned()).collect())
+    Some(
+        CLASSES
+            .iter()
+            .zip(found)
+            .filter(|(_, f)| *f)
+            .map(|(c, _)| (*c).to_owned())
+            .collect(),
+    )
 }

@@ -25,13 +25,24 @@ fn phantoms_go_round() {
 #[test]
 fn classes_that_mean_the_same_become_chexperts() {
     let labels = to_chexpert(&["Effusion", "Nodule", "Hernia"].map(str::to_owned), false);
-    assert_eq!(labels[Finding::PleuralEffusion as usize], Some(Certainty::Positive));
+    assert_eq!(
+        labels[Finding::PleuralEffusion as usize],
+        Some(Certainty::Positive)
+    );
     assert_eq!(labels[Finding::LungLesion as usize], Some(Certainty::Positive));
     assert_eq!(labels[Finding::Edema as usize], Some(Certainty::Negative));
-    for unknown in [Finding::LungOpacity, Finding::PleuralOther, Finding::Fracture, Finding::NoFinding] {
+    for unknown in [
+        Finding::LungOpacity,
+        Finding::PleuralOther,
+        Finding::Fracture,
+        Finding::NoFinding,
+    ] {
         assert_eq!(labels[unknown as usize], None);
     }
-    assert_eq!(to_chexpert(&[], true)[Finding::NoFinding as usize], Some(Certainty::Positive));
+    assert_eq!(
+        to_chexpert(&[], true)[Finding::NoFinding as usize],
+        Some(Certainty::Positive)
+    );
 }
 
 #[test]
@@ -44,7 +55,11 @@ fn pictures_lie_in_twelve_folders_and_lists_may_be_missing() {
     fs::rename(root.join("images"), root.join("images_001/images")).unwrap();
     fs::create_dir_all(root.join("images_012/images")).unwrap();
     let name = &whole.studies[3].id;
-    fs::rename(root.join("images_001/images").join(name), root.join("images_012/images").join(name)).unwrap();
+    fs::rename(
+        root.join("images_001/images").join(name),
+        root.join("images_012/images").join(name),
+    )
+    .unwrap();
     fs::rename(root.join(ENTRIES), root.join(ENTRIES_2020)).unwrap();
     let again = read(root);
     assert_eq!(again.counts, whole.counts);
@@ -53,7 +68,11 @@ fn pictures_lie_in_twelve_folders_and_lists_may_be_missing() {
     fs::remove_file(root.join(TRAIN_LIST)).unwrap();
     let drawn = read(root);
     assert_eq!(drawn.studies.len(), 30);
-    assert!(drawn.notes.iter().any(|n| n.contains("not there")), "{:?}", drawn.notes);
+    assert!(
+        drawn.notes.iter().any(|n| n.contains("not there")),
+        "{:?}",
+        drawn.notes
+    );
     split_by_patient(&drawn.studies);
 }
 
@@ -70,9 +89,19 @@ fn the_small_form_is_read_and_a_patient_of_two_splits_is_held_out() {
     fs::write(root.join("labels.csv"), table).unwrap();
     let loaded = read(root);
     assert_eq!(loaded.layout, Layout::Nih14);
-    let told: Vec<(Split, usize)> = loaded.studies.iter().map(|s| (s.split, s.classes.len())).collect();
-    assert_eq!(told, [(Split::Validate, 0), (Split::Validate, 3), (Split::Train, 1)]);
-    assert_eq!(loaded.studies[1].classes, ["Effusion", "Mass", "Pleural_Thickening"]);
+    let told: Vec<(Split, usize)> = loaded
+        .studies
+        .iter()
+        .map(|s| (s.split, s.classes.len()))
+        .collect();
+    assert_eq!(
+        told,
+        [(Split::Validate, 0), (Split::Validate, 3), (Split::Train, 1)]
+    );
+    assert_eq!(
+        loaded.studies[1].classes,
+        ["Effusion", "Mass", "Pleural_Thickening"]
+    );
     assert!(loaded.notes[0].starts_with("1 patients"), "{:?}", loaded.notes);
     for (from, to, part) in [
         ("Hernia", "Hernai", "line 4"),
@@ -85,7 +114,10 @@ fn the_small_form_is_read_and_a_patient_of_two_splits_is_held_out() {
     ] {
         fs::write(root.join("labels.csv"), table.replacen(from, to, 1)).unwrap();
         let message = refusal(root, Layout::Nih14);
-        assert!(message.contains(part) && message.contains("labels.csv"), "{message}");
+        assert!(
+            message.contains(part) && message.contains("labels.csv"),
+            "{message}"
+        );
     }
 }
 

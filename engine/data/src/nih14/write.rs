@@ -48,13 +48,18 @@ fn class(kind: Kind) -> Option<&'static str> {
 
 /// The classes that a description shows, in the published order.
 pub(crate) fn classes_of(description: &Description) -> Vec<&'static str> {
-    let shown: Vec<&str> = description.observations.iter().filter_map(|o| class(o.kind)).collect();
+    let shown: Vec<&str> = description
+        .observations
+        .iter()
+        .filter_map(|o| class(o.kind))
+        .collect();
     CLASSES.into_iter().filter(|c| shown.contains(c)).collect()
 }
 
 /// Writes the data set into an empty folder that is there.
 ///
-/// The official lists know training and test alone: what is planned for validation trains, and the reader draws its own.
+/// The official lists know training and test alone: what is planned for validation trains, and the reader
+/// draws its own.
 pub(crate) fn write(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -> Result<Counts, DataError> {
     let mut planned = plan(options, false, |subject, split| match split {
         Split::Test => Split::Test,
@@ -63,24 +68,52 @@ pub(crate) fn write(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -> 
     let mut follow_up = 0;
     let mut names: Vec<(String, usize)> = Vec::with_capacity(planned.len());
     for i in 0..planned.len() {
-        follow_up = if i > 0 && planned[i - 1].subject == planned[i].subject { follow_up + 1 } else { 0 };
-        names.push((format!("{:08}_{follow_up:03}.{}", planned[i].subject, options.format.extension()), follow_up));
+        follow_up = if i > 0 && planned[i - 1].subject == planned[i].subject {
+            follow_up + 1
+        } else {
+            0
+        };
+        names.push((
+            format!(
+                "{:08}_{follow_up:03}.{}",
+                planned[i].subject,
+                options.format.extension()
+            ),
+            follow_up,
+        ));
     }
     for (p, (name, _)) in planned.iter_mut().zip(&names) {
         p.image.clone_from(name);
     }
     make_folder(&options.root.join("images"))?;
     let each = |p: &Planned, drawn: &Phantom| -> Result<Truth, DataError> {
-        write_picture(&options.root.join("images").join(&p.image), drawn, p, options.format)?;
-        let names = Names { study: p.image.clone(), subject: p.subject.to_string(), image: p.image.clone() };
+        write_picture(
+            &options.root.join("images").join(&p.image),
+            drawn,
+            p,
+            options.format,
+        )?;
+        let names = Names {
+            study: p.image.clone(),
+            subject: p.subject.to_string(),
+            image: p.image.clone(),
+        };
         Ok(truth(p, names, drawn, options.institution))
     };
     let truths = draw_all(&planned, options, each, progress)?;
     let rows = planned.iter().zip(&names).map(|(p, (name, follow_up))| {
         let shown = classes_of(&p.description);
-        let labels = if shown.is_empty() { NONE.to_owned() } else { shown.join("|") };
+        let labels = if shown.is_empty() {
+            NONE.to_owned()
+        } else {
+            shown.join("|")
+        };
         let (age, gender) = (20 + p.subject % 70, if p.subject % 2 == 0 { "F" } else { "M" });
-        let view = if p.description.view == View::Ap { "AP" } else { "PA" };
+        let view = if p.description.view == View::Ap {
+            "AP"
+        } else {
+            "PA"
+        };
         let spacing = format!("{:.3}", 430.0 / options.size as f32);
         vec![
             name.clone(),
@@ -105,7 +138,10 @@ pub(crate) fn write(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -> 
     }
     write_truths(&options.root, &truths)?;
     let labels = |p: &Planned| {
-        let shown: Vec<String> = classes_of(&p.description).into_iter().map(str::to_owned).collect();
+        let shown: Vec<String> = classes_of(&p.description)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
         Some(super::to_chexpert(&shown, shown.is_empty()))
     };
     Ok(counted(&planned, labels))

@@ -14,18 +14,26 @@ use crate::study::Study;
 use hilum_text::{Certainty, Finding, Labels, Report};
 
 /// Where pictures are unpacked to.
-const FOLDERS: [&str; 5] = ["images", "NLMCXR_png", "images/images_normalized", "images_normalized", "."];
+const FOLDERS: [&str; 5] = [
+    "images",
+    "NLMCXR_png",
+    "images/images_normalized",
+    "images_normalized",
+    ".",
+];
 
 /// The labels of all reports as JSON have a few megabytes.
 const MOST_LABELS: u64 = 256 << 20;
 
 /// Reads the data set below `root`.
 ///
-/// Of a report with pictures the first that is frontal, or of which that is not published, makes its study. Labels in CheXpert's categories
-/// are those of the hand labels that mean the same, else the CheXpert labeler's.
+/// Of a report with pictures the first that is frontal, or of which that is not published, makes its study.
+/// Labels in CheXpert's categories are those of the hand labels that mean the same, else the CheXpert
+/// labeler's.
 ///
 /// # Errors
-/// When no form of the reports is there or it is damaged, no picture at all is there of those that were chosen, or nothing was chosen.
+/// When no form of the reports is there or it is damaged, no picture at all is there of those that were
+/// chosen, or nothing was chosen.
 pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
     let mut gather = Gather::new(root, Layout::OpenI, options)?;
     let by_labeler = read_labels(root)?;
@@ -40,14 +48,23 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
             Some(classes) => Some(to_chexpert(classes, classes.iter().any(|c| c == NORMAL))),
             None => by_labeler.get(&entry.uid).copied(),
         };
-        let report = Report { findings: entry.findings, impression: entry.impression };
+        let report = Report {
+            findings: entry.findings,
+            impression: entry.impression,
+        };
         let silent = report.findings.is_empty() && report.impression.is_empty();
         let study = |path: PathBuf, projection: Projection| Study {
             report: report.clone(),
             labels,
             labelled: entry.classes.is_some(),
             classes: entry.classes.clone().unwrap_or_default(),
-            ..Study::new(entry.uid.clone(), entry.uid.clone(), path, projection.view(), split)
+            ..Study::new(
+                entry.uid.clone(),
+                entry.uid.clone(),
+                path,
+                projection.view(),
+                split,
+            )
         };
         if pictures.is_empty() || entry.images.is_empty() {
             named += entry.images.len();
@@ -72,14 +89,18 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
             }
         }
     }
-    gather
-        .notes
-        .push("no split is published: a tenth each of the reports, drawn by number, validates and tests".into());
+    gather.notes.push(
+        "no split is published: a tenth each of the reports, drawn by number, validates and tests".into(),
+    );
     if pictures.is_empty() {
-        gather.notes.push(format!("none of the {named} pictures is there: the studies are of text alone"));
+        gather.notes.push(format!(
+            "none of the {named} pictures is there: the studies are of text alone"
+        ));
     }
     if empty > 0 {
-        gather.notes.push(format!("{empty} reports with neither picture nor findings nor impression are left out"));
+        gather.notes.push(format!(
+            "{empty} reports with neither picture nor findings nor impression are left out"
+        ));
     }
     gather.finish()
 }
@@ -99,7 +120,14 @@ fn read_labels(root: &Path) -> Result<HashMap<String, Labels>, DataError> {
             labels[finding as usize] = Some(Certainty::Positive);
         }
         let id = row.text(&["id", "uid"])?;
-        all.insert(if id.starts_with("CXR") { id } else { format!("CXR{id}") }, labels);
+        all.insert(
+            if id.starts_with("CXR") {
+                id
+            } else {
+                format!("CXR{id}")
+            },
+            labels,
+        );
     }
     Ok(all)
 }

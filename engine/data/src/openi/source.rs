@@ -41,7 +41,10 @@ pub(super) fn entries(root: &Path) -> Result<Vec<Entry>, DataError> {
     let lines = root.join(LINES);
     let archive = ARCHIVES.iter().map(|n| root.join(n)).find(|p| p.is_file());
     let mut entries = if lines.is_file() {
-        rows(&lines, MOST_LINES)?.iter().map(of_line).collect::<Result<_, _>>()?
+        rows(&lines, MOST_LINES)?
+            .iter()
+            .map(of_line)
+            .collect::<Result<_, _>>()?
     } else if root.join(XML_FOLDER).is_dir() {
         of_folder(&root.join(XML_FOLDER))?
     } else if has_xml(root) {
@@ -51,12 +54,20 @@ pub(super) fn entries(root: &Path) -> Result<Vec<Entry>, DataError> {
     } else if let Some(table) = find(root, REPORTS) {
         of_table(table)?
     } else {
-        return Err(DataError::NoTable { root: root.to_owned(), name: REPORTS, layout: Layout::OpenI });
+        return Err(DataError::NoTable {
+            root: root.to_owned(),
+            name: REPORTS,
+            layout: Layout::OpenI,
+        });
     };
     entries.sort_by_key(|e| (number(&e.uid), e.uid.clone()));
     if let Some(twice) = entries.windows(2).find(|w| w[0].uid == w[1].uid) {
         let what = "two reports have this identifier".to_owned();
-        return Err(DataError::Row { path: root.to_owned(), at: twice[0].uid.clone(), what });
+        return Err(DataError::Row {
+            path: root.to_owned(),
+            at: twice[0].uid.clone(),
+            what,
+        });
     }
     if let Some(table) = find(root, PROJECTIONS) {
         add_projections(table, &mut entries)?;
@@ -73,7 +84,11 @@ fn number(uid: &str) -> u64 {
 
 /// The tables count reports, the XML puts "CXR" before the number.
 fn full_uid(uid: &str) -> String {
-    if uid.bytes().all(|b| b.is_ascii_digit()) { format!("CXR{uid}") } else { uid.to_owned() }
+    if uid.bytes().all(|b| b.is_ascii_digit()) {
+        format!("CXR{uid}")
+    } else {
+        uid.to_owned()
+    }
 }
 
 fn of_folder(folder: &Path) -> Result<Vec<Entry>, DataError> {
@@ -111,8 +126,12 @@ fn of_line(row: &Row) -> Result<Entry, DataError> {
         if !is_file_name(&id) {
             return Err(row.error(format!("{id:?} is no name of a picture")));
         }
-        // A frontal picture's view tells which way; a view of "L" stands beside either projection and tells less than it.
-        let (projection, view) = (image.text_or_empty(&["projection"])?, image.text_or_empty(&["view"])?);
+        // A frontal picture's view tells which way; a view of "L" stands beside either projection and tells
+        // less than it.
+        let (projection, view) = (
+            image.text_or_empty(&["projection"])?,
+            image.text_or_empty(&["view"])?,
+        );
         let told = match (projection.as_str(), view.as_str()) {
             ("Frontal", "AP" | "PA") => view,
             ("", _) => view,
@@ -136,17 +155,32 @@ fn of_line(row: &Row) -> Result<Entry, DataError> {
         Some(_) => return Err(row.error("its field \"labels14\" is no object")),
     };
     let section = |name| Ok::<_, DataError>(xml::join(&row.text_or_empty(&[name])?));
-    Ok(Entry { findings: section("findings")?, impression: section("impression")?, images, classes, uid })
+    Ok(Entry {
+        findings: section("findings")?,
+        impression: section("impression")?,
+        images,
+        classes,
+        uid,
+    })
 }
 
 fn of_table(path: PathBuf) -> Result<Vec<Entry>, DataError> {
     let table = Table::open(path.clone())?;
-    let (uid, findings, impression) = (table.column("uid")?, table.column("findings")?, table.column("impression")?);
+    let (uid, findings, impression) = (
+        table.column("uid")?,
+        table.column("findings")?,
+        table.column("impression")?,
+    );
     let mut entries = Vec::new();
     table.for_each(|line, row| {
         if !is_file_name(&row[uid]) {
             let (path, value) = (path.clone(), row[uid].to_owned());
-            return Err(DataError::Value { path, line, value, expected: "uid of a report" });
+            return Err(DataError::Value {
+                path,
+                line,
+                value,
+                expected: "uid of a report",
+            });
         }
         entries.push(Entry {
             uid: full_uid(&row[uid]),
@@ -163,21 +197,44 @@ fn of_table(path: PathBuf) -> Result<Vec<Entry>, DataError> {
 /// Frontal or lateral, by the pictures' names; entries without pictures get those of the table.
 fn add_projections(path: PathBuf, entries: &mut [Entry]) -> Result<(), DataError> {
     let table = Table::open(path.clone())?;
-    let (uid, name, projection) = (table.column("uid")?, table.column("filename")?, table.column("projection")?);
-    let places: HashMap<String, usize> = entries.iter().enumerate().map(|(i, e)| (e.uid.clone(), i)).collect();
+    let (uid, name, projection) = (
+        table.column("uid")?,
+        table.column("filename")?,
+        table.column("projection")?,
+    );
+    let places: HashMap<String, usize> = entries
+        .iter()
+        .enumerate()
+        .map(|(i, e)| (e.uid.clone(), i))
+        .collect();
     // The table's names lack the XML's "CXR" and end in ".dcm.png".
-    let plain = |name: &str| name.trim_start_matches("CXR").split(".dcm").next().unwrap_or_default().to_owned();
+    let plain = |name: &str| {
+        name.trim_start_matches("CXR")
+            .split(".dcm")
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
     table.for_each(|line, row| {
         if !is_file_name(&row[name]) {
             let (path, value) = (path.clone(), row[name].to_owned());
-            return Err(DataError::Value { path, line, value, expected: "file name" });
+            return Err(DataError::Value {
+                path,
+                line,
+                value,
+                expected: "file name",
+            });
         }
-        let Some(entry) = places.get(&full_uid(&row[uid])).and_then(|i| entries.get_mut(*i)) else { return Ok(()) };
+        let Some(entry) = places.get(&full_uid(&row[uid])).and_then(|i| entries.get_mut(*i)) else {
+            return Ok(());
+        };
         let wanted = plain(crate::gather::stem(&row[name]));
         match entry.images.iter_mut().find(|(n, _)| plain(n) == wanted) {
             Some((_, told)) if told.is_empty() => row[projection].clone_into(told),
             Some(_) => {}
-            None => entry.images.push((row[name].to_owned(), row[projection].to_owned())),
+            None => entry
+                .images
+                .push((row[name].to_owned(), row[projection].to_owned())),
         }
         Ok(())
     })
@@ -191,9 +248,18 @@ fn add_gold(path: PathBuf, entries: &mut [Entry]) -> Result<(), DataError> {
         .chain([NORMAL])
         .map(|name| Ok((name, table.column(name)?)))
         .collect::<Result<_, DataError>>()?;
-    let places: HashMap<String, usize> = entries.iter().enumerate().map(|(i, e)| (e.uid.clone(), i)).collect();
+    let places: HashMap<String, usize> = entries
+        .iter()
+        .enumerate()
+        .map(|(i, e)| (e.uid.clone(), i))
+        .collect();
     table.for_each(|line, row| {
-        let Some(entry) = places.get(&full_uid(&row[file])).and_then(|i| entries.get_mut(*i)) else { return Ok(()) };
+        let Some(entry) = places
+            .get(&full_uid(&row[file]))
+            .and_then(|i| entries.get_mut(*i))
+        else {
+            return Ok(());
+        };
         let mut classes = Vec::new();
         for (name, column) in &columns {
             match &row[*column] {
@@ -201,7 +267,12 @@ fn add_gold(path: PathBuf, entries: &mut [Entry]) -> Result<(), DataError> {
                 "0" | "0.0" => {}
                 value => {
                     let (path, value) = (path.clone(), value.to_owned());
-                    return Err(DataError::Value { path, line, value, expected: "label (1 or 0)" });
+                    return Err(DataError::Value {
+                        path,
+                        line,
+                        value,
+                        expected: "label (1 or 0)",
+                    });
                 }
             }
         }

@@ -18,7 +18,12 @@ fn phantoms_go_round() {
         for study in &loaded.studies {
             let description = study.description.as_ref().unwrap();
             assert_eq!(study.report, phantom::report(description));
-            let shown: Vec<&str> = study.classes.iter().map(String::as_str).filter(|c| *c != NORMAL).collect();
+            let shown: Vec<&str> = study
+                .classes
+                .iter()
+                .map(String::as_str)
+                .filter(|c| *c != NORMAL)
+                .collect();
             assert!(study.labelled);
             assert_eq!(shown, classes_of(description));
             let normal = study.labels.unwrap()[Finding::NoFinding as usize] == Some(Certainty::Positive);
@@ -30,7 +35,14 @@ fn phantoms_go_round() {
 }
 
 fn told(loaded: &Loaded) -> Vec<(String, String, String, crate::Split)> {
-    let of = |s: &crate::Study| (s.id.clone(), s.report.findings.clone(), s.report.impression.clone(), s.split);
+    let of = |s: &crate::Study| {
+        (
+            s.id.clone(),
+            s.report.findings.clone(),
+            s.report.impression.clone(),
+            s.split,
+        )
+    };
     loaded.studies.iter().map(of).collect()
 }
 
@@ -40,11 +52,19 @@ fn every_form_gives_the_same_studies() {
     let root = folder.path();
     write(root, Layout::OpenI, 12, Format::Png);
     let whole = read(root);
-    let names: Vec<_> = fs::read_dir(root.join(XML_FOLDER)).unwrap().map(|e| e.unwrap().path()).collect();
+    let names: Vec<_> = fs::read_dir(root.join(XML_FOLDER))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
     // The archive in the folder's place.
     let files: Vec<(String, Vec<u8>)> = names
         .iter()
-        .map(|p| (format!("ecgen-radiology/{}", p.file_name().unwrap().to_string_lossy()), fs::read(p).unwrap()))
+        .map(|p| {
+            (
+                format!("ecgen-radiology/{}", p.file_name().unwrap().to_string_lossy()),
+                fs::read(p).unwrap(),
+            )
+        })
         .collect();
     let files: Vec<(&str, &[u8])> = files.iter().map(|(n, b)| (n.as_str(), b.as_slice())).collect();
     fs::rename(root.join(XML_FOLDER), root.join("elsewhere")).unwrap();
@@ -57,14 +77,32 @@ fn every_form_gives_the_same_studies() {
     assert_eq!((told(&tabled), &tabled.counts), (told(&whole), &whole.counts));
     // The XML alone, right in the root, without pictures.
     let bare = tempfile::tempdir().unwrap();
-    for path in fs::read_dir(root.join("elsewhere")).unwrap().map(|e| e.unwrap().path()) {
+    for path in fs::read_dir(root.join("elsewhere"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+    {
         fs::copy(&path, bare.path().join(path.file_name().unwrap())).unwrap();
     }
     let text = read(bare.path());
     assert_eq!(told(&text), told(&whole));
-    assert!(text.studies.iter().all(|s| !s.has_image() && !s.labelled && s.labels.is_none()));
-    assert!(text.notes.iter().any(|n| n.contains("none of the 12 pictures")), "{:?}", text.notes);
-    let pa = load(bare.path(), None, &ReadOptions { views: Views::Pa, ..Default::default() });
+    assert!(
+        text.studies
+            .iter()
+            .all(|s| !s.has_image() && !s.labelled && s.labels.is_none())
+    );
+    assert!(
+        text.notes.iter().any(|n| n.contains("none of the 12 pictures")),
+        "{:?}",
+        text.notes
+    );
+    let pa = load(
+        bare.path(),
+        None,
+        &ReadOptions {
+            views: Views::Pa,
+            ..Default::default()
+        },
+    );
     assert!(pa.is_err(), "a text has no view");
 }
 
@@ -72,7 +110,9 @@ fn every_form_gives_the_same_studies() {
 fn lateral_pictures_are_of_another_view() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), Layout::OpenI, 5, Format::Png);
-    edit(&folder.path().join(PROJECTIONS), |t| t.replacen("Frontal", "Lateral", 2));
+    edit(&folder.path().join(PROJECTIONS), |t| {
+        t.replacen("Frontal", "Lateral", 2)
+    });
     let loaded = read(folder.path());
     assert_eq!((loaded.studies.len(), loaded.counts.other_views), (3, 2));
 }
@@ -89,21 +129,39 @@ fn lines_labels_and_silent_reports() {
     let line = LINE.replace('\n', "");
     let others = "{\"uid\": 4, \"findings\": \"\", \"impression\": \"\"}\n{\"uid\": \"5\", \"impression\": \"Clear.\", \"labels14\": null}";
     fs::write(root.join(LINES), format!("{line}\n{others}\n")).unwrap();
-    let labels = "{\"id\": \"5\", \"positive\": [\"No Finding\"]}\n{\"id\": \"3\", \"positive\": [\"Edema\"]}\n";
+    let labels =
+        "{\"id\": \"5\", \"positive\": [\"No Finding\"]}\n{\"id\": \"3\", \"positive\": [\"Edema\"]}\n";
     fs::write(root.join(CHEXPERT), labels).unwrap();
     fs::write(root.join("CXR3_a.png"), "x").unwrap();
     fs::write(root.join("CXR3_b.png"), "x").unwrap();
     let loaded = read(root);
-    assert_eq!(loaded.studies.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(), ["CXR3", "CXR5"]);
+    assert_eq!(
+        loaded.studies.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(),
+        ["CXR3", "CXR5"]
+    );
     let (three, five) = (&loaded.studies[0], &loaded.studies[1]);
     assert!(three.image.ends_with("CXR3_b.png") && three.view == Some(phantom::View::Pa));
-    assert_eq!((three.report.findings.as_str(), &three.classes), ("Heart large.", &vec!["Cardiomegaly".to_owned()]));
+    assert_eq!(
+        (three.report.findings.as_str(), &three.classes),
+        ("Heart large.", &vec!["Cardiomegaly".to_owned()])
+    );
     let labels = three.labels.unwrap();
     assert_eq!(labels[Finding::Cardiomegaly as usize], Some(Certainty::Positive));
-    assert_eq!(labels[Finding::Edema as usize], Some(Certainty::Negative), "labels by hand come first");
+    assert_eq!(
+        labels[Finding::Edema as usize],
+        Some(Certainty::Negative),
+        "labels by hand come first"
+    );
     assert!(!five.has_image() && !five.labelled);
     assert_eq!(five.labels.unwrap()[0], Some(Certainty::Positive));
-    assert!(loaded.notes.iter().any(|n| n.starts_with("1 reports with neither")), "{:?}", loaded.notes);
+    assert!(
+        loaded
+            .notes
+            .iter()
+            .any(|n| n.starts_with("1 reports with neither")),
+        "{:?}",
+        loaded.notes
+    );
     for (from, to, part) in [
         ("\"uid\": \"CXR3\"", "\"id\": \"CXR3\"", "\"uid\""),
         ("\"CXR3_a\"", "\"../a\"", "../a"),
@@ -112,7 +170,11 @@ fn lines_labels_and_silent_reports() {
         ("{\"Atelectasis\"", "{{\"Atelectasis\"", "line 1"),
         ("\"CXR3\"", "\"5\"", "CXR5"),
     ] {
-        fs::write(root.join(LINES), format!("{}\n{others}\n", line.replacen(from, to, 1))).unwrap();
+        fs::write(
+            root.join(LINES),
+            format!("{}\n{others}\n", line.replacen(from, to, 1)),
+        )
+        .unwrap();
         let message = refusal(root, Layout::OpenI);
         assert!(message.contains(part), "{message}");
     }

@@ -14,7 +14,10 @@ use hilum_text::{Certainty, Finding, Report};
 
 /// Characters that XML reserves.
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 fn uid(p: &Planned) -> String {
@@ -40,7 +43,11 @@ fn xml(p: &Planned, report: &Report) -> String {
         ("IMPRESSION", report.impression.as_str()),
     ] {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "        <AbstractText Label=\"{label}\">{}</AbstractText>", escape(body));
+        let _ = writeln!(
+            text,
+            "        <AbstractText Label=\"{label}\">{}</AbstractText>",
+            escape(body)
+        );
     }
     let image = stem(&p.image);
     let _ = write!(
@@ -52,10 +59,12 @@ fn xml(p: &Planned, report: &Report) -> String {
     text
 }
 
-/// Writes the data set into an empty folder that is there. The layout has no split: each report's is the one that the reader draws, and
-/// each report is a patient of its own.
+/// Writes the data set into an empty folder that is there. The layout has no split: each report's is the one
+/// that the reader draws, and each report is a patient of its own.
 pub(crate) fn write(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -> Result<Counts, DataError> {
-    let mut planned = plan(options, true, |subject, _| by_patient(&format!("CXR{subject}"), 10, 10));
+    let mut planned = plan(options, true, |subject, _| {
+        by_patient(&format!("CXR{subject}"), 10, 10)
+    });
     for p in &mut planned {
         // The subject's number is the report's, so that no patient can stand on both sides of a split.
         p.study = p.subject;
@@ -69,20 +78,45 @@ pub(crate) fn write(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -> 
         let path = reports.join(format!("{}.xml", p.study));
         let report = phantom::report_at(&p.description, options.institution);
         std::fs::write(&path, xml(p, &report)).map_err(DataError::io("write", &path))?;
-        let names = Names { study: uid(p), subject: uid(p), image: stem(&p.image).to_owned() };
+        let names = Names {
+            study: uid(p),
+            subject: uid(p),
+            image: stem(&p.image).to_owned(),
+        };
         Ok(truth(p, names, drawn, options.institution))
     };
     let truths = draw_all(&planned, options, each, progress)?;
     let rows = planned.iter().map(|p| {
         let report = phantom::report_at(&p.description, options.institution);
         let above = phantom::preamble(&p.description);
-        let cells = [above.technique, above.indication, above.comparison, &report.findings, &report.impression];
-        std::iter::once(p.study.to_string()).chain(cells.map(str::to_owned)).collect()
+        let cells = [
+            above.technique,
+            above.indication,
+            above.comparison,
+            &report.findings,
+            &report.impression,
+        ];
+        std::iter::once(p.study.to_string())
+            .chain(cells.map(str::to_owned))
+            .collect()
     });
-    let columns = ["uid", "image", "indication", "comparison", "findings", "impression"];
+    let columns = [
+        "uid",
+        "image",
+        "indication",
+        "comparison",
+        "findings",
+        "impression",
+    ];
     write_table(&options.root.join(REPORTS), &columns, rows)?;
-    let rows = planned.iter().map(|p| vec![p.study.to_string(), p.image.clone(), "Frontal".to_owned()]);
-    write_table(&options.root.join(PROJECTIONS), &["uid", "filename", "projection"], rows)?;
+    let rows = planned
+        .iter()
+        .map(|p| vec![p.study.to_string(), p.image.clone(), "Frontal".to_owned()]);
+    write_table(
+        &options.root.join(PROJECTIONS),
+        &["uid", "filename", "projection"],
+        rows,
+    )?;
     let mut columns = vec!["filename"];
     columns.extend(CLASSES);
     columns.push(NORMAL);
@@ -90,12 +124,17 @@ pub(crate) fn write(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -> 
         let shown = classes_of(&p.description);
         let normal = is_normal(p);
         let labels = CLASSES.iter().map(|c| shown.contains(c)).chain([normal]);
-        std::iter::once(uid(p)).chain(labels.map(|l| u8::from(l).to_string())).collect()
+        std::iter::once(uid(p))
+            .chain(labels.map(|l| u8::from(l).to_string()))
+            .collect()
     });
     write_table(&options.root.join(GOLD), &columns, rows)?;
     write_truths(&options.root, &truths)?;
     Ok(counted(&planned, |p| {
-        let shown: Vec<String> = classes_of(&p.description).into_iter().map(str::to_owned).collect();
+        let shown: Vec<String> = classes_of(&p.description)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
         Some(to_chexpert(&shown, is_normal(p)))
     }))
 }

@@ -11,21 +11,39 @@ use crate::gather::is_file_name;
 /// Reads a report. `at` names the member where `path` is an archive, else it is empty.
 ///
 /// # Errors
-/// When it is no well-formed XML, no `eCitation`, or lacks its identifier; a document type declaration is refused by the parser.
+/// When it is no well-formed XML, no `eCitation`, or lacks its identifier; a document type declaration is
+/// refused by the parser.
 pub(super) fn read(path: &Path, at: &str, text: &str) -> Result<Entry, DataError> {
     let wrong = |line: u32, what: String| {
-        let place = if at.is_empty() { format!("line {line}") } else { format!("{at}, line {line}") };
-        DataError::Row { path: path.to_owned(), at: place, what }
+        let place = if at.is_empty() {
+            format!("line {line}")
+        } else {
+            format!("{at}, line {line}")
+        };
+        DataError::Row {
+            path: path.to_owned(),
+            at: place,
+            what,
+        }
     };
     let document = Document::parse(text.trim_start_matches('\u{feff}'))
         .map_err(|e| wrong(e.pos().row, format!("it is no well-formed XML ({e})")))?;
     let root = document.root_element();
     if root.tag_name().name() != "eCitation" {
-        return Err(wrong(1, format!("it is a {:?}, not the eCitation of a report", root.tag_name().name())));
+        return Err(wrong(
+            1,
+            format!(
+                "it is a {:?}, not the eCitation of a report",
+                root.tag_name().name()
+            ),
+        ));
     }
     let named = |name: &'static str| root.descendants().filter(move |n| n.has_tag_name(name));
     let uid = named("uId").find_map(|n| n.attribute("id"));
-    let uid = uid.ok_or_else(|| wrong(1, "it has no uId with an id".into()))?.trim().to_owned();
+    let uid = uid
+        .ok_or_else(|| wrong(1, "it has no uId with an id".into()))?
+        .trim()
+        .to_owned();
     if !is_file_name(&uid) {
         return Err(wrong(1, format!("{uid:?} is no identifier")));
     }
@@ -42,12 +60,21 @@ pub(super) fn read(path: &Path, at: &str, text: &str) -> Result<Entry, DataError
         }
         images.push((id.to_owned(), String::new()));
     }
-    Ok(Entry { findings: section("FINDINGS"), impression: section("IMPRESSION"), images, classes: None, uid })
+    Ok(Entry {
+        findings: section("FINDINGS"),
+        impression: section("IMPRESSION"),
+        images,
+        classes: None,
+        uid,
+    })
 }
 
 /// The text of an element and of all within it.
 fn text_of(node: Node<'_, '_>) -> String {
-    node.descendants().filter(Node::is_text).filter_map(|n| n.text()).collect()
+    node.descendants()
+        .filter(Node::is_text)
+        .filter_map(|n| n.text())
+        .collect()
 }
 
 /// Wrapped lines and runs of spaces become single spaces.
@@ -77,7 +104,10 @@ mod tests {
         assert_eq!(entry.uid, "CXR7");
         assert_eq!(entry.findings, "Size <1 cm & clear, no <effusion> °.");
         assert_eq!(entry.impression, "");
-        assert_eq!(entry.images.iter().map(|i| i.0.as_str()).collect::<Vec<_>>(), ["CXR7_1", "CXR7_2"]);
+        assert_eq!(
+            entry.images.iter().map(|i| i.0.as_str()).collect::<Vec<_>>(),
+            ["CXR7_1", "CXR7_2"]
+        );
     }
 
     #[test]
@@ -90,7 +120,10 @@ mod tests {
             ("<eCitation/>", "uId"),
             ("<eCitation><uId id='../1'/></eCitation>", "../1"),
             ("<eCitation><uId id='1'/>\n<parentImage/></eCitation>", "line 2"),
-            ("<!DOCTYPE a [<!ENTITY b \"bb\">]><eCitation><uId id='1'/></eCitation>", "XML"),
+            (
+                "<!DOCTYPE a [<!ENTITY b \"bb\">]><eCitation><uId id='1'/></eCitation>",
+                "XML",
+            ),
             ("", "XML"),
             ("<eCitation>&bomb;</eCitation>", "XML"),
         ] {
@@ -99,7 +132,10 @@ mod tests {
         }
         let deep = "<a>".repeat(100_000);
         assert!(parse(&deep).is_err());
-        let inside = read(Path::new("a.tgz"), "x/7.xml", "<a>").err().unwrap().to_string();
+        let inside = read(Path::new("a.tgz"), "x/7.xml", "<a>")
+            .err()
+            .unwrap()
+            .to_string();
         assert!(inside.contains("a.tgz, x/7.xml, line 1"), "{inside}");
     }
 }

@@ -1,5 +1,5 @@
-//! The patient's build: outlines and levels of the chest in the patient's plane, drawn from the seed and bent by the findings that
-//! change a shape (an enlarged heart, a wide mediastinum, a raised diaphragm).
+//! The patient's build: outlines and levels of the chest in the patient's plane, drawn from the seed and bent
+//! by the findings that change a shape (an enlarged heart, a wide mediastinum, a raised diaphragm).
 
 use super::describe::{Description, Kind, Severity, View};
 use super::expose::Institution;
@@ -98,15 +98,27 @@ impl Anatomy {
     pub(super) fn new(description: &Description, institution: Institution) -> Self {
         let mut dice = Dice::new(description.seed, 1);
         let ap = description.view == View::Ap;
-        let severity = |kind: Kind| description.observations.iter().find(|o| o.kind == kind).map(|o| o.severity);
+        let severity = |kind: Kind| {
+            description
+                .observations
+                .iter()
+                .find(|o| o.kind == kind)
+                .map(|o| o.severity)
+        };
 
-        // The second institution's patients are heavier and shorter of breath: broader, deeper, with smaller lungs.
+        // The second institution's patients are heavier and shorter of breath: broader, deeper, with smaller
+        // lungs.
         let (broader, deeper, shorter) = match institution {
             Institution::First => (0.0, 1.0, 1.0),
             Institution::Second => (0.025, 1.1, 0.94),
         };
         let half = dice.bell(0.31, 0.395);
-        let height = shorter * if ap { dice.bell(0.46, 0.60) } else { dice.bell(0.54, 0.69) };
+        let height = shorter
+            * if ap {
+                dice.bell(0.46, 0.60)
+            } else {
+                dice.bell(0.54, 0.69)
+            };
         let apex = -0.5 * height + dice.range(-0.085, -0.035);
         let dome = apex + height;
         let turn = dice.bell(-0.035, 0.035);
@@ -120,7 +132,11 @@ impl Anatomy {
             Severity::Large => 0.064 + 0.016 * wide_draw,
         });
         let lopsided = dice.range(0.75, 1.25);
-        for observation in description.observations.iter().filter(|o| o.kind == Kind::Atelectasis) {
+        for observation in description
+            .observations
+            .iter()
+            .filter(|o| o.kind == Kind::Atelectasis)
+        {
             let rise = match observation.severity {
                 Severity::Small => 0.012,
                 Severity::Moderate => 0.028,
@@ -155,7 +171,10 @@ impl Anatomy {
             };
             let widening = wide * if lung == RIGHT { lopsided } else { 2.0 - lopsided };
             let border = Table::sample(-0.55, 0.55, 256, |y| {
-                let bulged: f32 = bulges.iter().map(|(size, at, width)| size * bell(y, *at, *width)).sum();
+                let bulged: f32 = bulges
+                    .iter()
+                    .map(|(size, at, width)| size * bell(y, *at, *width))
+                    .sum();
                 medial + bulged + widening * (1.0 - smooth((y - hilum + 0.125).abs(), 0.04, 0.15))
             });
             let x0 = apex_x * own_half;
@@ -188,10 +207,19 @@ impl Anatomy {
                 }
                 r
             });
-            Lung { apex: own_apex, dome, angle: dome + drop, half: own_half, wall, border, pleura }
+            Lung {
+                apex: own_apex,
+                dome,
+                angle: dome + drop,
+                half: own_half,
+                wall,
+                border,
+                pleura,
+            }
         });
 
-        // Cardiothoracic ratio: a clear gap between the normal (below 0.50, or 0.54 front to back) and the enlarged.
+        // Cardiothoracic ratio: a clear gap between the normal (below 0.50, or 0.54 front to back) and the
+        // enlarged.
         let ctr_draw = dice.bell(0.0, 1.0);
         let portable = if ap { 0.03 } else { 0.0 };
         let ctr = match severity(Kind::Cardiomegaly) {
@@ -217,7 +245,8 @@ impl Anatomy {
             let beyond = (x - neck).max(0.0);
             let skin = shoulder_top + slope * beyond + 0.5 * (beyond - 0.3).max(0.0);
             // The neck rises steeply out of the shoulders.
-            skin - 0.55 * (1.0 - smooth(x, neck - 0.03, neck + 0.02)) - 0.10 * (1.0 - smooth(x, neck, neck + 0.12))
+            skin - 0.55 * (1.0 - smooth(x, neck - 0.03, neck + 0.02))
+                - 0.10 * (1.0 - smooth(x, neck, neck + 0.12))
         });
         let spacing = height * dice.range(0.104, 0.114);
         let (female, breast) = (dice.chance(0.5), dice.range(0.25, 1.0));
@@ -269,8 +298,8 @@ impl Anatomy {
         self.depth * (0.25 + 0.75 * round) * quarter((outer - x) / 0.05) * top * taper
     }
 
-    /// Thickness of lung along the beam, in cm, and how far (0 to 1) the point lies within the lung's bright outline above the
-    /// diaphragm.
+    /// Thickness of lung along the beam, in cm, and how far (0 to 1) the point lies within the lung's bright
+    /// outline above the diaphragm.
     pub(super) fn lung(&self, p: Point, body: f32) -> (f32, f32) {
         let (index, q) = self.lung_at(p);
         let lung = &self.lungs[index];

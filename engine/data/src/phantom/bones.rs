@@ -7,7 +7,8 @@ use super::noise::Dice;
 use super::shapes::{Outline, Point, bell, smooth, spline};
 use hilum_text::Zone;
 
-/// Attenuation of one well-mineralised rib's cortex, seen along the beam (no unit: the exponent of Beer's law).
+/// Attenuation of one well-mineralised rib's cortex, seen along the beam (no unit: the exponent of Beer's
+/// law).
 const CORTEX: f32 = 0.34;
 /// Nodes of the posterior and of the anterior part of a rib.
 const POSTERIOR: usize = 26;
@@ -36,7 +37,10 @@ fn rib(anatomy: &Anatomy, lung: usize, number: usize) -> Vec<Point> {
     for k in 1..=ANTERIOR {
         let angle = core::f32::consts::FRAC_PI_2 * k as f32 / ANTERIOR as f32;
         let (s, c) = (libm::sinf(angle), libm::cosf(angle));
-        points.push([end + (wall - end) * (0.25 * (1.0 - s) + 0.75 * c), lateral + onward * s]);
+        points.push([
+            end + (wall - end) * (0.25 * (1.0 - s) + 0.75 * c),
+            lateral + onward * s,
+        ]);
     }
     points
 }
@@ -49,11 +53,19 @@ fn rib_nodes(anatomy: &Anatomy, lung: usize, points: &[Point], from: usize) -> V
         .map(|(k, p)| {
             let t = (from + k) as f32 / last;
             // The front of a rib is thinner and fades where cartilage begins.
-            let weight =
-                CORTEX * anatomy.bone * (1.0 - 0.45 * smooth(t, 0.5, 0.68)) * (1.0 - 0.85 * smooth(t, 0.9, 1.0));
-            let half =
-                0.19 * anatomy.spacing * (1.0 + 0.2 * smooth(t, 0.6, 1.0)) * (0.85 + 0.15 * smooth(t, 0.0, 0.15));
-            Node { at: anatomy.place(lung, *p), half, weight }
+            let weight = CORTEX
+                * anatomy.bone
+                * (1.0 - 0.45 * smooth(t, 0.5, 0.68))
+                * (1.0 - 0.85 * smooth(t, 0.9, 1.0));
+            let half = 0.19
+                * anatomy.spacing
+                * (1.0 + 0.2 * smooth(t, 0.6, 1.0))
+                * (0.85 + 0.15 * smooth(t, 0.0, 0.15));
+            Node {
+                at: anatomy.place(lung, *p),
+                half,
+                weight,
+            }
         })
         .collect()
 }
@@ -67,7 +79,11 @@ struct Break {
 
 fn breaks(observation: &Observation, seed: u64) -> Vec<Break> {
     let mut dice = Dice::new(seed, 700);
-    let lung = if observation.side == Some(hilum_text::Side::Left) { LEFT } else { RIGHT };
+    let lung = if observation.side == Some(hilum_text::Side::Left) {
+        LEFT
+    } else {
+        RIGHT
+    };
     let count = match observation.severity {
         Severity::Small => 1,
         Severity::Moderate => 2,
@@ -81,12 +97,20 @@ fn breaks(observation: &Observation, seed: u64) -> Vec<Break> {
     let first = (centre - 0.5 * (count - 1) as f32 + dice.range(-0.4, 0.4)).max(1.0) as usize;
     let node = 11 + dice.pick(&[1.0; 6]);
     (0..count)
-        .map(|k| Break { lung, number: first + k, node: (node + dice.pick(&[1.0; 3])).min(18) })
-        .map(|b| Break { number: b.number.min(RIBS), ..b })
+        .map(|k| Break {
+            lung,
+            number: first + k,
+            node: (node + dice.pick(&[1.0; 3])).min(18),
+        })
+        .map(|b| Break {
+            number: b.number.min(RIBS),
+            ..b
+        })
         .collect()
 }
 
-/// Draws the skeleton; returns the patches of the fractures, with the index of their observation and their lung.
+/// Draws the skeleton; returns the patches of the fractures, with the index of their observation and their
+/// lung.
 pub(super) fn draw(
     bone: &mut Layer,
     frame: &Frame,
@@ -137,7 +161,10 @@ fn fracture_of(
 ) -> Option<Patch> {
     let mut dice = Dice::new(seed, 710 + fracture.number as u64);
     let k = fracture.node;
-    let along = [points[k + 1][0] - points[k - 1][0], points[k + 1][1] - points[k - 1][1]];
+    let along = [
+        points[k + 1][0] - points[k - 1][0],
+        points[k + 1][1] - points[k - 1][1],
+    ];
     let norm = (along[0] * along[0] + along[1] * along[1]).sqrt().max(1e-6);
     let unit = [along[0] / norm, along[1] / norm];
     let across = [-unit[1], unit[0]];
@@ -145,10 +172,21 @@ fn fracture_of(
     // Each piece bends away from the rib's line over its last few nodes.
     let bend = |p: &Point, nodes_away: usize, way: f32| {
         let t = 1.0 - (nodes_away as f32 / 5.0).min(1.0);
-        [p[0] + way * step * across[0] * t, p[1] + way * step * across[1] * t]
+        [
+            p[0] + way * step * across[0] * t,
+            p[1] + way * step * across[1] * t,
+        ]
     };
-    let mut inner: Vec<Point> = points[..=k].iter().enumerate().map(|(i, p)| bend(p, k - i, 1.0)).collect();
-    let mut outer: Vec<Point> = points[k..].iter().enumerate().map(|(i, p)| bend(p, i, -1.0)).collect();
+    let mut inner: Vec<Point> = points[..=k]
+        .iter()
+        .enumerate()
+        .map(|(i, p)| bend(p, k - i, 1.0))
+        .collect();
+    let mut outer: Vec<Point> = points[k..]
+        .iter()
+        .enumerate()
+        .map(|(i, p)| bend(p, i, -1.0))
+        .collect();
     let gap = 0.004;
     if let Some(end) = inner.last_mut() {
         *end = [end[0] - gap * unit[0], end[1] - gap * unit[1]];
@@ -221,9 +259,17 @@ fn spine(bone: &mut Layer, frame: &Frame, anatomy: &Anatomy, dice: &mut Dice) {
 
 fn girdle(bone: &mut Layer, frame: &Frame, anatomy: &Anatomy, dice: &mut Dice) {
     let ap = anatomy.view == View::Ap;
-    let level = if ap { dice.range(0.03, 0.075) } else { dice.range(0.06, 0.125) };
+    let level = if ap {
+        dice.range(0.03, 0.075)
+    } else {
+        dice.range(0.06, 0.125)
+    };
     let rise = dice.range(0.035, 0.095);
-    let blade_in = if ap { dice.range(0.70, 0.88) } else { dice.range(0.97, 1.12) };
+    let blade_in = if ap {
+        dice.range(0.70, 0.88)
+    } else {
+        dice.range(0.97, 1.12)
+    };
     let tilt = dice.range(0.02, 0.10);
     for lung in [RIGHT, LEFT] {
         let side = &anatomy.lungs[lung];
@@ -249,7 +295,11 @@ fn girdle(bone: &mut Layer, frame: &Frame, anatomy: &Anatomy, dice: &mut Dice) {
             .map(|(k, p)| {
                 let t = k as f32 / count;
                 let half = 0.0125 + 0.007 * (1.0 - smooth(t, 0.0, 0.2)) + 0.004 * smooth(t, 0.7, 1.0);
-                Node { at: *p, half, weight: 0.5 * anatomy.bone }
+                Node {
+                    at: *p,
+                    half,
+                    weight: 0.5 * anatomy.bone,
+                }
             })
             .collect();
         lay(bone, frame, &clavicle, Profile::Shell);
@@ -276,17 +326,44 @@ fn girdle(bone: &mut Layer, frame: &Frame, anatomy: &Anatomy, dice: &mut Dice) {
         if let Some(blade) = blade {
             bone.add(&blade, anatomy.bone);
         }
-        let ridge = spline(&[at(inner + 0.02, 0.10), at(inner + 0.10, 0.05), at(0.43, sway - rise + 0.02)], 6, false);
-        lay(bone, frame, &nodes(&ridge, 0.010, 0.22 * anatomy.bone), Profile::Soft);
+        let ridge = spline(
+            &[
+                at(inner + 0.02, 0.10),
+                at(inner + 0.10, 0.05),
+                at(0.43, sway - rise + 0.02),
+            ],
+            6,
+            false,
+        );
+        lay(
+            bone,
+            frame,
+            &nodes(&ridge, 0.010, 0.22 * anatomy.bone),
+            Profile::Soft,
+        );
         let head = at(side.half + dice.range(0.115, 0.14), 0.075);
-        let round = Patch::region(frame, [head[0] - 0.07, head[1] - 0.07], [head[0] + 0.07, head[1] + 0.07], |p| {
-            let r = ((p[0] - head[0]) * (p[0] - head[0]) + (p[1] - head[1]) * (p[1] - head[1])).sqrt();
-            0.55 * (1.0 - smooth(r, 0.043, 0.050)) + 0.2 * bell(r, 0.045, 0.004)
-        });
+        let round = Patch::region(
+            frame,
+            [head[0] - 0.07, head[1] - 0.07],
+            [head[0] + 0.07, head[1] + 0.07],
+            |p| {
+                let r = ((p[0] - head[0]) * (p[0] - head[0]) + (p[1] - head[1]) * (p[1] - head[1])).sqrt();
+                0.55 * (1.0 - smooth(r, 0.043, 0.050)) + 0.2 * bell(r, 0.045, 0.004)
+            },
+        );
         if let Some(round) = round {
             bone.add(&round, anatomy.bone);
         }
-        let shaft = [head, [head[0] + sign(lung) * 0.05, head[1] + 0.2], [head[0] + sign(lung) * 0.09, head[1] + 0.5]];
-        lay(bone, frame, &nodes(&shaft, 0.030, 0.7 * anatomy.bone), Profile::Shell);
+        let shaft = [
+            head,
+            [head[0] + sign(lung) * 0.05, head[1] + 0.2],
+            [head[0] + sign(lung) * 0.09, head[1] + 0.5],
+        ];
+        lay(
+            bone,
+            frame,
+            &nodes(&shaft, 0.030, 0.7 * anatomy.bone),
+            Profile::Shell,
+        );
     }
 }

@@ -46,7 +46,10 @@ pub(super) struct Layer {
 
 impl Layer {
     pub(super) fn new(size: usize) -> Self {
-        Self { size, data: vec![0.0; size * size] }
+        Self {
+            size,
+            data: vec![0.0; size * size],
+        }
     }
 
     fn each(&mut self, patch: &Patch, f: impl Fn(&mut f32, f32)) {
@@ -68,7 +71,9 @@ impl Layer {
 
     /// Joins fractions of the same thing: what one has filled the other cannot fill again.
     pub(super) fn join(&mut self, patch: &Patch) {
-        self.each(patch, |to, from| *to = 1.0 - (1.0 - *to) * (1.0 - from.clamp(0.0, 1.0)));
+        self.each(patch, |to, from| {
+            *to = 1.0 - (1.0 - *to) * (1.0 - from.clamp(0.0, 1.0))
+        });
     }
 
     /// Keeps the larger.
@@ -96,7 +101,13 @@ impl Patch {
             return None;
         }
         let (width, height) = (right - left, bottom - top);
-        Some(Self { left, top, width, height, values: vec![0.0; width * height] })
+        Some(Self {
+            left,
+            top,
+            width,
+            height,
+            values: vec![0.0; width * height],
+        })
     }
 
     /// A function of the plane over a rectangle of it; `None` where that lies off the picture.
@@ -116,8 +127,8 @@ impl Patch {
         Some(patch)
     }
 
-    /// A stroke along nodes; `None` where it lies off the picture. What is thinner than a pixel is spread over one and dimmed, as a
-    /// detector would.
+    /// A stroke along nodes; `None` where it lies off the picture. What is thinner than a pixel is spread
+    /// over one and dimmed, as a detector would.
     pub(super) fn stroke(frame: &Frame, nodes: &[Node], profile: Profile) -> Option<Self> {
         let scale = frame.scale();
         let placed: Vec<(Point, f32, f32)> = nodes
@@ -128,8 +139,18 @@ impl Patch {
                 (frame.pixel(node.at), wide, node.weight * (half / wide))
             })
             .collect();
-        let least = |j: usize| placed.iter().map(|(p, half, _)| p[j] - half).fold(f32::INFINITY, f32::min);
-        let most = |j: usize| placed.iter().map(|(p, half, _)| p[j] + half).fold(f32::NEG_INFINITY, f32::max);
+        let least = |j: usize| {
+            placed
+                .iter()
+                .map(|(p, half, _)| p[j] - half)
+                .fold(f32::INFINITY, f32::min)
+        };
+        let most = |j: usize| {
+            placed
+                .iter()
+                .map(|(p, half, _)| p[j] + half)
+                .fold(f32::NEG_INFINITY, f32::max)
+        };
         if !(least(0).is_finite() && most(0).is_finite()) {
             return None;
         }
@@ -145,7 +166,10 @@ impl Patch {
         let bound = |j: usize, first: usize, count: usize| {
             let low = (a.0[j].min(b.0[j]) - half).floor() - first as f32;
             let high = (a.0[j].max(b.0[j]) + half).ceil() + 1.0 - first as f32;
-            (low.clamp(0.0, count as f32) as usize, high.clamp(0.0, count as f32) as usize)
+            (
+                low.clamp(0.0, count as f32) as usize,
+                high.clamp(0.0, count as f32) as usize,
+            )
         };
         let (x0, x1) = bound(0, self.left, self.width);
         let (y0, y1) = bound(1, self.top, self.height);
@@ -194,7 +218,14 @@ pub(super) struct Node {
 
 /// Nodes of one width and weight.
 pub(super) fn nodes(points: &[Point], half: f32, weight: f32) -> Vec<Node> {
-    points.iter().map(|at| Node { at: *at, half, weight }).collect()
+    points
+        .iter()
+        .map(|at| Node {
+            at: *at,
+            half,
+            weight,
+        })
+        .collect()
 }
 
 /// How a stroke's value falls from its axis to its edge.

@@ -1,4 +1,5 @@
-//! What a phantom shows, before it is drawn or reported: the one source of picture, prose, labels, masks and boxes.
+//! What a phantom shows, before it is drawn or reported: the one source of picture, prose, labels, masks and
+//! boxes.
 
 use serde::{Deserialize, Serialize};
 
@@ -97,7 +98,8 @@ pub struct Description {
 }
 
 impl Description {
-    /// The truth: `Positive` for what is there, `Uncertain` for what is only suggested, `None` (not `Negative`) for the rest;
+    /// The truth: `Positive` for what is there, `Uncertain` for what is only suggested, `None` (not
+    /// `Negative`) for the rest;
     /// `NoFinding` is `Positive` when nothing but devices is there or suggested.
     pub fn labels(&self) -> Labels {
         let mut labels: Labels = [None; 14];

@@ -1,4 +1,5 @@
-//! The radiograph of a description: layers of thickness laid over each other, summed as the beam sums them, and exposed.
+//! The radiograph of a description: layers of thickness laid over each other, summed as the beam sums them,
+//! and exposed.
 
 use super::anatomy::{Anatomy, LEFT, RIGHT};
 use super::canvas::{Frame, Layer, Patch};
@@ -46,7 +47,10 @@ impl Scene<'_> {
             Some(Zone::Mid) => 2,
             Some(Zone::Lower) => 3,
         };
-        Dice::new(self.seed, 64 + (observation.kind as u64 * 4 + zone) * 2 + lung as u64)
+        Dice::new(
+            self.seed,
+            64 + (observation.kind as u64 * 4 + zone) * 2 + lung as u64,
+        )
     }
 
     /// Records where an observation is seen: the pixels above a threshold.
@@ -94,7 +98,9 @@ impl Scene<'_> {
 
     /// Adds attenuation where there is lung above the diaphragm.
     pub(super) fn soft_in_lung(&mut self, patch: &Patch, factor: f32) {
-        let gated = patch.clone().times(|x, y| self.over.data[y * self.frame.size + x]);
+        let gated = patch
+            .clone()
+            .times(|x, y| self.over.data[y * self.frame.size + x]);
         self.soft.add(&gated, factor);
     }
 
@@ -119,7 +125,11 @@ fn frame(seed: u64, view: View, size: usize) -> Frame {
 }
 
 /// Draws a description at a size in pixels a side.
-pub(super) fn draw(description: &Description, size: usize, institution: Institution) -> Result<Phantom, PhantomError> {
+pub(super) fn draw(
+    description: &Description,
+    size: usize,
+    institution: Institution,
+) -> Result<Phantom, PhantomError> {
     if !(64..=4096).contains(&size) {
         return Err(PhantomError::Size(size));
     }
@@ -141,8 +151,20 @@ pub(super) fn draw(description: &Description, size: usize, institution: Institut
     };
     let heart = tissues(&mut scene);
     vessels::airways(&mut scene.soft, &scene.frame, &anatomy, seed);
-    vessels::draw(&mut scene.vessel, &scene.frame, &anatomy, &description.observations, seed);
-    for (index, lung, patch) in bones::draw(&mut scene.bone, &scene.frame, &anatomy, &description.observations, seed) {
+    vessels::draw(
+        &mut scene.vessel,
+        &scene.frame,
+        &anatomy,
+        &description.observations,
+        seed,
+    );
+    for (index, lung, patch) in bones::draw(
+        &mut scene.bone,
+        &scene.frame,
+        &anatomy,
+        &description.observations,
+        seed,
+    ) {
         scene.mark(index, lung, &patch, 0.5);
     }
     for (index, observation) in description.observations.iter().enumerate() {
@@ -167,7 +189,15 @@ pub(super) fn draw(description: &Description, size: usize, institution: Institut
         .filter_map(|(index, _, mask)| mask.bounds().map(|bounds| (index, mask, bounds)))
         .collect();
     findings.sort_by_key(|(index, _, bounds)| (*index, bounds.left));
-    Ok(Phantom { description: description.clone(), size, pixels, pixels_12bit, lungs, heart, findings })
+    Ok(Phantom {
+        description: description.clone(),
+        size,
+        pixels,
+        pixels_12bit,
+        lungs,
+        heart,
+        findings,
+    })
 }
 
 /// Lays trunk, lungs, heart, breasts and belly; returns the heart's mask.
@@ -176,7 +206,11 @@ fn tissues(scene: &mut Scene) -> Mask {
     let size = scene.frame.size;
     let mut dice = Dice::new(scene.seed, 7);
     let mut heart_mask = Mask::empty(size);
-    let bubble = if dice.chance(0.8) { Some(Bubble::new(anatomy, &mut dice)) } else { None };
+    let bubble = if dice.chance(0.8) {
+        Some(Bubble::new(anatomy, &mut dice))
+    } else {
+        None
+    };
     let clumps = dice.range(0.02, 0.06);
     let texture = anatomy.texture;
     for row in 0..size {
@@ -222,7 +256,10 @@ fn tissues(scene: &mut Scene) -> Mask {
 fn breast(anatomy: &Anatomy, p: Point) -> f32 {
     let (_, q) = anatomy.lung_at(p);
     let centre = 0.56 * anatomy.lungs[LEFT].half;
-    let (dx, dy) = ((q[0] - centre) / (0.15 + 0.06 * anatomy.breast), (p[1] - anatomy.breast_level + 0.14) / 0.19);
+    let (dx, dy) = (
+        (q[0] - centre) / (0.15 + 0.06 * anatomy.breast),
+        (p[1] - anatomy.breast_level + 0.14) / 0.19,
+    );
     let r = dx * dx + dy * dy;
     if r >= 1.0 {
         return 0.0;
@@ -243,13 +280,24 @@ impl Bubble {
         let side = &anatomy.lungs[LEFT];
         let half = [dice.range(0.03, 0.07), dice.range(0.018, 0.042)];
         let x = side.half * dice.range(0.34, 0.55);
-        Self { centre: [x, side.diaphragm(x) + half[1] + dice.range(0.012, 0.035)], half, depth: dice.range(3.0, 7.0) }
+        Self {
+            centre: [x, side.diaphragm(x) + half[1] + dice.range(0.012, 0.035)],
+            half,
+            depth: dice.range(3.0, 7.0),
+        }
     }
 
     fn at(&self, p: Point) -> f32 {
-        let (dx, dy) = ((p[0] - self.centre[0]) / self.half[0], (p[1] - self.centre[1]) / self.half[1]);
+        let (dx, dy) = (
+            (p[0] - self.centre[0]) / self.half[0],
+            (p[1] - self.centre[1]) / self.half[1],
+        );
         let r = dx * dx + dy * dy;
-        if r < 1.0 { self.depth * (1.0 - r).sqrt() } else { 0.0 }
+        if r < 1.0 {
+            self.depth * (1.0 - r).sqrt()
+        } else {
+            0.0
+        }
     }
 }
 
@@ -259,7 +307,11 @@ fn mediastinum(scene: &mut Scene, index: usize) {
     let level = anatomy.lungs[RIGHT].hilum() - 0.125;
     let patch = Patch::region(&scene.frame, [-0.3, level - 0.11], [0.3, level + 0.11], |p| {
         let (lung, q) = anatomy.lung_at(p);
-        if q[0] < anatomy.lungs[lung].border.at(q[1]) { 1.0 } else { 0.0 }
+        if q[0] < anatomy.lungs[lung].border.at(q[1]) {
+            1.0
+        } else {
+            0.0
+        }
     });
     if let Some(patch) = patch {
         scene.mark(index, RIGHT, &patch, 0.5);
@@ -273,7 +325,8 @@ fn sum(scene: &Scene) -> Layer {
         let (lung, fill, air) = (scene.lung.data[i], scene.fill.data[i], scene.air.data[i]);
         let aerated = lung * AERATED * (1.0 - 0.75 * air * (1.0 - fill));
         let filled = lung * (SOFT - AERATED) * fill;
-        let seen = (1.0 - 1.25 * fill).max(0.0) * (1.0 - air) * (0.25 + 0.75 * lung / 7.0).min(lung / 1.5).min(1.0);
+        let seen =
+            (1.0 - 1.25 * fill).max(0.0) * (1.0 - air) * (0.25 + 0.75 * lung / 7.0).min(lung / 1.5).min(1.0);
         *out = scene.soft.data[i]
             + aerated
             + filled

@@ -1,5 +1,5 @@
-//! From attenuation to a picture: scatter, quantum noise, the logarithm, the equalisation and look-up table of a digital system, the
-//! collimator's edge and the side marker.
+//! From attenuation to a picture: scatter, quantum noise, the logarithm, the equalisation and look-up table
+//! of a digital system, the collimator's edge and the side marker.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,8 @@ use super::describe::View;
 use super::noise::{Dice, grain};
 use super::shapes::smooth;
 
-/// Which hospital it is: the second has other patients, exposures, look-up tables, markers and habits of dictation.
+/// Which hospital it is: the second has other patients, exposures, look-up tables, markers and habits of
+/// dictation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Institution {
@@ -38,7 +39,9 @@ impl FromStr for Institution {
         match text.trim().to_ascii_lowercase().as_str() {
             "first" | "1" => Ok(Self::First),
             "second" | "2" => Ok(Self::Second),
-            _ => Err(format!("there is no institution {text:?}; choose first or second")),
+            _ => Err(format!(
+                "there is no institution {text:?}; choose first or second"
+            )),
         }
     }
 }
@@ -60,7 +63,11 @@ fn coarse(layer: &[f32], size: usize, reach: usize) -> Vec<f32> {
             count[base + bin[column]] += 1;
         }
     }
-    let mut map: Vec<f32> = sum.iter().zip(&count).map(|(s, n)| s / (*n).max(1) as f32).collect();
+    let mut map: Vec<f32> = sum
+        .iter()
+        .zip(&count)
+        .map(|(s, n)| s / (*n).max(1) as f32)
+        .collect();
     let mut other = map.clone();
     for _ in 0..3 {
         blur(&map, &mut other, reach, 1, COARSE);
@@ -90,7 +97,10 @@ fn row_of(map: &[f32], row: usize, size: usize, out: &mut [f32]) {
         (k, t - k as f32)
     };
     let (y, ty) = place(row);
-    let (a, b) = (&map[y * COARSE..(y + 1) * COARSE], &map[(y + 1) * COARSE..(y + 2) * COARSE]);
+    let (a, b) = (
+        &map[y * COARSE..(y + 1) * COARSE],
+        &map[(y + 1) * COARSE..(y + 2) * COARSE],
+    );
     let blended: [f32; COARSE] = std::array::from_fn(|i| a[i] + (b[i] - a[i]) * ty);
     for (column, value) in out.iter_mut().enumerate() {
         let (x, tx) = place(column);
@@ -99,12 +109,21 @@ fn row_of(map: &[f32], row: usize, size: usize, out: &mut [f32]) {
 }
 
 /// The finished picture: 12-bit and 8-bit values, bone bright.
-pub(super) fn expose(attenuation: &Layer, view: View, seed: u64, institution: Institution) -> (Vec<u16>, Vec<u8>) {
+pub(super) fn expose(
+    attenuation: &Layer,
+    view: View,
+    seed: u64,
+    institution: Institution,
+) -> (Vec<u16>, Vec<u8>) {
     let size = attenuation.size;
     let mut dice = Dice::new(seed, 9);
     let second = institution == Institution::Second;
     let ap = view == View::Ap;
-    let scatter = if ap { dice.range(0.10, 0.30) } else { dice.range(0.04, 0.16) };
+    let scatter = if ap {
+        dice.range(0.10, 0.30)
+    } else {
+        dice.range(0.04, 0.16)
+    };
     let mottle = dice.range(0.012, 0.030) * if ap { 1.3 } else { 1.0 } * if second { 1.5 } else { 1.0 };
     let equalise = dice.range(0.35, 0.65) + if second { 0.15 } else { 0.0 };
     let centre = dice.range(1.9, 2.5);
@@ -174,13 +193,33 @@ struct Border {
 
 impl Border {
     fn new(dice: &mut Dice, second: bool) -> Self {
-        let mut edge = |probability: f32| if dice.chance(probability) { dice.range(0.004, 0.055) } else { -0.1 };
+        let mut edge = |probability: f32| {
+            if dice.chance(probability) {
+                dice.range(0.004, 0.055)
+            } else {
+                -0.1
+            }
+        };
         let probability = if second { 0.6 } else { 0.38 };
         let low = [edge(probability), edge(probability)];
         let high = [1.0 - edge(probability), 1.0 - edge(probability)];
-        let turn = if dice.chance(0.3) { dice.range(-0.03, 0.03) } else { 0.0 };
-        let grey = if dice.chance(0.12) { dice.range(0.9, 1.0) } else { dice.range(0.0, 0.06) };
-        Self { low, high, turn, grey, soft: dice.range(0.001, 0.006) }
+        let turn = if dice.chance(0.3) {
+            dice.range(-0.03, 0.03)
+        } else {
+            0.0
+        };
+        let grey = if dice.chance(0.12) {
+            dice.range(0.9, 1.0)
+        } else {
+            dice.range(0.0, 0.06)
+        };
+        Self {
+            low,
+            high,
+            turn,
+            grey,
+            soft: dice.range(0.001, 0.006),
+        }
     }
 
     /// 1 within the field and 0 beyond it, and the grey beyond.
@@ -188,7 +227,10 @@ impl Border {
         let n = size as f32;
         let (u, v) = ((column as f32 + 0.5) / n, (row as f32 + 0.5) / n);
         let (u, v) = (u + self.turn * (v - 0.5), v - self.turn * (u - 0.5));
-        let least = (u - self.low[0]).min(self.high[0] - u).min(v - self.low[1]).min(self.high[1] - v);
+        let least = (u - self.low[0])
+            .min(self.high[0] - u)
+            .min(v - self.low[1])
+            .min(self.high[1] - v);
         (smooth(least, -self.soft, self.soft), self.grey)
     }
 }
@@ -196,19 +238,44 @@ impl Border {
 /// Burns the side marker in: an L at the patient's left, which is the picture's right, or an R opposite.
 fn mark(shallow: &mut [u8], deep: &mut [u16], size: usize, dice: &mut Dice, second: bool) {
     let left = dice.chance(0.6);
-    let x = if left { dice.range(0.885, 0.94) } else { dice.range(0.06, 0.115) };
-    let y = if dice.chance(0.8) { dice.range(0.06, 0.2) } else { dice.range(0.75, 0.92) };
+    let x = if left {
+        dice.range(0.885, 0.94)
+    } else {
+        dice.range(0.06, 0.115)
+    };
+    let y = if dice.chance(0.8) {
+        dice.range(0.06, 0.2)
+    } else {
+        dice.range(0.75, 0.92)
+    };
     let tall = dice.range(0.018, 0.028);
     let wide = 0.62 * tall;
     let boxed = dice.chance(if second { 0.8 } else { 0.3 });
     let bright = dice.range(0.86, 1.0);
-    let frame = Frame { size, zoom: 1.0, cos: 1.0, sin: 0.0, origin: [0.0, 0.0] };
+    let frame = Frame {
+        size,
+        zoom: 1.0,
+        cos: 1.0,
+        sin: 0.0,
+        origin: [0.0, 0.0],
+    };
     let at = |u: f32, v: f32| [x + u * wide, y + v * tall];
     let strokes: Vec<Vec<[f32; 2]>> = if left {
         vec![vec![at(-1.0, -1.0), at(-1.0, 1.0), at(1.0, 1.0)]]
     } else {
-        let bowl = vec![at(-1.0, -1.0), at(0.4, -1.0), at(0.95, -0.75), at(0.95, -0.3), at(0.4, 0.0), at(-1.0, 0.0)];
-        vec![vec![at(-1.0, 1.0), at(-1.0, -1.0)], bowl, vec![at(0.1, 0.0), at(1.0, 1.0)]]
+        let bowl = vec![
+            at(-1.0, -1.0),
+            at(0.4, -1.0),
+            at(0.95, -0.75),
+            at(0.95, -0.3),
+            at(0.4, 0.0),
+            at(-1.0, 0.0),
+        ];
+        vec![
+            vec![at(-1.0, 1.0), at(-1.0, -1.0)],
+            bowl,
+            vec![at(0.1, 0.0), at(1.0, 1.0)],
+        ]
     };
     let mut put = |patch: &Patch, value: f32| {
         for row in 0..patch.height {

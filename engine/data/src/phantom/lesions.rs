@@ -1,4 +1,5 @@
-//! What disease puts into the lung itself: consolidation, pneumonia, haze, atelectasis, oedema, nodules and masses.
+//! What disease puts into the lung itself: consolidation, pneumonia, haze, atelectasis, oedema, nodules and
+//! masses.
 
 use super::anatomy::{Anatomy, lungs_of, sign};
 use super::canvas::{Patch, Profile, nodes};
@@ -26,7 +27,8 @@ fn band(zone: Option<Zone>) -> (f32, f32) {
     }
 }
 
-/// A place, in a lung's coordinates, where a round thing of this radius lies clear of wall, heart and diaphragm as far as it can.
+/// A place, in a lung's coordinates, where a round thing of this radius lies clear of wall, heart and
+/// diaphragm as far as it can.
 fn spot(anatomy: &Anatomy, lung: usize, zone: Option<Zone>, radius: f32, dice: &mut Dice) -> Point {
     let side = &anatomy.lungs[lung];
     let (low, high) = band(zone);
@@ -70,9 +72,14 @@ pub(super) fn draw(scene: &mut Scene, index: usize, observation: &Observation) {
 fn consolidation(scene: &mut Scene, index: usize, observation: &Observation, lung: usize, dice: &mut Dice) {
     let radius = graded(observation.severity, 0.066, 0.086, 0.106) * dice.range(0.95, 1.08);
     let c = spot(scene.anatomy, lung, observation.zone, radius, dice);
-    // The fissure's normal points out of the dense lobe: down for an upper lobe, up for the middle and lower ones.
+    // The fissure's normal points out of the dense lobe: down for an upper lobe, up for the middle and lower
+    // ones.
     let slope = dice.range(-0.22, 0.22);
-    let down = if observation.zone == Some(Zone::Upper) { 1.0 } else { -1.0 };
+    let down = if observation.zone == Some(Zone::Upper) {
+        1.0
+    } else {
+        -1.0
+    };
     let norm = (1.0 + slope * slope).sqrt();
     let normal = [slope / norm, down / norm];
     let cut = radius * dice.range(0.15, 0.4);
@@ -81,7 +88,8 @@ fn consolidation(scene: &mut Scene, index: usize, observation: &Observation, lun
     scene.fill_region(index, lung, c, 1.7 * radius, 0.25, |p| {
         let (x, y) = (p[0] * sign(lung) - c[0], p[1] - c[1]);
         let over = x * normal[0] + y * normal[1] - cut;
-        let r = (x * x / (stretch * stretch) + y * y).sqrt() / radius + 0.26 * rough(p[0] * 17.0, p[1] * 17.0, seed);
+        let r = (x * x / (stretch * stretch) + y * y).sqrt() / radius
+            + 0.26 * rough(p[0] * 17.0, p[1] * 17.0, seed);
         0.46 * (1.0 - smooth(r, 0.72, 1.15)) * (1.0 - smooth(over, -0.003, 0.003))
     });
 }
@@ -91,13 +99,20 @@ fn pneumonia(scene: &mut Scene, index: usize, observation: &Observation, lung: u
     let radius = graded(observation.severity, 0.065, 0.085, 0.105) * dice.range(0.95, 1.08);
     let c = spot(scene.anatomy, lung, observation.zone, 0.9 * radius, dice);
     let seed = dice.noise_seed();
-    let hilum = [scene.anatomy.lungs[lung].border.at(c[1]), scene.anatomy.lungs[lung].hilum()];
+    let hilum = [
+        scene.anatomy.lungs[lung].border.at(c[1]),
+        scene.anatomy.lungs[lung].hilum(),
+    ];
     let bronchi = bronchi(scene, lung, hilum, c, radius, dice);
     let (low, high) = corners(scene.anatomy.place(lung, c), 1.5 * radius);
     let patch = Patch::region(&scene.frame, low, high, |p| {
         let (x, y) = (p[0] * sign(lung) - c[0], p[1] - c[1]);
         let r = (x * x + y * y).sqrt() / radius;
-        let clumps = smooth(rough(p[0] * 36.0, p[1] * 36.0, seed) + 0.2 * (1.0 - r), -0.40, 0.55);
+        let clumps = smooth(
+            rough(p[0] * 36.0, p[1] * 36.0, seed) + 0.2 * (1.0 - r),
+            -0.40,
+            0.55,
+        );
         0.42 * clumps * (1.0 - smooth(r, 0.55, 1.25))
     });
     if let Some(patch) = patch {
@@ -117,11 +132,18 @@ fn bronchi(scene: &Scene, lung: usize, hilum: Point, c: Point, radius: f32, dice
         let spread = (k as f32 - 1.5) * 0.4 + dice.range(-0.15, 0.15);
         let way = [along[0] - spread * along[1], along[1] + spread * along[0]];
         let bend = dice.range(-0.3, 0.3) * radius;
-        let mid =
-            [start[0] + 0.8 * radius * way[0] + bend * along[1], start[1] + 0.8 * radius * way[1] - bend * along[0]];
-        let end = [start[0] + 1.75 * radius * way[0], start[1] + 1.75 * radius * way[1]];
-        let line: Vec<Point> =
-            spline(&[start, mid, end], 5, false).iter().map(|p| scene.anatomy.place(lung, *p)).collect();
+        let mid = [
+            start[0] + 0.8 * radius * way[0] + bend * along[1],
+            start[1] + 0.8 * radius * way[1] - bend * along[0],
+        ];
+        let end = [
+            start[0] + 1.75 * radius * way[0],
+            start[1] + 1.75 * radius * way[1],
+        ];
+        let line: Vec<Point> = spline(&[start, mid, end], 5, false)
+            .iter()
+            .map(|p| scene.anatomy.place(lung, *p))
+            .collect();
         if let Some(patch) = Patch::stroke(&scene.frame, &nodes(&line, 0.0040, 1.1), Profile::Rod) {
             layer.raise(&patch);
         }
@@ -158,7 +180,11 @@ fn plates(scene: &mut Scene, index: usize, observation: &Observation, lung: usiz
         let tilt = slope + dice.range(-0.12, 0.12);
         let reach = 0.5 * length * dice.range(0.85, 1.15);
         let sag = dice.range(-0.012, 0.012);
-        let at = |t: f32| scene.anatomy.place(lung, [x + t * reach, y + t * reach * tilt + sag * (1.0 - t * t)]);
+        let at = |t: f32| {
+            scene
+                .anatomy
+                .place(lung, [x + t * reach, y + t * reach * tilt + sag * (1.0 - t * t)])
+        };
         let line = spline(&[at(-1.0), at(-0.4), at(0.2), at(1.0)], 6, false);
         let half = dice.range(0.0058, 0.0085);
         if let Some(patch) = Patch::stroke(&scene.frame, &nodes(&line, half, 0.52), Profile::Rod) {
@@ -196,7 +222,8 @@ fn edema(scene: &mut Scene, index: usize, observation: &Observation, lung: usize
         let y = side.dome + 0.055 - 0.0155 * k as f32 + dice.range(-0.003, 0.003);
         let wall = side.wall.at(y).min(side.half) - 0.008;
         let length = dice.range(0.028, 0.046);
-        let line = [[wall, y], [wall - length, y + dice.range(-0.004, 0.004)]].map(|p| scene.anatomy.place(lung, p));
+        let line =
+            [[wall, y], [wall - length, y + dice.range(-0.004, 0.004)]].map(|p| scene.anatomy.place(lung, p));
         if let Some(patch) = Patch::stroke(&scene.frame, &nodes(&line, 0.0022, 0.24), Profile::Rod) {
             scene.add_in_lung(index, lung, patch, 0.08);
         }
@@ -215,7 +242,13 @@ fn edema(scene: &mut Scene, index: usize, observation: &Observation, lung: usize
         }
     }
     for _ in 0..graded(observation.severity, 3, 4, 5) {
-        let at = scene.anatomy.place(lung, [hilum[0] + dice.range(0.0, 0.07), hilum[1] + dice.range(-0.07, 0.06)]);
+        let at = scene.anatomy.place(
+            lung,
+            [
+                hilum[0] + dice.range(0.0, 0.07),
+                hilum[1] + dice.range(-0.07, 0.06),
+            ],
+        );
         let radius = dice.range(0.008, 0.012);
         let (low, high) = corners(at, 2.0 * radius);
         let ring = Patch::region(&scene.frame, low, high, |p| {
@@ -240,7 +273,9 @@ fn lesion(scene: &mut Scene, index: usize, observation: &Observation, lung: usiz
     let seed = dice.noise_seed();
     let lobes = if mass { 0.13 } else { 0.05 };
     let centre = scene.anatomy.place(lung, c);
-    let outline = Outline::from_rays(centre, |dx, dy| radius * (1.0 + lobes * value(2.2 * dx, 2.2 * dy, seed)));
+    let outline = Outline::from_rays(centre, |dx, dy| {
+        radius * (1.0 + lobes * value(2.2 * dx, 2.2 * dy, seed))
+    });
     let dense = if mass { 0.85 } else { 0.78 };
     let (low, high) = corners(centre, 1.3 * radius);
     let patch = Patch::region(&scene.frame, low, high, |p| {
@@ -255,5 +290,8 @@ fn lesion(scene: &mut Scene, index: usize, observation: &Observation, lung: usiz
 
 /// The corners of a square around a place.
 pub(super) fn corners(centre: Point, reach: f32) -> (Point, Point) {
-    ([centre[0] - reach, centre[1] - reach], [centre[0] + reach, centre[1] + reach])
+    (
+        [centre[0] - reach, centre[1] - reach],
+        [centre[0] + reach, centre[1] + reach],
+    )
 }

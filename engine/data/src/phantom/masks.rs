@@ -12,7 +12,10 @@ pub struct Mask {
 impl Mask {
     /// Nothing anywhere.
     pub fn empty(size: usize) -> Self {
-        Self { size, bits: vec![0; size * size] }
+        Self {
+            size,
+            bits: vec![0; size * size],
+        }
     }
 
     /// How many pixels it covers.
@@ -24,9 +27,16 @@ impl Mask {
     pub fn bounds(&self) -> Option<PixelBox> {
         let mut found: Option<PixelBox> = None;
         for (row, line) in self.bits.chunks_exact(self.size).enumerate() {
-            let Some(first) = line.iter().position(|b| *b != 0) else { continue };
+            let Some(first) = line.iter().position(|b| *b != 0) else {
+                continue;
+            };
             let last = line.iter().rposition(|b| *b != 0).unwrap_or(first);
-            let new = PixelBox { left: first, top: row, right: last + 1, bottom: row + 1 };
+            let new = PixelBox {
+                left: first,
+                top: row,
+                right: last + 1,
+                bottom: row + 1,
+            };
             found = Some(found.map_or(new, |old| PixelBox {
                 left: old.left.min(new.left),
                 top: old.top,
@@ -73,7 +83,15 @@ mod tests {
         assert_eq!(mask.bounds(), None);
         mask.bits[2 * 8 + 3] = 1;
         mask.bits[5 * 8 + 1] = 1;
-        assert_eq!(mask.bounds(), Some(PixelBox { left: 1, top: 2, right: 4, bottom: 6 }));
+        assert_eq!(
+            mask.bounds(),
+            Some(PixelBox {
+                left: 1,
+                top: 2,
+                right: 4,
+                bottom: 6
+            })
+        );
         assert_eq!(mask.area(), 2);
     }
 }

@@ -1,7 +1,8 @@
-//! The phantom: synthetic frontal radiographs drawn from a described patient, with masks and boxes from the same geometry.
+//! The phantom: synthetic frontal radiographs drawn from a described patient, with masks and boxes from the
+//! same geometry.
 //!
-//! [`describe`] draws who the patient is, [`draw`] what the detector sees. Both depend on the seed alone: the same seed gives the same
-//! bytes on every machine, and the same patient at every size.
+//! [`describe`] draws who the patient is, [`draw`] what the detector sees. Both depend on the seed alone: the
+//! same seed gives the same bytes on every machine, and the same patient at every size.
 
 mod anatomy;
 mod bones;
@@ -54,7 +55,8 @@ pub struct Phantom {
     pub lungs: Mask,
     /// The heart's outline.
     pub heart: Mask,
-    /// For each observation (by its index) that is seen on the picture, its mask and box; one entry a side where it is bilateral.
+    /// For each observation (by its index) that is seen on the picture, its mask and box; one entry a side
+    /// where it is bilateral.
     pub findings: Vec<(usize, Mask, PixelBox)>,
 }
 
@@ -70,6 +72,10 @@ pub fn draw(description: &Description, size: usize) -> Result<Phantom, PhantomEr
 ///
 /// # Errors
 /// [`PhantomError::Size`] outside 64 to 4096.
-pub fn draw_at(description: &Description, size: usize, institution: Institution) -> Result<Phantom, PhantomError> {
+pub fn draw_at(
+    description: &Description,
+    size: usize,
+    institution: Institution,
+) -> Result<Phantom, PhantomError> {
     draw::draw(description, size, institution)
 }

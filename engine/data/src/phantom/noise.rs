@@ -1,4 +1,5 @@
-//! Chance and texture that come out alike on every machine: a seeded generator, and noise hashed from lattice points.
+//! Chance and texture that come out alike on every machine: a seeded generator, and noise hashed from lattice
+//! points.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -70,8 +71,9 @@ impl Dice {
 
 /// A well-mixed hash of a lattice point.
 pub(super) fn hash(x: i32, y: i32, seed: u32) -> u32 {
-    let mut h =
-        (x as u32).wrapping_mul(0x9E37_79B1) ^ (y as u32).wrapping_mul(0x85EB_CA77) ^ seed.wrapping_mul(0xC2B2_AE3D);
+    let mut h = (x as u32).wrapping_mul(0x9E37_79B1)
+        ^ (y as u32).wrapping_mul(0x85EB_CA77)
+        ^ seed.wrapping_mul(0xC2B2_AE3D);
     h = (h ^ (h >> 15)).wrapping_mul(0x2C1B_3C6D);
     h = (h ^ (h >> 12)).wrapping_mul(0x297A_2D39);
     h ^ (h >> 15)
@@ -125,7 +127,10 @@ mod tests {
         let all: Vec<f32> = (0..40_000).map(|i| grain(i % 200, i / 200, 3)).collect();
         let mean = all.iter().sum::<f32>() / all.len() as f32;
         let variance = all.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / all.len() as f32;
-        assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.05, "mean {mean}, variance {variance}");
+        assert!(
+            mean.abs() < 0.02 && (variance - 1.0).abs() < 0.05,
+            "mean {mean}, variance {variance}"
+        );
     }
 
     #[test]

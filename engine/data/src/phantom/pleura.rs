@@ -49,7 +49,9 @@ fn effusion(scene: &mut Scene, index: usize, severity: Severity, lung: usize, di
     }
     if scene.anatomy.view == View::Ap {
         let strength = graded(severity, 0.04, 0.08, 0.12);
-        let veil = Patch::region(&scene.frame, low, high, |p| strength * smooth(p[1], side.hilum() - 0.05, side.dome));
+        let veil = Patch::region(&scene.frame, low, high, |p| {
+            strength * smooth(p[1], side.hilum() - 0.05, side.dome)
+        });
         if let Some(veil) = veil {
             scene.fill.join(&veil);
         }
@@ -69,15 +71,24 @@ fn pneumothorax(scene: &mut Scene, index: usize, severity: Severity, lung: usize
         let (x, y) = (p[0] * sign(lung), p[1]);
         let down = smooth(y, side.hilum(), side.dome + 0.03);
         let s = shrink * (1.0 - cling * down) * (1.0 + 0.10 * value(x * 7.0, y * 7.0, seed));
-        let q = [root[0] + (x - root[0]) / (1.0 - s), root[1] + (y - root[1]) / (1.0 - s * (1.0 - 0.6 * down))];
+        let q = [
+            root[0] + (x - root[0]) / (1.0 - s),
+            root[1] + (y - root[1]) / (1.0 - s * (1.0 - 0.6 * down)),
+        ];
         let depth = side.pleura.depth(q).min(side.wall.at(q[1]) - q[0]);
         -depth * (1.0 - s)
     };
     let inside = |p: Point| smooth(p[0] * sign(lung) - side.border.at(p[1]), 0.0, 0.008);
-    let air = Patch::region(&scene.frame, low, high, |p| smooth(beyond(p), -0.0005, 0.0025) * inside(p));
+    let air = Patch::region(&scene.frame, low, high, |p| {
+        smooth(beyond(p), -0.0005, 0.0025) * inside(p)
+    });
     let line = Patch::region(&scene.frame, low, high, |p| {
         let d = beyond(p);
-        if d.abs() < 0.012 { bell(d, 0.0, 0.0021) * inside(p) } else { 0.0 }
+        if d.abs() < 0.012 {
+            bell(d, 0.0, 0.0021) * inside(p)
+        } else {
+            0.0
+        }
     });
     if let Some(line) = line {
         scene.soft_in_lung(&line, 0.34);
@@ -93,7 +104,11 @@ fn thickening(scene: &mut Scene, index: usize, observation: &Observation, lung: 
     let side = scene.anatomy.lungs[lung].clone();
     let thick = graded(observation.severity, 0.030, 0.036, 0.043)
         * dice.range(0.95, 1.08)
-        * if observation.zone == Some(Zone::Upper) { 1.45 } else { 1.0 };
+        * if observation.zone == Some(Zone::Upper) {
+            1.45
+        } else {
+            1.0
+        };
     let (low, high) = hemithorax(scene, lung);
     let seed = dice.noise_seed();
     let height = side.dome - side.apex;
@@ -111,8 +126,9 @@ fn thickening(scene: &mut Scene, index: usize, observation: &Observation, lung: 
         }
         let extent = smooth(y, from - 0.02, from + 0.02) * (1.0 - smooth(y, to - 0.02, to + 0.02));
         let edge = thick * extent * (1.0 + 0.55 * rough(p[0] * 26.0, p[1] * 26.0, seed));
-        let plaque =
-            0.85 * bell(depth, 0.45 * edge, 0.0035) * smooth(value(p[0] * 48.0, p[1] * 48.0, seed ^ 3), -0.1, 0.25);
+        let plaque = 0.85
+            * bell(depth, 0.45 * edge, 0.0035)
+            * smooth(value(p[0] * 48.0, p[1] * 48.0, seed ^ 3), -0.1, 0.25);
         extent * (0.52 * (1.0 - smooth(depth - edge, -0.003, 0.002)) + 0.85 * plaque)
     });
     if let Some(patch) = patch {

@@ -1,8 +1,8 @@
 //! The report of a phantom: radiologist's prose, written from the same description as the picture.
 //!
-//! What varies is style: the order of the organs, full sentences or telegraphic ones, synonyms, hedges, which normal
-//! organs are named. What does not vary is fact: every observation is stated once at least with its side and zone,
-//! and no category of CheXpert's is stated to be there that the description does not have.
+//! What varies is style: the order of the organs, full sentences or telegraphic ones, synonyms, hedges, which
+//! normal organs are named. What does not vary is fact: every observation is stated once at least with its
+//! side and zone, and no category of CheXpert's is stated to be there that the description does not have.
 
 mod absent;
 mod conclude;
@@ -26,19 +26,22 @@ const MOST_WORDS: usize = 72;
 /// The level of brevity at which nothing normal is named.
 const BRIEFEST: u8 = 4;
 
-/// Writes the report of a description: findings of mostly 25 to 70 words, an impression of one to three sentences.
+/// Writes the report of a description: findings of mostly 25 to 70 words, an impression of one to three
+/// sentences.
 ///
 /// The same description gives the same words on every machine.
 pub fn report(description: &Description) -> Report {
     report_at(description, Institution::First)
 }
 
-/// [`report`] with the habits of a chosen institution. The second writes telegrams under the organs' names ("Lungs: ... Pleura: ...").
+/// [`report`] with the habits of a chosen institution. The second writes telegrams under the organs' names
+/// ("Lungs: ... Pleura: ...").
 pub fn report_at(description: &Description, institution: Institution) -> Report {
     write(description, |brief| Voice::new(description, brief, institution))
 }
 
-/// [`report`] in one wording and one order, each observation in a sentence of its own: what can be seen decides every word.
+/// [`report`] in one wording and one order, each observation in a sentence of its own: what can be seen
+/// decides every word.
 pub fn plain_report(description: &Description) -> Report {
     write(description, |brief| Voice::plain(description, brief))
 }
@@ -152,8 +155,11 @@ fn findings(description: &Description, voice: &mut Voice) -> String {
         sentences.push(absent::all_normal(voice));
     }
     for organ in walk {
-        let mut here: Vec<&Observation> =
-            description.observations.iter().filter(|o| Organ::of(o.kind) == organ).collect();
+        let mut here: Vec<&Observation> = description
+            .observations
+            .iter()
+            .filter(|o| Organ::of(o.kind) == organ)
+            .collect();
         // Grave before slight, as it is dictated; the sort is stable.
         here.sort_by_key(|o| std::cmp::Reverse(o.severity));
         if voice.plain {
@@ -163,7 +169,14 @@ fn findings(description: &Description, voice: &mut Voice) -> String {
         let before = sentences.len();
         observe(&here, &known, voice, &mut sentences);
         if !in_one_breath {
-            absent::organ(organ, !here.is_empty(), description, &known, voice, &mut sentences);
+            absent::organ(
+                organ,
+                !here.is_empty(),
+                description,
+                &known,
+                voice,
+                &mut sentences,
+            );
         }
         if voice.institution == Institution::Second
             && let Some(first) = sentences.get_mut(before)
@@ -199,8 +212,16 @@ fn observe(here: &[&Observation], known: &Known, voice: &mut Voice, sentences: &
 fn technique(view: View, voice: &mut Voice) -> String {
     voice
         .pick(match view {
-            View::Ap => &["Single portable AP view.", "Portable AP radiograph of the chest.", "AP portable view."],
-            View::Pa => &["Single PA view.", "PA radiograph of the chest.", "Frontal PA view."],
+            View::Ap => &[
+                "Single portable AP view.",
+                "Portable AP radiograph of the chest.",
+                "AP portable view.",
+            ],
+            View::Pa => &[
+                "Single PA view.",
+                "PA radiograph of the chest.",
+                "Frontal PA view.",
+            ],
         })
         .to_owned()
 }

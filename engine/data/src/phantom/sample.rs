@@ -1,4 +1,5 @@
-//! Who is described: which findings a seed has, together as they come in a hospital, and each where it can be seen.
+//! Who is described: which findings a seed has, together as they come in a hospital, and each where it can be
+//! seen.
 
 use super::describe::{Description, Kind, Observation, Severity, View};
 use super::noise::Dice;
@@ -10,13 +11,22 @@ const ZONES: [Zone; 3] = [Zone::Upper, Zone::Mid, Zone::Lower];
 pub fn describe(seed: u64) -> Description {
     let mut dice = Dice::new(seed, 0);
     let view = if dice.chance(0.45) { View::Ap } else { View::Pa };
-    let mut builder = Builder { dice, view, observations: Vec::new(), taken: [[false; 3]; 2] };
+    let mut builder = Builder {
+        dice,
+        view,
+        observations: Vec::new(),
+        taken: [[false; 3]; 2],
+    };
     if !builder.dice.chance(0.33) {
         builder.disease();
     }
     builder.devices();
     builder.suggestions();
-    Description { seed, view, observations: builder.observations }
+    Description {
+        seed,
+        view,
+        observations: builder.observations,
+    }
 }
 
 /// 0 for the right lung, 1 for the left.
@@ -66,14 +76,22 @@ impl Builder {
     }
 
     fn companions(&mut self, kind: Kind) {
-        let side = self.observations.last().and_then(|o| o.side).filter(|s| *s != Side::Bilateral);
+        let side = self
+            .observations
+            .last()
+            .and_then(|o| o.side)
+            .filter(|s| *s != Side::Bilateral);
         match kind {
             Kind::Edema => {
                 if self.dice.chance(0.5) {
                     self.add(Kind::Cardiomegaly, None);
                 }
                 if self.dice.chance(0.45) {
-                    let both = if self.dice.chance(0.6) { Some(Side::Bilateral) } else { None };
+                    let both = if self.dice.chance(0.6) {
+                        Some(Side::Bilateral)
+                    } else {
+                        None
+                    };
                     self.add(Kind::Effusion, both);
                 }
             }
@@ -101,7 +119,9 @@ impl Builder {
     }
 
     fn has_on(&self, kind: Kind, side: Side) -> bool {
-        self.observations.iter().any(|o| o.kind == kind && (o.side == Some(side) || o.side == Some(Side::Bilateral)))
+        self.observations
+            .iter()
+            .any(|o| o.kind == kind && (o.side == Some(side) || o.side == Some(Side::Bilateral)))
     }
 
     fn severity(&mut self) -> Severity {
@@ -109,11 +129,21 @@ impl Builder {
     }
 
     fn one_side(&mut self) -> Side {
-        if self.dice.chance(0.5) { Side::Right } else { Side::Left }
+        if self.dice.chance(0.5) {
+            Side::Right
+        } else {
+            Side::Left
+        }
     }
 
     fn push(&mut self, kind: Kind, side: Option<Side>, zone: Option<Zone>, severity: Severity) -> bool {
-        self.observations.push(Observation { kind, side, zone, severity, suggests: Vec::new() });
+        self.observations.push(Observation {
+            kind,
+            side,
+            zone,
+            severity,
+            suggests: Vec::new(),
+        });
         true
     }
 
@@ -126,8 +156,13 @@ impl Builder {
         let lung = index(side);
         // A large heart lies over the left lung's lower third.
         let behind_heart = side == Side::Left && self.has(Kind::Cardiomegaly);
-        let open: [f32; 3] =
-            std::array::from_fn(|z| if self.taken[lung][z] || (z == 2 && behind_heart) { 0.0 } else { weights[z] });
+        let open: [f32; 3] = std::array::from_fn(|z| {
+            if self.taken[lung][z] || (z == 2 && behind_heart) {
+                0.0
+            } else {
+                weights[z]
+            }
+        });
         if open.iter().sum::<f32>() <= 0.0 {
             return None;
         }
@@ -164,12 +199,16 @@ impl Builder {
                 if self.has(kind) || self.has_on(Kind::Pneumothorax, side) {
                     return false;
                 }
-                let Some((side, zone)) = self.take(Some(side), [0.5, 0.5, 0.0]) else { return false };
+                let Some((side, zone)) = self.take(Some(side), [0.5, 0.5, 0.0]) else {
+                    return false;
+                };
                 let severity = self.severity();
                 self.push(kind, Some(side), Some(zone), severity)
             }
             Kind::RibFracture => {
-                let Some((side, zone)) = self.take(side, [0.3, 0.4, 0.3]) else { return false };
+                let Some((side, zone)) = self.take(side, [0.3, 0.4, 0.3]) else {
+                    return false;
+                };
                 let severity = self.severity();
                 !self.has(kind) && self.push(kind, Some(side), Some(zone), severity)
             }
@@ -177,7 +216,9 @@ impl Builder {
                 if self.has(kind) {
                     return false;
                 }
-                let Some((side, zone)) = self.take(side, [0.0, 0.25, 0.75]) else { return false };
+                let Some((side, zone)) = self.take(side, [0.0, 0.25, 0.75]) else {
+                    return false;
+                };
                 let severity = self.severity();
                 self.push(kind, Some(side), Some(zone), severity)
             }
@@ -186,12 +227,18 @@ impl Builder {
                 if hidden || self.has(kind) {
                     return false;
                 }
-                let Some((side, zone)) = self.take(side, [0.32, 0.34, 0.34]) else { return false };
+                let Some((side, zone)) = self.take(side, [0.32, 0.34, 0.34]) else {
+                    return false;
+                };
                 let severity = self.severity();
                 self.push(kind, Some(side), Some(zone), severity);
                 let spreads = matches!(kind, Kind::Consolidation | Kind::Pneumonia | Kind::Opacity);
                 if spreads && self.dice.chance(0.15) {
-                    let other = if side == Side::Left { Side::Right } else { Side::Left };
+                    let other = if side == Side::Left {
+                        Side::Right
+                    } else {
+                        Side::Left
+                    };
                     if let Some((side, zone)) = self.take(Some(other), [0.3, 0.35, 0.35]) {
                         let severity = self.severity();
                         self.push(kind, Some(side), Some(zone), severity);
@@ -209,7 +256,8 @@ impl Builder {
         if self.has(Kind::Effusion) {
             return false;
         }
-        let side = side.unwrap_or([Side::Right, Side::Left, Side::Bilateral][self.dice.pick(&[0.36, 0.36, 0.28])]);
+        let side =
+            side.unwrap_or([Side::Right, Side::Left, Side::Bilateral][self.dice.pick(&[0.36, 0.36, 0.28])]);
         let sides: &[Side] = match side {
             Side::Bilateral => &[Side::Right, Side::Left],
             Side::Right => &[Side::Right],
@@ -233,7 +281,9 @@ impl Builder {
         let lung = index(side);
         // A fracture may lie over it; what lies in the lung would be lost with the lung's shape.
         let crowded = self.observations.iter().any(|o| {
-            o.kind != Kind::RibFracture && o.side == Some(side) && matches!(o.zone, Some(Zone::Upper | Zone::Mid))
+            o.kind != Kind::RibFracture
+                && o.side == Some(side)
+                && matches!(o.zone, Some(Zone::Upper | Zone::Mid))
         });
         if self.has(Kind::Pneumothorax) || self.has(Kind::Edema) || crowded {
             return false;
@@ -266,12 +316,20 @@ impl Builder {
             0.03
         };
         if self.dice.chance(line) {
-            let side = if self.dice.chance(0.6) { Side::Right } else { Side::Left };
+            let side = if self.dice.chance(0.6) {
+                Side::Right
+            } else {
+                Side::Left
+            };
             self.add(Kind::CentralLine, Some(side));
         }
         let pacemaker = if self.has(Kind::Cardiomegaly) { 0.14 } else { 0.035 };
         if self.dice.chance(pacemaker) {
-            let side = if self.dice.chance(0.35) { Side::Right } else { Side::Left };
+            let side = if self.dice.chance(0.35) {
+                Side::Right
+            } else {
+                Side::Left
+            };
             self.add(Kind::Pacemaker, Some(side));
         }
     }
@@ -318,19 +376,35 @@ mod tests {
             println!("{:<28} {:.3}", finding.name(), share(*finding));
         }
         for finding in &Finding::ALL[1..] {
-            assert!((0.03..=0.20).contains(&share(*finding)), "{}: {}", finding.name(), share(*finding));
+            assert!(
+                (0.03..=0.20).contains(&share(*finding)),
+                "{}: {}",
+                finding.name(),
+                share(*finding)
+            );
         }
-        assert!((0.28..=0.40).contains(&share(Finding::NoFinding)), "normal: {}", share(Finding::NoFinding));
+        assert!(
+            (0.28..=0.40).contains(&share(Finding::NoFinding)),
+            "normal: {}",
+            share(Finding::NoFinding)
+        );
     }
 
     #[test]
     fn suggestions_ride_on_what_is_seen_and_repeat_nothing() {
         for seed in 0..2000 {
             let description = describe(seed);
-            let shown: Vec<Finding> = description.observations.iter().map(|o| o.kind.finding()).collect();
+            let shown: Vec<Finding> = description
+                .observations
+                .iter()
+                .map(|o| o.kind.finding())
+                .collect();
             for observation in &description.observations {
                 for suggested in &observation.suggests {
-                    assert!(!shown.contains(suggested), "seed {seed}: {suggested:?} is both shown and suggested");
+                    assert!(
+                        !shown.contains(suggested),
+                        "seed {seed}: {suggested:?} is both shown and suggested"
+                    );
                 }
             }
         }
@@ -351,7 +425,10 @@ mod tests {
             (Kind::ChestDrain, Kind::Pneumothorax),
             (Kind::CentralLine, Kind::EtTube),
         ] {
-            assert!(share(kind, Some(given)) > 1.5 * share(kind, None), "{kind:?} given {given:?}");
+            assert!(
+                share(kind, Some(given)) > 1.5 * share(kind, None),
+                "{kind:?} given {given:?}"
+            );
         }
     }
 }

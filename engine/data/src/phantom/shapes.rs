@@ -1,7 +1,7 @@
 //! Curves and closed outlines in the patient's plane, independent of the number of pixels.
 
-/// A point of the patient's plane: x to the picture's right (the patient's left), y down, both in picture widths, the middle of the
-/// thorax near the origin.
+/// A point of the patient's plane: x to the picture's right (the patient's left), y down, both in picture
+/// widths, the middle of the thorax near the origin.
 pub(super) type Point = [f32; 2];
 
 /// 0 below `low`, 1 above `high`, smooth between.
@@ -22,7 +22,8 @@ pub(super) fn bell(value: f32, centre: f32, width: f32) -> f32 {
     libm::expf(-0.5 * t * t)
 }
 
-/// A function of one coordinate held as evenly spaced samples, read by linear interpolation, constant outside.
+/// A function of one coordinate held as evenly spaced samples, read by linear interpolation, constant
+/// outside.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     low: f32,
@@ -33,7 +34,11 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn sample(low: f32, high: f32, count: usize, f: impl Fn(f32) -> f32) -> Self {
         let step = (high - low) / (count - 1) as f32;
-        Self { low, step, values: (0..count).map(|i| f(low + step * i as f32)).collect() }
+        Self {
+            low,
+            step,
+            values: (0..count).map(|i| f(low + step * i as f32)).collect(),
+        }
     }
 
     pub(super) fn at(&self, x: f32) -> f32 {
@@ -48,7 +53,13 @@ impl Table {
 /// Points of a Catmull-Rom curve through the given ones, `per` a span.
 pub(super) fn spline(points: &[Point], per: usize, closed: bool) -> Vec<Point> {
     let n = points.len() as isize;
-    let at = |i: isize| points[if closed { i.rem_euclid(n) } else { i.clamp(0, n - 1) } as usize];
+    let at = |i: isize| {
+        points[if closed {
+            i.rem_euclid(n)
+        } else {
+            i.clamp(0, n - 1)
+        } as usize]
+    };
     let spans = if closed { n } else { n - 1 };
     let mut out = Vec::with_capacity(spans as usize * per + 1);
     for i in 0..spans {
@@ -93,7 +104,11 @@ impl Outline {
         let radius = (0..RAYS)
             .map(|i| {
                 let angle = i as f32 * 4.0 / RAYS as f32;
-                let (p, up) = if angle < 2.0 { (1.0 - angle, 1.0) } else { (angle - 3.0, -1.0) };
+                let (p, up) = if angle < 2.0 {
+                    (1.0 - angle, 1.0)
+                } else {
+                    (angle - 3.0, -1.0)
+                };
                 let (dx, dy) = (p, up * (1.0 - p.abs()));
                 let norm = (dx * dx + dy * dy).sqrt();
                 radius(dx / norm, dy / norm)
@@ -119,7 +134,11 @@ impl Outline {
                 while cursor < found.len() && found[cursor].0 < angle {
                     cursor += 1;
                 }
-                let after = if cursor < found.len() { found[cursor] } else { (found[0].0 + 4.0, found[0].1) };
+                let after = if cursor < found.len() {
+                    found[cursor]
+                } else {
+                    (found[0].0 + 4.0, found[0].1)
+                };
                 let before = if cursor > 0 {
                     found[cursor - 1]
                 } else {
@@ -127,7 +146,11 @@ impl Outline {
                     (last.0 - 4.0, last.1)
                 };
                 let span = after.0 - before.0;
-                let part = if span > 1e-6 { (angle - before.0) / span } else { 0.0 };
+                let part = if span > 1e-6 {
+                    (angle - before.0) / span
+                } else {
+                    0.0
+                };
                 before.1 + (after.1 - before.1) * part
             })
             .collect();

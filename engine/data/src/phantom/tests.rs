@@ -3,9 +3,15 @@
 use super::*;
 use hilum_text::Side;
 
-fn first_with(kind: Kind, accept: impl Fn(&Observation) -> bool) -> impl Iterator<Item = (Description, usize)> {
+fn first_with(
+    kind: Kind,
+    accept: impl Fn(&Observation) -> bool,
+) -> impl Iterator<Item = (Description, usize)> {
     (0..4000u64).map(describe).filter_map(move |description| {
-        let index = description.observations.iter().position(|o| o.kind == kind && accept(o))?;
+        let index = description
+            .observations
+            .iter()
+            .position(|o| o.kind == kind && accept(o))?;
         Some((description, index))
     })
 }
@@ -37,7 +43,12 @@ fn same_seed_same_bytes() {
         let again = draw(&describe(seed), 128).expect("the size is within bounds");
         assert_eq!(once.pixels, again.pixels);
         assert_eq!(once.pixels_12bit, again.pixels_12bit);
-        assert_ne!(once.pixels, draw(&describe(seed + 1), 128).expect("the size is within bounds").pixels);
+        assert_ne!(
+            once.pixels,
+            draw(&describe(seed + 1), 128)
+                .expect("the size is within bounds")
+                .pixels
+        );
     }
 }
 
@@ -63,13 +74,17 @@ fn one_patient_at_every_size() {
         let mut difference = 0.0;
         for row in 0..128 {
             for column in 0..128 {
-                let block: u32 =
-                    (0..16).map(|k| u32::from(large.pixels[(4 * row + k / 4) * 512 + 4 * column + k % 4])).sum();
+                let block: u32 = (0..16)
+                    .map(|k| u32::from(large.pixels[(4 * row + k / 4) * 512 + 4 * column + k % 4]))
+                    .sum();
                 difference += (block as f32 / 16.0 - f32::from(small.pixels[row * 128 + column])).abs();
             }
         }
         let mean = difference / (128.0 * 128.0);
-        assert!(mean < 6.0, "seed {seed}: the two sizes differ by {mean} grey levels on average");
+        assert!(
+            mean < 6.0,
+            "seed {seed}: the two sizes differ by {mean} grey levels on average"
+        );
     }
 }
 
@@ -78,11 +93,23 @@ fn every_finding_has_a_mask_and_a_box_that_fits_it() {
     for seed in 0..300 {
         let description = describe(seed);
         let phantom = draw(&description, 96).expect("the size is within bounds");
-        assert!(phantom.lungs.area() > 96 * 96 / 12, "seed {seed}: lungs of {}", phantom.lungs.area());
-        assert!(phantom.heart.area() > 96 * 96 / 60, "seed {seed}: heart of {}", phantom.heart.area());
+        assert!(
+            phantom.lungs.area() > 96 * 96 / 12,
+            "seed {seed}: lungs of {}",
+            phantom.lungs.area()
+        );
+        assert!(
+            phantom.heart.area() > 96 * 96 / 60,
+            "seed {seed}: heart of {}",
+            phantom.heart.area()
+        );
         for (index, observation) in description.observations.iter().enumerate() {
             let entries = phantom.findings.iter().filter(|(i, _, _)| *i == index).count();
-            let expected = if observation.side == Some(Side::Bilateral) { 2 } else { 1 };
+            let expected = if observation.side == Some(Side::Bilateral) {
+                2
+            } else {
+                1
+            };
             assert_eq!(entries, expected, "seed {seed}: {observation:?}");
         }
         for (_, mask, bounds) in &phantom.findings {
@@ -105,7 +132,11 @@ fn change(description: &Description, index: usize, size: usize) -> (f32, f32) {
     for (i, (a, b)) in with.pixels.iter().zip(&without.pixels).enumerate() {
         let change = (f32::from(*a) - f32::from(*b)).abs();
         if change > 4.0 {
-            if i % size < middle { in_left_half += change } else { in_right_half += change }
+            if i % size < middle {
+                in_left_half += change
+            } else {
+                in_right_half += change
+            }
         }
     }
     (in_left_half, in_right_half)
@@ -125,8 +156,16 @@ fn findings_change_the_picture_on_their_own_side() {
             for (description, index) in first_with(kind, |o| o.side == Some(side)).take(4) {
                 let (at_left, at_right) = change(&description, index, 128);
                 // The patient's right is the picture's left.
-                let (own, other) = if side == Side::Right { (at_left, at_right) } else { (at_right, at_left) };
-                assert!(own > 3.0 * other, "{kind:?} {side:?}, seed {}: {own} against {other}", description.seed);
+                let (own, other) = if side == Side::Right {
+                    (at_left, at_right)
+                } else {
+                    (at_right, at_left)
+                };
+                assert!(
+                    own > 3.0 * other,
+                    "{kind:?} {side:?}, seed {}: {own} against {other}",
+                    description.seed
+                );
             }
         }
     }
@@ -140,8 +179,17 @@ fn even_small_findings_change_the_picture_visibly() {
             without.observations.remove(index);
             let with = draw(&description, 224).expect("the size is within bounds");
             let without = draw(&without, 224).expect("the size is within bounds");
-            let changed = with.pixels.iter().zip(&without.pixels).filter(|(a, b)| a.abs_diff(**b) >= 10).count();
-            assert!(changed >= 60, "{kind:?}, seed {}: only {changed} pixels change", description.seed);
+            let changed = with
+                .pixels
+                .iter()
+                .zip(&without.pixels)
+                .filter(|(a, b)| a.abs_diff(**b) >= 10)
+                .count();
+            assert!(
+                changed >= 60,
+                "{kind:?}, seed {}: only {changed} pixels change",
+                description.seed
+            );
         }
     }
 }
@@ -157,11 +205,18 @@ fn masks_lie_on_their_side() {
             if !sided || matches!(observation.kind, Kind::CentralLine | Kind::Pacemaker) {
                 continue;
             }
-            let columns: Vec<usize> = (0..96 * 96).filter(|i| mask.bits[*i] != 0).map(|i| i % 96).collect();
+            let columns: Vec<usize> = (0..96 * 96)
+                .filter(|i| mask.bits[*i] != 0)
+                .map(|i| i % 96)
+                .collect();
             let mean = columns.iter().sum::<usize>() as f32 / columns.len() as f32;
             let bounds = phantom.lungs.bounds().expect("lungs are seen");
             let middle = (bounds.left + bounds.right) as f32 / 2.0;
-            assert_eq!(mean > middle, observation.side == Some(Side::Left), "seed {seed}: {observation:?}");
+            assert_eq!(
+                mean > middle,
+                observation.side == Some(Side::Left),
+                "seed {seed}: {observation:?}"
+            );
         }
     }
 }
@@ -179,7 +234,10 @@ fn the_second_institution_has_other_pictures_of_the_same_findings() {
         darker += mean(&second) - mean(&first);
         lungs += second.lungs.area() as f64 / first.lungs.area() as f64 / 60.0;
     }
-    println!("mean grey differs by {:.1}, lungs are {lungs:.2} times as large", darker / 60.0);
+    println!(
+        "mean grey differs by {:.1}, lungs are {lungs:.2} times as large",
+        darker / 60.0
+    );
     assert!((darker / 60.0).abs() > 3.0 && lungs < 0.97, "{darker} {lungs}");
 }
 
@@ -193,6 +251,8 @@ fn bytes_are_those_of_every_machine() {
         .iter()
         .copied()
         .chain(wide)
-        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
+            (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
+        });
     assert_eq!(sum, 6_779_973_371_977_636_315, "the phantom's bytes have changed");
 }

@@ -1,6 +1,8 @@
-//! Guards the phantom against being too easy: logistic regression on 16x16 thumbnails must not find its findings.
+//! Guards the phantom against being too easy: logistic regression on 16x16 thumbnails must not find its
+//! findings.
 //!
-//! The baseline gets a fair chance: standardised features, L2 weight and thresholds chosen on held-out training phantoms.
+//! The baseline gets a fair chance: standardised features, L2 weight and thresholds chosen on held-out
+//! training phantoms.
 
 use super::{describe, draw};
 use hilum_text::{Certainty, Finding};
@@ -16,7 +18,10 @@ struct Set {
 }
 
 fn thumbnails(seeds: std::ops::Range<u64>, size: usize) -> Set {
-    let mut set = Set { x: Vec::new(), y: Vec::new() };
+    let mut set = Set {
+        x: Vec::new(),
+        y: Vec::new(),
+    };
     for seed in seeds {
         let description = describe(seed);
         let phantom = draw(&description, size).expect("the size is within bounds");
@@ -28,7 +33,9 @@ fn thumbnails(seeds: std::ops::Range<u64>, size: usize) -> Set {
         x[FEATURES - 1] = 1.0;
         set.x.push(x);
         let labels = description.labels();
-        set.y.push(std::array::from_fn(|k| labels[Finding::ALL[k + 1] as usize] == Some(Certainty::Positive)));
+        set.y.push(std::array::from_fn(|k| {
+            labels[Finding::ALL[k + 1] as usize] == Some(Certainty::Positive)
+        }));
     }
     set
 }
@@ -37,7 +44,9 @@ fn standardise(train: &mut Set, test: &mut Set) {
     for j in 0..FEATURES - 1 {
         let n = train.x.len() as f32;
         let mean = train.x.iter().map(|x| x[j]).sum::<f32>() / n;
-        let deviation = (train.x.iter().map(|x| (x[j] - mean) * (x[j] - mean)).sum::<f32>() / n).sqrt().max(1e-4);
+        let deviation = (train.x.iter().map(|x| (x[j] - mean) * (x[j] - mean)).sum::<f32>() / n)
+            .sqrt()
+            .max(1e-4);
         for x in train.x.iter_mut().chain(test.x.iter_mut()) {
             x[j] = (x[j] - mean) / deviation;
         }
@@ -63,7 +72,10 @@ fn fit(set: &Set, rows: std::ops::Range<usize>, l2: f32, steps: usize) -> Vec<[f
                     *g += error * x;
                 }
             }
-            let (c1, c2) = (1.0 - libm::powf(0.9, step as f32), 1.0 - libm::powf(0.999, step as f32));
+            let (c1, c2) = (
+                1.0 - libm::powf(0.9, step as f32),
+                1.0 - libm::powf(0.999, step as f32),
+            );
             for j in 0..FEATURES {
                 let g = gradient[j] + if j + 1 < FEATURES { l2 * w[j] } else { 0.0 };
                 first[j] = 0.9 * first[j] + 0.1 * g;
@@ -77,7 +89,9 @@ fn fit(set: &Set, rows: std::ops::Range<usize>, l2: f32, steps: usize) -> Vec<[f
 
 /// Of one class: the threshold with the best F1 on some rows.
 fn threshold(set: &Set, rows: std::ops::Range<usize>, weights: &[f32; FEATURES], class: usize) -> f32 {
-    let mut scored: Vec<(f32, bool)> = rows.map(|i| (score(weights, &set.x[i]), set.y[i][class])).collect();
+    let mut scored: Vec<(f32, bool)> = rows
+        .map(|i| (score(weights, &set.x[i]), set.y[i][class]))
+        .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
     let total = scored.iter().filter(|s| s.1).count() as f32;
     let (mut hit, mut best) = (0.0, (0.0, f32::INFINITY));
@@ -92,7 +106,12 @@ fn threshold(set: &Set, rows: std::ops::Range<usize>, weights: &[f32; FEATURES],
 }
 
 /// Hits, false alarms and misses of each class.
-fn counts(set: &Set, rows: std::ops::Range<usize>, weights: &[[f32; FEATURES]], thresholds: &[f32]) -> Vec<[f32; 3]> {
+fn counts(
+    set: &Set,
+    rows: std::ops::Range<usize>,
+    weights: &[[f32; FEATURES]],
+    thresholds: &[f32],
+) -> Vec<[f32; 3]> {
     let mut all = vec![[0.0f32; 3]; CLASSES];
     for i in rows {
         for (k, count) in all.iter_mut().enumerate() {
@@ -125,7 +144,9 @@ fn baseline(training: u64, testing: u64, size: usize, steps: usize) -> (f32, Vec
     let mut best = (f32::NEG_INFINITY, 0.0, Vec::new());
     for l2 in [3e-3, 3e-2] {
         let weights = fit(&train, 0..fitted, l2, steps);
-        let thresholds: Vec<f32> = (0..CLASSES).map(|k| threshold(&train, fitted..n, &weights[k], k)).collect();
+        let thresholds: Vec<f32> = (0..CLASSES)
+            .map(|k| threshold(&train, fitted..n, &weights[k], k))
+            .collect();
         let held = micro(&counts(&train, fitted..n, &weights, &thresholds));
         if held > best.0 {
             best = (held, l2, thresholds);
@@ -143,7 +164,10 @@ fn thumbnails_do_not_give_the_findings_away() {
     for (finding, f1) in Finding::ALL[1..].iter().zip(&each) {
         println!("{:<28} {f1:.3}", finding.name());
     }
-    assert!(micro < 0.5, "logistic regression on thumbnails reaches a micro-F1 of {micro}");
+    assert!(
+        micro < 0.5,
+        "logistic regression on thumbnails reaches a micro-F1 of {micro}"
+    );
     // It must have learnt something, or it is no baseline.
     assert!(micro > 0.12, "the baseline itself fails: {micro}");
 }
@@ -156,5 +180,8 @@ fn thumbnails_do_not_give_the_findings_away_with_more_training() {
     for (finding, f1) in Finding::ALL[1..].iter().zip(&each) {
         println!("{:<28} {f1:.3}", finding.name());
     }
-    assert!(micro < 0.5, "logistic regression on thumbnails reaches a micro-F1 of {micro}");
+    assert!(
+        micro < 0.5,
+        "logistic regression on thumbnails reaches a micro-F1 of {micro}"
+    );
 }

@@ -42,7 +42,9 @@ impl Asked {
         let split = match own.as_str() {
             _ if phrase.to_ascii_lowercase().starts_with("test") => Split::Test,
             "" => of_file,
-            name => name.parse().map_err(|_| row.error(format!("{name:?} is no split (train, validate or test)")))?,
+            name => name
+                .parse()
+                .map_err(|_| row.error(format!("{name:?} is no split (train, validate or test)")))?,
         };
         let id = row.text_or_empty(&["qid", "QID_unique"])?;
         let question = Question {
@@ -50,16 +52,29 @@ impl Asked {
             text: row.text(&["question", "QUESTION"])?,
             answer: row.text(&["answer", "ANSWER"])?,
             closed,
-            organ: row.text_or_empty(&["image_organ", "IMAGEORGAN"])?.to_ascii_uppercase(),
+            organ: row
+                .text_or_empty(&["image_organ", "IMAGEORGAN"])?
+                .to_ascii_uppercase(),
             kind: row.text_or_empty(&["question_type", "Q_TYPE"])?,
         };
-        Ok(Self { image, question, split })
+        Ok(Self {
+            image,
+            question,
+            split,
+        })
     }
 
     /// What makes two rows the same question.
     fn key(&self) -> (String, String) {
-        let words = self.question.text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
-        (stem(&self.image).to_owned(), words.collect::<Vec<_>>().join(" ").to_lowercase())
+        let words = self
+            .question
+            .text
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|w| !w.is_empty());
+        (
+            stem(&self.image).to_owned(),
+            words.collect::<Vec<_>>().join(" ").to_lowercase(),
+        )
     }
 }
 
@@ -70,20 +85,31 @@ impl Asked {
 pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
     let mut gather = Gather::new(root, Layout::VqaRad, options)?;
     let mut asked = read_all(root)?;
-    let tested: HashSet<_> = asked.iter().filter(|a| a.split == Split::Test).map(Asked::key).collect();
+    let tested: HashSet<_> = asked
+        .iter()
+        .filter(|a| a.split == Split::Test)
+        .map(Asked::key)
+        .collect();
     let before = asked.len();
     asked.retain(|a| a.split == Split::Test || !tested.contains(&a.key()));
     if asked.len() < before {
-        gather.notes.push(format!("{} training rows that repeat a test question are left out", before - asked.len()));
+        gather.notes.push(format!(
+            "{} training rows that repeat a test question are left out",
+            before - asked.len()
+        ));
     }
     if !asked.iter().any(|a| a.split == Split::Validate) {
         for a in asked.iter_mut().filter(|a| a.split == Split::Train) {
             a.split = by_patient(stem(&a.image), VALIDATE, 0);
         }
-        gather.notes.push("a tenth of the training images, drawn by name, validates".into());
+        gather
+            .notes
+            .push("a tenth of the training images, drawn by name, validates".into());
     }
     if tested.is_empty() {
-        gather.notes.push("the official test questions are not there".into());
+        gather
+            .notes
+            .push("the official test questions are not there".into());
     }
     let mut order: Vec<(String, Split)> = Vec::new();
     let mut questions: HashMap<(String, Split), Vec<Question>> = HashMap::new();
@@ -124,7 +150,11 @@ fn read_all(root: &Path) -> Result<Vec<Asked>, DataError> {
         files.extend(first(&[PUBLIC]).map(|p| (p, Split::Train)));
     }
     if files.is_empty() {
-        return Err(DataError::NoTable { root: root.to_owned(), name: TRAIN[0], layout: Layout::VqaRad });
+        return Err(DataError::NoTable {
+            root: root.to_owned(),
+            name: TRAIN[0],
+            layout: Layout::VqaRad,
+        });
     }
     let mut asked = Vec::new();
     for (path, split) in files {

@@ -15,7 +15,9 @@ fn phantoms_go_round() {
         for study in &loaded.studies {
             let own = phantom::questions(study.description.as_ref().unwrap(), &study.id);
             let told = |all: &[crate::Question]| {
-                all.iter().map(|q| (q.text.clone(), q.answer.clone(), q.closed, q.kind.clone())).collect::<Vec<_>>()
+                all.iter()
+                    .map(|q| (q.text.clone(), q.answer.clone(), q.closed, q.kind.clone()))
+                    .collect::<Vec<_>>()
             };
             assert_eq!(told(&study.questions), told(&own));
             assert!(study.questions.iter().all(|q| q.organ == "CHEST"));
@@ -51,7 +53,10 @@ fn arrays_are_read_and_phrase_types_test() {
     assert_eq!(summary.splits["test"].questions, 1);
     assert_eq!(summary.shared_subjects, 1);
     let first = &loaded.studies[0].questions[0];
-    assert_eq!((first.answer.as_str(), first.kind.as_str(), first.organ.as_str()), ("7", "COUNT", "CHEST"));
+    assert_eq!(
+        (first.answer.as_str(), first.kind.as_str(), first.organ.as_str()),
+        ("7", "COUNT", "CHEST")
+    );
     assert!(loaded.studies[1].questions[0].closed);
 }
 
@@ -59,11 +64,28 @@ fn arrays_are_read_and_phrase_types_test() {
 fn training_rows_that_repeat_the_test_are_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let test = r#"{"qid": "9", "image": "synpic1.jpg", "question": "Is the heart large?", "answer": "No", "answer_type": "CLOSED"}"#;
-    by_hand(folder.path(), &[("trainset.json", &ARRAY.replace("test_", "")), ("test.jsonl", test)]);
+    by_hand(
+        folder.path(),
+        &[
+            ("trainset.json", &ARRAY.replace("test_", "")),
+            ("test.jsonl", test),
+        ],
+    );
     let loaded = read(folder.path());
-    let of = |split: Split| loaded.studies.iter().filter(|s| s.split == split).flat_map(|s| &s.questions).count();
+    let of = |split: Split| {
+        loaded
+            .studies
+            .iter()
+            .filter(|s| s.split == split)
+            .flat_map(|s| &s.questions)
+            .count()
+    };
     assert_eq!((of(Split::Test), of(Split::Train) + of(Split::Validate)), (1, 2));
-    assert!(loaded.notes[0].starts_with("1 training rows"), "{:?}", loaded.notes);
+    assert!(
+        loaded.notes[0].starts_with("1 training rows"),
+        "{:?}",
+        loaded.notes
+    );
 }
 
 #[test]
@@ -79,9 +101,15 @@ fn damaged_files_say_where() {
         ("\"train\"}", "\"train\"", "JSON"),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        by_hand(folder.path(), &[("train.jsonl", &format!("{row}\n{}\n", row.replacen(from, to, 1)))]);
+        by_hand(
+            folder.path(),
+            &[("train.jsonl", &format!("{row}\n{}\n", row.replacen(from, to, 1)))],
+        );
         let message = refusal(folder.path(), Layout::VqaRad);
-        assert!(message.contains("train.jsonl, line 2") && message.contains(part), "{message}");
+        assert!(
+            message.contains("train.jsonl, line 2") && message.contains(part),
+            "{message}"
+        );
     }
     let folder = tempfile::tempdir().unwrap();
     by_hand(folder.path(), &[("trainset.json", &ARRAY[..300])]);
@@ -94,9 +122,15 @@ fn damaged_files_say_where() {
 fn a_tenth_of_the_images_validates_where_rows_do_not_say() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), Layout::VqaRad, 60, Format::Jpg);
-    edit(&folder.path().join("train.jsonl"), |t| t.replace("\"validate\"", "\"train\""));
+    edit(&folder.path().join("train.jsonl"), |t| {
+        t.replace("\"validate\"", "\"train\"")
+    });
     let loaded = read(folder.path());
-    let validating = loaded.studies.iter().filter(|s| s.split == Split::Validate).count();
+    let validating = loaded
+        .studies
+        .iter()
+        .filter(|s| s.split == Split::Validate)
+        .count();
     assert!((1..20).contains(&validating), "{validating}");
     crate::testing::split_by_patient(&loaded.studies);
 }

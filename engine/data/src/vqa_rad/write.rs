@@ -9,7 +9,8 @@ use crate::study::{Counts, Split};
 use crate::truth::{Names, Truth, truth, write_truths};
 use crate::write::{Planned, WriteOptions, counted, draw_all, make_folder, plan, write_picture};
 
-/// Writes the data set into an empty folder that is there. Rows name their split, so that it is the planned one, by patient.
+/// Writes the data set into an empty folder that is there. Rows name their split, so that it is the planned
+/// one, by patient.
 pub(crate) fn write(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -> Result<Counts, DataError> {
     let mut planned = plan(options, true, |_, split| split);
     for p in &mut planned {
@@ -22,7 +23,11 @@ pub(crate) fn write(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -> 
     let each = |p: &Planned, drawn: &Phantom| -> Result<Truth, DataError> {
         write_picture(&folder.join(&p.image), drawn, p, options.format)?;
         let id = format!("synpic{}", p.study);
-        let names = Names { study: id.clone(), subject: id, image: p.image.clone() };
+        let names = Names {
+            study: id.clone(),
+            subject: id,
+            image: p.image.clone(),
+        };
         Ok(truth(p, names, drawn, options.institution))
     };
     let truths = draw_all(&planned, options, each, progress)?;

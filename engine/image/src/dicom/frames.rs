@@ -3,10 +3,16 @@
 use std::borrow::Cow;
 
 /// The bytes of the first of `frames` frames.
-pub(crate) fn first_frame<'a>(offsets: &[u8], fragments: &[&'a [u8]], frames: usize) -> Option<Cow<'a, [u8]>> {
+pub(crate) fn first_frame<'a>(
+    offsets: &[u8],
+    fragments: &[&'a [u8]],
+    frames: usize,
+) -> Option<Cow<'a, [u8]>> {
     let (first, rest) = fragments.split_first()?;
     // The second frame's offset counts from the first fragment's item, whose header has 8 bytes.
-    let second = offsets.get(4..8).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
+    let second = offsets
+        .get(4..8)
+        .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
     let mut taken = 8 + first.len();
     let mut count = 0;
     if frames > 1 {

@@ -39,7 +39,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Radiograph, ImageError> {
     let uid = match meta.transfer_syntax {
         Some(uid) if !uid.is_empty() => {
             if syntax::encoding(&uid) != seen {
-                notes.push(format!("the data set is not encoded as its {} declares", syntax::name(&uid)));
+                notes.push(format!(
+                    "the data set is not encoded as its {} declares",
+                    syntax::name(&uid)
+                ));
             }
             uid
         }
@@ -50,7 +53,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Radiograph, ImageError> {
     };
     let found = structure::scan(data_set, seen)?;
     if found.left_out > 0 {
-        notes.push(format!("{} elements are left out: their lengths cannot be right", found.left_out));
+        notes.push(format!(
+            "{} elements are left out: their lengths cannot be right",
+            found.left_out
+        ));
     }
     let attributes = guarded("DICOM", || syntax::parse(&found.attributes, seen))?;
     let Some(pixel_data) = found.pixels else {
@@ -62,7 +68,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Radiograph, ImageError> {
         }));
     };
     let module = PixelModule::read(&attributes)?;
-    let values = guarded("DICOM pixel", || module.values(&pixel_data, seen, &uid, &attributes))?;
+    let values = guarded("DICOM pixel", || {
+        module.values(&pixel_data, seen, &uid, &attributes)
+    })?;
     if module.frames > 1 {
         notes.push(format!("the first of {} frames is shown", module.frames));
     }
@@ -99,14 +107,20 @@ fn assemble(
     let mut display_range = None;
     let values = match values {
         Values::Luminance(values, white) => {
-            notes.push(format!("colour ({}) is shown as its luminance", module.photometric));
+            notes.push(format!(
+                "colour ({}) is shown as its luminance",
+                module.photometric
+            ));
             display_range = Some((0.0, white));
             values
         }
         Values::Float(values) => values,
         Values::Grey(stored) => {
             if let Some((low, high)) = attributes.padding() {
-                let mask: Vec<bool> = stored.iter().map(|v| (low..=high).contains(&i64::from(*v))).collect();
+                let mask: Vec<bool> = stored
+                    .iter()
+                    .map(|v| (low..=high).contains(&i64::from(*v)))
+                    .collect();
                 let count = mask.iter().filter(|p| **p).count();
                 if count > 0 {
                     notes.push(format!("{count} padding pixels are shown black"));
@@ -122,9 +136,14 @@ fn assemble(
     if windows.is_empty() && voi_luts.is_empty() && display_range.is_none() {
         notes.push("the file has no window: it is shown from its lowest to its highest value".to_owned());
     }
-    let (windows, voi_luts) = if display_range.is_some() { Default::default() } else { (windows, voi_luts) };
+    let (windows, voi_luts) = if display_range.is_some() {
+        Default::default()
+    } else {
+        (windows, voi_luts)
+    };
     let text = |tag| attributes.text(tag);
-    // Computed and digital radiography, fluoroscopy, film that was scanned, and pictures that were captured from a screen.
+    // Computed and digital radiography, fluoroscopy, film that was scanned, and pictures that were captured
+    // from a screen.
     const RADIOGRAPHS: [&str; 7] = ["CR", "DX", "RG", "RF", "XA", "SC", "OT"];
     let modality = text(tags::MODALITY);
     if !modality.is_empty() && !RADIOGRAPHS.contains(&modality.as_str()) {

@@ -48,23 +48,36 @@ impl PixelModule {
         }
         let allocated = attributes.required(tags::BITS_ALLOCATED, "Bits Allocated")?;
         if ![1, 8, 16, 32, 64].contains(&allocated) {
-            return Err(ImageError::Unsupported(format!("DICOM with {allocated} bits allocated is not read")));
+            return Err(ImageError::Unsupported(format!(
+                "DICOM with {allocated} bits allocated is not read"
+            )));
         }
         let number = |tag, default: usize| -> Result<u32, ImageError> {
-            Ok(attributes.int(tag)?.and_then(|v| u32::try_from(v).ok()).unwrap_or(default as u32))
+            Ok(attributes
+                .int(tag)?
+                .and_then(|v| u32::try_from(v).ok())
+                .unwrap_or(default as u32))
         };
         let stored = number(tags::BITS_STORED, allocated)?;
         if stored == 0 || stored as usize > allocated {
-            return Err(ImageError::malformed(DICOM, format!("{stored} bits are stored in {allocated}")));
+            return Err(ImageError::malformed(
+                DICOM,
+                format!("{stored} bits are stored in {allocated}"),
+            ));
         }
         let high = number(tags::HIGH_BIT, stored as usize - 1)?;
         if high as usize >= allocated || high + 1 < stored {
-            return Err(ImageError::malformed(DICOM, format!("{stored} bits cannot end at bit {high} of {allocated}")));
+            return Err(ImageError::malformed(
+                DICOM,
+                format!("{stored} bits cannot end at bit {high} of {allocated}"),
+            ));
         }
         let frames = attributes.int(tags::NUMBER_OF_FRAMES)?.unwrap_or(1);
         Ok(Self {
             shape: Shape::new(columns, rows, samples as usize)?,
-            photometric: attributes.text(tags::PHOTOMETRIC_INTERPRETATION).to_ascii_uppercase(),
+            photometric: attributes
+                .text(tags::PHOTOMETRIC_INTERPRETATION)
+                .to_ascii_uppercase(),
             allocated,
             stored,
             high,
@@ -105,7 +118,11 @@ impl PixelModule {
             return palette(&planes, attributes);
         }
         if self.shape.samples == 3 {
-            return Ok(luminance(&planes, planes.colour.unwrap_or_else(|| self.colour()), self.stored));
+            return Ok(luminance(
+                &planes,
+                planes.colour.unwrap_or_else(|| self.colour()),
+                self.stored,
+            ));
         }
         let mut grey = planes.planes.into_iter().next().unwrap_or_default();
         if self.signed {
@@ -151,19 +168,30 @@ impl PixelModule {
                 _ => {
                     let word = &bytes[i * size..(i + 1) * size];
                     let join = |v: i64, b: &u8| v << 8 | i64::from(*b);
-                    if big { word.iter().fold(0, join) } else { word.iter().rev().fold(0, join) }
+                    if big {
+                        word.iter().fold(0, join)
+                    } else {
+                        word.iter().rev().fold(0, join)
+                    }
                 }
             }
         };
         let shift = self.high + 1 - self.stored;
-        let mask = if self.stored == 64 { -1 } else { (1_i64 << self.stored) - 1 };
+        let mask = if self.stored == 64 {
+            -1
+        } else {
+            (1_i64 << self.stored) - 1
+        };
         let convert = |i: usize| -> Result<i32, ImageError> {
             let value = sample(i) >> shift & mask;
             if self.stored <= 31 || (self.stored == 32 && self.signed) {
                 return Ok(value as i32);
             }
             i32::try_from(value).map_err(|_| {
-                ImageError::Unsupported(format!("a sample of {} bits is {value}, and 31 bits are read", self.stored))
+                ImageError::Unsupported(format!(
+                    "a sample of {} bits is {value}, and 31 bits are read",
+                    self.stored
+                ))
             })
         };
         let planes = (0..samples)
@@ -178,7 +206,12 @@ impl PixelModule {
                     .collect()
             })
             .collect::<Result<Vec<Vec<i32>>, _>>()?;
-        Ok(Planes { shape: self.shape, planes, precision: self.stored, colour: None })
+        Ok(Planes {
+            shape: self.shape,
+            planes,
+            precision: self.stored,
+            colour: None,
+        })
     }
 
     /// Float and double pixel data.
@@ -197,16 +230,24 @@ impl PixelModule {
                 word[..size].reverse();
             }
             let [a, b, c, d, ..] = word;
-            if size == 4 { f32::from_le_bytes([a, b, c, d]) } else { f64::from_le_bytes(word) as f32 }
+            if size == 4 {
+                f32::from_le_bytes([a, b, c, d])
+            } else {
+                f64::from_le_bytes(word) as f32
+            }
         };
-        Ok(Values::Float(bytes[..need].chunks_exact(size).map(value).collect()))
+        Ok(Values::Float(
+            bytes[..need].chunks_exact(size).map(value).collect(),
+        ))
     }
 
     /// A compressed frame: its own first bytes say what it is, for declared syntaxes are at times wrong.
     fn compressed(&self, frame: &[u8], syntax: &str) -> Result<Planes, ImageError> {
         let shape = Some(self.shape);
         if self.allocated > 32 {
-            return Err(ImageError::Unsupported("compressed samples of more than 32 bits are not read".to_owned()));
+            return Err(ImageError::Unsupported(
+                "compressed samples of more than 32 bits are not read".to_owned(),
+            ));
         }
         if syntax == super::syntax::RLE {
             return rle::decode(frame, self.shape, self.allocated.div_ceil(8)).and_then(|p| self.shifted(p));
@@ -232,9 +273,15 @@ impl PixelModule {
     fn shifted(&self, mut planes: Planes) -> Result<Planes, ImageError> {
         let shift = self.high + 1 - self.stored;
         let mask = ((1_i64 << self.stored.min(32)) - 1) as i32;
-        planes.planes.iter_mut().flatten().for_each(|v| *v = *v >> shift & mask);
+        planes
+            .planes
+            .iter_mut()
+            .flatten()
+            .for_each(|v| *v = *v >> shift & mask);
         if self.stored >= 32 && !self.signed && planes.planes.iter().flatten().any(|v| *v < 0) {
-            return Err(ImageError::Unsupported("an RLE sample needs 32 bits, and 31 are read".to_owned()));
+            return Err(ImageError::Unsupported(
+                "an RLE sample needs 32 bits, and 31 are read".to_owned(),
+            ));
         }
         planes.precision = self.stored;
         Ok(planes)
@@ -245,9 +292,12 @@ impl PixelModule {
 fn luminance(planes: &Planes, colour: Colour, stored: u32) -> Values {
     let white = ((1_u64 << stored) - 1) as f32;
     let values = match (colour, planes.planes.as_slice()) {
-        (Colour::Rgb, [r, g, b]) => {
-            r.iter().zip(g).zip(b).map(|((r, g), b)| luma(f64::from(*r), f64::from(*g), f64::from(*b))).collect()
-        }
+        (Colour::Rgb, [r, g, b]) => r
+            .iter()
+            .zip(g)
+            .zip(b)
+            .map(|((r, g), b)| luma(f64::from(*r), f64::from(*g), f64::from(*b)))
+            .collect(),
         (Colour::YbrPartial, [y, ..]) => {
             let unit = f64::from(white) / 255.0;
             let spread = |v: f64| ((v - 16.0 * unit) * 255.0 / 219.0).clamp(0.0, f64::from(white)) as f32;
@@ -266,7 +316,10 @@ pub(crate) fn luma(r: f64, g: f64, b: f64) -> f32 {
 
 /// Indices to the luminance of the palette's colours.
 fn palette(planes: &Planes, attributes: &Attributes) -> Result<Values, ImageError> {
-    let segmented = attributes.0.get(tags::SEGMENTED_RED_PALETTE_COLOR_LOOKUP_TABLE_DATA).is_some();
+    let segmented = attributes
+        .0
+        .get(tags::SEGMENTED_RED_PALETTE_COLOR_LOOKUP_TABLE_DATA)
+        .is_some();
     if segmented {
         return Err(ImageError::Unsupported(
             "a palette in segments is not read; export the image in grey or RGB".to_owned(),
@@ -274,9 +327,18 @@ fn palette(planes: &Planes, attributes: &Attributes) -> Result<Values, ImageErro
     }
     let table = |descriptor, data| attributes.palette(descriptor, data);
     let tables: [Lut; 3] = [
-        table(tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DATA)?,
-        table(tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA)?,
-        table(tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR, tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA)?,
+        table(
+            tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
+            tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+        )?,
+        table(
+            tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
+            tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+        )?,
+        table(
+            tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
+            tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+        )?,
     ];
     let white = ((1_u32 << tables[0].bits) - 1) as f32;
     let indices = planes.planes.first().map(Vec::as_slice).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! RLE Lossless (PS3.5 annex G): the bytes of each sample apart, most significant first, each plane in PackBits.
+//! RLE Lossless (PS3.5 annex G): the bytes of each sample apart, most significant first, each plane in
+//! PackBits.
 
 use crate::error::ImageError;
 use crate::limits::{Planes, Shape};
@@ -10,9 +11,13 @@ const RLE: &str = "RLE";
 /// # Errors
 /// When the segments do not match `shape` or are cut short.
 pub(crate) fn decode(data: &[u8], shape: Shape, bytes: usize) -> Result<Planes, ImageError> {
-    let header = data.get(..64).ok_or_else(|| ImageError::truncated(RLE, "its header of 64 bytes is not complete"))?;
-    let words: Vec<usize> =
-        header.chunks_exact(4).map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]]) as usize).collect();
+    let header = data
+        .get(..64)
+        .ok_or_else(|| ImageError::truncated(RLE, "its header of 64 bytes is not complete"))?;
+    let words: Vec<usize> = header
+        .chunks_exact(4)
+        .map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]]) as usize)
+        .collect();
     let count = words[0];
     if count != shape.samples * bytes || count > 15 {
         return Err(ImageError::malformed(
@@ -31,13 +36,21 @@ pub(crate) fn decode(data: &[u8], shape: Shape, bytes: usize) -> Result<Planes, 
         for byte in 0..bytes {
             let segment = sample * bytes + byte;
             let start = words[1 + segment];
-            let end = if segment + 1 < count { words[2 + segment] } else { data.len() };
+            let end = if segment + 1 < count {
+                words[2 + segment]
+            } else {
+                data.len()
+            };
             let packed = data.get(start..end).filter(|_| start >= 64);
-            let packed = packed
-                .ok_or_else(|| ImageError::malformed(RLE, format!("segment {segment} lies outside of the data")))?;
+            let packed = packed.ok_or_else(|| {
+                ImageError::malformed(RLE, format!("segment {segment} lies outside of the data"))
+            })?;
             // Two bytes make at most 128.
             if packed.len().saturating_mul(64) < pixels {
-                return Err(ImageError::truncated(RLE, format!("segment {segment} is too short for {pixels} pixels")));
+                return Err(ImageError::truncated(
+                    RLE,
+                    format!("segment {segment} is too short for {pixels} pixels"),
+                ));
             }
             if byte == 0 {
                 plane = vec![0; pixels];
@@ -46,7 +59,12 @@ pub(crate) fn decode(data: &[u8], shape: Shape, bytes: usize) -> Result<Planes, 
         }
         planes.push(plane);
     }
-    Ok(Planes { shape, planes, precision: 8 * bytes as u32, colour: None })
+    Ok(Planes {
+        shape,
+        planes,
+        precision: 8 * bytes as u32,
+        colour: None,
+    })
 }
 
 /// Shifts each value of `plane` up a byte and puts the next unpacked byte below it.
@@ -65,7 +83,9 @@ fn unpack(packed: &[u8], plane: &mut [i32]) -> Result<(), ImageError> {
         at += 1;
         match control {
             0..=127 => {
-                let literal = packed.get(at..at + usize::from(control) + 1).unwrap_or(&packed[at..]);
+                let literal = packed
+                    .get(at..at + usize::from(control) + 1)
+                    .unwrap_or(&packed[at..]);
                 literal.iter().for_each(|b| put(*b));
                 at += literal.len();
             }
@@ -79,7 +99,10 @@ fn unpack(packed: &[u8], plane: &mut [i32]) -> Result<(), ImageError> {
         }
     }
     if done < plane.len() {
-        return Err(ImageError::truncated(RLE, format!("a segment gives {done} of {} bytes", plane.len())));
+        return Err(ImageError::truncated(
+            RLE,
+            format!("a segment gives {done} of {} bytes", plane.len()),
+        ));
     }
     Ok(())
 }
@@ -114,12 +137,24 @@ mod tests {
     #[test]
     fn short_and_misplaced_segments_are_refused() {
         let shape = Shape::new(3, 2, 1).unwrap();
-        assert!(matches!(decode(&frame(&[&[252, 1]]), shape, 1), Err(ImageError::Truncated { .. })));
-        assert!(matches!(decode(&frame(&[&[251, 1]]), shape, 2), Err(ImageError::Malformed { .. })));
+        assert!(matches!(
+            decode(&frame(&[&[252, 1]]), shape, 1),
+            Err(ImageError::Truncated { .. })
+        ));
+        assert!(matches!(
+            decode(&frame(&[&[251, 1]]), shape, 2),
+            Err(ImageError::Malformed { .. })
+        ));
         let mut data = frame(&[&[251, 1]]);
         data[4] = 10;
-        assert!(matches!(decode(&data, shape, 1), Err(ImageError::Malformed { .. })));
+        assert!(matches!(
+            decode(&data, shape, 1),
+            Err(ImageError::Malformed { .. })
+        ));
         let large = Shape::new(8000, 8000, 1).unwrap();
-        assert!(matches!(decode(&frame(&[&[251, 1]]), large, 1), Err(ImageError::Truncated { .. })));
+        assert!(matches!(
+            decode(&frame(&[&[251, 1]]), large, 1),
+            Err(ImageError::Truncated { .. })
+        ));
     }
 }

@@ -1,7 +1,9 @@
-//! A walk over the element lengths of a DICOM file, before anything of it is parsed or allocated (PS3.5 chapter 7).
+//! A walk over the element lengths of a DICOM file, before anything of it is parsed or allocated (PS3.5
+//! chapter 7).
 //!
-//! The parser of the data set trusts declared lengths. So every length is compared here with the bytes that are there,
-//! the pixel data is found and left where it is, and of all other elements only those that matter are handed on.
+//! The parser of the data set trusts declared lengths. So every length is compared here with the bytes that
+//! are there, the pixel data is found and left where it is, and of all other elements only those that matter
+//! are handed on.
 
 use super::representation::{has_long_header, is_vr, of_tag, value_size};
 use crate::error::ImageError;
@@ -40,7 +42,10 @@ pub(crate) enum PixelData<'a> {
     /// Float samples, of 4 or 8 bytes.
     Float { bytes: &'a [u8], size: usize },
     /// Compressed: the basic offset table and the fragments.
-    Encapsulated { offsets: &'a [u8], fragments: Vec<&'a [u8]> },
+    Encapsulated {
+        offsets: &'a [u8],
+        fragments: Vec<&'a [u8]>,
+    },
 }
 
 /// A data set taken apart.
@@ -60,7 +65,9 @@ pub(crate) fn looks_like_dicom(bytes: &[u8]) -> bool {
         return true;
     }
     // Without the preamble: an element of group 2 or 8 whose length fits.
-    let Some(&[g0, g1, e0, e1, ..]) = bytes.first_chunk::<8>() else { return false };
+    let Some(&[g0, g1, e0, e1, ..]) = bytes.first_chunk::<8>() else {
+        return false;
+    };
     let little = matches!((g0, g1), (2 | 8, 0)) && e1 == 0;
     let big = (g0, g1) == (0, 8) && e0 == 0;
     let encoding = match (little, big) {
@@ -70,9 +77,14 @@ pub(crate) fn looks_like_dicom(bytes: &[u8]) -> bool {
         (false, _) if is_vr(&bytes[4..6]) => Encoding::ExplicitBig,
         _ => return false,
     };
-    Walk { bytes, encoding, count: 0, doubtful: false }
-        .element(0, bytes.len())
-        .is_ok_and(|e| e.length != UNDEFINED && e.value + e.length as usize <= bytes.len())
+    Walk {
+        bytes,
+        encoding,
+        count: 0,
+        doubtful: false,
+    }
+    .element(0, bytes.len())
+    .is_ok_and(|e| e.length != UNDEFINED && e.value + e.length as usize <= bytes.len())
 }
 
 /// Reads preamble and meta group.
@@ -85,17 +97,32 @@ pub(crate) fn read_meta(bytes: &[u8]) -> Result<Meta, ImageError> {
     let mut transfer_syntax = None;
     while bytes.get(at..at + 2) == Some(&[2, 0]) {
         let explicit = bytes.get(at + 4..at + 6).is_some_and(is_vr);
-        let encoding = if explicit { Encoding::ExplicitLittle } else { Encoding::ImplicitLittle };
-        let walk = Walk { bytes, encoding, count: 0, doubtful: false };
+        let encoding = if explicit {
+            Encoding::ExplicitLittle
+        } else {
+            Encoding::ImplicitLittle
+        };
+        let walk = Walk {
+            bytes,
+            encoding,
+            count: 0,
+            doubtful: false,
+        };
         let element = walk.element(at, bytes.len())?;
         let value = walk.value(&element, bytes.len())?;
         if element.tag == 0x0002_0010 {
             let uid = String::from_utf8_lossy(value);
-            transfer_syntax = Some(uid.trim_matches(|c: char| c == '\0' || c.is_whitespace()).to_owned());
+            transfer_syntax = Some(
+                uid.trim_matches(|c: char| c == '\0' || c.is_whitespace())
+                    .to_owned(),
+            );
         }
         at = element.value + value.len();
     }
-    Ok(Meta { transfer_syntax, data_set: at })
+    Ok(Meta {
+        transfer_syntax,
+        data_set: at,
+    })
 }
 
 /// The encoding that the first element shows, whatever was declared; `None` where there is no element.
@@ -137,7 +164,12 @@ fn is_wanted(tag: u32) -> bool {
 /// # Errors
 /// When an element or item is longer than what holds it, or nesting and count exceed their limits.
 pub(crate) fn scan(data_set: &[u8], encoding: Encoding) -> Result<Structure<'_>, ImageError> {
-    let mut walk = Walk { bytes: data_set, encoding, count: 0, doubtful: false };
+    let mut walk = Walk {
+        bytes: data_set,
+        encoding,
+        count: 0,
+        doubtful: false,
+    };
     let mut attributes = Vec::new();
     let mut left_out = 0;
     let mut at = 0;
@@ -150,7 +182,11 @@ pub(crate) fn scan(data_set: &[u8], encoding: Encoding) -> Result<Structure<'_>,
         let element = walk.element(at, end)?;
         if matches!(element.tag, 0x7fe0_0008..=0x7fe0_0010) && element.tag != 0x7fe0_000a {
             let pixels = walk.pixels(&element)?;
-            return Ok(Structure { attributes, left_out, pixels: Some(pixels) });
+            return Ok(Structure {
+                attributes,
+                left_out,
+                pixels: Some(pixels),
+            });
         }
         walk.doubtful = false;
         let next = walk.skip(&element, end, 0)?;
@@ -161,7 +197,11 @@ pub(crate) fn scan(data_set: &[u8], encoding: Encoding) -> Result<Structure<'_>,
         }
         at = next;
     }
-    Ok(Structure { attributes, left_out, pixels: None })
+    Ok(Structure {
+        attributes,
+        left_out,
+        pixels: None,
+    })
 }
 
 /// One element's header.
@@ -178,20 +218,33 @@ struct Walk<'a> {
     bytes: &'a [u8],
     encoding: Encoding,
     count: usize,
-    /// Set by an element whose length the parser might take for another: an undefined one of what is not surely a
-    /// sequence, and one that is no multiple of its values.
+    /// Set by an element whose length the parser might take for another: an undefined one of what is not
+    /// surely a sequence, and one that is no multiple of its values.
     doubtful: bool,
 }
 
 impl<'a> Walk<'a> {
     fn u16(&self, at: usize) -> u16 {
         let b = [self.bytes[at], self.bytes[at + 1]];
-        if self.encoding == Encoding::ExplicitBig { u16::from_be_bytes(b) } else { u16::from_le_bytes(b) }
+        if self.encoding == Encoding::ExplicitBig {
+            u16::from_be_bytes(b)
+        } else {
+            u16::from_le_bytes(b)
+        }
     }
 
     fn u32(&self, at: usize) -> u32 {
-        let b = [self.bytes[at], self.bytes[at + 1], self.bytes[at + 2], self.bytes[at + 3]];
-        if self.encoding == Encoding::ExplicitBig { u32::from_be_bytes(b) } else { u32::from_le_bytes(b) }
+        let b = [
+            self.bytes[at],
+            self.bytes[at + 1],
+            self.bytes[at + 2],
+            self.bytes[at + 3],
+        ];
+        if self.encoding == Encoding::ExplicitBig {
+            u32::from_be_bytes(b)
+        } else {
+            u32::from_le_bytes(b)
+        }
     }
 
     /// The header at `at`; it must end before `end`.
@@ -202,22 +255,41 @@ impl<'a> Walk<'a> {
         }
         let tag = u32::from(self.u16(at)) << 16 | u32::from(self.u16(at + 2));
         if tag >> 16 == 0xfffe || self.encoding == Encoding::ImplicitLittle {
-            return Ok(Element { tag, vr: *b"  ", length: self.u32(at + 4), value: at + 8 });
+            return Ok(Element {
+                tag,
+                vr: *b"  ",
+                length: self.u32(at + 4),
+                value: at + 8,
+            });
         }
         let vr = [self.bytes[at + 4], self.bytes[at + 5]];
         if !is_vr(&vr) {
             return Err(ImageError::malformed(
                 DICOM,
-                format!("element ({:04X},{:04X}) at byte {at} has no value representation", tag >> 16, tag & 0xffff),
+                format!(
+                    "element ({:04X},{:04X}) at byte {at} has no value representation",
+                    tag >> 16,
+                    tag & 0xffff
+                ),
             ));
         }
         if !has_long_header(vr) {
-            return Ok(Element { tag, vr, length: self.u16(at + 6).into(), value: at + 8 });
+            return Ok(Element {
+                tag,
+                vr,
+                length: self.u16(at + 6).into(),
+                value: at + 8,
+            });
         }
         if end - at < 12 {
             return Err(short());
         }
-        Ok(Element { tag, vr, length: self.u32(at + 8), value: at + 12 })
+        Ok(Element {
+            tag,
+            vr,
+            length: self.u32(at + 8),
+            value: at + 12,
+        })
     }
 
     /// The bytes of a value of defined length, which must end before `end`.
@@ -239,13 +311,19 @@ impl<'a> Walk<'a> {
 
     /// An element's representation: as it says itself, or by the dictionary where it says nothing.
     fn representation(&self, element: &Element) -> [u8; 2] {
-        if self.encoding == Encoding::ImplicitLittle { of_tag(element.tag) } else { element.vr }
+        if self.encoding == Encoding::ImplicitLittle {
+            of_tag(element.tag)
+        } else {
+            element.vr
+        }
     }
 
     fn counted(&mut self) -> Result<(), ImageError> {
         self.count += 1;
         if self.count > MAX_ELEMENTS {
-            return Err(ImageError::TooLarge(format!("the data set has more than {MAX_ELEMENTS} elements")));
+            return Err(ImageError::TooLarge(format!(
+                "the data set has more than {MAX_ELEMENTS} elements"
+            )));
         }
         Ok(())
     }
@@ -275,9 +353,18 @@ impl<'a> Walk<'a> {
     }
 
     /// Checks the items of a sequence; gives where it ends.
-    fn items(&mut self, element: &Element, start: usize, end: usize, depth: usize) -> Result<usize, ImageError> {
+    fn items(
+        &mut self,
+        element: &Element,
+        start: usize,
+        end: usize,
+        depth: usize,
+    ) -> Result<usize, ImageError> {
         if depth >= MAX_DEPTH {
-            return Err(ImageError::malformed(DICOM, format!("its sequences are nested more than {MAX_DEPTH} deep")));
+            return Err(ImageError::malformed(
+                DICOM,
+                format!("its sequences are nested more than {MAX_DEPTH} deep"),
+            ));
         }
         let open = element.length == UNDEFINED;
         let mut at = start;
@@ -297,7 +384,11 @@ impl<'a> Walk<'a> {
                 tag => {
                     return Err(ImageError::malformed(
                         DICOM,
-                        format!("({:04X},{:04X}) at byte {at} stands where an item should", tag >> 16, tag & 0xffff),
+                        format!(
+                            "({:04X},{:04X}) at byte {at} stands where an item should",
+                            tag >> 16,
+                            tag & 0xffff
+                        ),
                     ));
                 }
             }
@@ -315,7 +406,10 @@ impl<'a> Walk<'a> {
             at = self.skip(&element, end, depth + 1)?;
         }
         if open {
-            return Err(ImageError::truncated(DICOM, format!("the item at byte {start} has no end")));
+            return Err(ImageError::truncated(
+                DICOM,
+                format!("the item at byte {start} has no end"),
+            ));
         }
         Ok(at)
     }
@@ -325,11 +419,17 @@ impl<'a> Walk<'a> {
         let end = self.bytes.len();
         if element.tag == 0x7fe0_0008 || element.tag == 0x7fe0_0009 {
             let size = if element.tag == 0x7fe0_0008 { 4 } else { 8 };
-            return Ok(PixelData::Float { bytes: self.value(element, end)?, size });
+            return Ok(PixelData::Float {
+                bytes: self.value(element, end)?,
+                size,
+            });
         }
         if element.length != UNDEFINED {
             let wide = &element.vr != b"OB" && &element.vr != b"UN";
-            return Ok(PixelData::Native { bytes: self.value(element, end)?, wide });
+            return Ok(PixelData::Native {
+                bytes: self.value(element, end)?,
+                wide,
+            });
         }
         let mut offsets: Option<&[u8]> = None;
         let mut fragments = Vec::new();
@@ -360,6 +460,9 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        Ok(PixelData::Encapsulated { offsets: offsets.unwrap_or_default(), fragments })
+        Ok(PixelData::Encapsulated {
+            offsets: offsets.unwrap_or_default(),
+            fragments,
+        })
     }
 }

@@ -29,7 +29,10 @@ fn a_length_beyond_the_end_is_an_error_and_not_an_allocation() {
     let mut data = short(0x0028_0010, b"US", &[4, 0]);
     data.extend_from_slice(&[0xe0, 0x7f, 0x10, 0x00, b'O', b'W', 0, 0, 0xf0, 0xff, 0xff, 0x7f]);
     let error = scan(&data, Encoding::ExplicitLittle).unwrap_err().to_string();
-    assert!(error.contains("7FE0,0010") && error.contains("2147483632"), "{error}");
+    assert!(
+        error.contains("7FE0,0010") && error.contains("2147483632"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -70,7 +73,9 @@ fn fragments_are_found_by_length_and_not_by_what_they_hold() {
     data.extend(&fragment);
     data.extend(plain(0xfffe_e0dd, 0));
     let found = scan(&data, Encoding::ExplicitLittle).unwrap();
-    let Some(PixelData::Encapsulated { offsets, fragments }) = found.pixels else { panic!("not encapsulated") };
+    let Some(PixelData::Encapsulated { offsets, fragments }) = found.pixels else {
+        panic!("not encapsulated")
+    };
     assert!(offsets.is_empty());
     assert_eq!(fragments, [&fragment[..]]);
 }
@@ -96,11 +101,22 @@ fn meta_and_encoding_are_found_with_and_without_a_preamble() {
         assert!(looks_like_dicom(bytes));
         let meta = read_meta(bytes).unwrap();
         assert_eq!(meta.transfer_syntax.as_deref(), Some("1.2.840.10008.1.2"));
-        assert_eq!(seen_encoding(&bytes[meta.data_set..]), Some(Encoding::ImplicitLittle));
+        assert_eq!(
+            seen_encoding(&bytes[meta.data_set..]),
+            Some(Encoding::ImplicitLittle)
+        );
     }
-    assert!(!looks_like_dicom(b"This is a text file, and no radiograph at all."));
-    assert_eq!(seen_encoding(&short(0x0008_0005, b"CS", b"")), Some(Encoding::ExplicitLittle));
-    assert_eq!(seen_encoding(&[0, 8, 0, 5, b'C', b'S', 0, 0]), Some(Encoding::ExplicitBig));
+    assert!(!looks_like_dicom(
+        b"This is a text file, and no radiograph at all."
+    ));
+    assert_eq!(
+        seen_encoding(&short(0x0008_0005, b"CS", b"")),
+        Some(Encoding::ExplicitLittle)
+    );
+    assert_eq!(
+        seen_encoding(&[0, 8, 0, 5, b'C', b'S', 0, 0]),
+        Some(Encoding::ExplicitBig)
+    );
 }
 
 #[test]

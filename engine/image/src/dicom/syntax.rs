@@ -17,7 +17,9 @@ pub(crate) const RLE: &str = "1.2.840.10008.1.2.5";
 
 /// The standard's name of a syntax, or its UID.
 pub(crate) fn name(uid: &str) -> String {
-    TransferSyntaxRegistry.get(uid).map_or_else(|| format!("transfer syntax {uid:?}"), |ts| ts.name().to_owned())
+    TransferSyntaxRegistry
+        .get(uid)
+        .map_or_else(|| format!("transfer syntax {uid:?}"), |ts| ts.name().to_owned())
 }
 
 /// The encoding that a syntax declares.
@@ -35,7 +37,11 @@ pub(crate) fn unreadable(uid: &str) -> ImageError {
         uid.strip_prefix("1.2.840.10008.1.2.4.").and_then(|n| n.get(..3)),
         Some("100" | "101" | "102" | "103" | "104" | "105" | "106" | "107" | "108")
     );
-    let hint = if video { "a video, and only still images are read" } else { "which is not read here" };
+    let hint = if video {
+        "a video, and only still images are read"
+    } else {
+        "which is not read here"
+    };
     ImageError::Unsupported(format!(
         "the pixels are compressed as {}, {hint}; export the image as JPEG 2000, JPEG-LS, JPEG, RLE or uncompressed",
         name(uid)
@@ -64,14 +70,16 @@ pub(crate) fn parse(elements: &[u8], encoding: Encoding) -> Result<Attributes, I
         Encoding::ExplicitLittle => entries::EXPLICIT_VR_LITTLE_ENDIAN.erased(),
         Encoding::ExplicitBig => entries::EXPLICIT_VR_BIG_ENDIAN.erased(),
     };
-    InMemDicomObject::read_dataset_with_ts(elements, &syntax).map(Attributes).map_err(|e| {
-        // The outer error only says that reading failed; what it wraps says where.
-        let mut cause: &dyn std::error::Error = &e;
-        while let Some(inner) = cause.source() {
-            cause = inner;
-        }
-        ImageError::malformed("DICOM", format!("an element cannot be read ({cause})"))
-    })
+    InMemDicomObject::read_dataset_with_ts(elements, &syntax)
+        .map(Attributes)
+        .map_err(|e| {
+            // The outer error only says that reading failed; what it wraps says where.
+            let mut cause: &dyn std::error::Error = &e;
+            while let Some(inner) = cause.source() {
+                cause = inner;
+            }
+            ImageError::malformed("DICOM", format!("an element cannot be read ({cause})"))
+        })
 }
 
 #[cfg(test)]
@@ -81,10 +89,21 @@ mod tests {
 
     #[test]
     fn names_and_hints_fit_the_syntax() {
-        assert_eq!(name("1.2.840.10008.1.2.4.90"), "JPEG 2000 Image Compression (Lossless Only)");
+        assert_eq!(
+            name("1.2.840.10008.1.2.4.90"),
+            "JPEG 2000 Image Compression (Lossless Only)"
+        );
         assert!(name("1.2.3").contains("1.2.3"));
-        assert!(unreadable("1.2.840.10008.1.2.4.102").to_string().contains("a video"));
-        assert!(!unreadable("1.2.840.10008.1.2.4.110").to_string().contains("a video"));
+        assert!(
+            unreadable("1.2.840.10008.1.2.4.102")
+                .to_string()
+                .contains("a video")
+        );
+        assert!(
+            !unreadable("1.2.840.10008.1.2.4.110")
+                .to_string()
+                .contains("a video")
+        );
     }
 
     #[test]
@@ -94,7 +113,13 @@ mod tests {
         drop(zeros);
         assert!(bomb.len() < 1 << 20);
         assert!(matches!(inflate(&bomb), Err(ImageError::TooLarge(_))));
-        assert!(matches!(inflate(&bomb[..1000]), Err(ImageError::Truncated { .. })));
-        assert!(matches!(inflate(b"\x07 nothing of the kind"), Err(ImageError::Malformed { .. })));
+        assert!(matches!(
+            inflate(&bomb[..1000]),
+            Err(ImageError::Truncated { .. })
+        ));
+        assert!(matches!(
+            inflate(b"\x07 nothing of the kind"),
+            Err(ImageError::Malformed { .. })
+        ));
     }
 }

@@ -28,16 +28,29 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
-    anyhow::ensure!(!args.question.trim().is_empty(), "the question is empty; write one in quotation marks");
+    anyhow::ensure!(
+        !args.question.trim().is_empty(),
+        "the question is empty; write one in quotation marks"
+    );
     let chosen = globals.open_device()?;
-    let Loaded { bundle, model, tokenizer } = load(args.bundle.as_deref(), &chosen.device)?;
+    let Loaded {
+        bundle,
+        model,
+        tokenizer,
+    } = load(args.bundle.as_deref(), &chosen.device)?;
     let features = encode(&model, &args.image, args.window.as_ref(), &chosen.device)?;
     let known = &bundle.manifest().answers;
     let asked = [args.question.as_str()];
     let found = ask(&model, &tokenizer, known, features, &asked, args.answers as usize);
     let found = pollster::block_on(found)?.swap_remove(0);
-    let rows: Vec<Value> = found.iter().map(|(a, p)| json!({ "answer": a, "probability": p })).collect();
+    let rows: Vec<Value> = found
+        .iter()
+        .map(|(a, p)| json!({ "answer": a, "probability": p }))
+        .collect();
     let lines: Vec<String> = found.iter().map(|(a, p)| format!("{p:5.3}  {a}")).collect();
     let answer = found.first().map(|(a, _)| a.clone()).unwrap_or_default();
-    globals.tell(&json!({ "answer": answer, "answers": rows, "device": chosen.name }), lines.join("\n"))
+    globals.tell(
+        &json!({ "answer": answer, "answers": rows, "device": chosen.name }),
+        lines.join("\n"),
+    )
 }

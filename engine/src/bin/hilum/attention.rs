@@ -21,7 +21,8 @@ const CAVEAT: [&str; 2] = [
     "It shows where numbers came from, not why a word was chosen. Research software, not for clinical use.",
 ];
 
-/// The picture as the model saw it and, over it, the map of each word; a word of several pieces has their mean.
+/// The picture as the model saw it and, over it, the map of each word; a word of several pieces has their
+/// mean.
 ///
 /// # Errors
 /// When the picture cannot be encoded.
@@ -63,7 +64,12 @@ fn panel(out: &mut String, (x, y): (f64, f64), word: &str, look: &Look) {
          style=\"filter:blur({:.1}px)\">",
         cell / 3.0
     );
-    for (at, value) in look.cells.iter().enumerate().filter(|(_, value)| **value >= FAINT * peak) {
+    for (at, value) in look
+        .cells
+        .iter()
+        .enumerate()
+        .filter(|(_, value)| **value >= FAINT * peak)
+    {
         let _ = write!(
             out,
             "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{cell:.1}\" height=\"{cell:.1}\" opacity=\"{:.2}\"/>",
@@ -95,10 +101,18 @@ fn whole_words(pieces: &[String], looks: &[Look]) -> Vec<(String, Look)> {
     }
     let mean = |looks: Vec<&Look>| {
         let count = looks.len() as f32;
-        let cells = (0..looks[0].cells.len()).map(|i| looks.iter().map(|l| l.cells[i]).sum::<f32>() / count).collect();
-        Look { cells, share: looks.iter().map(|l| l.share).sum::<f32>() / count }
+        let cells = (0..looks[0].cells.len())
+            .map(|i| looks.iter().map(|l| l.cells[i]).sum::<f32>() / count)
+            .collect();
+        Look {
+            cells,
+            share: looks.iter().map(|l| l.share).sum::<f32>() / count,
+        }
     };
-    words.into_iter().map(|(word, looks)| (word, mean(looks))).collect()
+    words
+        .into_iter()
+        .map(|(word, looks)| (word, mean(looks)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -110,13 +124,29 @@ mod tests {
 
     #[test]
     fn pieces_of_a_word_are_one_panel_with_their_mean() {
-        let look = |first: f32| Look { cells: vec![first, 0.0, 0.0, 0.1], share: first + 0.1 };
+        let look = |first: f32| Look {
+            cells: vec![first, 0.0, 0.0, 0.1],
+            share: first + 0.1,
+        };
         let pieces = ["ate", "##lectasis", "<"].map(str::to_owned);
         let words = whole_words(&pieces, &[look(0.2), look(0.4), look(0.5)]);
-        assert_eq!(words.iter().map(|w| w.0.as_str()).collect::<Vec<_>>(), ["atelectasis", "<"]);
+        assert_eq!(
+            words.iter().map(|w| w.0.as_str()).collect::<Vec<_>>(),
+            ["atelectasis", "<"]
+        );
         assert!((words[0].1.cells[0] - 0.3).abs() < 1e-6 && (words[0].1.share - 0.4).abs() < 1e-6);
-        let rect = Rect { x: 0, y: 0, width: 4, height: 4 };
-        let picture = Prepared { size: 4, pixels: vec![0.5; 16], crop: rect, placed: rect };
+        let rect = Rect {
+            x: 0,
+            y: 0,
+            width: 4,
+            height: 4,
+        };
+        let picture = Prepared {
+            size: 4,
+            pixels: vec![0.5; 16],
+            crop: rect,
+            placed: rect,
+        };
         let svg = svg(&picture, &pieces, &[look(0.2), look(0.4), look(0.5)]).unwrap();
         roxmltree::Document::parse(&svg).unwrap();
         assert_eq!(svg.matches("<use ").count(), 2);

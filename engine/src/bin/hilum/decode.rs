@@ -21,7 +21,8 @@ pub struct Args {
 
 /// Whether a path ends in `extension`.
 fn ends_in(path: &Path, extension: &str) -> bool {
-    path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension))
+    path.extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case(extension))
 }
 
 fn output(text: &str) -> Result<PathBuf, String> {
@@ -75,7 +76,10 @@ fn report(args: &Args, globals: &Globals, image: &Radiograph, notes: &[String]) 
         println!("{}", serde_json::to_string_pretty(&json)?);
         return Ok(());
     }
-    println!("{}: {} x {} pixels, {photometric}, values {low} to {high}", image.format, image.width, image.height);
+    println!(
+        "{}: {} x {} pixels, {photometric}, values {low} to {high}",
+        image.format, image.width, image.height
+    );
     for note in notes {
         println!("note: {note}");
     }

@@ -10,7 +10,10 @@ pub fn run(globals: &Globals) -> anyhow::Result<()> {
     let chosen = globals.open_device()?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     if globals.json {
-        println!("{}", json!({ "adapters": adapters, "threads": threads, "will_use": chosen.name }));
+        println!(
+            "{}",
+            json!({ "adapters": adapters, "threads": threads, "will_use": chosen.name })
+        );
         return Ok(());
     }
     println!("CPU: {threads} threads");

@@ -54,13 +54,20 @@ pub fn load(path: Option<&Path>, device: &burn::tensor::Device) -> anyhow::Resul
         None => demo_bundle()?,
     };
     let bundle = Bundle::open(&path)?;
-    let tokenizer = bundle
-        .tokenizer()?
-        .with_context(|| format!("the bundle {} has no tokenizer; import it with one", path.display()))?;
+    let tokenizer = bundle.tokenizer()?.with_context(|| {
+        format!(
+            "the bundle {} has no tokenizer; import it with one",
+            path.display()
+        )
+    })?;
     let tokenizer = Tokenizer::from_json(&tokenizer)?;
     let model = load_model(bundle.manifest(), bundle.arrays()?, device)?;
     check_vocabulary(&tokenizer, model.config().bert.vocabulary)?;
-    Ok(Loaded { bundle, model, tokenizer })
+    Ok(Loaded {
+        bundle,
+        model,
+        tokenizer,
+    })
 }
 
 /// Refuses a tokenizer that is not the model's.
@@ -94,10 +101,16 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         eprintln!("note: {note}");
     }
     let window = args.window.clone().unwrap_or(WindowChoice::Default);
-    let gray = radiograph.display(&window).with_context(|| args.image.display().to_string())?;
+    let gray = radiograph
+        .display(&window)
+        .with_context(|| args.image.display().to_string())?;
     let decoded = began.elapsed();
     let chosen = globals.open_device()?;
-    let Loaded { bundle, model, tokenizer } = load(args.bundle.as_deref(), &chosen.device)?;
+    let Loaded {
+        bundle,
+        model,
+        tokenizer,
+    } = load(args.bundle.as_deref(), &chosen.device)?;
     let drafter = Drafter::new(&model, &tokenizer);
 
     let began = Instant::now();
@@ -105,10 +118,17 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let prepare_ms = (decoded + began.elapsed()).as_secs_f64() * 1e3;
     let began = Instant::now();
     let features = drafter.encode(&picture, &chosen.device)?;
-    chosen.device.sync().map_err(|e| anyhow::anyhow!("the device failed while it read the picture: {e}"))?;
+    chosen
+        .device
+        .sync()
+        .map_err(|e| anyhow::anyhow!("the device failed while it read the picture: {e}"))?;
     let encode_ms = began.elapsed().as_secs_f64() * 1e3;
 
-    let options = DraftOptions { beam: args.beam.into(), words: args.words, cache: !args.no_cache };
+    let options = DraftOptions {
+        beam: args.beam.into(),
+        words: args.words,
+        cache: !args.no_cache,
+    };
     let mut first_token_ms = 0.0;
     let mut times = Vec::new();
     let mut stream = Presenter::new(&tokenizer);
@@ -121,7 +141,11 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
             first_token_ms = times[0];
         }
         // A closed pipe ends the draft, not the command with a panic.
-        if !quiet && write!(out, "{}", stream.push(word.id)).and_then(|()| out.flush()).is_err() {
+        if !quiet
+            && write!(out, "{}", stream.push(word.id))
+                .and_then(|()| out.flush())
+                .is_err()
+        {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
@@ -136,7 +160,11 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     // A beam settles all words at its end: there is no time of each.
-    let each_ms: Vec<f64> = if args.beam > 1 { Vec::new() } else { times.windows(2).map(|w| w[1] - w[0]).collect() };
+    let each_ms: Vec<f64> = if args.beam > 1 {
+        Vec::new()
+    } else {
+        times.windows(2).map(|w| w[1] - w[0]).collect()
+    };
     if globals.json {
         let tokens: Vec<_> = draft
             .words
@@ -161,7 +189,10 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     }
     say(stream.finish())?;
     if !draft.finished {
-        eprintln!("note: the draft stopped at {} word pieces without coming to its end", draft.words.len());
+        eprintln!(
+            "note: the draft stopped at {} word pieces without coming to its end",
+            draft.words.len()
+        );
     }
     eprintln!(
         "first word after {:.0} ms (picture {prepare_ms:.0} ms, encoder {encode_ms:.0} ms), {tokens_per_s:.1} word \

@@ -7,7 +7,8 @@ use anyhow::bail;
 use hilum::data::{Layout, ReadOptions, Split, Study, load as load_data};
 use hilum::metrics::{DraftScores, TTest};
 use hilum::tasks::{
-    Cases, Scores, Spread, compare, evaluate_answers, evaluate_drafts, evaluate_findings, evaluate_retrieval, spreads,
+    Cases, Scores, Spread, compare, evaluate_answers, evaluate_drafts, evaluate_findings, evaluate_retrieval,
+    spreads,
 };
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
@@ -75,15 +76,34 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let mut studies: Vec<_> = loaded.studies.into_iter().filter(usable).collect();
     studies.truncate(args.limit.unwrap_or(usize::MAX));
     if studies.is_empty() {
-        bail!("{} has no study in the split {}; choose another with --split", args.data.display(), args.split);
+        bail!(
+            "{} has no study in the split {}; choose another with --split",
+            args.data.display(),
+            args.split
+        );
     }
-    let ours = score(args, globals, args.bundle.as_deref(), &studies, args.out.as_deref())?;
-    let theirs =
-        args.against.as_deref().map(|bundle| score(args, globals, Some(bundle), &studies, None)).transpose()?;
-    let tests = theirs.as_ref().map(|theirs| compare(&ours.spreads, &theirs.spreads)).unwrap_or_default();
+    let ours = score(
+        args,
+        globals,
+        args.bundle.as_deref(),
+        &studies,
+        args.out.as_deref(),
+    )?;
+    let theirs = args
+        .against
+        .as_deref()
+        .map(|bundle| score(args, globals, Some(bundle), &studies, None))
+        .transpose()?;
+    let tests = theirs
+        .as_ref()
+        .map(|theirs| compare(&ours.spreads, &theirs.spreads))
+        .unwrap_or_default();
     if globals.json {
         let mut object = match &ours.drafts {
-            Some(drafts) => serde_json::to_value(drafts)?.as_object().cloned().unwrap_or_default(),
+            Some(drafts) => serde_json::to_value(drafts)?
+                .as_object()
+                .cloned()
+                .unwrap_or_default(),
             None => Map::new(),
         };
         object.insert("n".to_owned(), json!(ours.n));
@@ -95,7 +115,10 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
             object.insert("bootstrap".to_owned(), json!(ours.spreads));
         }
         if let Some(theirs) = theirs {
-            object.insert("against".to_owned(), json!({ "scores": theirs.scores, "t_test": tests }));
+            object.insert(
+                "against".to_owned(),
+                json!({ "scores": theirs.scores, "t_test": tests }),
+            );
         }
         return say(Value::Object(object).to_string());
     }
@@ -115,7 +138,11 @@ fn score(
 ) -> anyhow::Result<Outcome> {
     let chosen = globals.open_device()?;
     let device = &chosen.device;
-    let Loaded { bundle, model, tokenizer } = load(bundle, device)?;
+    let Loaded {
+        bundle,
+        model,
+        tokenizer,
+    } = load(bundle, device)?;
     let bar = ProgressBar::new(studies.len() as u64);
     let tick = |done: usize| bar.set_position(done as u64);
     let seed = globals.seed.unwrap_or(0);
@@ -129,21 +156,35 @@ fn score(
         "retrieve" => {
             let (candidates, trials) = (args.candidates as usize, args.trials as usize);
             bar.set_length(trials.min(studies.len()) as u64);
-            let ranked = evaluate_retrieval(&model, &tokenizer, studies, candidates, trials, seed, device, tick);
+            let ranked = evaluate_retrieval(
+                &model, &tokenizer, studies, candidates, trials, seed, device, tick,
+            );
             Box::new(pollster::block_on(ranked)?)
         }
         "vqa" => {
             bar.set_length(studies.iter().map(|s| s.questions.len() as u64).sum());
             let known = &bundle.manifest().answers;
-            let cases = pollster::block_on(evaluate_answers(&model, &tokenizer, known, studies, device, tick))?;
-            lines = cases.cases.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+            let cases =
+                pollster::block_on(evaluate_answers(&model, &tokenizer, known, studies, device, tick))?;
+            lines = cases
+                .cases
+                .iter()
+                .map(serde_json::to_string)
+                .collect::<Result<_, _>>()?;
             Box::new(cases)
         }
         _ => {
             let cases = pollster::block_on(evaluate_drafts(&model, &tokenizer, studies, device, tick))?;
-            lines = cases.lines.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+            lines = cases
+                .lines
+                .iter()
+                .map(serde_json::to_string)
+                .collect::<Result<_, _>>()?;
             drafts = Some(cases.stated());
-            more = serde_json::to_value(cases.generated()?)?.as_object().cloned().unwrap_or_default();
+            more = serde_json::to_value(cases.generated()?)?
+                .as_object()
+                .cloned()
+                .unwrap_or_default();
             more.remove("n");
             Box::new(cases)
         }
@@ -152,26 +193,51 @@ fn score(
     if let Some(path) = out {
         std::fs::write(path, lines.join("\n") + "\n")?;
     }
-    let spreads =
-        if args.bootstraps > 0 { spreads(cases.as_ref(), args.bootstraps as usize, seed) } else { BTreeMap::new() };
-    Ok(Outcome { n: cases.len(), scores: cases.all(), spreads, drafts, more })
+    let spreads = if args.bootstraps > 0 {
+        spreads(cases.as_ref(), args.bootstraps as usize, seed)
+    } else {
+        BTreeMap::new()
+    };
+    Ok(Outcome {
+        n: cases.len(),
+        scores: cases.all(),
+        spreads,
+        drafts,
+        more,
+    })
 }
 
 fn print_drafts(scores: &DraftScores) {
     let side = |accuracy: Option<f64>| accuracy.map_or("    -".to_owned(), |a| format!("{a:5.3}"));
-    println!("{:28} {:>5} {:>9} {:>6} {:>5} {:>5}", "finding", "n", "precision", "recall", "f1", "side");
+    println!(
+        "{:28} {:>5} {:>9} {:>6} {:>5} {:>5}",
+        "finding", "n", "precision", "recall", "f1", "side"
+    );
     for (name, s) in &scores.findings {
         let side = side(s.side_accuracy);
-        println!("{name:28} {:5} {:9.3} {:6.3} {:5.3} {side}", s.support, s.precision, s.recall, s.f1);
+        println!(
+            "{name:28} {:5} {:9.3} {:6.3} {:5.3} {side}",
+            s.support, s.precision, s.recall, s.f1
+        );
     }
 }
 
 fn print(ours: &Outcome, theirs: Option<&Outcome>, tests: &BTreeMap<String, TTest>) {
     println!("{} cases", ours.n);
     for (name, value) in &ours.scores {
-        let spread = ours.spreads.get(name).map(|s| format!("  {:.4} (sd {:.4})", s.mean, s.sd)).unwrap_or_default();
-        let other = theirs.and_then(|t| t.scores.get(name)).map(|v| format!("  against {v:.4}")).unwrap_or_default();
-        let test = tests.get(name).map(|t| format!("  p {:.2e}", t.p)).unwrap_or_default();
+        let spread = ours
+            .spreads
+            .get(name)
+            .map(|s| format!("  {:.4} (sd {:.4})", s.mean, s.sd))
+            .unwrap_or_default();
+        let other = theirs
+            .and_then(|t| t.scores.get(name))
+            .map(|v| format!("  against {v:.4}"))
+            .unwrap_or_default();
+        let test = tests
+            .get(name)
+            .map(|t| format!("  p {:.2e}", t.p))
+            .unwrap_or_default();
         println!("{name:36} {value:.4}{spread}{other}{test}");
     }
     for (name, value) in &ours.more {

@@ -43,20 +43,40 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let run = Run::open(&args.from, which)?;
     let tokenizer = Run::tokenizer(&args.from)?;
     let config: RunConfig = toml::from_str(&std::fs::read_to_string(args.from.join("config.toml"))?)?;
-    let folder = args.out.file_name().and_then(|n| n.to_str()).unwrap_or("bundle").to_owned();
+    let folder = args
+        .out
+        .file_name()
+        .and_then(|n| n.to_str())
+        .unwrap_or("bundle")
+        .to_owned();
     let name = args.name.clone().unwrap_or(folder);
     let mut manifest = Manifest::new(&name, &config.system, &config.preset, run.model.clone());
-    let objective = |names: &[&str]| names.iter().any(|name| config.objectives.get(*name).is_some_and(|w| *w > 0.0));
+    let objective = |names: &[&str]| {
+        names
+            .iter()
+            .any(|name| config.objectives.get(*name).is_some_and(|w| *w > 0.0))
+    };
     let tasks = [
         ("draft", objective(&["report", "mlm"])),
-        ("findings", objective(&["diagnosis", "diagnosis_image"]) || reads_findings(&config)),
+        (
+            "findings",
+            objective(&["diagnosis", "diagnosis_image"]) || reads_findings(&config),
+        ),
         ("retrieve", objective(&["pairs", "itm"])),
         ("vqa", objective(&["vqa"])),
     ];
-    manifest.tasks = tasks.iter().filter(|(_, has)| *has).map(|(name, _)| (*name).to_owned()).collect();
+    manifest.tasks = tasks
+        .iter()
+        .filter(|(_, has)| *has)
+        .map(|(name, _)| (*name).to_owned())
+        .collect();
     manifest.provenance = Provenance {
         data: args.data.clone().unwrap_or_else(|| {
-            format!("{:?} ({})", config.data.roots, config.data.layout.as_deref().unwrap_or("layout by its files"))
+            format!(
+                "{:?} ({})",
+                config.data.roots,
+                config.data.layout.as_deref().unwrap_or("layout by its files")
+            )
         }),
         training: training(&run, &config),
         command: args.command.clone().unwrap_or_default(),
@@ -66,21 +86,36 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let weights = match (args.average, &run.average) {
         (false, _) => &run.weights,
         (true, Some(average)) => average,
-        (true, None) => anyhow::bail!("{} keeps no average of its weights; leave --average out", args.from.display()),
+        (true, None) => anyhow::bail!(
+            "{} keeps no average of its weights; leave --average out",
+            args.from.display()
+        ),
     };
     manifest.answers = Run::answers(&args.from)?;
     if manifest.tasks.iter().any(|task| task == "findings") {
         manifest.labels = labels(&manifest, weights, &tokenizer, &config, globals)?;
     }
-    let manifest = write(&args.out, manifest, weights, Some(&tokenizer.to_json()?), args.weights)?;
+    let manifest = write(
+        &args.out,
+        manifest,
+        weights,
+        Some(&tokenizer.to_json()?),
+        args.weights,
+    )?;
     let bytes: u64 = manifest.files.iter().map(|f| f.bytes).sum();
     globals.tell(
         &serde_json::json!({ "bundle": args.out, "files": manifest.files.len(), "bytes": bytes }),
-        format_args!("{}: {} files, {:.1} MB", args.out.display(), manifest.files.len(), bytes as f64 / 1e6),
+        format_args!(
+            "{}: {} files, {:.1} MB",
+            args.out.display(),
+            manifest.files.len(),
+            bytes as f64 / 1e6
+        ),
     )
 }
 
-/// Whether the map's own layer was trained on findings, in this run or in one before it since which the image encoder stood.
+/// Whether the map's own layer was trained on findings, in this run or in one before it since which the image
+/// encoder stood.
 fn reads_findings(config: &RunConfig) -> bool {
     let stood = config.optim.image_rate == Some(0.0);
     let taken = config.init_only.is_empty() || config.init_only.iter().any(|part| part == "map_findings");
@@ -88,7 +123,8 @@ fn reads_findings(config: &RunConfig) -> bool {
         || stood && taken && before(config).is_some_and(|(config, _)| reads_findings(&config))
 }
 
-/// The fourteen categories with temperature and operating point, fitted on the validation split of the run's data.
+/// The fourteen categories with temperature and operating point, fitted on the validation split of the run's
+/// data.
 fn labels(
     manifest: &Manifest,
     weights: &Arrays,
@@ -99,10 +135,25 @@ fn labels(
     let layout = config.data.layout.as_deref().map(str::parse).transpose()?;
     let mut studies = Vec::new();
     for root in config.data.roots.iter().filter(|root| root.is_dir()) {
-        let read = load_data(root, layout, &ReadOptions { split: Some(Split::Validate), ..ReadOptions::default() });
-        studies.extend(read.into_iter().flat_map(|loaded| loaded.studies).filter(|study| study.has_image()));
+        let read = load_data(
+            root,
+            layout,
+            &ReadOptions {
+                split: Some(Split::Validate),
+                ..ReadOptions::default()
+            },
+        );
+        studies.extend(
+            read.into_iter()
+                .flat_map(|loaded| loaded.studies)
+                .filter(|study| study.has_image()),
+        );
     }
-    let plain = |finding: Finding| Label { name: finding.name().to_owned(), operating_point: None, temperature: None };
+    let plain = |finding: Finding| Label {
+        name: finding.name().to_owned(),
+        operating_point: None,
+        temperature: None,
+    };
     if studies.is_empty() {
         eprintln!(
             "the run's data have no validation split here: probabilities stay as they are, present from one half on"
@@ -111,10 +162,21 @@ fn labels(
     }
     let chosen = globals.open_device()?;
     let model = load_model(manifest, weights.clone(), &chosen.device)?;
-    let read = evaluate_findings(&model, tokenizer, &studies, false, Default::default(), &chosen.device, |_| ());
+    let read = evaluate_findings(
+        &model,
+        tokenizer,
+        &studies,
+        false,
+        Default::default(),
+        &chosen.device,
+        |_| (),
+    );
     let cases = pollster::block_on(read)?;
     let fitted = calibrate(&cases.logits, &cases.truth);
-    eprintln!("temperatures and operating points fitted on {} studies of the validation split", studies.len());
+    eprintln!(
+        "temperatures and operating points fitted on {} studies of the validation split",
+        studies.len()
+    );
     let label = |finding: Finding| Label {
         operating_point: Some(fitted[finding as usize].operating_point),
         temperature: Some(fitted[finding as usize].temperature),
@@ -126,11 +188,19 @@ fn labels(
 /// A run in words, and before it the run that it began with.
 fn training(run: &Run, config: &RunConfig) -> String {
     let o = &config.objectives;
-    let objectives: Vec<String> =
-        o.iter().filter(|(_, weight)| **weight > 0.0).map(|(name, weight)| format!("{name} x{weight}")).collect();
-    let own = format!("{} steps of {} examples on {}", run.step, config.optim.batch, objectives.join(" and "));
-    let before =
-        before(config).and_then(|(config, dir)| Some(training(&Run::open(&dir, Which::Newest).ok()?, &config)));
+    let objectives: Vec<String> = o
+        .iter()
+        .filter(|(_, weight)| **weight > 0.0)
+        .map(|(name, weight)| format!("{name} x{weight}"))
+        .collect();
+    let own = format!(
+        "{} steps of {} examples on {}",
+        run.step,
+        config.optim.batch,
+        objectives.join(" and ")
+    );
+    let before = before(config)
+        .and_then(|(config, dir)| Some(training(&Run::open(&dir, Which::Newest).ok()?, &config)));
     before.map_or(own.clone(), |before| format!("{before}; then {own}"))
 }
 

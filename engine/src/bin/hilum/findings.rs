@@ -40,7 +40,11 @@ pub fn encode(
 
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let chosen = globals.open_device()?;
-    let Loaded { bundle, model, tokenizer } = load(args.bundle.as_deref(), &chosen.device)?;
+    let Loaded {
+        bundle,
+        model,
+        tokenizer,
+    } = load(args.bundle.as_deref(), &chosen.device)?;
     let features = encode(&model, &args.image, args.window.as_ref(), &chosen.device)?;
     let logits = pollster::block_on(finding_logits(&model, features, None, tokenizer.specials()))?;
     let mut readings = logits[0].readings(&bundle.manifest().calibrations());
@@ -59,8 +63,16 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         .map(|r| {
             let mark = if r.present() { "*" } else { " " };
             let side = r.side.map(|s| format!("  {}", s.name())).unwrap_or_default();
-            format!("{mark} {:28} {:5.3}  (from {:.3}){side}", r.finding.name(), r.probability, r.operating_point)
+            format!(
+                "{mark} {:28} {:5.3}  (from {:.3}){side}",
+                r.finding.name(),
+                r.probability,
+                r.operating_point
+            )
         })
         .collect();
-    globals.tell(&json!({ "findings": rows, "device": chosen.name }), lines.join("\n"))
+    globals.tell(
+        &json!({ "findings": rows, "device": chosen.name }),
+        lines.join("\n"),
+    )
 }

@@ -28,14 +28,26 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let chosen = globals.open_device()?;
     eprintln!("training {} {} on {}", config.system, config.preset, chosen.name);
     let layout = config.data.layout.as_deref().map(str::parse).transpose()?;
-    let options = ReadOptions { views: config.data.views.into(), ..ReadOptions::default() };
+    let options = ReadOptions {
+        views: config.data.views.into(),
+        ..ReadOptions::default()
+    };
     let mut studies = Vec::new();
     for root in &config.data.roots {
         let loaded = load(root, layout, &options)?;
         let missing = loaded.counts.missing;
-        eprintln!("{}: {} studies, {missing} files missing", root.display(), loaded.studies.len());
+        eprintln!(
+            "{}: {} studies, {missing} files missing",
+            root.display(),
+            loaded.studies.len()
+        );
         if missing > 0 && !args.allow_missing {
-            let first = loaded.counts.missing_files.first().map(|p| p.display().to_string()).unwrap_or_default();
+            let first = loaded
+                .counts
+                .missing_files
+                .first()
+                .map(|p| p.display().to_string())
+                .unwrap_or_default();
             anyhow::bail!(
                 "{missing} files of {} are missing, the first is {first}; bring them, or pass --allow-missing",
                 root.display()
@@ -52,19 +64,32 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let asked = stop.clone();
     ctrlc::set_handler(move || asked.store(true, Ordering::SeqCst))?;
     let bar = ProgressBar::new(0);
-    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} [{elapsed}, {eta} left] {msg}")?);
+    bar.set_style(ProgressStyle::with_template(
+        "{bar:30} {pos}/{len} [{elapsed}, {eta} left] {msg}",
+    )?);
     let report = |progress: Progress<'_>| match progress {
         Progress::Note(note) => bar.println(note),
         Progress::Step(step, steps, losses) => {
             bar.set_length(steps as u64);
             bar.set_position(step as u64);
-            let losses: Vec<String> = losses.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+            let losses: Vec<String> = losses
+                .iter()
+                .map(|(name, value)| format!("{name} {value:.4}"))
+                .collect();
             bar.set_message(losses.join(", "));
         }
         Progress::Checkpoint(path) => bar.println(format!("checkpoint {}", path.display())),
     };
     let stopped = || stop.load(Ordering::SeqCst);
-    let newest = train(&config, &studies, &more_words, &chosen.device, args.resume, &stopped, &report)?;
+    let newest = train(
+        &config,
+        &studies,
+        &more_words,
+        &chosen.device,
+        args.resume,
+        &stopped,
+        &report,
+    )?;
     bar.finish_and_clear();
     globals.tell(&serde_json::json!({ "checkpoint": newest }), newest.display())
 }

@@ -79,7 +79,11 @@ fn build(args: &Build, globals: &Globals) -> anyhow::Result<()> {
     let loaded = load_data(&args.data, args.layout, &ReadOptions::default())?;
     let told = |s: &&hilum::data::Study| s.has_image() && !s.report.longer().is_empty();
     let studies: Vec<_> = loaded.studies.iter().filter(told).take(args.count).collect();
-    anyhow::ensure!(!studies.is_empty(), "{} has no study with a picture and a report", args.data.display());
+    anyhow::ensure!(
+        !studies.is_empty(),
+        "{} has no study with a picture and a report",
+        args.data.display()
+    );
     let (side, rows) = (args.thumbnail as usize, studies.len().div_ceil(COLUMNS));
     let mut sheet = vec![0u8; COLUMNS * side * rows * side];
     let labeler = Labeler::new();
@@ -99,25 +103,49 @@ fn build(args: &Build, globals: &Globals) -> anyhow::Result<()> {
             }
         }
         let truth = truth_of(study, &labeler).0;
-        let labels = Finding::ALL.iter().filter(|f| truth[**f as usize] == Some(true)).map(|f| f.name().to_owned());
+        let labels = Finding::ALL
+            .iter()
+            .filter(|f| truth[**f as usize] == Some(true))
+            .map(|f| f.name().to_owned());
         let report = study.report.longer().to_owned();
-        cases.push(GalleryCase { id: study.id.clone(), report, labels: labels.collect() });
+        cases.push(GalleryCase {
+            id: study.id.clone(),
+            report,
+            labels: labels.collect(),
+        });
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let source = args.source.clone().unwrap_or_else(|| format!("{} ({})", args.data.display(), loaded.layout));
-    let index = GalleryIndex { source, thumbnail: side, columns: COLUMNS, cases };
-    let features = Array { shape: vec![studies.len(), shape[1], shape[2]], data: features };
+    let source = args
+        .source
+        .clone()
+        .unwrap_or_else(|| format!("{} ({})", args.data.display(), loaded.layout));
+    let index = GalleryIndex {
+        source,
+        thumbnail: side,
+        columns: COLUMNS,
+        cases,
+    };
+    let features = Array {
+        shape: vec![studies.len(), shape[1], shape[2]],
+        data: features,
+    };
     let sheet = jpeg_bytes(&sheet, COLUMNS * side, rows * side, QUALITY)?;
     let manifest = gallery::put(&args.bundle, &Gallery { index, features }, &sheet)?;
     let bytes: u64 = manifest.files.iter().map(|f| f.bytes).sum();
     globals.tell(
         &json!({ "bundle": args.bundle, "cases": studies.len(), "bytes": bytes }),
-        format_args!("{}: {} cases, {:.1} MB in all", args.bundle.display(), studies.len(), bytes as f64 / 1e6),
+        format_args!(
+            "{}: {} cases, {:.1} MB in all",
+            args.bundle.display(),
+            studies.len(),
+            bytes as f64 / 1e6
+        ),
     )
 }
 
-/// The matching probability of every case with the query, by the case's report or, for a text, by its picture.
+/// The matching probability of every case with the query, by the case's report or, for a text, by its
+/// picture.
 fn scores(
     model: &MedVill,
     tokenizer: &Tokenizer,
@@ -131,16 +159,26 @@ fn scores(
     let (features, texts, pairs);
     if path.is_file() {
         features = encode(model, path, args.window.as_ref(), device)?;
-        let encoded = gallery.index.cases.iter().map(|case| tokenizer.encode_closed(&case.report, words));
+        let encoded = gallery
+            .index
+            .cases
+            .iter()
+            .map(|case| tokenizer.encode_closed(&case.report, words));
         texts = encoded.collect::<Result<Vec<_>, _>>()?;
         pairs = (0..count).map(|case| (0, case)).collect::<Vec<_>>();
     } else {
-        let picture = path
-            .extension()
-            .and_then(|e| e.to_str())
-            .is_some_and(|e| ["png", "jpg", "jpeg", "dcm", "dicom"].contains(&e.to_ascii_lowercase().as_str()));
-        anyhow::ensure!(!picture, "there is no file {}; name a radiograph, or write a text", path.display());
-        anyhow::ensure!(!args.query.trim().is_empty(), "the query is empty; name a radiograph, or write a text");
+        let picture = path.extension().and_then(|e| e.to_str()).is_some_and(|e| {
+            ["png", "jpg", "jpeg", "dcm", "dicom"].contains(&e.to_ascii_lowercase().as_str())
+        });
+        anyhow::ensure!(
+            !picture,
+            "there is no file {}; name a radiograph, or write a text",
+            path.display()
+        );
+        anyhow::ensure!(
+            !args.query.trim().is_empty(),
+            "the query is empty; name a radiograph, or write a text"
+        );
         let &[cases, tokens, width] = &gallery.features.shape[..] else {
             anyhow::bail!("the gallery's maps have another form than the model's; build it again")
         };
@@ -150,15 +188,28 @@ fn scores(
         pairs = (0..count).map(|case| (case, 0)).collect();
     }
     let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
-    Ok(pollster::block_on(match_probabilities(model, &features, &texts, &pairs, tokenizer.specials()))?)
+    Ok(pollster::block_on(match_probabilities(
+        model,
+        &features,
+        &texts,
+        &pairs,
+        tokenizer.specials(),
+    ))?)
 }
 
 pub fn search(args: &Search, globals: &Globals) -> anyhow::Result<()> {
     let chosen = globals.open_device()?;
     let path = args.bundle.clone().map_or_else(demo_bundle, Ok)?;
-    let Loaded { bundle, model, tokenizer } = load(Some(&path), &chosen.device)?;
+    let Loaded {
+        bundle,
+        model,
+        tokenizer,
+    } = load(Some(&path), &chosen.device)?;
     let Some(gallery) = gallery::open(&bundle)? else {
-        anyhow::bail!("the bundle {} has no gallery; add one with hilum gallery build", path.display());
+        anyhow::bail!(
+            "the bundle {} has no gallery; add one with hilum gallery build",
+            path.display()
+        );
     };
     let scores = scores(&model, &tokenizer, &gallery, args, &chosen.device)?;
     let mut order: Vec<usize> = (0..scores.len()).collect();
@@ -169,7 +220,18 @@ pub fn search(args: &Search, globals: &Globals) -> anyhow::Result<()> {
         .clone()
         .map(|(c, p)| json!({ "id": c.id, "probability": p, "labels": c.labels, "report": c.report }))
         .collect();
-    let lines: Vec<String> =
-        cases.map(|(c, p)| format!("{p:5.3}  {}  [{}]\n       {}", c.id, c.labels.join(", "), c.report)).collect();
-    globals.tell(&json!({ "cases": rows, "source": gallery.index.source, "device": chosen.name }), lines.join("\n"))
+    let lines: Vec<String> = cases
+        .map(|(c, p)| {
+            format!(
+                "{p:5.3}  {}  [{}]\n       {}",
+                c.id,
+                c.labels.join(", "),
+                c.report
+            )
+        })
+        .collect();
+    globals.tell(
+        &json!({ "cases": rows, "source": gallery.index.source, "device": chosen.name }),
+        lines.join("\n"),
+    )
 }

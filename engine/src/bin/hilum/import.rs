@@ -51,18 +51,33 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let mut refusals = Vec::new();
     for preset in presets {
         let Some(mut config) = MedVillConfig::preset(preset) else {
-            bail!("the system {} has no preset {preset}; it has {}", args.system, MedVillConfig::PRESETS.join(", "));
+            bail!(
+                "the system {} has no preset {preset}; it has {}",
+                args.system,
+                MedVillConfig::PRESETS.join(", ")
+            );
         };
         // The vocabulary is the checkpoint's own, and so are the layers that not every checkpoint has.
-        if let Some(words) = weights.iter().find(|(name, _)| name.ends_with("word_embeddings.weight")) {
+        if let Some(words) = weights
+            .iter()
+            .find(|(name, _)| name.ends_with("word_embeddings.weight"))
+        {
             config.bert.vocabulary = words.1.shape.first().copied().unwrap_or(config.bert.vocabulary);
         }
-        // The release's fine-tuned files, for generation and VQA, lack the prefix and place SEP after the picture.
-        config.separator_after_visual =
-            weights.keys().any(|name| name.contains("img_encoder.model.") && !name.starts_with("enc."));
+        // The release's fine-tuned files, for generation and VQA, lack the prefix and place SEP after the
+        // picture.
+        config.separator_after_visual = weights
+            .keys()
+            .any(|name| name.contains("img_encoder.model.") && !name.starts_with("enc."));
         // The paper's ablations have another image encoder: R-101, D-121.
-        config.densenet = weights.keys().any(|n| n.ends_with("conv0.weight")).then(DenseNetConfig::densenet121);
-        if weights.keys().any(|name| name.contains("layer3.22.") || name.contains("img_encoder.model.6.22.")) {
+        config.densenet = weights
+            .keys()
+            .any(|n| n.ends_with("conv0.weight"))
+            .then(DenseNetConfig::densenet121);
+        if weights
+            .keys()
+            .any(|name| name.contains("layer3.22.") || name.contains("img_encoder.model.6.22."))
+        {
             config.image.depths = ResNetConfig::resnet101().depths;
         }
         config.map_findings = weights.contains_key("map_findings.weight");
@@ -84,7 +99,11 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         manifest.provenance = Provenance {
             training: format!("imported from {}", names(&args.from)),
             command: "hilum import".to_owned(),
-            seeds: if args.allow_missing { vec![globals.seed.unwrap_or(0)] } else { Vec::new() },
+            seeds: if args.allow_missing {
+                vec![globals.seed.unwrap_or(0)]
+            } else {
+                Vec::new()
+            },
             ..Provenance::default()
         };
         if let Some(tokenizer) = &tokenizer {
@@ -102,13 +121,22 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         );
     }
     // The preset that came nearest says most.
-    let nearest = refusals.into_iter().min_by_key(|(_, error)| error.to_string().len());
+    let nearest = refusals
+        .into_iter()
+        .min_by_key(|(_, error)| error.to_string().len());
     let (preset, error) = nearest.context("no preset was tried")?;
     Err(anyhow::Error::new(error).context(format!("{} does not fit the preset {preset}", names(&args.from))))
 }
 
 fn names(paths: &[PathBuf]) -> String {
-    let names: Vec<_> =
-        paths.iter().map(|p| p.file_name().unwrap_or(p.as_os_str()).to_string_lossy().into_owned()).collect();
+    let names: Vec<_> = paths
+        .iter()
+        .map(|p| {
+            p.file_name()
+                .unwrap_or(p.as_os_str())
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
     names.join(", ")
 }

@@ -12,9 +12,11 @@ use crate::globals::Globals;
 /// Label reports as CheXpert's labeler does
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A CSV of reports: the column "Report Impression", "Reports" or "report", else the first; one column needs no header
+    /// A CSV of reports: the column "Report Impression", "Reports" or "report", else the first; one column
+    /// needs no header
     reports: PathBuf,
-    /// Where to write the CSV: Reports and 14 columns, 1.0 present, 0.0 absent, -1.0 uncertain, blank not mentioned
+    /// Where to write the CSV: Reports and 14 columns, 1.0 present, 0.0 absent, -1.0 uncertain, blank not
+    /// mentioned
     #[arg(long)]
     out: PathBuf,
     /// Read in plain sense, as a radiologist would, instead of with the accidents of CheXpert's parser
@@ -31,23 +33,41 @@ pub struct Args {
 /// Runs it.
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let labeler = labeler(args)?;
-    let input = fs::File::open(&args.reports).with_context(|| format!("cannot open {}", args.reports.display()))?;
-    let same = fs::canonicalize(&args.out).is_ok_and(|out| fs::canonicalize(&args.reports).is_ok_and(|r| r == out));
-    ensure!(!same, "{} would overwrite the reports; name another file with --out", args.out.display());
-    // The labels are written only when all rows could be read, so that no half a table is taken for a whole one.
+    let input =
+        fs::File::open(&args.reports).with_context(|| format!("cannot open {}", args.reports.display()))?;
+    let same =
+        fs::canonicalize(&args.out).is_ok_and(|out| fs::canonicalize(&args.reports).is_ok_and(|r| r == out));
+    ensure!(
+        !same,
+        "{} would overwrite the reports; name another file with --out",
+        args.out.display()
+    );
+    // The labels are written only when all rows could be read, so that no half a table is taken for a whole
+    // one.
     let mut labels = Vec::new();
-    let done =
-        labeler.label_csv(BufReader::new(input), &mut labels).with_context(|| args.reports.display().to_string())?;
+    let done = labeler
+        .label_csv(BufReader::new(input), &mut labels)
+        .with_context(|| args.reports.display().to_string())?;
     let file = fs::File::create(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
     let mut file = BufWriter::new(file);
     file.write_all(&labels)
         .and_then(|()| file.flush())
         .with_context(|| format!("cannot write {}", args.out.display()))?;
     if globals.json {
-        println!("{}", serde_json::json!({ "n": done.reports, "column": done.column, "out": args.out }));
+        println!(
+            "{}",
+            serde_json::json!({ "n": done.reports, "column": done.column, "out": args.out })
+        );
     } else {
-        let column = done.column.map(|c| format!(" of column {c:?}")).unwrap_or_default();
-        println!("{} reports{column} labelled: {}", done.reports, args.out.display());
+        let column = done
+            .column
+            .map(|c| format!(" of column {c:?}"))
+            .unwrap_or_default();
+        println!(
+            "{} reports{column} labelled: {}",
+            done.reports,
+            args.out.display()
+        );
     }
     Ok(())
 }
@@ -62,8 +82,12 @@ fn labeler(args: &Args) -> anyhow::Result<Labeler> {
         (None, None) if args.plain => Ok(Labeler::new()),
         (None, None) => Ok(Labeler::like_chexpert()),
         (Some(path), None) => Labeler::from_toml(&read(path, "lexicon")?).with_context(|| named(path)),
-        (None, Some(path)) => Labeler::with_overlay(LEXICON, &read(path, "overlay")?).with_context(|| named(path)),
-        (Some(lexicon), Some(overlay)) => Labeler::with_overlay(&read(lexicon, "lexicon")?, &read(overlay, "overlay")?)
-            .with_context(|| format!("{} with {}", lexicon.display(), overlay.display())),
+        (None, Some(path)) => {
+            Labeler::with_overlay(LEXICON, &read(path, "overlay")?).with_context(|| named(path))
+        }
+        (Some(lexicon), Some(overlay)) => {
+            Labeler::with_overlay(&read(lexicon, "lexicon")?, &read(overlay, "overlay")?)
+                .with_context(|| format!("{} with {}", lexicon.display(), overlay.display()))
+        }
     }
 }

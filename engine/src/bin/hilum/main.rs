@@ -1,7 +1,13 @@
 //! The command `hilum`: one file a subcommand, parsing and printing only.
 
-#![allow(clippy::disallowed_methods, reason = "the command is native: it may read the clock")]
-#![allow(missing_docs, reason = "a subcommand's Args and run need no more words than its header")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the command is native: it may read the clock"
+)]
+#![allow(
+    missing_docs,
+    reason = "a subcommand's Args and run need no more words than its header"
+)]
 
 mod ask;
 mod attention;

@@ -54,7 +54,11 @@ pub fn run(args: &Args, globals: &Globals) -> Result<()> {
     let written = write_phantoms(&options, &mut |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     let counts = written?;
-    if globals.json { say(as_json(&counts, args)) } else { print_table(&counts, args) }
+    if globals.json {
+        say(as_json(&counts, args))
+    } else {
+        print_table(&counts, args)
+    }
 }
 
 fn share(count: usize, counts: &Counts) -> f64 {
@@ -62,8 +66,10 @@ fn share(count: usize, counts: &Counts) -> f64 {
 }
 
 fn as_json(counts: &Counts, args: &Args) -> Value {
-    let positive: Map<String, Value> =
-        Finding::ALL.iter().map(|f| (f.name().to_owned(), json!(counts.positive[*f as usize]))).collect();
+    let positive: Map<String, Value> = Finding::ALL
+        .iter()
+        .map(|f| (f.name().to_owned(), json!(counts.positive[*f as usize])))
+        .collect();
     json!({
         "out": args.out,
         "layout": args.layout.name(),
@@ -80,13 +86,28 @@ fn as_json(counts: &Counts, args: &Args) -> Value {
 }
 
 fn print_table(counts: &Counts, args: &Args) -> Result<()> {
-    let Counts { studies, subjects, train, validate, test, .. } = counts;
-    say(format!("{studies} phantoms of {subjects} subjects in {} ({})", args.out.display(), args.layout))?;
+    let Counts {
+        studies,
+        subjects,
+        train,
+        validate,
+        test,
+        ..
+    } = counts;
+    say(format!(
+        "{studies} phantoms of {subjects} subjects in {} ({})",
+        args.out.display(),
+        args.layout
+    ))?;
     say(format!("train {train}, validate {validate}, test {test}"))?;
     say(format!("{:<28}{:>9}{:>9}", "", "positive", "share"))?;
     for finding in Finding::ALL {
         let count = counts.positive[finding as usize];
-        say(format!("{:<28}{count:>9}{:>8.1}%", finding.name(), 100.0 * share(count, counts)))?;
+        say(format!(
+            "{:<28}{count:>9}{:>8.1}%",
+            finding.name(),
+            100.0 * share(count, counts)
+        ))?;
     }
     Ok(())
 }

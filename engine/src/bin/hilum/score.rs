@@ -19,7 +19,8 @@ pub struct Args {
     /// The reference reports, one a line; several of one report separated by tabs
     #[arg(long)]
     references: PathBuf,
-    /// A folder of METEOR's data: meteor-1.5.jar unpacked, with paraphrase-en.gz. Without it METEOR counts words and stems only
+    /// A folder of METEOR's data: meteor-1.5.jar unpacked, with paraphrase-en.gz. Without it METEOR counts
+    /// words and stems only
     #[arg(long, value_name = "DIR")]
     meteor_data: Option<PathBuf>,
 }
@@ -45,7 +46,10 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         args.references.display(),
         references.len()
     );
-    let pairs: Vec<Texts<'_>> = candidates.lines().zip(references.iter().map(Vec::as_slice)).collect();
+    let pairs: Vec<Texts<'_>> = candidates
+        .lines()
+        .zip(references.iter().map(Vec::as_slice))
+        .collect();
     let generation = generation_scores(&pairs, args.meteor_data.as_deref())?;
     let clinical = clinical_scores(&pairs, &Labeler::new());
     let text = table(&generation, &clinical);

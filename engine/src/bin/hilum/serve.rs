@@ -29,7 +29,8 @@ pub struct Args {
     address: std::net::IpAddr,
 }
 
-/// Scripts, workers, styles and data from the page's own server alone; WebAssembly may be compiled, text may not be run.
+/// Scripts, workers, styles and data from the page's own server alone; WebAssembly may be compiled, text may
+/// not be run.
 /// `www/README.md` says it for other servers.
 pub const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; \
     img-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
@@ -41,13 +42,21 @@ const HEADERS: [(header::HeaderName, &str); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::CACHE_CONTROL, "no-cache"),
-    (header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    (header::HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()"),
+    (
+        header::HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    ),
+    (
+        header::HeaderName::from_static("permissions-policy"),
+        "camera=(), microphone=(), geolocation=()",
+    ),
 ];
 
 async fn with_headers(mut response: Response) -> Response {
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     response
 }
@@ -56,11 +65,15 @@ async fn missing() -> (StatusCode, &'static str) {
     (StatusCode::NOT_FOUND, "There is no such file here.\n")
 }
 
-/// The page's folder as a service: files with their types, ranges, compression and headers; nothing outside, no listing.
+/// The page's folder as a service: files with their types, ranges, compression and headers; nothing outside,
+/// no listing.
 pub fn service(dir: &Path) -> Router {
-    // Weights are as good as noise: to compress them costs more than it saves, and their ranges and lengths would be lost.
+    // Weights are as good as noise: to compress them costs more than it saves, and their ranges and lengths
+    // would be lost.
     let worthwhile = DefaultPredicate::new().and(NotForContentType::const_new("application/octet-stream"));
-    let compression = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worthwhile);
+    let compression = CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(worthwhile);
     Router::new()
         .fallback_service(ServeDir::new(dir).fallback(missing.into_service()))
         .layer(compression)
@@ -70,14 +83,19 @@ pub fn service(dir: &Path) -> Router {
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let dir = match &args.dir {
         Some(dir) => dir.clone(),
-        None => built().context("the page is not built; run `cargo xtask demo`, or name its folder with --dir")?,
+        None => {
+            built().context("the page is not built; run `cargo xtask demo`, or name its folder with --dir")?
+        }
     };
     anyhow::ensure!(
         dir.join("index.html").is_file(),
         "{} holds no index.html; build the page with `cargo xtask demo`, or name its folder with --dir",
         dir.display()
     );
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_io().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_io()
+        .build()?;
     runtime.block_on(async {
         let wanted = SocketAddr::new(args.address, args.port);
         let listener = tokio::net::TcpListener::bind(wanted)
@@ -99,5 +117,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
 /// `dist` in the working folder, or in the project that the command was built from.
 fn built() -> Option<PathBuf> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist");
-    [PathBuf::from("dist"), own].into_iter().find(|dir| dir.join("index.html").is_file())
+    [PathBuf::from("dist"), own]
+        .into_iter()
+        .find(|dir| dir.join("index.html").is_file())
 }

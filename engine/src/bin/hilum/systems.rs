@@ -16,7 +16,11 @@ pub fn run(globals: &Globals) -> anyhow::Result<()> {
     }
     for system in &SYSTEMS {
         println!("{}\n  {}", system.name, system.paper);
-        println!("  tasks:   {}\n  presets: {}", system.tasks.join(", "), system.presets.join(", "));
+        println!(
+            "  tasks:   {}\n  presets: {}",
+            system.tasks.join(", "),
+            system.presets.join(", ")
+        );
     }
     Ok(())
 }

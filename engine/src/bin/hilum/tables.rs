@@ -22,8 +22,8 @@ pub struct Args {
     /// What this process makes beside others.
     #[arg(long, hide = true)]
     part: Option<Part>,
-    /// Compare this variant, several times for several; without it all masking schemes and baselines, but not the ablations of
-    /// visual features (all-features, r-101, d-121) and TieNet's writer.
+    /// Compare this variant, several times for several; without it all masking schemes and baselines, but not
+    /// the ablations of visual features (all-features, r-101, d-121) and TieNet's writer.
     #[arg(long = "variant", value_parser = PossibleValuesParser::new(VARIANTS.map(|v| v.key)))]
     variants: Vec<String>,
     /// Fine-tune for this task, several times for several; without it all.
@@ -41,7 +41,13 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let began = std::time::Instant::now();
     let tell = |what: &str| eprintln!("[{:6.0} s] {what}", began.elapsed().as_secs_f64());
     let (variants, tasks) = (args.variants.clone(), args.tasks.clone());
-    let options = TableOptions { seeds: args.seeds, scale: args.scale, part: args.part, variants, tasks };
+    let options = TableOptions {
+        seeds: args.seeds,
+        scale: args.scale,
+        part: args.part,
+        variants,
+        tasks,
+    };
     if args.part.is_none() {
         options.claim(&args.out)?;
     }
@@ -62,8 +68,8 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     globals.tell(&serde_json::to_value(&made)?, text)
 }
 
-/// Makes parts in processes of their own, as many at once as there are cores: one process leaves cores idle between the layers
-/// of a network this small.
+/// Makes parts in processes of their own, as many at once as there are cores: one process leaves cores idle
+/// between the layers of a network this small.
 fn side_by_side(parts: &[Part]) -> anyhow::Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = (cores / parts.len().max(1)).max(1).to_string();
@@ -78,7 +84,10 @@ fn side_by_side(parts: &[Part]) -> anyhow::Result<()> {
     };
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let work = || {
-        while let Some(part) = parts.get(next.fetch_add(1, Relaxed)).filter(|_| !failed.load(Relaxed)) {
+        while let Some(part) = parts
+            .get(next.fetch_add(1, Relaxed))
+            .filter(|_| !failed.load(Relaxed))
+        {
             let made = make(part);
             if !made.as_ref().is_ok_and(|status| status.success()) {
                 failed.store(true, Relaxed);
@@ -90,6 +99,10 @@ fn side_by_side(parts: &[Part]) -> anyhow::Result<()> {
     };
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..cores.min(parts.len())).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| anyhow::bail!("a worker panicked")))
+        workers.into_iter().try_for_each(|worker| {
+            worker
+                .join()
+                .unwrap_or_else(|_| anyhow::bail!("a worker panicked"))
+        })
     })
 }

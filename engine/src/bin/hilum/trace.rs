@@ -14,7 +14,8 @@ pub struct Args {
     /// The bundle.
     #[arg(long)]
     bundle: PathBuf,
-    /// Inputs: `in.image` normalised (batch, channels, size, size), `in.input_ids` (batch, words), and optionally
+    /// Inputs: `in.image` normalised (batch, channels, size, size), `in.input_ids` (batch, words), and
+    /// optionally
     /// `in.visual_positions`, `in.cls_tok`, `in.sep_tok`, `in.mlm_labels`, `in.is_aligned`.
     #[arg(long = "in")]
     input: PathBuf,
@@ -37,9 +38,15 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         .map(|row| row.into_iter().map(u32::try_from).collect::<Result<Vec<_>, _>>())
         .collect::<Result<Vec<_>, _>>()
         .context("in.input_ids holds a negative word")?;
-    let tokenizer = bundle.tokenizer()?.map(|bytes| Tokenizer::from_json(&bytes)).transpose()?;
+    let tokenizer = bundle
+        .tokenizer()?
+        .map(|bytes| Tokenizer::from_json(&bytes))
+        .transpose()?;
     let mut specials = tokenizer.map_or(Specials::BERT, |t| t.specials());
-    for (name, id) in [("in.cls_tok", &mut specials.cls), ("in.sep_tok", &mut specials.sep)] {
+    for (name, id) in [
+        ("in.cls_tok", &mut specials.cls),
+        ("in.sep_tok", &mut specials.sep),
+    ] {
         if let Some(first) = rows(&given, name)?.and_then(|rows| rows.first()?.first().copied()) {
             *id = u32::try_from(first).with_context(|| format!("{name} is negative"))?;
         }
@@ -50,28 +57,43 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         None => rows(&given, "out.visual_positions")?,
     };
     let grid = kept.and_then(|rows| rows.into_iter().next()).unwrap_or_default();
-    let grid =
-        grid.into_iter().map(usize::try_from).collect::<Result<_, _>>().context("a visual position is negative")?;
+    let grid = grid
+        .into_iter()
+        .map(usize::try_from)
+        .collect::<Result<_, _>>()
+        .context("a visual position is negative")?;
     let input = TraceInput {
         image: image.clone(),
         words,
         grid,
         specials,
         mlm_labels: rows(&given, "in.mlm_labels")?,
-        aligned: given.get("in.is_aligned").and_then(|a| a.int()).map(|a| a.data.clone()),
+        aligned: given
+            .get("in.is_aligned")
+            .and_then(|a| a.int())
+            .map(|a| a.data.clone()),
     };
     let outputs = trace(&model, &input, &chosen.device)?;
     checkpoint::write_safetensors(&args.out, &outputs)?;
     globals.tell(
         &serde_json::json!({ "out": args.out, "tensors": outputs.len(), "device": chosen.name }),
-        format_args!("{}: {} tensors, {}", args.out.display(), outputs.len(), chosen.name),
+        format_args!(
+            "{}: {} tensors, {}",
+            args.out.display(),
+            outputs.len(),
+            chosen.name
+        ),
     )
 }
 
 /// An integer tensor as rows of its last axis.
 fn rows(given: &AnyArrays, name: &str) -> anyhow::Result<Option<Vec<Vec<i64>>>> {
-    let Some(array) = given.get(name) else { return Ok(None) };
-    let Some(array) = array.int() else { bail!("{name} must hold integers") };
+    let Some(array) = given.get(name) else {
+        return Ok(None);
+    };
+    let Some(array) = array.int() else {
+        bail!("{name} must hold integers")
+    };
     let width = array.shape.last().copied().unwrap_or(1).max(1);
     Ok(Some(array.data.chunks(width).map(<[i64]>::to_vec).collect()))
 }

@@ -2,7 +2,8 @@
 
 use super::Rename;
 
-/// A DenseNet as torchvision saves it. The weights that it publishes were made when a layer's parts were called `norm.1`.
+/// A DenseNet as torchvision saves it. The weights that it publishes were made when a layer's parts were
+/// called `norm.1`.
 pub const TORCHVISION: &[Rename] = &[
     ("features.conv0.weight", "image.conv0.weight"),
     ("features.norm0.*", "image.norm0.*"),

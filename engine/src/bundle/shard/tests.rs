@@ -7,8 +7,13 @@ use crate::bundle::sha256_hex;
 fn array(shape: &[usize]) -> Array {
     let count = shape.iter().product::<usize>();
     // Not representable in f16 and in varied order, so that a lost or swapped row shows.
-    let data = (0..count).map(|i| ((i * 7919 % 2003) as f32 - 1001.0) * 1.37e-3).collect();
-    Array { shape: shape.to_vec(), data }
+    let data = (0..count)
+        .map(|i| ((i * 7919 % 2003) as f32 - 1001.0) * 1.37e-3)
+        .collect();
+    Array {
+        shape: shape.to_vec(),
+        data,
+    }
 }
 
 fn some() -> Arrays {
@@ -21,7 +26,10 @@ fn some() -> Arrays {
         ("table.weight", &[57, 45]),
         ("wide.weight", &[2, 3000]),
     ];
-    shapes.into_iter().map(|(name, shape)| (name.to_owned(), array(shape))).collect()
+    shapes
+        .into_iter()
+        .map(|(name, shape)| (name.to_owned(), array(shape)))
+        .collect()
 }
 
 fn shards(arrays: &Arrays, dtype: Dtype, shard_bytes: usize) -> Vec<(FileEntry, Vec<u8>)> {
@@ -35,7 +43,11 @@ fn shards(arrays: &Arrays, dtype: Dtype, shard_bytes: usize) -> Vec<(FileEntry, 
 }
 
 fn entry(bytes: &[u8]) -> FileEntry {
-    FileEntry { path: "weights-000.safetensors".to_owned(), bytes: bytes.len() as u64, sha256: sha256_hex(bytes) }
+    FileEntry {
+        path: "weights-000.safetensors".to_owned(),
+        bytes: bytes.len() as u64,
+        sha256: sha256_hex(bytes),
+    }
 }
 
 fn decode(shards: &[(FileEntry, Vec<u8>)]) -> Arrays {
@@ -53,7 +65,11 @@ fn f32_comes_back_bit_for_bit_whatever_the_size_of_a_shard() {
     for shard_bytes in [1, 100, 999, 4096, 1 << 20] {
         let shards = shards(&some(), Dtype::F32, shard_bytes);
         assert_eq!(decode(&shards), some(), "{shard_bytes}");
-        assert!(shard_bytes > 1 << 16 || shards.len() > 3, "{} shards of {shard_bytes}", shards.len());
+        assert!(
+            shard_bytes > 1 << 16 || shards.len() > 3,
+            "{} shards of {shard_bytes}",
+            shards.len()
+        );
     }
 }
 
@@ -78,11 +94,18 @@ fn f16_and_q8_keep_vectors_exact_and_matrices_close() {
 #[test]
 fn only_large_matrices_are_stored_in_eight_bits() {
     let shards = shards(&some(), Dtype::Q8, 1 << 20);
-    let stored = ShardDecoder::new().push_stored(&shards[0].0, &shards[0].1).unwrap();
-    let q8: Vec<&str> =
-        stored.iter().filter(|(_, stored)| matches!(stored, Stored::Q8(_))).map(|(name, _)| name.as_str()).collect();
+    let stored = ShardDecoder::new()
+        .push_stored(&shards[0].0, &shards[0].1)
+        .unwrap();
+    let q8: Vec<&str> = stored
+        .iter()
+        .filter(|(_, stored)| matches!(stored, Stored::Q8(_)))
+        .map(|(name, _)| name.as_str())
+        .collect();
     assert_eq!(q8, ["conv.weight", "table.weight", "wide.weight"]);
-    let Stored::Q8(blocks) = &stored["conv.weight"] else { panic!("it is q8") };
+    let Stored::Q8(blocks) = &stored["conv.weight"] else {
+        panic!("it is q8")
+    };
     assert_eq!((blocks.values.len(), blocks.scales.len()), (16 * 72, 16 * 3));
 }
 
@@ -135,20 +158,32 @@ fn a_shard_that_was_changed_is_not_decoded() {
     let (entry, mut bytes) = shards(&some(), Dtype::F32, 1 << 20).remove(0);
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
-    assert!(matches!(ShardDecoder::new().push(&entry, &bytes), Err(BundleError::Hash { .. })));
+    assert!(matches!(
+        ShardDecoder::new().push(&entry, &bytes),
+        Err(BundleError::Hash { .. })
+    ));
     bytes.pop();
-    assert!(matches!(ShardDecoder::new().push(&entry, &bytes), Err(BundleError::Length { .. })));
+    assert!(matches!(
+        ShardDecoder::new().push(&entry, &bytes),
+        Err(BundleError::Length { .. })
+    ));
 }
 
 /// Pushes a hand-made shard and returns the sentence of its refusal.
 fn refused(tensors: &[(&str, Element, &[usize], usize)], cuts: Option<&str>) -> String {
     let zeros = vec![0; 4096];
     let views = tensors.iter().map(|(name, element, shape, bytes)| {
-        (*name, TensorView::new(*element, shape.to_vec(), &zeros[..*bytes]).unwrap())
+        (
+            *name,
+            TensorView::new(*element, shape.to_vec(), &zeros[..*bytes]).unwrap(),
+        )
     });
     let metadata = cuts.map(|cuts| HashMap::from([(CUT.to_owned(), cuts.to_owned())]));
     let bytes = safetensors::serialize(views, metadata).unwrap();
-    ShardDecoder::new().push(&entry(&bytes), &bytes).unwrap_err().to_string()
+    ShardDecoder::new()
+        .push(&entry(&bytes), &bytes)
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -162,7 +197,8 @@ fn a_shard_against_the_format_is_refused_with_the_tensor_named() {
     assert!(refused(&[("c@0", Element::F32, &[2], 8)], Some("{")).contains("list of cut tensors"));
     let cut = r#"{"c": {"pieces": 1, "shape": [3]}}"#;
     assert!(refused(&[("c@0", Element::F32, &[2], 8)], Some(cut)).contains("[3]"));
-    // What is declared is not allocated because it is declared: room is made for no more than there can be pieces of.
+    // What is declared is not allocated because it is declared: room is made for no more than there can be
+    // pieces of.
     let cut = format!(r#"{{"c": {{"pieces": {0}, "shape": [{0}]}}}}"#, usize::MAX / 8);
     assert!(refused(&[("c@0", Element::F32, &[2], 8)], Some(&cut)).contains("does not fit the memory"));
     let bytes = b"no safetensors".to_vec();
@@ -174,11 +210,22 @@ fn what_cannot_be_stored_faithfully_is_refused_with_its_name() {
     let refused = |name: &str, array: Array| {
         let mut arrays = some();
         arrays.insert(name.to_owned(), array);
-        encode(&arrays, Dtype::Q8, 1 << 20, |_| Ok(())).unwrap_err().to_string()
+        encode(&arrays, Dtype::Q8, 1 << 20, |_| Ok(()))
+            .unwrap_err()
+            .to_string()
     };
     let mut nan = array(&[4]);
     nan.data[2] = f32::NAN;
     assert!(refused("sick", nan).contains("sick") && !refused("a@1", array(&[4])).is_empty());
-    assert!(refused("short", Array { shape: vec![5], data: vec![0.0; 4] }).contains("[5]"));
+    assert!(
+        refused(
+            "short",
+            Array {
+                shape: vec![5],
+                data: vec![0.0; 4]
+            }
+        )
+        .contains("[5]")
+    );
     assert!(refused("table.weight.scale", array(&[4])).contains("8-bit scales"));
 }

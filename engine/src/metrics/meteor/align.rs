@@ -1,8 +1,8 @@
-//! METEOR's alignment of a candidate with a reference (Denkowski and Lavie 2014, section 2.1): all matches of all stages, and of
-//! the ways to combine them the one that a beam search finds best.
+//! METEOR's alignment of a candidate with a reference (Denkowski and Lavie 2014, section 2.1): all matches of
+//! all stages, and of the ways to combine them the one that a beam search finds best.
 //!
-//! The order of preference is METEOR 1.5's: the most words covered (an inexact match counts half, and the sum is cut to a
-//! whole number at each step), then the fewest chunks, then the least distance.
+//! The order of preference is METEOR 1.5's: the most words covered (an inexact match counts half, and the sum
+//! is cut to a whole number at each step), then the fewest chunks, then the least distance.
 
 use std::cmp::Ordering;
 
@@ -27,7 +27,8 @@ pub struct Match {
     pub other_length: usize,
 }
 
-/// All matches, by where they start in the reference; in each list, in the order in which the stages found them.
+/// All matches, by where they start in the reference; in each list, in the order in which the stages found
+/// them.
 #[derive(Debug)]
 pub struct Matches {
     lists: Vec<Vec<Match>>,
@@ -38,7 +39,10 @@ pub struct Matches {
 impl Matches {
     /// None yet, of a candidate and a reference of so many words.
     pub fn new(candidate: usize, reference: usize) -> Self {
-        Self { lists: vec![Vec::new(); reference], cover: [vec![0; candidate], vec![0; reference]] }
+        Self {
+            lists: vec![Vec::new(); reference],
+            cover: [vec![0; candidate], vec![0; reference]],
+        }
     }
 
     /// Adds one.
@@ -55,8 +59,12 @@ impl Matches {
     /// Whether no other match wants its words.
     fn alone(&self, found: &Match) -> bool {
         self.lists[found.start].len() == 1
-            && self.cover[0][found.other_start..found.other_start + found.other_length].iter().all(|n| *n == 1)
-            && self.cover[1][found.start..found.start + found.length].iter().all(|n| *n == 1)
+            && self.cover[0][found.other_start..found.other_start + found.other_length]
+                .iter()
+                .all(|n| *n == 1)
+            && self.cover[1][found.start..found.start + found.length]
+                .iter()
+                .all(|n| *n == 1)
     }
 }
 
@@ -94,7 +102,10 @@ impl State {
 
     fn order(&self, other: &Self) -> Ordering {
         let sum = |s: &Self| s.covered[0] + s.covered[1];
-        sum(other).cmp(&sum(self)).then(self.chunks.cmp(&other.chunks)).then(self.distance.cmp(&other.distance))
+        sum(other)
+            .cmp(&sum(self))
+            .then(self.chunks.cmp(&other.chunks))
+            .then(self.distance.cmp(&other.distance))
     }
 }
 
@@ -120,8 +131,8 @@ impl Path {
     }
 }
 
-/// A path one word longer: from which path, with which new match. Only the best become paths, for a long text of few words has
-/// very many.
+/// A path one word longer: from which path, with which new match. Only the best become paths, for a long text
+/// of few words has very many.
 struct Step {
     state: State,
     from: usize,
@@ -133,24 +144,40 @@ fn steps(path: &Path, from: usize, word: usize, here: &[Match], out: &mut Vec<St
     let mut state = path.state;
     if path.used[1][word] {
         if word < state.at {
-            out.push(Step { state, from, found: None });
+            out.push(Step {
+                state,
+                from,
+                found: None,
+            });
         } else if let Some(found) = path.chosen[state.at] {
             state.take(&found);
             state.distance += distance(&found);
-            out.push(Step { state, from, found: None });
+            out.push(Step {
+                state,
+                from,
+                found: None,
+            });
         }
         return;
     }
     for found in here.iter().filter(|found| path.free(found)) {
         let mut longer = state;
         longer.take(found);
-        out.push(Step { state: longer, from, found: Some(*found) });
+        out.push(Step {
+            state: longer,
+            from,
+            found: Some(*found),
+        });
         // METEOR 1.5 adds the distance to the path that goes on without the match, not to the one with it.
         state.distance += distance(found);
     }
     state.close();
     state.at += 1;
-    out.push(Step { state, from, found: None });
+    out.push(Step {
+        state,
+        from,
+        found: None,
+    });
 }
 
 const fn distance(found: &Match) -> i64 {
@@ -182,7 +209,10 @@ pub fn align(matches: &Matches) -> Vec<Option<Match>> {
         next.sort_by(|a, b| a.state.order(&b.state));
         next.truncate(BEAM);
         let longer = |step: &Step| {
-            let mut path = Path { state: step.state, ..paths[step.from].clone() };
+            let mut path = Path {
+                state: step.state,
+                ..paths[step.from].clone()
+            };
             if let Some(found) = &step.found {
                 path.mark(found);
             }
@@ -194,7 +224,11 @@ pub fn align(matches: &Matches) -> Vec<Option<Match>> {
         path.state.close();
     }
     // Of equally good ones the first, as a stable sort has it.
-    paths.into_iter().min_by(|a, b| a.state.order(&b.state)).map(|p| p.chosen).unwrap_or_default()
+    paths
+        .into_iter()
+        .min_by(|a, b| a.state.order(&b.state))
+        .map(|p| p.chosen)
+        .unwrap_or_default()
 }
 
 /// How many chunks: runs of matches that are neighbours in both texts.
@@ -225,7 +259,13 @@ mod tests {
         let mut matches = Matches::new(a.len(), b.len());
         for (start, word) in b.iter().enumerate() {
             for (other_start, _) in a.iter().enumerate().filter(|(_, w)| *w == word) {
-                matches.push(Match { stage: 0, start, length: 1, other_start, other_length: 1 });
+                matches.push(Match {
+                    stage: 0,
+                    start,
+                    length: 1,
+                    other_start,
+                    other_length: 1,
+                });
             }
         }
         matches

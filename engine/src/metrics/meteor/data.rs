@@ -51,12 +51,22 @@ struct Lines {
 impl Lines {
     /// The first of `names` that the folder holds.
     fn open(folder: &Path, names: &[&str]) -> Result<Option<Self>, MeteorError> {
-        let Some(path) = names.iter().map(|name| folder.join(name)).find(|path| path.is_file()) else {
+        let Some(path) = names
+            .iter()
+            .map(|name| folder.join(name))
+            .find(|path| path.is_file())
+        else {
             return Ok(None);
         };
-        let file = File::open(&path).map_err(|source| MeteorError::Read { path: path.clone(), source })?;
+        let file = File::open(&path).map_err(|source| MeteorError::Read {
+            path: path.clone(),
+            source,
+        })?;
         let from: Box<dyn BufRead> = if path.extension().is_some_and(|e| e == "gz") {
-            Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(BufReader::new(file))))
+            Box::new(BufReader::with_capacity(
+                1 << 16,
+                MultiGzDecoder::new(BufReader::new(file)),
+            ))
         } else {
             Box::new(BufReader::new(file))
         };
@@ -68,7 +78,10 @@ impl Lines {
         into.clear();
         self.line += 1;
         let read = self.from.by_ref().take(LONGEST_LINE).read_until(b'\n', into);
-        let read = read.map_err(|source| MeteorError::Read { path: self.path.clone(), source })?;
+        let read = read.map_err(|source| MeteorError::Read {
+            path: self.path.clone(),
+            source,
+        })?;
         if read as u64 == LONGEST_LINE {
             return Err(self.wrong("the line is too long"));
         }
@@ -80,16 +93,25 @@ impl Lines {
 
     /// The next line, which belongs to the one before.
     fn second(&mut self, into: &mut Vec<u8>) -> Result<(), MeteorError> {
-        if self.next(into)? { Ok(()) } else { Err(self.wrong("the file ends in the middle of an entry")) }
+        if self.next(into)? {
+            Ok(())
+        } else {
+            Err(self.wrong("the file ends in the middle of an entry"))
+        }
     }
 
     fn wrong(&self, what: &'static str) -> MeteorError {
-        MeteorError::Form { path: self.path.clone(), line: self.line, what }
+        MeteorError::Form {
+            path: self.path.clone(),
+            line: self.line,
+            what,
+        }
     }
 }
 
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|b| matches!(b, b' ' | b'\t' | b'\r' | 0xC)).filter(|w| !w.is_empty())
+    line.split(|b| matches!(b, b' ' | b'\t' | b'\r' | 0xC))
+        .filter(|w| !w.is_empty())
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -136,12 +158,15 @@ impl Synonyms {
         let mut out = Self::default();
         while file.next(&mut first)? {
             file.second(&mut second)?;
-            let numbers: Option<Vec<u32>> = words(&second).map(|w| std::str::from_utf8(w).ok()?.parse().ok()).collect();
+            let numbers: Option<Vec<u32>> = words(&second)
+                .map(|w| std::str::from_utf8(w).ok()?.parse().ok())
+                .collect();
             let numbers = numbers.ok_or_else(|| file.wrong("not the numbers of synonym sets"))?;
             out.sets.insert(text(&first), numbers);
         }
         let names = ["synonym/english.exceptions", "english.exceptions"];
-        let mut file = Lines::open(folder, &names)?.ok_or_else(|| MeteorError::Exceptions(folder.to_owned()))?;
+        let mut file =
+            Lines::open(folder, &names)?.ok_or_else(|| MeteorError::Exceptions(folder.to_owned()))?;
         while file.next(&mut first)? {
             file.second(&mut second)?;
             for form in words(&second) {
@@ -173,8 +198,8 @@ impl Synonyms {
     }
 }
 
-/// The paraphrase table (`paraphrase-en.gz`), as far as it speaks of the words at hand: three lines an entry, a probability
-/// (which METEOR does not use), a phrase, and what may stand for it.
+/// The paraphrase table (`paraphrase-en.gz`), as far as it speaks of the words at hand: three lines an entry,
+/// a probability (which METEOR does not use), a phrase, and what may stand for it.
 #[derive(Debug, Default)]
 pub struct Paraphrases {
     numbers: HashMap<Vec<u8>, u32>,
@@ -184,19 +209,41 @@ pub struct Paraphrases {
 
 impl Paraphrases {
     fn read(folder: &Path, vocabulary: &HashSet<&str>) -> Result<Option<Self>, MeteorError> {
-        let names = ["paraphrase-en.gz", "data/paraphrase-en.gz", "paraphrase-en", "data/paraphrase-en"];
-        let Some(mut file) = Lines::open(folder, &names)? else { return Ok(None) };
-        let numbers = vocabulary.iter().zip(0..).map(|(word, i)| (word.as_bytes().to_vec(), i)).collect();
-        let mut out = Self { numbers, ..Self::default() };
+        let names = [
+            "paraphrase-en.gz",
+            "data/paraphrase-en.gz",
+            "paraphrase-en",
+            "data/paraphrase-en",
+        ];
+        let Some(mut file) = Lines::open(folder, &names)? else {
+            return Ok(None);
+        };
+        let numbers = vocabulary
+            .iter()
+            .zip(0..)
+            .map(|(word, i)| (word.as_bytes().to_vec(), i))
+            .collect();
+        let mut out = Self {
+            numbers,
+            ..Self::default()
+        };
         let (mut probability, mut phrase, mut other) = (Vec::new(), Vec::new(), Vec::new());
         while file.next(&mut probability)? {
-            if std::str::from_utf8(&probability).ok().and_then(|p| p.trim().parse::<f64>().ok()).is_none() {
+            if std::str::from_utf8(&probability)
+                .ok()
+                .and_then(|p| p.trim().parse::<f64>().ok())
+                .is_none()
+            {
                 return Err(file.wrong("not a probability"));
             }
             file.second(&mut phrase)?;
             file.second(&mut other)?;
-            let of = |line: &[u8]| -> Option<Vec<u32>> { words(line).map(|w| out.numbers.get(w).copied()).collect() };
-            let (Some(phrase), Some(other)) = (of(&phrase), of(&other)) else { continue };
+            let of = |line: &[u8]| -> Option<Vec<u32>> {
+                words(line).map(|w| out.numbers.get(w).copied()).collect()
+            };
+            let (Some(phrase), Some(other)) = (of(&phrase), of(&other)) else {
+                continue;
+            };
             if phrase.is_empty() || other.is_empty() {
                 return Err(file.wrong("an empty phrase"));
             }
@@ -208,14 +255,22 @@ impl Paraphrases {
 
     /// The words by number; those that the table does not know have none.
     pub fn numbers(&self, words: &[String]) -> Vec<Option<u32>> {
-        words.iter().map(|w| self.numbers.get(w.as_bytes()).copied()).collect()
+        words
+            .iter()
+            .map(|w| self.numbers.get(w.as_bytes()).copied())
+            .collect()
     }
 
-    /// What may stand for the phrases that begin at a word: (words of the phrase, paraphrase), short phrases first.
+    /// What may stand for the phrases that begin at a word: (words of the phrase, paraphrase), short phrases
+    /// first.
     pub fn at<'a>(&'a self, words: &'a [Option<u32>]) -> impl Iterator<Item = (usize, &'a [u32])> {
         let known: Vec<u32> = words.iter().map_while(|w| *w).take(self.longest).collect();
         (1..=known.len()).flat_map(move |n| {
-            self.table.get(&known[..n]).into_iter().flatten().map(move |other| (n, other.as_slice()))
+            self.table
+                .get(&known[..n])
+                .into_iter()
+                .flatten()
+                .map(move |other| (n, other.as_slice()))
         })
     }
 }
@@ -239,9 +294,18 @@ impl Data {
             let mut line = Vec::new();
             while file.next(&mut line)? {
                 let mut parts = words(&line);
-                let Some(word) = parts.next().filter(|w| !w.starts_with(b"#")) else { continue };
+                let Some(word) = parts.next().filter(|w| !w.starts_with(b"#")) else {
+                    continue;
+                };
                 let numeric = parts.next() == Some(b"#NUMERIC_ONLY#");
-                prefixes.insert(text(word), if numeric { Prefix::BeforeNumber } else { Prefix::Always });
+                prefixes.insert(
+                    text(word),
+                    if numeric {
+                        Prefix::BeforeNumber
+                    } else {
+                        Prefix::Always
+                    },
+                );
             }
         }
         Ok(prefixes)
@@ -253,7 +317,10 @@ impl Data {
     /// [`MeteorError`] when a file cannot be read, is not of its form, or none is there.
     pub fn read(folder: &Path, vocabulary: &HashSet<&str>) -> Result<Self, MeteorError> {
         let mut function_words = None;
-        if let Some(mut file) = Lines::open(folder, &["function/english.words", "english.words", "function.words"])? {
+        if let Some(mut file) = Lines::open(
+            folder,
+            &["function/english.words", "english.words", "function.words"],
+        )? {
             let (mut list, mut line) = (HashSet::new(), Vec::new());
             while file.next(&mut line)? {
                 list.insert(text(&line));
@@ -265,6 +332,10 @@ impl Data {
         if function_words.is_none() && synonyms.is_none() && paraphrases.is_none() {
             return Err(MeteorError::None(folder.to_owned()));
         }
-        Ok(Self { function_words, synonyms, paraphrases })
+        Ok(Self {
+            function_words,
+            synonyms,
+            paraphrases,
+        })
     }
 }

@@ -1,6 +1,6 @@
-//! METEOR 1.5's normalisation of English (its option `-norm`, which pycocoevalcap sets): punctuation apart, hyphens
-//! opened, lower case. Of text that is already tokens joined by spaces it changes little: `patient's` becomes two words, `right-sided`
-//! too.
+//! METEOR 1.5's normalisation of English (its option `-norm`, which pycocoevalcap sets): punctuation apart,
+//! hyphens opened, lower case. Of text that is already tokens joined by spaces it changes little: `patient's`
+//! becomes two words, `right-sided` too.
 
 use std::collections::HashMap;
 
@@ -33,12 +33,21 @@ const fn is_space(c: char) -> bool {
 
 /// What separates tokens besides, once all rules are done.
 const fn is_wide_space(c: char) -> bool {
-    matches!(c, '\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}')
+    matches!(
+        c,
+        '\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}'
+    )
 }
 
-/// Replaces each `middle` between two characters that fit by `put`. As with a regular expression of three characters, what
-/// one place has taken is no neighbour of the next: in `a-b-c` the second hyphen stays.
-fn between(text: &mut Vec<char>, middle: char, left: impl Fn(char) -> bool, right: impl Fn(char) -> bool, put: &str) {
+/// Replaces each `middle` between two characters that fit by `put`. As with a regular expression of three
+/// characters, what one place has taken is no neighbour of the next: in `a-b-c` the second hyphen stays.
+fn between(
+    text: &mut Vec<char>,
+    middle: char,
+    left: impl Fn(char) -> bool,
+    right: impl Fn(char) -> bool,
+    put: &str,
+) {
     if !text.contains(&middle) {
         return;
     }
@@ -79,7 +88,10 @@ fn separate(text: &str) -> Vec<char> {
     let mut out = vec![' '];
     let mut at = text.chars().peekable();
     while let Some(c) = at.next() {
-        let kept = matches!(c, '.' | '\'' | '`' | ',' | '-' | '‘' | '’' | ' ' | '\t' | '\n' | '\r' | '\u{B}' | '\u{C}');
+        let kept = matches!(
+            c,
+            '.' | '\'' | '`' | ',' | '-' | '‘' | '’' | ' ' | '\t' | '\n' | '\r' | '\u{B}' | '\u{C}'
+        );
         if c == '.' && at.peek() == Some(&'.') {
             out.extend([' ', DOT]);
             while at.next_if_eq(&'.').is_some() {
@@ -127,8 +139,11 @@ pub fn tokens(text: &str, prefixes: &HashMap<String, Prefix>) -> Vec<String> {
     between(&mut text, '\'', is_letter, is_letter, " '");
     between(&mut text, '\'', digit, |c| c == 's', " '");
 
-    let words: Vec<String> =
-        text.split(|c| is_space(*c)).filter(|w| !w.is_empty()).map(|w| w.iter().collect()).collect();
+    let words: Vec<String> = text
+        .split(|c| is_space(*c))
+        .filter(|w| !w.is_empty())
+        .map(|w| w.iter().collect())
+        .collect();
     let mut out = Vec::with_capacity(words.len());
     for (i, word) in words.iter().enumerate() {
         let next = words.get(i + 1).and_then(|w| w.chars().next());
@@ -149,7 +164,10 @@ pub fn tokens(text: &str, prefixes: &HashMap<String, Prefix>) -> Vec<String> {
             }
         }
     }
-    let parts = out.iter().flat_map(|w| w.split(is_wide_space)).filter(|w| !w.is_empty());
+    let parts = out
+        .iter()
+        .flat_map(|w| w.split(is_wide_space))
+        .filter(|w| !w.is_empty());
     parts.map(|w| w.replace(DOT, ".").to_lowercase()).collect()
 }
 
@@ -165,7 +183,10 @@ mod tests {
     fn tokens_stay_and_signs_come_apart() {
         assert_eq!(plain("no acute disease ."), "no acute disease .");
         assert_eq!(plain("No acute disease."), "no acute disease .");
-        assert_eq!(plain("right-upper-lobe (new), a-b-c"), "right upper lobe ( new ) , a b-c");
+        assert_eq!(
+            plain("right-upper-lobe (new), a-b-c"),
+            "right upper lobe ( new ) , a b-c"
+        );
         assert_eq!(
             plain("the patient's heart isn't 3.5 cm, 1,200 px"),
             "the patient 's heart isn 't 3.5 cm , 1,200 px"
@@ -176,7 +197,10 @@ mod tests {
 
     #[test]
     fn full_stops_that_end_no_sentence() {
-        let prefixes = HashMap::from([("Dr".to_owned(), Prefix::Always), ("No".to_owned(), Prefix::BeforeNumber)]);
+        let prefixes = HashMap::from([
+            ("Dr".to_owned(), Prefix::Always),
+            ("No".to_owned(), Prefix::BeforeNumber),
+        ]);
         assert_eq!(tokens("Dr. Alder", &prefixes), ["dr.", "alder"]);
         assert_eq!(tokens("Dr. Alder", &HashMap::new()), ["dr", ".", "alder"]);
         assert_eq!(tokens("No. 7", &prefixes), ["no.", "7"]);

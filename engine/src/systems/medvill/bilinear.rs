@@ -1,8 +1,9 @@
-//! Answers from the product of a question's words and what is known of the picture. *Ours*: with few questions, CLS times SEP
-//! hardly learns that an answer depends on which picture it is; a bilinear form learns it in minutes.
+//! Answers from the product of a question's words and what is known of the picture. *Ours*: with few
+//! questions, CLS times SEP hardly learns that an answer depends on which picture it is; a bilinear form
+//! learns it in minutes.
 //!
-//! Two heads look at the picture: one at its vector, one at which training picture it is. A third head tells of what kind the
-//! answer will be (a size, a plane, an organ), from the words alone.
+//! Two heads look at the picture: one at its vector, one at which training picture it is. A third head tells
+//! of what kind the answer will be (a size, a plane, an organ), from the words alone.
 
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, Linear};
@@ -25,7 +26,8 @@ const SHARP: f64 = 8.0;
 /// Length of the picture's vector before it meets the question.
 const LENGTH: f64 = 16.0;
 
-/// Weights of the heads' log-probabilities in a decision: CLS times SEP beside them, the picture's vector, its identity.
+/// Weights of the heads' log-probabilities in a decision: CLS times SEP beside them, the picture's vector,
+/// its identity.
 const JOINT: f64 = 0.5;
 const SEEN: f64 = 1.0;
 const KNOWN: f64 = 2.0;
@@ -74,10 +76,17 @@ impl BilinearHead {
     fn new(config: &MedVillConfig, bilinear: &BilinearConfig, picture: Linear, device: &Device) -> Self {
         let (words, width) = (config.bert.vocabulary, bilinear.width);
         // Quiet at first: what words have in common is learned, not drawn.
-        let vectors = Initializer::Normal { mean: 0.0, std: 1.0 / (width as f64).sqrt() };
+        let vectors = Initializer::Normal {
+            mean: 0.0,
+            std: 1.0 / (width as f64).sqrt(),
+        };
         Self {
-            words: EmbeddingConfig::new(words, width).with_initializer(vectors).init(device),
-            weights: EmbeddingConfig::new(words, 1).with_initializer(Initializer::Ones).init(device),
+            words: EmbeddingConfig::new(words, width)
+                .with_initializer(vectors)
+                .init(device),
+            weights: EmbeddingConfig::new(words, 1)
+                .with_initializer(Initializer::Ones)
+                .init(device),
             picture,
             output: linear(3 * width, config.answers, device),
             dropout: DropoutConfig::new(bilinear.dropout).init(),
@@ -87,12 +96,15 @@ impl BilinearHead {
     fn forward(&self, picture: Tensor<2>, words: &Bag) -> Tensor<2> {
         let picture = unit(self.picture.forward(picture));
         let [batch, width] = picture.dims();
-        let vectors =
-            self.words.forward(words.ids.clone()) * (self.weights.forward(words.ids.clone()) * words.counted.clone());
+        let vectors = self.words.forward(words.ids.clone())
+            * (self.weights.forward(words.ids.clone()) * words.counted.clone());
         let question = unit(vectors.sum_dim(1).reshape([batch, width]));
         let root = (width as f64).sqrt();
         let product = question.clone() * picture.clone();
-        let joined = Tensor::cat(vec![question, product.mul_scalar(root), picture.mul_scalar(QUIET)], 1);
+        let joined = Tensor::cat(
+            vec![question, product.mul_scalar(root), picture.mul_scalar(QUIET)],
+            1,
+        );
         self.output.forward(self.dropout.forward(joined.mul_scalar(root)))
     }
 }
@@ -132,7 +144,10 @@ impl Bilinear {
             Linear { weight, bias: None }
         };
         let bias = Some(Initializer::Zeros.init([bilinear.width], device));
-        let seen = Linear { bias, ..normal(config.picture_vector, 1.0 / LENGTH) };
+        let seen = Linear {
+            bias,
+            ..normal(config.picture_vector, 1.0 / LENGTH)
+        };
         let known = || BilinearHead::new(config, bilinear, normal(config.identities, 1.0), device);
         Some(Self {
             seen: BilinearHead::new(config, bilinear, seen, device),
@@ -141,15 +156,17 @@ impl Bilinear {
                 let words = EmbeddingConfig::new(config.bert.vocabulary, QUESTION_KINDS.len());
                 KindHead {
                     words: words.with_initializer(Initializer::Zeros).init(device),
-                    of_answers: Initializer::Constant { value: 1.0 / QUESTION_KINDS.len() as f64 }
-                        .init([config.answers, QUESTION_KINDS.len()], device),
+                    of_answers: Initializer::Constant {
+                        value: 1.0 / QUESTION_KINDS.len() as f64,
+                    }
+                    .init([config.answers, QUESTION_KINDS.len()], device),
                 }
             }),
         })
     }
 
-    /// With what the training data tell by counting: how much a word says (its inverse document frequency), and the kinds of
-    /// the questions that have an answer.
+    /// With what the training data tell by counting: how much a word says (its inverse document frequency),
+    /// and the kinds of the questions that have an answer.
     pub(super) fn counted(mut self, examples: &[Example]) -> Self {
         let device = self.seen.words.weight.val().device();
         let questions = || examples.iter().flat_map(|e| &e.questions);
@@ -180,10 +197,13 @@ impl Bilinear {
             }
             for row in counts.chunks_mut(count) {
                 let sum: f32 = row.iter().sum();
-                row.iter_mut().for_each(|n| *n = if sum > 0.0 { *n / sum } else { 1.0 / count as f32 });
+                row.iter_mut()
+                    .for_each(|n| *n = if sum > 0.0 { *n / sum } else { 1.0 / count as f32 });
             }
-            kinds.of_answers =
-                Param::from_tensor(Tensor::from_data(TensorData::new(counts, [answers, count]), &device));
+            kinds.of_answers = Param::from_tensor(Tensor::from_data(
+                TensorData::new(counts, [answers, count]),
+                &device,
+            ));
         }
         self
     }
@@ -217,7 +237,10 @@ impl MedVill {
     /// - features `(batch, K, features)` -> `(batch, picture_vector)`
     fn picture_vector(&self, features: Tensor<3>) -> Option<Tensor<2>> {
         let [batch, _, width] = features.dims();
-        let vector = self.picture_vector.as_ref()?.forward(features.mean_dim(1).reshape([batch, width]));
+        let vector = self
+            .picture_vector
+            .as_ref()?
+            .forward(features.mean_dim(1).reshape([batch, width]));
         // Centred, else all pictures point the same way.
         Some(unit(match &self.picture_norm {
             Some(norm) => norm.forward(vector),
@@ -237,7 +260,8 @@ impl MedVill {
     /// The logits of every head that answers, with its weight in the decision.
     ///
     /// # Shapes
-    /// - features `(batch, K, features)`, questions one a sample, closing SEP included -> `(batch, answers)` each
+    /// - features `(batch, K, features)`, questions one a sample, closing SEP included -> `(batch, answers)`
+    ///   each
     pub(super) fn answer_heads(
         &self,
         features: Tensor<3>,
@@ -266,14 +290,20 @@ impl MedVill {
     ///
     /// # Shapes
     /// - questions one a sample, closing SEP included -> `(batch, answers)`
-    pub(super) fn kind_prior(&self, questions: &[&[u32]], specials: Specials, device: &Device) -> Option<Tensor<2>> {
+    pub(super) fn kind_prior(
+        &self,
+        questions: &[&[u32]],
+        specials: Specials,
+        device: &Device,
+    ) -> Option<Tensor<2>> {
         let kinds = self.bilinear.as_ref()?.kinds.as_ref()?;
         let asked = softmax(kinds.forward(&Bag::new(questions, specials, device)), 1);
         let likely = asked.matmul(kinds.of_answers.val().transpose());
         Some(likely.add_scalar(KIND_FLOOR).log().mul_scalar(KIND))
     }
 
-    /// Cross-entropy of the questions' kinds; `None` without such a head or without a question whose kind is published.
+    /// Cross-entropy of the questions' kinds; `None` without such a head or without a question whose kind is
+    /// published.
     pub(super) fn kind_loss(
         &self,
         questions: &[(&[u32], Option<usize>)],
@@ -281,11 +311,17 @@ impl MedVill {
         device: &Device,
     ) -> Option<Tensor<1>> {
         let kinds = self.bilinear.as_ref()?.kinds.as_ref()?;
-        let (words, targets): (Vec<&[u32]>, Vec<i32>) =
-            questions.iter().filter_map(|(words, kind)| Some((*words, (*kind)? as i32))).unzip();
+        let (words, targets): (Vec<&[u32]>, Vec<i32>) = questions
+            .iter()
+            .filter_map(|(words, kind)| Some((*words, (*kind)? as i32)))
+            .unzip();
         let count = targets.len();
-        (count > 0)
-            .then(|| cross_entropy(kinds.forward(&Bag::new(&words, specials, device)), ints(targets, [count], device)))
+        (count > 0).then(|| {
+            cross_entropy(
+                kinds.forward(&Bag::new(&words, specials, device)),
+                ints(targets, [count], device),
+            )
+        })
     }
 }
 

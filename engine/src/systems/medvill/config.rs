@@ -24,14 +24,23 @@ pub enum Scheme {
 
 impl Scheme {
     /// All five.
-    pub const ALL: [Self; 5] = [Self::Bi, Self::Seq2Seq, Self::Bar, Self::BiAndSeq2Seq, Self::NonCrossing];
+    pub const ALL: [Self; 5] = [
+        Self::Bi,
+        Self::Seq2Seq,
+        Self::Bar,
+        Self::BiAndSeq2Seq,
+        Self::NonCrossing,
+    ];
 
-    /// The attention rule of one mini-batch; `draw` in [0, 1) decides for [`Scheme::BiAndSeq2Seq`] (section 3.3: 75 % S2S).
+    /// The attention rule of one mini-batch; `draw` in [0, 1) decides for [`Scheme::BiAndSeq2Seq`] (section
+    /// 3.3: 75 % S2S).
     pub fn rule(self, config: &MedVillConfig, draw: f64) -> Rule {
         match self {
             Self::Bi => Rule::Bidirectional,
             Self::Seq2Seq => Rule::Seq2Seq,
-            Self::Bar => Rule::BidirectionalAutoregressive { padding: config.bar_sees_padding },
+            Self::Bar => Rule::BidirectionalAutoregressive {
+                padding: config.bar_sees_padding,
+            },
             Self::BiAndSeq2Seq if draw < 0.75 => Rule::Seq2Seq,
             Self::BiAndSeq2Seq => Rule::Bidirectional,
             Self::NonCrossing => Rule::NonCrossing,
@@ -60,23 +69,25 @@ pub struct MedVillConfig {
     pub mlm_norm_eps: f64,
     /// Context rows see padding under BAR. *Release*: yes.
     pub bar_sees_padding: bool,
-    /// SEP after the picture has position K + 1, as the *release*'s generation and VQA code has it; else 0 as in its
-    /// pre-training code.
+    /// SEP after the picture has position K + 1, as the *release*'s generation and VQA code has it; else 0 as
+    /// in its pre-training code.
     pub separator_after_visual: bool,
     /// Mean and standard deviation of pixels in [0, 1]. *Ours* where the picture has one channel.
     pub pixel_norm: [f32; 2],
-    /// Each picture is brought to mean 0 and deviation 1 by itself instead. *Ours*: exposures differ more than anatomies.
+    /// Each picture is brought to mean 0 and deviation 1 by itself instead. *Ours*: exposures differ more
+    /// than anatomies.
     pub standardise: bool,
-    /// Visual tokens get a position from a table of the grid's own as well. *Ours*: the shared table begins so quiet that a
-    /// drafter trained from scratch takes long to tell left from right.
+    /// Visual tokens get a position from a table of the grid's own as well. *Ours*: the shared table begins
+    /// so quiet that a drafter trained from scratch takes long to tell left from right.
     #[serde(default)]
     pub own_grid: bool,
-    /// Visual tokens carry what `map_findings` reads off the whole map, through a linear layer of its own. *Ours*: a small
-    /// drafter pools over the map, and left and right cancel in a pool; what was read by side does not.
+    /// Visual tokens carry what `map_findings` reads off the whole map, through a linear layer of its own.
+    /// *Ours*: a small drafter pools over the map, and left and right cancel in a pool; what was read by side
+    /// does not.
     #[serde(default)]
     pub findings_projection: bool,
-    /// A visual token carries what `map_findings` reads in its own cell, too. *Ours*: where in a lung a thing lies is seen from
-    /// which tokens show it, and of two things each has its place.
+    /// A visual token carries what `map_findings` reads in its own cell, too. *Ours*: where in a lung a thing
+    /// lies is seen from which tokens show it, and of two things each has its place.
     #[serde(default)]
     pub cells_projection: bool,
     /// The masking scheme of pre-training; MedViLL's is BAR.
@@ -97,27 +108,30 @@ pub struct MedVillConfig {
     /// Bilinear heads that answer beside CLS times SEP or in its place. *Ours*.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bilinear: Option<BilinearConfig>,
-    /// Only answers that the question's form allows: yes or no to an auxiliary verb, one of the named to "or". *Ours*.
+    /// Only answers that the question's form allows: yes or no to an auxiliary verb, one of the named to
+    /// "or". *Ours*.
     #[serde(default)]
     pub answer_form: bool,
-    /// Width of a vector of the whole picture, the mean of its map through a linear layer; 0 for none. *Ours*: what
-    /// the bilinear heads take, and what learns to tell training pictures apart.
+    /// Width of a vector of the whole picture, the mean of its map through a linear layer; 0 for none.
+    /// *Ours*: what the bilinear heads take, and what learns to tell training pictures apart.
     #[serde(default)]
     pub picture_vector: usize,
-    /// Training pictures that are told apart by their vectors, in the place of pre-training on many pictures; 0 for none. *Ours*.
+    /// Training pictures that are told apart by their vectors, in the place of pre-training on many pictures;
+    /// 0 for none. *Ours*.
     #[serde(default)]
     pub identities: usize,
     /// Picture and words are read apart and meet in a product: the paper's baseline "CNN & Transformer".
     #[serde(default)]
     pub towers: bool,
-    /// Reports are written by an LSTM that attends to the visual tokens, not by BERT: the paper's baseline "TieNet".
+    /// Reports are written by an LSTM that attends to the visual tokens, not by BERT: the paper's baseline
+    /// "TieNet".
     #[serde(default)]
     pub recurrent: bool,
-    /// A linear layer on the map that reads findings and their sides from the picture alone. *Ours*: it stands in for the
-    /// ImageNet weights with which the paper's ResNet begins.
+    /// A linear layer on the map that reads findings and their sides from the picture alone. *Ours*: it
+    /// stands in for the ImageNet weights with which the paper's ResNet begins.
     pub map_findings: bool,
-    /// A linear layer on the mean of the map that tells AP from PA. *Ours*: nothing else asks the image encoder for it, and few
-    /// questions do.
+    /// A linear layer on the mean of the map that tells AP from PA. *Ours*: nothing else asks the image
+    /// encoder for it, and few questions do.
     #[serde(default)]
     pub map_view: bool,
 }
@@ -168,7 +182,12 @@ impl MedVillConfig {
     pub fn demo() -> Self {
         Self {
             size: 224,
-            image: ResNetConfig { channels: 1, width: 16, block: Block::Basic, depths: [1, 2, 2, 2] },
+            image: ResNetConfig {
+                channels: 1,
+                width: 16,
+                block: Block::Basic,
+                depths: [1, 2, 2, 2],
+            },
             bert: BertConfig {
                 vocabulary: 1024,
                 width: 128,
@@ -197,7 +216,10 @@ impl MedVillConfig {
     pub fn tiny() -> Self {
         Self {
             size: 96,
-            image: ResNetConfig { width: 8, ..ResNetConfig::resnet50() },
+            image: ResNetConfig {
+                width: 8,
+                ..ResNetConfig::resnet50()
+            },
             bert: BertConfig {
                 vocabulary: 120,
                 width: 64,
@@ -216,12 +238,16 @@ impl MedVillConfig {
 
     /// Channels of the picture, as the image encoder wants it.
     pub fn channels(&self) -> usize {
-        self.densenet.as_ref().map_or(self.image.channels, |densenet| densenet.channels)
+        self.densenet
+            .as_ref()
+            .map_or(self.image.channels, |densenet| densenet.channels)
     }
 
     /// Channels of the image encoder's last map.
     pub fn features(&self) -> usize {
-        self.densenet.as_ref().map_or(self.image.features(), DenseNetConfig::features)
+        self.densenet
+            .as_ref()
+            .map_or(self.image.features(), DenseNetConfig::features)
     }
 
     /// Visual tokens of a picture: cells of the last map, a 32nd of the side, squared.

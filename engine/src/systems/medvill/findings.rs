@@ -10,8 +10,8 @@ use crate::systems::learn::{Batch, Target, binary_cross_entropy};
 impl MedVill {
     /// Logits of the findings of a picture, read from its map alone: anywhere, on the left, on the right.
     ///
-    /// A category's logit is the log-sum-exp of the cells that may show it: all of them, or those of a side and the middle
-    /// column, the patient's left being the right of the picture.
+    /// A category's logit is the log-sum-exp of the cells that may show it: all of them, or those of a side
+    /// and the middle column, the patient's left being the right of the picture.
     ///
     /// # Shapes
     /// - features `(batch, tokens, features)` -> `(batch, 3, 14)`; `None` where the config has no such layer
@@ -46,14 +46,24 @@ impl MedVill {
     pub(super) fn findings_loss(&self, features: Tensor<3>, batch: &Batch<'_>) -> Option<Tensor<1>> {
         let grid: Vec<usize> = (0..features.dims()[1]).collect();
         let logits = self.map_findings(features, &grid)?;
-        let targets: Vec<Target> = batch.examples.iter().flat_map(|e| e.findings.iter().flatten().copied()).collect();
+        let targets: Vec<Target> = batch
+            .examples
+            .iter()
+            .flat_map(|e| e.findings.iter().flatten().copied())
+            .collect();
         Some(binary_cross_entropy(logits, &targets))
     }
 
     /// F1 and sides of the map's findings at a probability of one half.
-    pub(super) fn findings_measures(&self, features: Tensor<3>, batch: &Batch<'_>) -> Vec<(&'static str, f64, f64)> {
+    pub(super) fn findings_measures(
+        &self,
+        features: Tensor<3>,
+        batch: &Batch<'_>,
+    ) -> Vec<(&'static str, f64, f64)> {
         let grid: Vec<usize> = (0..features.dims()[1]).collect();
-        let Some(logits) = self.map_findings(features, &grid) else { return Vec::new() };
+        let Some(logits) = self.map_findings(features, &grid) else {
+            return Vec::new();
+        };
         let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
         let (mut right, mut sum, mut sides_right, mut sides) = (0.0, 0.0, 0.0, 0.0);
         for (row, example) in logits.chunks(3 * 14).zip(&batch.examples) {
@@ -79,11 +89,15 @@ impl MedVill {
         let [batch_size, _, width] = features.dims();
         let targets: Vec<Target> = batch.examples.iter().map(|e| e.ap).collect();
         let logits = layer.forward(features.mean_dim(1).reshape([batch_size, width]));
-        targets.iter().any(Option::is_some).then(|| binary_cross_entropy(logits, &targets))
+        targets
+            .iter()
+            .any(Option::is_some)
+            .then(|| binary_cross_entropy(logits, &targets))
     }
 }
 
-/// The layer begins where no cell shows anything: summed over the cells of a map, findings are rare then, as they are.
+/// The layer begins where no cell shows anything: summed over the cells of a map, findings are rare then, as
+/// they are.
 pub(super) fn map_findings_layer(features: usize, device: &Device) -> Linear {
     let layer = linear(features, 3 * 14, device);
     let bias = Some(Initializer::Constant { value: -6.0 }.init([3 * 14], device));

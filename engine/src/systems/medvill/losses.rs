@@ -1,4 +1,5 @@
-//! MedViLL's losses over a batch: pre-training (section 3.3), the four tasks (section 4), and what is ours for the demo.
+//! MedViLL's losses over a batch: pre-training (section 3.3), the four tasks (section 4), and what is ours
+//! for the demo.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +10,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{MedVill, MedVillConfig};
 use crate::systems::learn::{
-    Batch, Example, Learner, Losses, Pictures, Place, SizesError, Target, Words, binary_cross_entropy, cross_entropy,
-    ints, padded,
+    Batch, Example, Learner, Losses, Pictures, Place, SizesError, Target, Words, binary_cross_entropy,
+    cross_entropy, ints, padded,
 };
 use crate::text::Specials;
 
@@ -62,7 +63,8 @@ impl Learner for MedVill {
             losses.extend(sides.filter(|_| wanted("sides")).map(|sides| ("sides", sides)));
         }
         if wanted("mlm") || wanted("itm") {
-            let (mlm, itm) = self.pretraining_losses(features.clone(), batch, wanted("itm"), words.specials, draw);
+            let (mlm, itm) =
+                self.pretraining_losses(features.clone(), batch, wanted("itm"), words.specials, draw);
             losses.extend(mlm.filter(|_| wanted("mlm")).map(|mlm| ("mlm", mlm)));
             losses.extend(itm.map(|itm| ("itm", itm)));
         }
@@ -74,7 +76,10 @@ impl Learner for MedVill {
             }
         }
         if wanted("pairs") {
-            losses.push(("pairs", self.pairs_loss(features.clone(), batch, words.specials, draw)));
+            losses.push((
+                "pairs",
+                self.pairs_loss(features.clone(), batch, words.specials, draw),
+            ));
         }
         if wanted("vqa")
             && let Some(loss) = self.vqa_loss(features.clone(), batch, words.specials)
@@ -83,8 +88,11 @@ impl Learner for MedVill {
         }
         if wanted("question_kind") {
             // As it was asked: what it asks for hangs on small words, which varied questions lose.
-            let asked: Vec<(&[u32], Option<usize>)> =
-                batch.asked.iter().map(|put| (put.question.words.as_slice(), put.question.kind)).collect();
+            let asked: Vec<(&[u32], Option<usize>)> = batch
+                .asked
+                .iter()
+                .map(|put| (put.question.words.as_slice(), put.question.kind))
+                .collect();
             let loss = self.kind_loss(&asked, words.specials, &features.device());
             losses.extend(loss.map(|loss| ("question_kind", loss)));
         }
@@ -117,7 +125,11 @@ impl Learner for MedVill {
             for (texts, matched) in [own.unzip::<_, _, Vec<_>, Vec<_>>(), others.unzip()] {
                 let logits = self.itm_logits(self.judge(features.clone(), &texts, words.specials).0);
                 let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
-                right += logits.chunks(2).zip(matched).filter(|(l, matched)| (l[1] > l[0]) == *matched).count();
+                right += logits
+                    .chunks(2)
+                    .zip(matched)
+                    .filter(|(l, matched)| (l[1] > l[0]) == *matched)
+                    .count();
             }
             measures.push(("pairs_accuracy", right as f64, 2.0 * batch.examples.len() as f64));
         }
@@ -182,15 +194,18 @@ impl MedVill {
         specials: Specials,
     ) -> Option<Tensor<1>> {
         let nothing = [specials.sep];
-        let texts: Vec<&[u32]> =
-            batch.examples.iter().map(|e| if with_report { e.words.as_slice() } else { &nothing }).collect();
+        let texts: Vec<&[u32]> = batch
+            .examples
+            .iter()
+            .map(|e| if with_report { e.words.as_slice() } else { &nothing })
+            .collect();
         let logits = self.diagnosis_logits(self.judge(features, &texts, specials).0)?;
         let targets: Vec<Target> = batch.examples.iter().flat_map(|e| e.findings[0]).collect();
         Some(binary_cross_entropy(logits, &targets))
     }
 
-    /// A binary classifier on CLS: does this report belong to this picture (section 4.1, retrieval)? Half of the pictures
-    /// meet a stranger's report.
+    /// A binary classifier on CLS: does this report belong to this picture (section 4.1, retrieval)? Half of
+    /// the pictures meet a stranger's report.
     fn pairs_loss(
         &self,
         features: Tensor<3>,
@@ -202,22 +217,39 @@ impl MedVill {
         let count = batch.examples.len();
         let matched: Vec<bool> = (0..count).map(|_| draw.random()).collect();
         let texts: Vec<&[u32]> = (0..count)
-            .map(|i| if matched[i] { &batch.examples[i].words } else { &batch.strangers[i].words })
+            .map(|i| {
+                if matched[i] {
+                    &batch.examples[i].words
+                } else {
+                    &batch.strangers[i].words
+                }
+            })
             .map(Vec::as_slice)
             .collect();
         let logits = self.itm_logits(self.judge(features, &texts, specials).0);
-        cross_entropy(logits, ints(matched.iter().map(|m| i32::from(*m)).collect(), [count], &device))
+        cross_entropy(
+            logits,
+            ints(matched.iter().map(|m| i32::from(*m)).collect(), [count], &device),
+        )
     }
 
-    /// Every word from the words before it, all at once (see [`MedVill::cloze`]): what the drafter does, in one pass. *Ours*.
-    /// Beside the mean over all words that over the words which tell a side: one in forty, so that left and right drown in
-    /// the former.
-    fn report_loss(&self, features: Tensor<3>, batch: &Batch<'_>, words: &Words) -> (Tensor<1>, Option<Tensor<1>>) {
+    /// Every word from the words before it, all at once (see [`MedVill::cloze`]): what the drafter does, in
+    /// one pass. *Ours*. Beside the mean over all words that over the words which tell a side: one in forty,
+    /// so that left and right drown in the former.
+    fn report_loss(
+        &self,
+        features: Tensor<3>,
+        batch: &Batch<'_>,
+        words: &Words,
+    ) -> (Tensor<1>, Option<Tensor<1>>) {
         let specials = words.specials;
         let device = features.device();
         let tokens = features.dims()[1];
-        let reports: Vec<&[u32]> =
-            batch.examples.iter().map(|e| e.plain.as_ref().unwrap_or(&e.words).as_slice()).collect();
+        let reports: Vec<&[u32]> = batch
+            .examples
+            .iter()
+            .map(|e| e.plain.as_ref().unwrap_or(&e.words).as_slice())
+            .collect();
         let longest = reports.iter().map(|report| report.len()).max().unwrap_or(1);
         let texts = padded(reports.iter().copied(), longest, specials.pad, &device);
         // Columns of a sample, and the first of those that predict a word.
@@ -246,7 +278,10 @@ impl MedVill {
         let side = (!sides.is_empty()).then(|| {
             let count = sides.len();
             let sides = ints(sides, [count], &device);
-            cross_entropy(logits.clone().select(0, sides.clone()), targets.clone().select(0, sides))
+            cross_entropy(
+                logits.clone().select(0, sides.clone()),
+                targets.clone().select(0, sides),
+            )
         });
         (cross_entropy(logits, targets), side)
     }
@@ -256,6 +291,10 @@ impl MedVill {
         let [batch, columns, width] = hidden.dims();
         let device = hidden.device();
         let count = rows.len();
-        self.mlm_logits(hidden.reshape([batch * columns, width]).select(0, ints(rows, [count], &device)))
+        self.mlm_logits(
+            hidden
+                .reshape([batch * columns, width])
+                .select(0, ints(rows, [count], &device)),
+        )
     }
 }

@@ -1,4 +1,5 @@
-//! MedViLL's pre-training (section 3.3): masked words and image-report matching in one pass, under the masking schemes.
+//! MedViLL's pre-training (section 3.3): masked words and image-report matching in one pass, under the
+//! masking schemes.
 
 use burn::tensor::Tensor;
 use rand::RngExt;
@@ -28,7 +29,8 @@ pub struct Masked {
 }
 
 impl MedVill {
-    /// MLM and IRM in one pass under the config's scheme (section 3.3): half of the pictures get a stranger's report where
+    /// MLM and IRM in one pass under the config's scheme (section 3.3): half of the pictures get a stranger's
+    /// report where
     /// `matching` is asked for, 15 % of the words are masked (80 % by MASK, 10 % by a random word, 10 % left), at least one.
     ///
     /// *Release*: `sampled` of the visual tokens, sorted, one draw for the whole batch.
@@ -45,9 +47,19 @@ impl MedVill {
         grid.sort_unstable();
         let rule = self.config.scheme.rule(&self.config, draw.random());
         let matched: Vec<bool> = (0..count).map(|_| !matching || draw.random()).collect();
-        let mut masked = Masked { grid, rule, words: Vec::new(), hidden: Vec::new(), matched: None };
+        let mut masked = Masked {
+            grid,
+            rule,
+            words: Vec::new(),
+            hidden: Vec::new(),
+            matched: None,
+        };
         for (sample, own) in matched.iter().enumerate() {
-            let text = if *own { &batch.examples[sample].words } else { &batch.strangers[sample].words };
+            let text = if *own {
+                &batch.examples[sample].words
+            } else {
+                &batch.strangers[sample].words
+            };
             let (words, hidden) = mask_words(text, self.config.bert.vocabulary as u32, specials.mask, draw);
             if *own || self.config.mlm_on_strangers {
                 masked.hidden.extend(hidden.iter().map(|&t| (sample, t, text[t])));
@@ -58,7 +70,8 @@ impl MedVill {
         self.pretraining_pass(features, &masked, specials)
     }
 
-    /// MLM and IRM of what was drawn; MLM is `None` where no word is masked, IRM where nothing is to be matched.
+    /// MLM and IRM of what was drawn; MLM is `None` where no word is masked, IRM where nothing is to be
+    /// matched.
     ///
     /// # Shapes
     /// - features `(batch, K, features)`, all cells of the map -> `(1)` each
@@ -70,16 +83,36 @@ impl MedVill {
     ) -> (Option<Tensor<1>>, Option<Tensor<1>>) {
         let device = features.device();
         let [_, tokens, _] = features.dims();
-        let Masked { grid, rule, words, hidden, matched } = masked;
+        let Masked {
+            grid,
+            rule,
+            words,
+            hidden,
+            matched,
+        } = masked;
         let kept = ints(grid.iter().map(|&i| i as i32).collect(), [grid.len()], &device);
-        let features = if grid.len() < tokens { features.select(1, kept) } else { features };
-        let scheme = if *rule == Rule::NonCrossing { Scheme::NonCrossing } else { Scheme::Bi };
+        let features = if grid.len() < tokens {
+            features.select(1, kept)
+        } else {
+            features
+        };
+        let scheme = if *rule == Rule::NonCrossing {
+            Scheme::NonCrossing
+        } else {
+            Scheme::Bi
+        };
         let first = grid.len() + 2 + usize::from(scheme == Scheme::NonCrossing);
         let longest = words.iter().map(Vec::len).max().unwrap_or(1);
         let context = self.embed_context(features, grid, specials);
         let texts = padded(words.iter().map(Vec::as_slice), longest, specials.pad, &device);
         let lengths = words.iter().map(|t| first + t.len()).collect();
-        let encoded = self.encode(context, self.embed_text(texts, scheme, specials), *rule, lengths, |_, _| ());
+        let encoded = self.encode(
+            context,
+            self.embed_text(texts, scheme, specials),
+            *rule,
+            lengths,
+            |_, _| (),
+        );
         let mlm = (!hidden.is_empty()).then(|| {
             let row = |(sample, t, _): &(usize, usize, u32)| (sample * (first + longest) + first + t) as i32;
             let targets = hidden.iter().map(|h| h.2 as i32).collect();
@@ -87,15 +120,19 @@ impl MedVill {
             cross_entropy(logits, ints(targets, [hidden.len()], &device))
         });
         let itm = matched.as_ref().map(|matched| {
-            let targets = ints(matched.iter().map(|m| i32::from(*m)).collect(), [matched.len()], &device);
+            let targets = ints(
+                matched.iter().map(|m| i32::from(*m)).collect(),
+                [matched.len()],
+                &device,
+            );
             cross_entropy(self.itm_logits(encoded.pooled), targets)
         });
         (mlm, itm)
     }
 }
 
-/// A text with words masked, and which: 15 %, at least one; 80 % by MASK, 10 % by a random word, 10 % as they are (Devlin
-/// et al. 2019).
+/// A text with words masked, and which: 15 %, at least one; 80 % by MASK, 10 % by a random word, 10 % as they
+/// are (Devlin et al. 2019).
 fn mask_words(text: &[u32], vocabulary: u32, mask: u32, draw: &mut ChaCha8Rng) -> (Vec<u32>, Vec<usize>) {
     let mut words = text.to_vec();
     let mut hidden = Vec::new();

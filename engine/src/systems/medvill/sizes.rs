@@ -38,31 +38,51 @@ impl Sizes for MedVillConfig {
             );
         }
         if image.width > 1024 || image.channels > 16 || image.depths.iter().any(|&n| n > 256) {
-            return fail("image", "have at most width 1024, 16 channels and 256 blocks a stage");
+            return fail(
+                "image",
+                "have at most width 1024, 16 channels and 256 blocks a stage",
+            );
         }
         if let Some(net) = &self.densenet {
-            if net.width > 1024 || net.channels > 16 || net.growth > 1024 || net.depths.iter().any(|&n| n > 256) {
-                return fail("densenet", "have at most width and growth 1024, 16 channels and 256 layers a block");
+            if net.width > 1024
+                || net.channels > 16
+                || net.growth > 1024
+                || net.depths.iter().any(|&n| n > 256)
+            {
+                return fail(
+                    "densenet",
+                    "have at most width and growth 1024, 16 channels and 256 layers a block",
+                );
             }
             if net.width == 0 || net.channels == 0 || net.growth == 0 || net.depths.contains(&0) {
-                return fail("densenet", "have channels, width, growth and layers in all four blocks");
+                return fail(
+                    "densenet",
+                    "have channels, width, growth and layers in all four blocks",
+                );
             }
             if !self.size.is_multiple_of(32) {
-                return fail("size", "be a multiple of 32 before a DenseNet, whose transitions drop what is over");
+                return fail(
+                    "size",
+                    "be a multiple of 32 before a DenseNet, whose transitions drop what is over",
+                );
             }
         }
         if !(self.pixel_norm[1] > 0.0 && self.pixel_norm.iter().all(|v| v.is_finite())) {
             return fail("pixel_norm", "be a mean and a deviation greater than 0");
         }
-        for (key, on) in
-            [("findings_projection", self.findings_projection), ("cells_projection", self.cells_projection)]
-        {
+        for (key, on) in [
+            ("findings_projection", self.findings_projection),
+            ("cells_projection", self.cells_projection),
+        ] {
             if on && !self.map_findings {
                 return fail(key, "stand beside map_findings, whose findings it projects");
             }
         }
         if (self.bilinear.is_some() || self.identities > 0) && self.picture_vector == 0 {
-            return fail("picture_vector", "be greater than 0 where bilinear heads or identities are");
+            return fail(
+                "picture_vector",
+                "be greater than 0 where bilinear heads or identities are",
+            );
         }
         if let Some(bilinear) = &self.bilinear {
             let share = |x: f64| (0.0..1.0).contains(&x);
@@ -86,7 +106,10 @@ impl Sizes for MedVillConfig {
             return fail("size", "be between 32 and 4096");
         }
         if bert.positions < self.visual_tokens() + 2 || bert.positions < self.words + 2 {
-            return fail("bert.positions", "hold all visual tokens and all words, with two to spare");
+            return fail(
+                "bert.positions",
+                "hold all visual tokens and all words, with two to spare",
+            );
         }
         if self.sampled == 0 || self.sampled > self.visual_tokens() {
             return fail("sampled", "be between 1 and the number of visual tokens");
@@ -106,12 +129,27 @@ impl Sizes for MedVillConfig {
     fn lacks(&self, on: &dyn Fn(&str) -> bool) -> Option<&'static str> {
         let kinds = self.bilinear.as_ref().is_some_and(|b| b.kinds);
         let rules = [
-            (on("sides") && !on("report"), "sides needs report, whose words it is about"),
+            (
+                on("sides") && !on("report"),
+                "sides needs report, whose words it is about",
+            ),
             (on("view") && !self.map_view, "view needs model.map_view = true"),
-            (on("findings") && !self.map_findings, "findings needs model.map_findings = true"),
-            (on("question_kind") && !kinds, "question_kind needs model.bilinear.kinds = true"),
-            ((on("diagnosis") || on("diagnosis_image")) && !self.diagnosis, "diagnosis needs model.diagnosis = true"),
-            (on("identity") && self.picture_vector == 0, "identity needs model.picture_vector"),
+            (
+                on("findings") && !self.map_findings,
+                "findings needs model.map_findings = true",
+            ),
+            (
+                on("question_kind") && !kinds,
+                "question_kind needs model.bilinear.kinds = true",
+            ),
+            (
+                (on("diagnosis") || on("diagnosis_image")) && !self.diagnosis,
+                "diagnosis needs model.diagnosis = true",
+            ),
+            (
+                on("identity") && self.picture_vector == 0,
+                "identity needs model.picture_vector",
+            ),
             (
                 self.towers && (on("mlm") || on("itm") || on("report")),
                 "a model with towers has no joint reading to pre-train or to draft with",
@@ -131,7 +169,10 @@ impl Sizes for MedVillConfig {
         };
         if remembers && self.identities == 0 {
             let must = "begin with an init that was trained with objectives.identity";
-            return Err(SizesError { key: "bilinear.memory", must });
+            return Err(SizesError {
+                key: "bilinear.memory",
+                must,
+            });
         }
         self.check()?;
         Ok(self)

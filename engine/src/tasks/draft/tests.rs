@@ -6,7 +6,11 @@ use super::*;
 use crate::systems::medvill::MedVillConfig;
 
 fn words() -> Tokenizer {
-    let texts = ["the heart is normal in size", "there is a small left pleural effusion", "no pneumothorax is seen"];
+    let texts = [
+        "the heart is normal in size",
+        "there is a small left pleural effusion",
+        "no pneumothorax is seen",
+    ];
     Tokenizer::train(texts.iter().map(|t| (*t).to_owned()), 90).unwrap()
 }
 
@@ -17,7 +21,10 @@ fn model(device: &Device, tokenizer: &Tokenizer) -> MedVill {
 
 /// The same, where BERT or the baseline's LSTM writes.
 fn writer(device: &Device, tokenizer: &Tokenizer, recurrent: bool) -> MedVill {
-    let mut config = MedVillConfig { recurrent, ..MedVillConfig::tiny() };
+    let mut config = MedVillConfig {
+        recurrent,
+        ..MedVillConfig::tiny()
+    };
     config.bert.vocabulary = tokenizer.vocabulary_size();
     config.words = 62;
     // Random weights are drawn on the CPU, so that all devices have the same.
@@ -25,13 +32,22 @@ fn writer(device: &Device, tokenizer: &Tokenizer, recurrent: bool) -> MedVill {
     cpu.seed(7);
     let mut weights = crate::nn::parameters(&MedVill::new(&config, &cpu).unwrap()).unwrap();
     // Louder words and a SEP that is loath to come make a long draft whose words differ.
-    weights.get_mut("text.word_embeddings.weight").unwrap().data.iter_mut().for_each(|w| *w *= 20.0);
+    weights
+        .get_mut("text.word_embeddings.weight")
+        .unwrap()
+        .data
+        .iter_mut()
+        .for_each(|w| *w *= 20.0);
     weights.get_mut("mlm.decoder.bias").unwrap().data[tokenizer.specials().sep as usize] = -6.0;
     crate::nn::load(MedVill::new(&config, device).unwrap(), &weights, device, false).unwrap()
 }
 
 fn options(beam: usize, cache: bool) -> DraftOptions {
-    DraftOptions { beam, words: 62, cache }
+    DraftOptions {
+        beam,
+        words: 62,
+        cache,
+    }
 }
 
 fn ids(draft: &Draft) -> Vec<u32> {
@@ -43,8 +59,11 @@ fn the_cache_does_not_change_the_draft() {
     let tokenizer = words();
     let cpu = Device::flex();
     let features = Tensor::<3>::random([3, 9, 256], Distribution::Normal(0.0, 1.0), &cpu);
-    let devices = crate::device::test_devices().into_iter().map(|(_, device)| (device, false));
-    // The baseline's LSTM on the CPU alone: it has no kernel of ours, and a software adapter takes minutes for its many dispatches.
+    let devices = crate::device::test_devices()
+        .into_iter()
+        .map(|(_, device)| (device, false));
+    // The baseline's LSTM on the CPU alone: it has no kernel of ours, and a software adapter takes minutes
+    // for its many dispatches.
     for (device, recurrent) in devices.chain([(cpu.clone(), true)]) {
         let model = writer(&device, &tokenizer, recurrent);
         let drafter = Drafter::new(&model, &tokenizer);
@@ -53,10 +72,15 @@ fn the_cache_does_not_change_the_draft() {
         for (sample, together) in batch.iter().enumerate() {
             let one = features.clone().slice([sample..sample + 1, 0..9, 0..256]);
             let draft = |options| {
-                pollster::block_on(drafter.draft(one.clone(), options, |_| ControlFlow::Continue(()))).unwrap()
+                pollster::block_on(drafter.draft(one.clone(), options, |_| ControlFlow::Continue(())))
+                    .unwrap()
             };
             let (cached, whole) = (draft(options(1, true)), draft(options(1, false)));
-            assert!(cached.words.len() > 5, "too short to prove anything: {} words", cached.words.len());
+            assert!(
+                cached.words.len() > 5,
+                "too short to prove anything: {} words",
+                cached.words.len()
+            );
             assert_eq!(ids(&cached), ids(&whole));
             assert_eq!(ids(&cached), ids(together));
             assert_eq!(ids(&draft(options(3, true))), ids(&draft(options(3, false))));
@@ -74,8 +98,9 @@ fn a_wider_beam_never_finds_a_less_likely_report() {
     let model = model(&device, &tokenizer);
     let drafter = Drafter::new(&model, &tokenizer);
     let features = Tensor::<3>::random([1, 9, 256], Distribution::Normal(0.0, 1.0), &device);
-    let mean =
-        |draft: &Draft| draft.words.iter().map(|w| w.probability.ln()).sum::<f32>() / draft.words.len().max(1) as f32;
+    let mean = |draft: &Draft| {
+        draft.words.iter().map(|w| w.probability.ln()).sum::<f32>() / draft.words.len().max(1) as f32
+    };
     let draft = |beam| {
         let each = |_: &Word| ControlFlow::Continue(());
         pollster::block_on(drafter.draft(features.clone(), options(beam, true), each)).unwrap()
@@ -93,7 +118,11 @@ fn a_stop_ends_the_draft_at_that_word() {
     let mut seen = 0;
     let stop = |_: &Word| {
         seen += 1;
-        if seen == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if seen == 3 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     };
     let draft = pollster::block_on(drafter.draft(features, options(1, true), stop)).unwrap();
     assert_eq!((draft.words.len(), draft.finished), (3, false));
@@ -139,7 +168,9 @@ fn measure_words_5_and_60() {
             let mut last = None;
             for step in 0..62 {
                 let began = std::time::Instant::now();
-                model.step_draft(&mut state, last.take(), column(tokenizer.specials().mask)).into_data();
+                model
+                    .step_draft(&mut state, last.take(), column(tokenizer.specials().mask))
+                    .into_data();
                 let milliseconds = began.elapsed().as_secs_f64() * 1e3;
                 last = Some(column(9));
                 // The first round compiles and fills caches.
@@ -155,6 +186,9 @@ fn measure_words_5_and_60() {
             times[times.len() / 2]
         };
         let (early, late) = (median(&mut early), median(&mut late));
-        println!("{name}: word 5 {early:.2} ms, word 60 {late:.2} ms, ratio {:.2}", late / early);
+        println!(
+            "{name}: word 5 {early:.2} ms, word 60 {late:.2} ms, ratio {:.2}",
+            late / early
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Answers against the truth: open and closed accuracy (MedViLL, section 4.1), and whether the picture had a part in them.
+//! Answers against the truth: open and closed accuracy (MedViLL, section 4.1), and whether the picture had a
+//! part in them.
 
 use burn::tensor::{Device, Tensor};
 
@@ -39,7 +40,8 @@ pub struct AnswerCases {
     pub cases: Vec<AnswerCase>,
 }
 
-/// Asks all questions of all studies: with their picture, with a black one, and with that of a study half a data set away.
+/// Asks all questions of all studies: with their picture, with a black one, and with that of a study half a
+/// data set away.
 ///
 /// # Errors
 /// No question, the first picture that cannot be read, a model without such a head, a device that fails.
@@ -51,7 +53,11 @@ pub async fn evaluate_answers(
     device: &Device,
     mut progress: impl FnMut(usize),
 ) -> Result<AnswerCases, EvaluateError> {
-    let asked: Vec<Study> = studies.iter().filter(|s| s.has_image() && !s.questions.is_empty()).cloned().collect();
+    let asked: Vec<Study> = studies
+        .iter()
+        .filter(|s| s.has_image() && !s.questions.is_empty())
+        .cloned()
+        .collect();
     if asked.is_empty() {
         return Err(EvaluateError::Data("the data set has no questions in this split"));
     }
@@ -59,20 +65,40 @@ pub async fn evaluate_answers(
     let [_, tokens, width] = features.dims();
     let size = model.config().size;
     let black = crate::systems::learn::Learner::features(model, Tensor::zeros([1, size, size], device));
-    let questions: Vec<(usize, usize)> =
-        asked.iter().enumerate().flat_map(|(s, study)| (0..study.questions.len()).map(move |q| (s, q))).collect();
+    let questions: Vec<(usize, usize)> = asked
+        .iter()
+        .enumerate()
+        .flat_map(|(s, study)| (0..study.questions.len()).map(move |q| (s, q)))
+        .collect();
     let mut cases = Vec::with_capacity(questions.len());
     for part in questions.chunks(QUESTIONS_AT_ONCE) {
-        let texts: Vec<&str> = part.iter().map(|&(s, q)| asked[s].questions[q].text.as_str()).collect();
+        let texts: Vec<&str> = part
+            .iter()
+            .map(|&(s, q)| asked[s].questions[q].text.as_str())
+            .collect();
         let of = |shift: usize| {
-            let rows = part.iter().map(|&(s, _)| ((s + shift) % asked.len()) as i32).collect();
-            features.clone().select(0, crate::systems::learn::ints(rows, [part.len()], device))
+            let rows = part
+                .iter()
+                .map(|&(s, _)| ((s + shift) % asked.len()) as i32)
+                .collect();
+            features
+                .clone()
+                .select(0, crate::systems::learn::ints(rows, [part.len()], device))
         };
-        let pictures = [of(0), black.clone().expand([part.len(), tokens, width]), of(asked.len() / 2)];
+        let pictures = [
+            of(0),
+            black.clone().expand([part.len(), tokens, width]),
+            of(asked.len() / 2),
+        ];
         let mut given = Vec::with_capacity(3);
         for pictures in pictures {
             let best = ask(model, tokenizer, known, pictures, &texts, 1).await?;
-            let first = |row: Vec<(String, f32)>| row.into_iter().next().map(|(answer, _)| answer).unwrap_or_default();
+            let first = |row: Vec<(String, f32)>| {
+                row.into_iter()
+                    .next()
+                    .map(|(answer, _)| answer)
+                    .unwrap_or_default()
+            };
             given.push(best.into_iter().map(first).collect::<Vec<String>>());
         }
         for (i, &(s, q)) in part.iter().enumerate() {
@@ -101,26 +127,35 @@ impl Cases for AnswerCases {
     fn scores(&self, indices: &[usize]) -> Scores {
         let mut scores = Scores::new();
         let chosen = || indices.iter().map(|&i| &self.cases[i]);
-        let mut share = |name: String, right: &dyn Fn(&AnswerCase) -> bool, of: &dyn Fn(&AnswerCase) -> bool| {
-            let (mut hits, mut all) = (0usize, 0usize);
-            for case in chosen().filter(|c| of(c)) {
-                hits += usize::from(right(case));
-                all += 1;
-            }
-            if all > 0 {
-                scores.insert(name, hits as f64 / all as f64);
-            }
-        };
+        let mut share =
+            |name: String, right: &dyn Fn(&AnswerCase) -> bool, of: &dyn Fn(&AnswerCase) -> bool| {
+                let (mut hits, mut all) = (0usize, 0usize);
+                for case in chosen().filter(|c| of(c)) {
+                    hits += usize::from(right(case));
+                    all += 1;
+                }
+                if all > 0 {
+                    scores.insert(name, hits as f64 / all as f64);
+                }
+            };
         let is = |given: &str, case: &AnswerCase| normalized_answer(given) == normalized_answer(&case.truth);
         type Given = fn(&AnswerCase) -> &str;
-        let ways: [(&str, Given); 3] = [("", |c| &c.answer), ("blank_", |c| &c.blank), ("swapped_", |c| &c.swapped)];
+        let ways: [(&str, Given); 3] = [
+            ("", |c| &c.answer),
+            ("blank_", |c| &c.blank),
+            ("swapped_", |c| &c.swapped),
+        ];
         for (way, given) in ways {
             let right = |case: &AnswerCase| is(given(case), case);
             share(format!("{way}accuracy"), &right, &|_| true);
             share(format!("{way}accuracy_open"), &right, &|c| !c.closed);
             share(format!("{way}accuracy_closed"), &right, &|c| c.closed);
-            share(format!("{way}chest_accuracy_open"), &right, &|c| !c.closed && c.organ == "CHEST");
-            share(format!("{way}chest_accuracy_closed"), &right, &|c| c.closed && c.organ == "CHEST");
+            share(format!("{way}chest_accuracy_open"), &right, &|c| {
+                !c.closed && c.organ == "CHEST"
+            });
+            share(format!("{way}chest_accuracy_closed"), &right, &|c| {
+                c.closed && c.organ == "CHEST"
+            });
         }
         scores
     }

@@ -21,12 +21,15 @@ pub struct FindingCases {
     pub calibrations: [Calibration; 14],
 }
 
-/// What is there: the phantom's description, else the published labels, else what the labeler reads in the report. Sides are
-/// known for phantoms alone.
+/// What is there: the phantom's description, else the published labels, else what the labeler reads in the
+/// report. Sides are known for phantoms alone.
 pub fn truth_of(study: &Study, labeler: &Labeler) -> ([Option<bool>; 14], [Option<Side>; 14]) {
     let (labels, sides) = match &study.description {
         Some(description) => (description.labels(), description.sides()),
-        None => (study.labels.unwrap_or_else(|| labeler.labels(&study.report)), [None; 14]),
+        None => (
+            study.labels.unwrap_or_else(|| labeler.labels(&study.report)),
+            [None; 14],
+        ),
     };
     let there = labels.map(|label| match label {
         Some(Certainty::Uncertain) => None,
@@ -49,14 +52,23 @@ pub async fn evaluate_findings(
     mut progress: impl FnMut(usize),
 ) -> Result<FindingCases, EvaluateError> {
     let labeler = Labeler::new();
-    let mut cases = FindingCases { logits: Vec::new(), truth: Vec::new(), sides: Vec::new(), calibrations };
+    let mut cases = FindingCases {
+        logits: Vec::new(),
+        truth: Vec::new(),
+        sides: Vec::new(),
+        calibrations,
+    };
     for part in studies.chunks(AT_ONCE) {
-        let words = part.iter().map(|s| tokenizer.encode_closed(s.report.longer(), model.config().words));
+        let words = part
+            .iter()
+            .map(|s| tokenizer.encode_closed(s.report.longer(), model.config().words));
         let words = words.collect::<Result<Vec<_>, _>>()?;
         let words: Vec<&[u32]> = words.iter().map(Vec::as_slice).collect();
         let reports = with_reports.then_some(words.as_slice());
         let features = encode(model, part, device)?;
-        cases.logits.extend(finding_logits(model, features, reports, tokenizer.specials()).await?);
+        cases
+            .logits
+            .extend(finding_logits(model, features, reports, tokenizer.specials()).await?);
         for study in part {
             let (truth, sides) = truth_of(study, &labeler);
             cases.truth.push(truth);
@@ -79,10 +91,15 @@ impl Cases for FindingCases {
         let mut scores = Scores::new();
         for finding in Finding::ALL {
             let category = finding as usize;
-            let Calibration { temperature, operating_point } = self.calibrations[category];
+            let Calibration {
+                temperature,
+                operating_point,
+            } = self.calibrations[category];
             let (mut values, mut positive) = (Vec::new(), Vec::new());
             for &i in indices {
-                let Some(is) = self.truth[i][category] else { continue };
+                let Some(is) = self.truth[i][category] else {
+                    continue;
+                };
                 let probability = sigmoid(f64::from(self.logits[i].anywhere[category]) / temperature);
                 let says = probability >= operating_point;
                 counts[category].add(says, is);
@@ -111,9 +128,16 @@ impl Cases for FindingCases {
             ("recall", Some(micro(&counts[1..]).recall())),
             ("accuracy", Some(micro(&counts[1..]).accuracy())),
             ("side_accuracy", (sided > 0).then(|| right as f64 / sided as f64)),
-            ("calibration_error", calibration_error(&all.concat(), &truths.concat(), 10)),
+            (
+                "calibration_error",
+                calibration_error(&all.concat(), &truths.concat(), 10),
+            ),
         ];
-        scores.extend(named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        scores.extend(
+            named
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+        );
         scores
     }
 }

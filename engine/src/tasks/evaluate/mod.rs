@@ -1,4 +1,5 @@
-//! Bundles scored on data sets: each task gives cases, and cases give scores, of all of them or of a resample.
+//! Bundles scored on data sets: each task gives cases, and cases give scores, of all of them or of a
+//! resample.
 
 mod answers;
 mod draft;
@@ -99,7 +100,8 @@ impl Spread {
     }
 }
 
-/// Mean and deviation of every score over `resamples` draws of the cases with replacement (30 in MedViLL, section 4.2).
+/// Mean and deviation of every score over `resamples` draws of the cases with replacement (30 in MedViLL,
+/// section 4.2).
 pub fn spreads(cases: &dyn Cases, resamples: usize, seed: u64) -> BTreeMap<String, Spread> {
     let mut drawn: Vec<Scores> = Vec::new();
     bootstrap(cases.len(), resamples, seed, |indices| {
@@ -108,24 +110,39 @@ pub fn spreads(cases: &dyn Cases, resamples: usize, seed: u64) -> BTreeMap<Strin
     });
     let names = cases.all().into_keys();
     let spread = |name: String| {
-        let values: Vec<f64> = drawn.iter().filter_map(|scores| scores.get(&name).copied()).collect();
+        let values: Vec<f64> = drawn
+            .iter()
+            .filter_map(|scores| scores.get(&name).copied())
+            .collect();
         (values.len() > 1).then(|| (name, Spread::of(values)))
     };
     names.filter_map(spread).collect()
 }
 
 /// An independent t-test of each score that both have (MedViLL, section 4.2: significance at 0.05).
-pub fn compare(ours: &BTreeMap<String, Spread>, theirs: &BTreeMap<String, Spread>) -> BTreeMap<String, TTest> {
-    let pairs = ours.iter().filter_map(|(name, own)| Some((name, own, theirs.get(name)?)));
-    pairs.filter_map(|(name, own, other)| Some((name.clone(), t_test(&own.values, &other.values)?))).collect()
+pub fn compare(
+    ours: &BTreeMap<String, Spread>,
+    theirs: &BTreeMap<String, Spread>,
+) -> BTreeMap<String, TTest> {
+    let pairs = ours
+        .iter()
+        .filter_map(|(name, own)| Some((name, own, theirs.get(name)?)));
+    pairs
+        .filter_map(|(name, own, other)| Some((name.clone(), t_test(&own.values, &other.values)?)))
+        .collect()
 }
 
 /// The last maps of some studies' pictures, `(studies, K, features)`.
 fn encode(model: &MedVill, studies: &[Study], device: &Device) -> Result<Tensor<3>, EvaluateError> {
     let size = model.config().size;
     let read = |study: &Study| -> Result<Vec<f32>, EvaluateError> {
-        let fail = |source| EvaluateError::Image { path: study.image.clone(), source };
-        let gray = decode_file(&study.image).and_then(|r| r.display(&WindowChoice::Default)).map_err(fail)?;
+        let fail = |source| EvaluateError::Image {
+            path: study.image.clone(),
+            source,
+        };
+        let gray = decode_file(&study.image)
+            .and_then(|r| r.display(&WindowChoice::Default))
+            .map_err(fail)?;
         Ok(prepare(&gray, size).pixels)
     };
     #[cfg(feature = "cli")]

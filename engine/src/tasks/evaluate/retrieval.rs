@@ -1,5 +1,5 @@
-//! Retrieval in both directions (MedViLL, section 4.1): each trial ranks 100 candidates, of which those with the query's
-//! labels are relevant.
+//! Retrieval in both directions (MedViLL, section 4.1): each trial ranks 100 candidates, of which those with
+//! the query's labels are relevant.
 
 use burn::tensor::Device;
 use rand::RngExt;
@@ -24,7 +24,8 @@ pub struct RetrievalCases {
     pub report_to_image: Vec<Ranking>,
 }
 
-/// Lets `trials` pictures and as many reports ask among `candidates` each, their own with them; the seed draws both.
+/// Lets `trials` pictures and as many reports ask among `candidates` each, their own with them; the seed
+/// draws both.
 ///
 /// # Errors
 /// Too few studies with reports, the first picture that cannot be read, a device that fails.
@@ -39,12 +40,20 @@ pub async fn evaluate_retrieval(
     device: &Device,
     mut progress: impl FnMut(usize),
 ) -> Result<RetrievalCases, EvaluateError> {
-    let told: Vec<Study> = studies.iter().filter(|s| s.has_image() && !s.report.longer().is_empty()).cloned().collect();
+    let told: Vec<Study> = studies
+        .iter()
+        .filter(|s| s.has_image() && !s.report.longer().is_empty())
+        .cloned()
+        .collect();
     if told.len() < 2 {
-        return Err(EvaluateError::Data("retrieval needs at least two studies with a picture and a report"));
+        return Err(EvaluateError::Data(
+            "retrieval needs at least two studies with a picture and a report",
+        ));
     }
     let features = encode_all(model, &told, device, &mut |_| ())?;
-    let words = told.iter().map(|s| tokenizer.encode_closed(s.report.longer(), model.config().words));
+    let words = told
+        .iter()
+        .map(|s| tokenizer.encode_closed(s.report.longer(), model.config().words));
     let words = words.collect::<Result<Vec<_>, _>>()?;
     let texts: Vec<&[u32]> = words.iter().map(Vec::as_slice).collect();
     let labeler = Labeler::new();
@@ -53,7 +62,10 @@ pub async fn evaluate_retrieval(
     let mut queries: Vec<usize> = (0..told.len()).collect();
     queries.shuffle(&mut stream(seed, 0));
     queries.truncate(trials);
-    let mut cases = RetrievalCases { image_to_report: Vec::new(), report_to_image: Vec::new() };
+    let mut cases = RetrievalCases {
+        image_to_report: Vec::new(),
+        report_to_image: Vec::new(),
+    };
     for (number, &query) in queries.iter().enumerate() {
         for to_report in [true, false] {
             let mut rng = stream(seed, 1 + 2 * number as u64 + u64::from(to_report));
@@ -67,8 +79,14 @@ pub async fn evaluate_retrieval(
             let scores = match_probabilities(model, &features, &texts, &pairs, tokenizer.specials()).await?;
             let scores: Vec<f64> = scores.into_iter().map(f64::from).collect();
             let relevant: Vec<bool> = pool.iter().map(|&other| labels[other] == labels[query]).collect();
-            let ranking = rank(&scores, &relevant, K).ok_or(EvaluateError::Data("a ranking could not be scored"))?;
-            if to_report { &mut cases.image_to_report } else { &mut cases.report_to_image }.push(ranking);
+            let ranking =
+                rank(&scores, &relevant, K).ok_or(EvaluateError::Data("a ranking could not be scored"))?;
+            if to_report {
+                &mut cases.image_to_report
+            } else {
+                &mut cases.report_to_image
+            }
+            .push(ranking);
         }
         progress(number + 1);
     }
@@ -83,9 +101,10 @@ impl Cases for RetrievalCases {
     fn scores(&self, indices: &[usize]) -> Scores {
         let mut scores = Scores::new();
         let count = indices.len().max(1) as f64;
-        for (direction, rankings) in
-            [("image_to_report", &self.image_to_report), ("report_to_image", &self.report_to_image)]
-        {
+        for (direction, rankings) in [
+            ("image_to_report", &self.image_to_report),
+            ("report_to_image", &self.report_to_image),
+        ] {
             for &i in indices {
                 for (name, value) in rankings[i].named(K) {
                     *scores.entry(format!("{direction}_{name}")).or_default() += value / count;

@@ -12,7 +12,10 @@ impl RunConfig {
     pub(super) fn check(&self) -> Result<(), Fault> {
         match self.system.as_str() {
             MedVillConfig::SYSTEM => self.check_for::<MedVill>(),
-            other => Err(("system".into(), format!("{other:?} is not one of: {}", SYSTEMS.map(|s| s.name).join(", ")))),
+            other => Err((
+                "system".into(),
+                format!("{other:?} is not one of: {}", SYSTEMS.map(|s| s.name).join(", ")),
+            )),
         }
     }
 
@@ -25,7 +28,10 @@ impl RunConfig {
             return fail("init_only", "needs init".to_owned());
         }
         if let Some(init) = self.init.as_ref().filter(|init| !init.is_dir()) {
-            return fail("init", format!("{:?} is not a folder", init.display().to_string()));
+            return fail(
+                "init",
+                format!("{:?} is not a folder", init.display().to_string()),
+            );
         }
         let sizes = self.sizes::<S::Config>()?;
         self.check_optim()?;
@@ -40,19 +46,67 @@ impl RunConfig {
         let share = |v: f64| (0.0..=1.0).contains(&v);
         let below_one = |v: f64| (0.0..1.0).contains(&v);
         let rules: [(&'static str, bool, String); 15] = [
-            ("optim.rate", positive(o.rate), format!("{} must be greater than 0", o.rate)),
-            ("optim.image_rate", none_or_more(o.image_rate.unwrap_or(0.0)), "must be 0 or more".to_owned()),
-            ("optim.head_rate", none_or_more(o.head_rate.unwrap_or(0.0)), "must be 0 or more".to_owned()),
-            ("optim.layer_decay", positive(o.layer_decay) && o.layer_decay <= 1.0, "must be in (0, 1]".to_owned()),
-            ("optim.weight_decay", none_or_more(o.weight_decay), format!("{} must be 0 or more", o.weight_decay)),
-            ("optim.betas", o.betas.into_iter().all(below_one), "must be two numbers in [0, 1)".to_owned()),
-            ("optim.momentum", below_one(o.momentum), "must be in [0, 1)".to_owned()),
-            ("optim.warmup", share(o.warmup), format!("{} must be a share of the steps, 0 to 1", o.warmup)),
-            ("optim.floor", share(o.floor), format!("{} must be a share of the peak, 0 to 1", o.floor)),
-            ("optim.power", positive(o.power), "must be greater than 0".to_owned()),
-            ("optim.clip", positive(o.clip), format!("{} must be greater than 0", o.clip)),
+            (
+                "optim.rate",
+                positive(o.rate),
+                format!("{} must be greater than 0", o.rate),
+            ),
+            (
+                "optim.image_rate",
+                none_or_more(o.image_rate.unwrap_or(0.0)),
+                "must be 0 or more".to_owned(),
+            ),
+            (
+                "optim.head_rate",
+                none_or_more(o.head_rate.unwrap_or(0.0)),
+                "must be 0 or more".to_owned(),
+            ),
+            (
+                "optim.layer_decay",
+                positive(o.layer_decay) && o.layer_decay <= 1.0,
+                "must be in (0, 1]".to_owned(),
+            ),
+            (
+                "optim.weight_decay",
+                none_or_more(o.weight_decay),
+                format!("{} must be 0 or more", o.weight_decay),
+            ),
+            (
+                "optim.betas",
+                o.betas.into_iter().all(below_one),
+                "must be two numbers in [0, 1)".to_owned(),
+            ),
+            (
+                "optim.momentum",
+                below_one(o.momentum),
+                "must be in [0, 1)".to_owned(),
+            ),
+            (
+                "optim.warmup",
+                share(o.warmup),
+                format!("{} must be a share of the steps, 0 to 1", o.warmup),
+            ),
+            (
+                "optim.floor",
+                share(o.floor),
+                format!("{} must be a share of the peak, 0 to 1", o.floor),
+            ),
+            (
+                "optim.power",
+                positive(o.power),
+                "must be greater than 0".to_owned(),
+            ),
+            (
+                "optim.clip",
+                positive(o.clip),
+                format!("{} must be greater than 0", o.clip),
+            ),
             ("optim.ema", below_one(o.ema), "must be in [0, 1)".to_owned()),
-            ("optim.batch", (1..=65_536).contains(&o.batch), format!("{} must be 1 to 65536", o.batch)),
+            (
+                "optim.batch",
+                (1..=65_536).contains(&o.batch),
+                format!("{} must be 1 to 65536", o.batch),
+            ),
             (
                 "optim.accumulate",
                 (1..=o.batch).contains(&o.accumulate),
@@ -68,15 +122,29 @@ impl RunConfig {
 
     fn check_objectives(&self, known: &[&str], sizes: &impl Sizes) -> Result<(), Fault> {
         let fail = |key: &'static str, reason: String| Err((Cow::from(key), reason));
-        if let Some(name) = self.objectives.keys().find(|name| !known.contains(&name.as_str())) {
-            return fail("objectives", format!("{name:?} is not one of: {}", known.join(", ")));
+        if let Some(name) = self
+            .objectives
+            .keys()
+            .find(|name| !known.contains(&name.as_str()))
+        {
+            return fail(
+                "objectives",
+                format!("{name:?} is not one of: {}", known.join(", ")),
+            );
         }
-        if let Some((name, weight)) = self.objectives.iter().find(|(_, w)| !(**w >= 0.0 && w.is_finite())) {
+        if let Some((name, weight)) = self
+            .objectives
+            .iter()
+            .find(|(_, w)| !(**w >= 0.0 && w.is_finite()))
+        {
             return fail("objectives", format!("{name} = {weight} must be 0 or more"));
         }
         let on = |name: &str| self.objectives.get(name).is_some_and(|w| *w > 0.0);
         if !known.iter().any(|name| on(name)) {
-            return fail("objectives", "must name one at least, with a weight greater than 0".to_owned());
+            return fail(
+                "objectives",
+                "must name one at least, with a weight greater than 0".to_owned(),
+            );
         }
         if let Some(why) = sizes.lacks(&on) {
             return fail("objectives", why.to_owned());
@@ -86,7 +154,10 @@ impl RunConfig {
                 return fail("mix.share", format!("{} must be greater than 0", mix.share));
             }
             if let Some(name) = mix.of.iter().find(|name| !on(name)) {
-                return fail("mix.of", format!("{name:?} is none of the objectives with a weight"));
+                return fail(
+                    "mix.of",
+                    format!("{name:?} is none of the objectives with a weight"),
+                );
             }
             if mix.of.is_empty() {
                 return fail("mix.of", "must name an objective".to_owned());
@@ -102,7 +173,9 @@ impl RunConfig {
             return fail("data.limit", "must be at least 1".to_owned());
         }
         if let Some(layout) = &data.layout {
-            layout.parse::<Layout>().map_err(|e| (Cow::from("data.layout"), e.to_string()))?;
+            layout
+                .parse::<Layout>()
+                .map_err(|e| (Cow::from("data.layout"), e.to_string()))?;
         }
         if data.questions == 0 {
             return fail("data.questions", "must be at least 1".to_owned());
@@ -160,7 +233,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run.toml");
         std::fs::write(&path, text.replace("ROOT", &dir.path().display().to_string())).unwrap();
-        RunConfig::read(&path).map(|_| "accepted".to_owned()).unwrap_or_else(|e| e.to_string())
+        RunConfig::read(&path)
+            .map(|_| "accepted".to_owned())
+            .unwrap_or_else(|e| e.to_string())
     }
 
     const GOOD: &str = "system = \"medvill\"\npreset = \"demo\"\nout = \"x\"\n[data]\nroots = [\"ROOT\"]\n\
@@ -177,10 +252,22 @@ mod tests {
             ("mlm = 1.0", "diagnosis = 1.0", ["model.diagnosis", "line 6"]),
             ("ROOT", "/no/such/folder", ["data.roots", "line 5"]),
             ("demo", "huge", ["preset", "line 2"]),
-            ("batch = 8", "batch = 8\naccumulate = 9", ["optim.accumulate", "line 11"]),
+            (
+                "batch = 8",
+                "batch = 8\naccumulate = 9",
+                ["optim.accumulate", "line 11"],
+            ),
             ("[data]", "[model]\nsizes = 3\n[data]", ["sizes", "line 4"]),
-            ("[data]", "[model]\nbert = { heads = 7 }\n[data]", ["bert.heads", "line 5"]),
-            ("[optim]", "[[mix]]\nshare = 1.0\nof = [\"itm\"]\n[optim]", ["itm", "line 10"]),
+            (
+                "[data]",
+                "[model]\nbert = { heads = 7 }\n[data]",
+                ["bert.heads", "line 5"],
+            ),
+            (
+                "[optim]",
+                "[[mix]]\nshare = 1.0\nof = [\"itm\"]\n[optim]",
+                ["itm", "line 10"],
+            ),
         ] {
             let message = refusal(&GOOD.replacen(from, to, 1));
             assert!(wants.iter().all(|w| message.contains(w)), "{to}: {message}");

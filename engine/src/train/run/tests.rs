@@ -22,11 +22,21 @@ impl Sizes for PixelSizes {
     const PRESETS: &'static [&'static str] = &["tiny"];
 
     fn preset(name: &str) -> Option<Self> {
-        (name == "tiny").then_some(Self { size: 24, vocabulary: 80 })
+        (name == "tiny").then_some(Self {
+            size: 24,
+            vocabulary: 80,
+        })
     }
 
     fn check(&self) -> Result<(), SizesError> {
-        if self.size == 0 { Err(SizesError { key: "size", must: "be greater than 0" }) } else { Ok(()) }
+        if self.size == 0 {
+            Err(SizesError {
+                key: "size",
+                must: "be greater than 0",
+            })
+        } else {
+            Ok(())
+        }
     }
 
     fn lacks(&self, _: &dyn Fn(&str) -> bool) -> Option<&'static str> {
@@ -34,7 +44,10 @@ impl Sizes for PixelSizes {
     }
 
     fn settled(self, by: &Settled<'_, Self>) -> Result<Self, SizesError> {
-        Ok(Self { vocabulary: by.vocabulary, ..self })
+        Ok(Self {
+            vocabulary: by.vocabulary,
+            ..self
+        })
     }
 
     fn picture(&self) -> usize {
@@ -73,7 +86,11 @@ impl Pixels {
     }
 
     fn targets(batch: &Batch<'_>) -> Vec<Target> {
-        batch.examples.iter().flat_map(|example| example.findings[0]).collect()
+        batch
+            .examples
+            .iter()
+            .flat_map(|example| example.findings[0])
+            .collect()
     }
 }
 
@@ -87,17 +104,35 @@ impl Learner for Pixels {
         // From nothing, since other tests draw from the same device's stream.
         let zeros = |shape| Initializer::Zeros.init(shape, device);
         let bias = Some(Initializer::Zeros.init([14], device));
-        Ok(Self { head: Linear { weight: zeros([sizes.size * sizes.size, 14]), bias }, sizes: sizes.clone() })
+        Ok(Self {
+            head: Linear {
+                weight: zeros([sizes.size * sizes.size, 14]),
+                bias,
+            },
+            sizes: sizes.clone(),
+        })
     }
 
     fn losses(&self, batch: &Batch<'_>, _: &BTreeMap<String, f64>, _: &Words, _: &mut ChaCha8Rng) -> Losses {
-        vec![("findings", binary_cross_entropy(self.logits(batch), &Self::targets(batch)))]
+        vec![(
+            "findings",
+            binary_cross_entropy(self.logits(batch), &Self::targets(batch)),
+        )]
     }
 
-    fn measures(&self, batch: &Batch<'_>, _: &BTreeMap<String, f64>, _: &Words) -> Vec<(&'static str, f64, f64)> {
+    fn measures(
+        &self,
+        batch: &Batch<'_>,
+        _: &BTreeMap<String, f64>,
+        _: &Words,
+    ) -> Vec<(&'static str, f64, f64)> {
         let said: Vec<f32> = sigmoid(self.logits(batch)).into_data().iter::<f32>().collect();
         let targets = Self::targets(batch);
-        let right = said.iter().zip(&targets).filter(|(p, target)| Some(**p > 0.5) == **target).count();
+        let right = said
+            .iter()
+            .zip(&targets)
+            .filter(|(p, target)| Some(**p > 0.5) == **target)
+            .count();
         vec![("accuracy", right as f64, targets.len() as f64)]
     }
 
@@ -157,11 +192,16 @@ fn another_system_trains_resumes_and_is_told_apart() {
     train(&config(&broken, 20), false);
     let resumed = train(&config(&broken, 60), true);
     assert_eq!(whole.step, 60);
-    assert!(whole.weights["head.weight"].data == resumed.weights["head.weight"].data, "the resumed run ends elsewhere");
+    assert!(
+        whole.weights["head.weight"].data == resumed.weights["head.weight"].data,
+        "the resumed run ends elsewhere"
+    );
 
     let lines = std::fs::read_to_string(whole.dir.join("metrics.jsonl")).unwrap();
-    let losses: Vec<f32> =
-        lines.lines().map(|line| serde_json::from_str::<Line>(line).unwrap().values["findings"]).collect();
+    let losses: Vec<f32> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Line>(line).unwrap().values["findings"])
+        .collect();
     let mean = |part: &[f32]| part.iter().sum::<f32>() / part.len() as f32;
     assert!(mean(&losses[50..]) < 0.8 * mean(&losses[..5]), "{losses:?}");
 
@@ -202,9 +242,16 @@ fn the_recurrent_writer_learns_four_phantoms_by_heart() {
     };
     train(&config, &studies, &[], &Device::flex(), false, &|| false, &keep).unwrap();
     let losses = losses.into_inner();
-    assert!(losses[0] > 3.0 && losses[149] < 0.3, "{} .. {}", losses[0], losses[149]);
+    assert!(
+        losses[0] > 3.0 && losses[149] < 0.3,
+        "{} .. {}",
+        losses[0],
+        losses[149]
+    );
 }
 
 fn train_error(config: &RunConfig) -> String {
-    train(config, &[], &[], &Device::flex(), false, &|| false, &|_| ()).unwrap_err().to_string()
+    train(config, &[], &[], &Device::flex(), false, &|| false, &|_| ())
+        .unwrap_err()
+        .to_string()
 }

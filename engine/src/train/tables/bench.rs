@@ -1,4 +1,5 @@
-//! The work of one seed: phantoms, what stands for ImageNet's weights and BERT-base, each variant's trainings, what they score.
+//! The work of one seed: phantoms, what stands for ImageNet's weights and BERT-base, each variant's
+//! trainings, what they score.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,10 +16,13 @@ use crate::data::phantom::Institution;
 use crate::data::{Format, Layout, ReadOptions, Split, Study, WriteOptions, load, write_phantoms};
 use crate::nn;
 use crate::systems::medvill::MedVill;
-use crate::tasks::{Cases, evaluate_answers, evaluate_drafts, evaluate_findings, evaluate_retrieval, spreads};
+use crate::tasks::{
+    Cases, evaluate_answers, evaluate_drafts, evaluate_findings, evaluate_retrieval, spreads,
+};
 
-/// Sizes of the model that the tables compare: `tiny` with a picture of 128 px and 16 visual tokens, which carry what the image
-/// encoder reads of findings, since so few steps hardly teach a transformer to read them off the map.
+/// Sizes of the model that the tables compare: `tiny` with a picture of 128 px and 16 visual tokens, which
+/// carry what the image encoder reads of findings, since so few steps hardly teach a transformer to read them
+/// off the map.
 const MODEL: &str = "size = 128\nwords = 70\nstandardise = true\nmap_findings = true\nfindings_projection = true\nown_grid = true\n\
                      bert = { vocabulary = 700, width = 96, layers = 2, heads = 4, intermediate = 256, positions = 96, dropout = 0.0 }\n";
 
@@ -99,7 +103,11 @@ impl Bench<'_> {
             let image = variant.image.unwrap_or(RESNET);
             let begun = match variant.image {
                 Some(image) => {
-                    let own = Training { init: Some((&language, FROM_TEXT)), image, ..seeing };
+                    let own = Training {
+                        init: Some((&language, FROM_TEXT)),
+                        image,
+                        ..seeing
+                    };
                     self.train(&format!("{key}-encoder"), &own)?
                 }
                 None => language.clone(),
@@ -112,7 +120,9 @@ impl Bench<'_> {
                         sees: false,
                         image,
                         objectives: "mlm = 1.0\nitm = 1.0",
-                        model: &format!("scheme = \"{scheme}\"\nsampled = {sampled}\nmlm_on_strangers = false"),
+                        model: &format!(
+                            "scheme = \"{scheme}\"\nsampled = {sampled}\nmlm_on_strangers = false"
+                        ),
                         rate: 1e-3,
                         steps: 1200,
                         ..seeing
@@ -140,8 +150,11 @@ impl Bench<'_> {
                     let run = self.train(&format!("{key}-{institution}-{}", task.name), &tuning)?;
                     let scores = self.score(&run, data, task)?;
                     let cells = tables.cells.entry(institution.to_owned()).or_default();
-                    let cells =
-                        cells.entry(task.name.to_owned()).or_default().entry(variant.name.to_owned()).or_default();
+                    let cells = cells
+                        .entry(task.name.to_owned())
+                        .or_default()
+                        .entry(variant.name.to_owned())
+                        .or_default();
                     for (column, (value, values)) in scores {
                         let cell: &mut Cell = cells.entry(column).or_default();
                         cell.seeds.push(value);
@@ -153,22 +166,33 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Phantoms of an institution: so many for training, 64 for validation, 200 for tests, fewer where all is scaled down.
+    /// Phantoms of an institution: so many for training, 64 for validation, 200 for tests, fewer where all is
+    /// scaled down.
     fn phantoms(&self, institution: Institution, count: usize) -> Result<Vec<PathBuf>, TableError> {
         let mut roots = Vec::new();
         let few = |count: usize| self.scaled(count).clamp(16, count);
-        for (number, (split, count)) in
-            [(Split::Train, self.scaled(count)), (Split::Validate, few(64)), (Split::Test, few(200))]
-                .into_iter()
-                .enumerate()
+        for (number, (split, count)) in [
+            (Split::Train, self.scaled(count)),
+            (Split::Validate, few(64)),
+            (Split::Test, few(200)),
+        ]
+        .into_iter()
+        .enumerate()
         {
             let root = self.root.join(format!("{institution}-{split}"));
             if !root.is_dir() {
-                (self.progress)(&format!("seed {}: {count} phantoms of institution {institution}, {split}", self.seed));
+                (self.progress)(&format!(
+                    "seed {}: {count} phantoms of institution {institution}, {split}",
+                    self.seed
+                ));
                 let seed = 50_000_000
                     + self.seed * 1_000_000
                     + number as u64 * 200_000
-                    + if institution == Institution::Second { 100_000 } else { 0 };
+                    + if institution == Institution::Second {
+                        100_000
+                    } else {
+                        0
+                    };
                 // Renamed when it is whole, so that what was broken off is made again.
                 let part = root.with_extension("part");
                 if part.is_dir() {
@@ -202,9 +226,19 @@ impl Bench<'_> {
 
     fn train(&self, name: &str, training: &Training<'_>) -> Result<PathBuf, TableError> {
         let out = self.root.join("runs").join(name);
-        let Training { data: roots, init, image, objectives, model, rate, .. } = *training;
+        let Training {
+            data: roots,
+            init,
+            image,
+            objectives,
+            model,
+            rate,
+            ..
+        } = *training;
         let steps = self.scaled(training.steps);
-        let from = init.map_or(String::new(), |(init, parts)| format!("init = {init:?}\ninit_only = {parts:?}\n"));
+        let from = init.map_or(String::new(), |(init, parts)| {
+            format!("init = {init:?}\ninit_only = {parts:?}\n")
+        });
         let image_rate = if training.sees { "" } else { "image_rate = 0.0\n" };
         let text = format!(
             "system = \"medvill\"\npreset = \"tiny\"\nout = {out:?}\nseed = {seed}\ncheckpoint_every = {steps}\n{from}\
@@ -214,30 +248,51 @@ impl Bench<'_> {
             cache = self.root.join("cache"),
             by_question = objectives.contains("vqa"),
         );
-        let wrong = |e: toml::de::Error| TrainError::Config { path: out.clone(), reason: e.to_string() };
+        let wrong = |e: toml::de::Error| TrainError::Config {
+            path: out.clone(),
+            reason: e.to_string(),
+        };
         let config: RunConfig = toml::from_str(&text).map_err(wrong)?;
         (self.progress)(&format!("seed {}: {name}, {steps} steps", self.seed));
-        train(&config, &self.studies(roots)?, &[], self.device, true, &|| false, &|_| ())?;
+        train(
+            &config,
+            &self.studies(roots)?,
+            &[],
+            self.device,
+            true,
+            &|| false,
+            &|_| (),
+        )?;
         Ok(out)
     }
 
     /// What a run scores in a task; kept beside the run.
     fn score(&self, run: &Path, roots: &[PathBuf], task: TableTask) -> Result<Scored, TableError> {
         let kept = run.join("scores.json");
-        if let Some(scores) = std::fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        if let Some(scores) = std::fs::read(&kept)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        {
             return Ok(scores);
         }
         let opened = Run::open(run, Which::Newest)?;
         let tokenizer = Run::tokenizer(run)?;
         let model = MedVill::new(&opened.sizes()?, self.device).map_err(TrainError::from)?;
         let model = nn::load(model, &opened.weights, self.device, false).map_err(TrainError::from)?;
-        let studies: Vec<Study> = self.studies(roots)?.into_iter().filter(|s| s.split == Split::Test).collect();
+        let studies: Vec<Study> = self
+            .studies(roots)?
+            .into_iter()
+            .filter(|s| s.split == Split::Test)
+            .collect();
         let device = self.device;
         let mut all: Vec<(&str, Box<dyn Cases>)> = Vec::new();
         match task.name {
             "diagnosis" => {
                 // The head on CLS either way: a picture alone is one whose report says nothing.
-                let alone = studies.iter().cloned().map(|study| Study { report: Default::default(), ..study });
+                let alone = studies.iter().cloned().map(|study| Study {
+                    report: Default::default(),
+                    ..study
+                });
                 for (prefix, studies) in [("", studies.clone()), ("image_", alone.collect())] {
                     let none = Default::default();
                     let read = evaluate_findings(&model, &tokenizer, &studies, true, none, device, |_| ());
@@ -245,7 +300,8 @@ impl Bench<'_> {
                 }
             }
             "retrieval" => {
-                let ranked = evaluate_retrieval(&model, &tokenizer, &studies, 100, 40, self.seed, device, |_| ());
+                let ranked =
+                    evaluate_retrieval(&model, &tokenizer, &studies, 100, 40, self.seed, device, |_| ());
                 all.push(("", Box::new(pollster::block_on(ranked)?)));
             }
             "vqa" => {
@@ -264,9 +320,10 @@ impl Bench<'_> {
             let whole = cases.all();
             for (name, spread) in spreads(cases.as_ref(), resamples.max(2), self.seed) {
                 let name = format!("{prefix}{name}");
-                if let (true, Some(value)) =
-                    (task.columns.iter().any(|c| c.0 == name), whole.get(&name[prefix.len()..]))
-                {
+                if let (true, Some(value)) = (
+                    task.columns.iter().any(|c| c.0 == name),
+                    whole.get(&name[prefix.len()..]),
+                ) {
                     scores.insert(name, (*value, spread.values));
                 }
             }

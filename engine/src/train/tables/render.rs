@@ -7,32 +7,64 @@ use super::{Cell, TASKS, TableTask, Tables, VARIANTS};
 /// Significance of section 4.2.
 const SIGNIFICANT: f64 = 0.05;
 
-fn cell<'a>(tables: &'a Tables, institution: &str, task: &TableTask, variant: &str, column: &str) -> Option<&'a Cell> {
-    tables.cells.get(institution)?.get(task.name)?.get(variant)?.get(column)
+fn cell<'a>(
+    tables: &'a Tables,
+    institution: &str,
+    task: &TableTask,
+    variant: &str,
+    column: &str,
+) -> Option<&'a Cell> {
+    tables
+        .cells
+        .get(institution)?
+        .get(task.name)?
+        .get(variant)?
+        .get(column)
 }
 
 /// All tables; the best of a column is bold, and a star marks what differs from MedViLL's with p below 0.05.
 pub fn markdown(tables: &Tables) -> String {
-    let mut out =
-        format!("Seeds: {}. Scale: {}. Mean (standard deviation) over resamples.\n", tables.seeds, tables.scale);
+    let mut out = format!(
+        "Seeds: {}. Scale: {}. Mean (standard deviation) over resamples.\n",
+        tables.seeds, tables.scale
+    );
     for task in &TASKS {
-        for institution in tables.cells.keys().filter(|i| tables.cells[*i].contains_key(task.name)) {
-            let _ =
-                write!(out, "\n### {} (the paper's Table {}), institution {institution}\n\n| |", task.name, task.table);
+        for institution in tables
+            .cells
+            .keys()
+            .filter(|i| tables.cells[*i].contains_key(task.name))
+        {
+            let _ = write!(
+                out,
+                "\n### {} (the paper's Table {}), institution {institution}\n\n| |",
+                task.name, task.table
+            );
             for (column, less) in task.columns {
-                let _ = write!(out, " {}{} |", column.replace('_', " "), if *less { " (less is better)" } else { "" });
+                let _ = write!(
+                    out,
+                    " {}{} |",
+                    column.replace('_', " "),
+                    if *less { " (less is better)" } else { "" }
+                );
             }
             out += "\n|---|";
             out += &"---|".repeat(task.columns.len());
-            for variant in VARIANTS.iter().filter(|v| tables.cells[institution][task.name].contains_key(v.name)) {
+            for variant in VARIANTS
+                .iter()
+                .filter(|v| tables.cells[institution][task.name].contains_key(v.name))
+            {
                 let _ = write!(out, "\n| {} |", variant.name);
                 for (column, less) in task.columns {
                     let Some(own) = cell(tables, institution, task, variant.name, column) else {
                         out += " - |";
                         continue;
                     };
-                    let others = VARIANTS.iter().filter_map(|v| cell(tables, institution, task, v.name, column));
-                    let best = others.map(|c| c.mean).fold(own.mean, |a, b| if *less { a.min(b) } else { a.max(b) });
+                    let others = VARIANTS
+                        .iter()
+                        .filter_map(|v| cell(tables, institution, task, v.name, column));
+                    let best = others
+                        .map(|c| c.mean)
+                        .fold(own.mean, |a, b| if *less { a.min(b) } else { a.max(b) });
                     let digits = if own.mean >= 10.0 { 1 } else { 3 };
                     let mut text = format!("{:.digits$} ({:.digits$})", own.mean, own.sd);
                     if own.mean == best {
@@ -58,7 +90,8 @@ pub fn svg(tables: &Tables) -> String {
         .flat_map(|task| tables.cells.keys().map(move |institution| (task, institution)))
         .filter(|(task, institution)| tables.cells[*institution].contains_key(task.name))
         .collect();
-    let rows = |(task, institution): &(&TableTask, &String)| tables.cells[*institution][task.name].len() as f64;
+    let rows =
+        |(task, institution): &(&TableTask, &String)| tables.cells[*institution][task.name].len() as f64;
     let height = panels.iter().map(|panel| row * rows(panel) + gap).sum::<f64>() + 10.0;
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
@@ -67,8 +100,10 @@ pub fn svg(tables: &Tables) -> String {
     let mut y = 10.0;
     for (task, institution) in panels {
         let (column, less) = task.columns[0];
-        let cells: Vec<(&str, &Cell)> =
-            VARIANTS.iter().filter_map(|v| Some((v.name, cell(tables, institution, task, v.name, column)?))).collect();
+        let cells: Vec<(&str, &Cell)> = VARIANTS
+            .iter()
+            .filter_map(|v| Some((v.name, cell(tables, institution, task, v.name, column)?)))
+            .collect();
         let most = cells.iter().map(|c| c.1.mean + c.1.sd).fold(1e-9, f64::max);
         let note = if less { ", less is better" } else { "" };
         let _ = writeln!(
@@ -112,16 +147,40 @@ mod tests {
 
     #[test]
     fn the_best_is_bold_and_what_differs_has_a_star() {
-        let mut tables = Tables { seeds: 1, scale: 1.0, ..Tables::default() };
-        let variants = tables.cells.entry("first".to_owned()).or_default().entry("vqa".to_owned()).or_default();
-        for (name, mean, p) in [("MedViLL (BAR)", 0.8, None), ("Bi", 0.6, Some(0.01)), ("S2S", 0.79, Some(0.4))] {
+        let mut tables = Tables {
+            seeds: 1,
+            scale: 1.0,
+            ..Tables::default()
+        };
+        let variants = tables
+            .cells
+            .entry("first".to_owned())
+            .or_default()
+            .entry("vqa".to_owned())
+            .or_default();
+        for (name, mean, p) in [
+            ("MedViLL (BAR)", 0.8, None),
+            ("Bi", 0.6, Some(0.01)),
+            ("S2S", 0.79, Some(0.4)),
+        ] {
             let against = p.map(|p| crate::metrics::TTest { t: 1.0, df: 58.0, p });
-            let cell = Cell { mean, sd: 0.1, against, ..Cell::default() };
-            variants.entry(name.to_owned()).or_default().insert("accuracy_open".to_owned(), cell);
+            let cell = Cell {
+                mean,
+                sd: 0.1,
+                against,
+                ..Cell::default()
+            };
+            variants
+                .entry(name.to_owned())
+                .or_default()
+                .insert("accuracy_open".to_owned(), cell);
         }
         let text = markdown(&tables);
         assert!(text.contains("| MedViLL (BAR) | **0.800 (0.100)** |"), "{text}");
-        assert!(text.contains("| Bi | 0.600 (0.100) * |") && text.contains("| S2S | 0.790 (0.100) |"), "{text}");
+        assert!(
+            text.contains("| Bi | 0.600 (0.100) * |") && text.contains("| S2S | 0.790 (0.100) |"),
+            "{text}"
+        );
         assert!(svg(&tables).contains("CNN") || svg(&tables).contains("MedViLL"));
     }
 }

@@ -15,7 +15,8 @@ pub struct Variant {
     pub(super) scheme: Option<&'static str>,
     /// Visual tokens in pre-training, of 16.
     pub(super) sampled: usize,
-    /// An image encoder of its own, as a line of the config's `model`; `None` for the one that all others share.
+    /// An image encoder of its own, as a line of the config's `model`; `None` for the one that all others
+    /// share.
     pub(super) image: Option<&'static str>,
     /// More lines of the config's `model`.
     pub(super) model: &'static str,
@@ -27,12 +28,22 @@ impl Variant {
     /// MedViLL under a scheme, or without pre-training.
     const fn of(name: &'static str, key: &'static str, scheme: Option<&'static str>) -> Self {
         let tasks = &["diagnosis", "retrieval", "vqa", "generation"];
-        Self { name, key, apart: false, scheme, sampled: 11, image: None, model: "", tasks }
+        Self {
+            name,
+            key,
+            apart: false,
+            scheme,
+            sampled: 11,
+            image: None,
+            model: "",
+            tasks,
+        }
     }
 }
 
-/// The rows of the tables: masking schemes and baselines, then what stands apart, the ablations of visual features and TieNet.
-/// As R-101 has four times the third stage of R-50, so has the small one; D-121's blocks are a third as deep.
+/// The rows of the tables: masking schemes and baselines, then what stands apart, the ablations of visual
+/// features and TieNet. As R-101 has four times the third stage of R-50, so has the small one; D-121's blocks
+/// are a third as deep.
 pub const VARIANTS: [Variant; 11] = [
     Variant::of("MedViLL (BAR)", "bar", Some("bar")),
     Variant::of("Bi & S2S", "bi-s2s", Some("bi_and_seq2_seq")),
@@ -45,7 +56,11 @@ pub const VARIANTS: [Variant; 11] = [
         tasks: &["diagnosis", "retrieval", "vqa"],
         ..Variant::of("CNN & Transformer", "cnn-transformer", None)
     },
-    Variant { apart: true, sampled: 16, ..Variant::of("MedViLL, all features", "all-features", Some("bar")) },
+    Variant {
+        apart: true,
+        sampled: 16,
+        ..Variant::of("MedViLL, all features", "all-features", Some("bar"))
+    },
     Variant {
         apart: true,
         image: Some("image = { channels = 1, width = 12, block = \"basic\", depths = [1, 1, 4, 1] }\n"),
@@ -113,7 +128,11 @@ pub const TASKS: [TableTask; 4] = [
         objectives: "vqa = 1.0",
         rate: 1e-3,
         steps: 800,
-        columns: &[("accuracy_open", false), ("accuracy_closed", false), ("swapped_accuracy", false)],
+        columns: &[
+            ("accuracy_open", false),
+            ("accuracy_closed", false),
+            ("swapped_accuracy", false),
+        ],
     },
     TableTask {
         name: "generation",

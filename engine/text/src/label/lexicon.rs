@@ -1,6 +1,7 @@
 //! The labeler's data file: phrases and what they mean, in TOML, and how it becomes tries.
 //!
-//! A phrase is words apart by spaces. `a|b` is either word, `word(s)` the word with and without s, `word?` may be left out,
+//! A phrase is words apart by spaces. `a|b` is either word, `word(s)` the word with and without s, `word?`
+//! may be left out,
 //! `~` is up to three words of any kind, `{name}` is any phrase of the list `name` of `[words]`.
 //!
 //! An overlay is a second file of the same form. It is read first, and what it says of a phrase holds.
@@ -211,7 +212,10 @@ impl Lexicon {
     pub(super) fn from_toml(text: &str, overlay: Option<&str>) -> Result<Self, TextError> {
         let base = Written::read(text, "")?;
         if base.mention.is_empty() {
-            return Err(TextError::Lexicon { line: 1, what: "no table [[mention]]".into() });
+            return Err(TextError::Lexicon {
+                line: 1,
+                what: "no table [[mention]]".into(),
+            });
         }
         let over = match overlay {
             Some(over) => Some((over, Written::read(over, OVERLAY)?)),
@@ -221,10 +225,15 @@ impl Lexicon {
         let mut vocabulary = Vocabulary::default();
         if let Some((_, over)) = &over {
             words.extend(over.words.clone());
-            over.spelling.iter().for_each(|(spelling, word)| vocabulary.alias(spelling, word));
+            over.spelling
+                .iter()
+                .for_each(|(spelling, word)| vocabulary.alias(spelling, word));
         }
         for (spelling, word) in &base.spelling {
-            if !over.as_ref().is_some_and(|(_, over)| over.spelling.contains_key(spelling)) {
+            if !over
+                .as_ref()
+                .is_some_and(|(_, over)| over.spelling.contains_key(spelling))
+            {
                 vocabulary.alias(spelling, word);
             }
         }
@@ -242,12 +251,34 @@ impl Lexicon {
         };
         let mut added = 0;
         if let Some((text, over)) = &over {
-            lexicon.add(over, Builder { text, place: OVERLAY, lists: &words, added: &mut added })?;
+            lexicon.add(
+                over,
+                Builder {
+                    text,
+                    place: OVERLAY,
+                    lists: &words,
+                    added: &mut added,
+                },
+            )?;
         }
-        lexicon.add(&base, Builder { text, place: "", lists: &words, added: &mut added })?;
+        lexicon.add(
+            &base,
+            Builder {
+                text,
+                place: "",
+                lists: &words,
+                added: &mut added,
+            },
+        )?;
         for written in over.iter().map(|(_, over)| over).chain([&base]) {
-            written.misspelt.iter().for_each(|word| lexicon.vocabulary.misspell(word));
-            written.inside.iter().for_each(|letters| lexicon.vocabulary.inside(letters));
+            written
+                .misspelt
+                .iter()
+                .for_each(|word| lexicon.vocabulary.misspell(word));
+            written
+                .inside
+                .iter()
+                .for_each(|letters| lexicon.vocabulary.inside(letters));
         }
         Ok(lexicon)
     }
@@ -271,7 +302,11 @@ impl Lexicon {
                 also_uncertain: mention.also_uncertain.as_ref().map(finding).transpose()?,
                 sided: mention.sided,
             };
-            named.push((meaning, &mention.phrases, format!("[[mention]] {}", mention.finding.get_ref())));
+            named.push((
+                meaning,
+                &mention.phrases,
+                format!("[[mention]] {}", mention.finding.get_ref()),
+            ));
         }
         for subject in &written.subject {
             let meaning = Meaning::Subject {
@@ -279,7 +314,11 @@ impl Lexicon {
                 otherwise: subject.otherwise,
                 anywhere: subject.anywhere,
             };
-            named.push((meaning, &subject.phrases, format!("[[subject]] {}", subject.finding.get_ref())));
+            named.push((
+                meaning,
+                &subject.phrases,
+                format!("[[subject]] {}", subject.finding.get_ref()),
+            ));
         }
         for ignore in &written.ignore {
             named.push((Meaning::Ignore, &ignore.phrases, "[[ignore]]".into()));
@@ -290,12 +329,28 @@ impl Lexicon {
             for name in &slip.findings {
                 findings[finding(name)? as usize] = true;
             }
-            slips.push((Slip { findings, read: slip.read, last: slip.last }, &slip.phrases, "[[slip]]".into()));
+            slips.push((
+                Slip {
+                    findings,
+                    read: slip.read,
+                    last: slip.last,
+                },
+                &slip.phrases,
+                "[[slip]]".into(),
+            ));
         }
         let cue = |c: &'_ WrittenCue| format!("[[cue]] {:?}", c.kind);
         let cues = written.cue.iter().map(|c| (c.kind, &c.phrases, cue(c)));
-        let places =
-            written.place.iter().map(|p| (Place { side: p.side, zone: p.zone }, &p.phrases, "[[place]]".into()));
+        let places = written.place.iter().map(|p| {
+            (
+                Place {
+                    side: p.side,
+                    zone: p.zone,
+                },
+                &p.phrases,
+                "[[place]]".into(),
+            )
+        });
         let vocabulary = &mut self.vocabulary;
         builder.add_all(vocabulary, &mut self.findings, &mut self.meanings, named)?;
         builder.add_all(vocabulary, &mut self.cues, &mut self.effects, cues)?;
@@ -344,7 +399,9 @@ impl Joints {
         let mut all = |words: &[&str]| -> Vec<u32> { words.iter().map(|w| vocabulary.add(w)).collect() };
         Self {
             singular: all(&["is", "was", "has"]),
-            verbs: all(&["is", "are", "was", "were", "has", "have", "appears", "appear", "remains", "remain"]),
+            verbs: all(&[
+                "is", "are", "was", "were", "has", "have", "appears", "appear", "remains", "remain",
+            ]),
             prepositions: all(&PREPOSITIONS),
             and: all(&["and"])[0],
             or: all(&["or"])[0],
@@ -368,19 +425,38 @@ mod tests {
         let bad = |text: &str| Lexicon::from_toml(text, None).unwrap_err().to_string();
         let said = |text: &str, words: &[&str]| {
             let error = bad(text);
-            assert!(words.iter().all(|w| error.contains(w)) && error.lines().count() == 1, "{error}");
+            assert!(
+                words.iter().all(|w| error.contains(w)) && error.lines().count() == 1,
+                "{error}"
+            );
         };
         said("# mine\nmention = 3", &["lexicon cannot be read at line 2"]);
-        said("[[mention]]\nfinding = 'Edema'\nphrase = ['edema']", &["line 3", "phrase"]);
-        said("[[mention]]\nfinding = 'Edema'\nphrases = ['edema'", &["lexicon cannot be read at line 3"]);
-        said("[[mention]]\nfinding = 'Gout'\nphrases = ['gout']", &["line 2", "Gout"]);
-        said("[[mention]]\nfinding = 'Edema'\nphrases = [\n'edema',\n'~ edema']", &["line 5", "beginning"]);
-        said("[[mention]]\nfinding = 'Edema'\nphrases = ['{wet} edema']", &["line 3", "unknown list {wet}"]);
+        said(
+            "[[mention]]\nfinding = 'Edema'\nphrase = ['edema']",
+            &["line 3", "phrase"],
+        );
+        said(
+            "[[mention]]\nfinding = 'Edema'\nphrases = ['edema'",
+            &["lexicon cannot be read at line 3"],
+        );
+        said(
+            "[[mention]]\nfinding = 'Gout'\nphrases = ['gout']",
+            &["line 2", "Gout"],
+        );
+        said(
+            "[[mention]]\nfinding = 'Edema'\nphrases = [\n'edema',\n'~ edema']",
+            &["line 5", "beginning"],
+        );
+        said(
+            "[[mention]]\nfinding = 'Edema'\nphrases = ['{wet} edema']",
+            &["line 3", "unknown list {wet}"],
+        );
         said(
             "[words]\nwet = ['A b']\n[[mention]]\nfinding = 'Edema'\nphrases = ['{wet} edema']",
             &["line 5", "{wet}", "\"A\""],
         );
-        let twice = "[[mention]]\nfinding='Edema'\nphrases=['wet']\n[[mention]]\nfinding='Fracture'\nphrases=['wet']";
+        let twice =
+            "[[mention]]\nfinding='Edema'\nphrases=['wet']\n[[mention]]\nfinding='Fracture'\nphrases=['wet']";
         assert!(bad(twice).contains("two meanings"));
     }
 }

@@ -45,7 +45,10 @@ pub(super) struct Trie {
 
 impl Default for Trie {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()], first: Vec::new() }
+        Self {
+            nodes: vec![Node::default()],
+            first: Vec::new(),
+        }
     }
 }
 
@@ -56,9 +59,11 @@ impl Trie {
         for (i, step) in phrase.iter().enumerate() {
             let known = match step {
                 Step::Gap => self.nodes[node].gap,
-                Step::Word(w) => {
-                    self.nodes[node].next.binary_search_by_key(w, |n| n.0).ok().map(|k| self.nodes[node].next[k].1)
-                }
+                Step::Word(w) => self.nodes[node]
+                    .next
+                    .binary_search_by_key(w, |n| n.0)
+                    .ok()
+                    .map(|k| self.nodes[node].next[k].1),
             };
             let child = known.unwrap_or_else(|| {
                 let child = self.nodes.len() as u32;
@@ -104,8 +109,16 @@ impl Trie {
     /// The longest phrase that begins at a word.
     fn at(&self, sentence: &[Token], at: usize) -> Option<Match> {
         let node = self.first.get(sentence[at].word as usize).copied().unwrap_or(0);
-        let (end, value) = if node == 0 { None } else { self.longest(node as usize, sentence, at + 1) }?;
-        Some(Match { start: at, end, value })
+        let (end, value) = if node == 0 {
+            None
+        } else {
+            self.longest(node as usize, sentence, at + 1)
+        }?;
+        Some(Match {
+            start: at,
+            end,
+            value,
+        })
     }
 
     /// The longest phrase that goes through `node`, whose next word is `at`: its end and value.
@@ -128,7 +141,9 @@ impl Trie {
             for skipped in 0..=GAP {
                 let rest = at + skipped;
                 if skipped > 0 {
-                    let Some(token) = sentence.get(rest - 1) else { break };
+                    let Some(token) = sentence.get(rest - 1) else {
+                        break;
+                    };
                     if (1..FIRST_WORD).contains(&token.word) {
                         break;
                     }

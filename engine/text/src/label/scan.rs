@@ -57,15 +57,16 @@ impl Vocabulary {
         self.numbers.insert(spelling.into(), number);
     }
 
-    /// Makes the slips of one letter (left out, put in, changed, swapped with the next) other spellings of a word; not of its
-    /// first letter, and not those that are words themselves.
+    /// Makes the slips of one letter (left out, put in, changed, swapped with the next) other spellings of a
+    /// word; not of its first letter, and not those that are words themselves.
     pub(super) fn misspell(&mut self, word: &str) {
         let number = self.add(word);
         let letters: Vec<char> = word.chars().collect();
         let mut slips: Vec<String> = Vec::new();
         for at in 1..=letters.len() {
             let (head, tail) = letters.split_at(at);
-            let mut slip = |middle: &[char], tail: &[char]| slips.push(head.iter().chain(middle).chain(tail).collect());
+            let mut slip =
+                |middle: &[char], tail: &[char]| slips.push(head.iter().chain(middle).chain(tail).collect());
             for letter in 'a'..='z' {
                 slip(&[letter], tail);
                 slip(&[letter], tail.get(1..).unwrap_or_default());
@@ -92,7 +93,12 @@ impl Vocabulary {
 
     /// The number of a lower-case word, or [`UNKNOWN`].
     pub(super) fn get(&self, word: &str) -> u32 {
-        let holds = || self.inside.iter().find(|(letters, _)| word.contains(&**letters)).map(|(_, number)| *number);
+        let holds = || {
+            self.inside
+                .iter()
+                .find(|(letters, _)| word.contains(&**letters))
+                .map(|(_, number)| *number)
+        };
         self.numbers.get(word).copied().or_else(holds).unwrap_or(UNKNOWN)
     }
 }
@@ -114,7 +120,10 @@ pub(super) fn sentences(text: &str, vocabulary: &Vocabulary, mut each: impl FnMu
             lower.clear();
             lower.push_str(&text[start..at]);
             lower.make_ascii_lowercase();
-            sentence.push(Token { word: vocabulary.get(&lower), span: start..at });
+            sentence.push(Token {
+                word: vocabulary.get(&lower),
+                span: start..at,
+            });
             continue;
         }
         at += 1;
@@ -125,7 +134,8 @@ pub(super) fn sentences(text: &str, vocabulary: &Vocabulary, mut each: impl FnMu
             b'?' => QUESTION,
             b'/' if parts_words(bytes, start) => SLASH,
             b'.' | b'!' => {
-                let listed = sentence.len() == 1 && text[sentence[0].span.clone()].bytes().all(|b| b.is_ascii_digit());
+                let listed =
+                    sentence.len() == 1 && text[sentence[0].span.clone()].bytes().all(|b| b.is_ascii_digit());
                 if listed {
                     // "1. Small effusion."
                     sentence.clear();
@@ -140,7 +150,10 @@ pub(super) fn sentences(text: &str, vocabulary: &Vocabulary, mut each: impl FnMu
             }
             _ => continue,
         };
-        sentence.push(Token { word: sign, span: start..at });
+        sentence.push(Token {
+            word: sign,
+            span: start..at,
+        });
         if sign == QUESTION && !starts_phrase(bytes, at) {
             flush(&mut sentence, &mut each);
         }
@@ -176,7 +189,10 @@ fn word_end(bytes: &[u8], mut at: usize) -> usize {
             || byte >= 0x80
             || (byte == b'\'' && next.is_ascii_alphabetic())
             || (byte == b'.' && bytes[at - 1].is_ascii_digit() && next.is_ascii_digit())
-            || (byte == b'.' && at == start + 1 && next.is_ascii_alphabetic() && bytes.get(at + 2) == Some(&b'.'));
+            || (byte == b'.'
+                && at == start + 1
+                && next.is_ascii_alphabetic()
+                && bytes.get(at + 2) == Some(&b'.'));
         if !inside {
             break;
         }
@@ -199,13 +215,22 @@ mod tests {
 
     #[test]
     fn sentences_end_where_they_end() {
-        assert_eq!(cut("No effusion. Heart normal."), [vec!["No", "effusion"], vec!["Heart", "normal"]]);
+        assert_eq!(
+            cut("No effusion. Heart normal."),
+            [vec!["No", "effusion"], vec!["Heart", "normal"]]
+        );
         assert_eq!(
             cut("1. A 1.5 cm nodule.\n2. Mass vs. scar"),
             [vec!["A", "1.5", "cm", "nodule"], vec!["Mass", "vs", "scar"]]
         );
-        assert_eq!(cut("no effusion . clear"), [vec!["no", "effusion"], vec!["clear"]]);
-        assert_eq!(cut("right-sided, ?pneumonia"), [vec!["right", "sided", ",", "?", "pneumonia"]]);
+        assert_eq!(
+            cut("no effusion . clear"),
+            [vec!["no", "effusion"], vec!["clear"]]
+        );
+        assert_eq!(
+            cut("right-sided, ?pneumonia"),
+            [vec!["right", "sided", ",", "?", "pneumonia"]]
+        );
         assert_eq!(cut("A\n\nB\nC"), [vec!["A"], vec!["B", "C"]]);
         assert!(cut(" .. ,. ").len() == 1 && cut("").is_empty());
     }
@@ -215,10 +240,21 @@ mod tests {
         let mut vocabulary = Vocabulary::default();
         let (word, plural) = (vocabulary.add("effusion"), vocabulary.add("effusions"));
         vocabulary.misspell("effusion");
-        for slip in ["efusion", "effusion", "effuison", "effusoin", "effudion", "efffusion", "effusio"] {
+        for slip in [
+            "efusion",
+            "effusion",
+            "effuison",
+            "effusoin",
+            "effudion",
+            "efffusion",
+            "effusio",
+        ] {
             assert_eq!(vocabulary.get(slip), word, "{slip}");
         }
-        assert_eq!((vocabulary.get("effusions"), vocabulary.get("iffusion")), (plural, UNKNOWN));
+        assert_eq!(
+            (vocabulary.get("effusions"), vocabulary.get("iffusion")),
+            (plural, UNKNOWN)
+        );
         assert_eq!(vocabulary.get("efsuion"), UNKNOWN);
     }
 

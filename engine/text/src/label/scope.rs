@@ -35,12 +35,16 @@ impl Sentence<'_> {
 
     /// Where what begins at `from` ends: at the next barrier, or where a new thought opens.
     fn clause_end(&self, from: usize) -> usize {
-        let sign = (from..self.tokens.len()).find(|i| self.word(*i) == BREAK).unwrap_or(self.tokens.len());
+        let sign = (from..self.tokens.len())
+            .find(|i| self.word(*i) == BREAK)
+            .unwrap_or(self.tokens.len());
         let opens = |m: &&Match| {
             m.start >= from
                 && match self.cue(m) {
                     Cue::Barrier => true,
-                    Cue::SoftBarrier => !self.tokens[m.end..sign].iter().any(|t| t.word == self.lexicon.joints.or),
+                    Cue::SoftBarrier => !self.tokens[m.end..sign]
+                        .iter()
+                        .any(|t| t.word == self.lexicon.joints.or),
                     // "no effusion, possible pneumonia", but not "no finding to suggest pneumonia".
                     Cue::UncertainBefore | Cue::UncertainAround => {
                         m.start > 0 && {
@@ -56,11 +60,20 @@ impl Sentence<'_> {
 
     /// Where the words that a cue at `to` looks back on begin: after the last barrier, break or verb.
     fn clause_start(&self, to: usize) -> usize {
-        let barrier = self.cues.iter().rev().find(|m| m.end <= to && self.cue(m) == Cue::Barrier).map_or(0, |m| m.end);
+        let barrier = self
+            .cues
+            .iter()
+            .rev()
+            .find(|m| m.end <= to && self.cue(m) == Cue::Barrier)
+            .map_or(0, |m| m.end);
         let joints = &self.lexicon.joints;
-        let alone = self.tokens.get(to).is_some_and(|t| joints.singular.contains(&t.word));
+        let alone = self
+            .tokens
+            .get(to)
+            .is_some_and(|t| joints.singular.contains(&t.word));
         // "atelectasis, with pneumonia not excluded": the "with" opens a clause of its own.
-        let with = |i: usize| self.word(i) == COMMA && self.tokens.get(i + 1).is_some_and(|t| t.word == joints.with);
+        let with =
+            |i: usize| self.word(i) == COMMA && self.tokens.get(i + 1).is_some_and(|t| t.word == joints.with);
         let stops = |i: &usize| {
             self.word(*i) == BREAK || self.is_verb(*i) || with(*i) || (alone && self.word(*i) == joints.and)
         };
@@ -71,9 +84,13 @@ impl Sentence<'_> {
     /// Where a list that is uncertain as a whole ends: "edema, pneumonia or both, small effusion".
     fn uncertain_end(&self, from: usize) -> usize {
         let end = self.clause_end(from);
-        let last_or =
-            (from..end).rev().find(|i| self.word(*i) == self.lexicon.joints.or || self.between(*i)).unwrap_or(from);
-        (last_or.max(from)..end).find(|i| self.word(*i) == COMMA).unwrap_or(end)
+        let last_or = (from..end)
+            .rev()
+            .find(|i| self.word(*i) == self.lexicon.joints.or || self.between(*i))
+            .unwrap_or(from);
+        (last_or.max(from)..end)
+            .find(|i| self.word(*i) == COMMA)
+            .unwrap_or(end)
     }
 
     /// The cue, where those that look both ways have taken their direction.
@@ -87,18 +104,27 @@ impl Sentence<'_> {
         let end = (m.end..self.clause_end(m.end))
             .find(|i| self.word(*i) == COMMA || self.is_verb(*i))
             .unwrap_or(self.tokens.len());
-        if self.findings.iter().any(|f| f.start >= m.end && f.start < end) { before } else { after }
+        if self.findings.iter().any(|f| f.start >= m.end && f.start < end) {
+            before
+        } else {
+            after
+        }
     }
 
     /// Whether a "versus" stands at this word.
     fn between(&self, at: usize) -> bool {
-        self.cues.iter().any(|m| m.start == at && self.cue(m) == Cue::UncertainBetween)
+        self.cues
+            .iter()
+            .any(|m| m.start == at && self.cue(m) == Cue::UncertainBetween)
     }
 
     /// Whether the finding nearest before `at` in the same clause can be named, and where it begins.
     fn finding_before(&self, at: usize) -> Option<&Match> {
         let start = self.clause_start(at);
-        self.findings.iter().rev().find(|f| f.end <= at && f.start >= start)
+        self.findings
+            .iter()
+            .rev()
+            .find(|f| f.end <= at && f.start >= start)
     }
 }
 
@@ -126,7 +152,9 @@ impl Scope {
             }
         }
         // "scar or atelectasis" is one of the two, unless neither is there.
-        for at in (0..n).filter(|i| (s.word(*i) == s.lexicon.joints.or || s.word(*i) == SLASH) && !self.negative[*i]) {
+        for at in (0..n)
+            .filter(|i| (s.word(*i) == s.lexicon.joints.or || s.word(*i) == SLASH) && !self.negative[*i])
+        {
             let before = s.findings.iter().rev().find(|f| f.end <= at && at - f.end <= 1);
             let after = s.findings.iter().find(|f| f.start > at && f.start - at <= 4);
             if let (Some(before), Some(after)) = (before, after) {
@@ -155,7 +183,9 @@ impl Scope {
         match s.lexicon.meanings[f.value as usize] {
             Meaning::Mention { .. } => Some(stated),
             Meaning::Ignore => None,
-            Meaning::Subject { otherwise, anywhere, .. } => match self.state(s, f) {
+            Meaning::Subject {
+                otherwise, anywhere, ..
+            } => match self.state(s, f) {
                 Some(state) => Some(self.judge(s, state)),
                 None if stated != Certainty::Positive => Some(stated),
                 None => self.unsaid(s, f, otherwise, anywhere),
@@ -163,9 +193,16 @@ impl Scope {
         }
     }
 
-    /// What stands of an organ that is called neither normal nor abnormal: `otherwise`, uncertain where it is as it was,
-    /// nothing where it is only a place ("a nodule behind the heart") or goes on a list ("heart normal, stable contours").
-    fn unsaid(&self, s: &Sentence<'_>, f: &Match, otherwise: Option<Certainty>, anywhere: bool) -> Option<Certainty> {
+    /// What stands of an organ that is called neither normal nor abnormal: `otherwise`, uncertain where it is
+    /// as it was, nothing where it is only a place ("a nodule behind the heart") or goes on a list ("heart
+    /// normal, stable contours").
+    fn unsaid(
+        &self,
+        s: &Sentence<'_>,
+        f: &Match,
+        otherwise: Option<Certainty>,
+        anywhere: bool,
+    ) -> Option<Certainty> {
         let before = f.start.checked_sub(1).map(|i| s.word(i));
         if !anywhere && before.is_some_and(|word| s.lexicon.joints.prepositions.contains(&word)) {
             return None;
@@ -176,7 +213,11 @@ impl Scope {
         }
         let (from, to) = (s.clause_start(f.start), s.clause_end(f.end));
         let same = |m: &Match| matches!(s.cue(m), Cue::Same | Cue::Neutral) && m.start >= from && m.end <= to;
-        if s.cues.iter().any(same) { Some(Certainty::Uncertain) } else { otherwise }
+        if s.cues.iter().any(same) {
+            Some(Certainty::Uncertain)
+        } else {
+            otherwise
+        }
     }
 
     /// What a word about an organ says of it.
@@ -191,11 +232,13 @@ impl Scope {
         }
     }
 
-    /// The word that tells how an organ is: right before it, else the first after it, else one before that it shares.
+    /// The word that tells how an organ is: right before it, else the first after it, else one before that it
+    /// shares.
     fn state<'s>(&self, s: &Sentence<'s>, f: &Match) -> Option<&'s Match> {
         let tells = |m: &&Match| matches!(s.cue(m), Cue::Normal | Cue::Abnormal | Cue::Borderline);
         let near = |m: &&Match| {
-            let between = |i: usize| s.word(i) != s.lexicon.joints.and && (s.word(i) > BREAK || s.word(i) == 0);
+            let between =
+                |i: usize| s.word(i) != s.lexicon.joints.and && (s.word(i) > BREAK || s.word(i) == 0);
             m.end <= f.start && f.start - m.end <= 1 && (m.end..f.start).all(between)
         };
         if let Some(m) = s.cues.iter().rev().filter(tells).find(near) {
@@ -204,7 +247,11 @@ impl Scope {
         let end = s.clause_end(f.end);
         // "stable silhouette with normal heart size": that "normal" is the heart's.
         let others = |m: &&Match| s.findings.iter().any(|g| g.start == m.end && self.subject(s, g));
-        let after = s.cues.iter().filter(tells).find(|m| m.start >= f.end && m.start < end && !others(m));
+        let after = s
+            .cues
+            .iter()
+            .filter(tells)
+            .find(|m| m.start >= f.end && m.start < end && !others(m));
         if let Some(m) = after
             && !self.passed_on(s, f.end, m.start)
         {
@@ -214,7 +261,9 @@ impl Scope {
         // "normal heart size, mediastinum and hila" is a list, "heart enlarged, stable mediastinum" is not.
         let apart = |from: usize| {
             (from..f.start).any(|i| s.word(i) == COMMA)
-                && s.cues.iter().any(|c| s.cue(c) == Cue::SoftBarrier && c.start >= from && c.end <= f.start)
+                && s.cues
+                    .iter()
+                    .any(|c| s.cue(c) == Cue::SoftBarrier && c.start >= from && c.end <= f.start)
         };
         let shared = |m: &&Match| m.end <= f.start && m.start >= start && !apart(m.end);
         s.cues.iter().rev().filter(tells).find(shared)
@@ -225,10 +274,15 @@ impl Scope {
         matches!(s.lexicon.meanings[f.value as usize], Meaning::Subject { .. })
     }
 
-    /// Whether the words between an organ and what might be said of it have already said something and passed a comma.
+    /// Whether the words between an organ and what might be said of it have already said something and passed
+    /// a comma.
     fn passed_on(&self, s: &Sentence<'_>, from: usize, to: usize) -> bool {
-        let Some(comma) = (from..to).find(|i| s.word(*i) == COMMA) else { return false };
+        let Some(comma) = (from..to).find(|i| s.word(*i) == COMMA) else {
+            return false;
+        };
         (from..comma).any(|i| s.is_verb(i))
-            || s.cues.iter().any(|m| m.start >= from && m.end <= comma && s.cue(m) == Cue::Same)
+            || s.cues
+                .iter()
+                .any(|m| m.start >= from && m.end <= comma && s.cue(m) == Cue::Same)
     }
 }

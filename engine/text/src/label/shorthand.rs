@@ -25,8 +25,9 @@ pub(super) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Adds the phrases of some tables, each with what they all mean and the name of the table. Where an earlier file has the
-    /// phrase, its meaning stays; where this file has it with another meaning, that is an error.
+    /// Adds the phrases of some tables, each with what they all mean and the name of the table. Where an
+    /// earlier file has the phrase, its meaning stays; where this file has it with another meaning, that is
+    /// an error.
     pub(super) fn add_all<'b, T: Copy + PartialEq>(
         &mut self,
         vocabulary: &mut Vocabulary,
@@ -42,9 +43,15 @@ impl Builder<'_> {
                 let line = line(self.text, phrase.span().start);
                 let phrase = phrase.get_ref();
                 let place = || format!("{}{table}, phrase {phrase:?}", self.place);
-                let wrong = |what| TextError::LexiconEntry { line, place: place(), what };
+                let wrong = |what| TextError::LexiconEntry {
+                    line,
+                    place: place(),
+                    what,
+                };
                 for steps in self.expand(vocabulary, phrase, 0).map_err(wrong)? {
-                    if !matches!(steps.first(), Some(Step::Word(_))) || !matches!(steps.last(), Some(Step::Word(_))) {
+                    if !matches!(steps.first(), Some(Step::Word(_)))
+                        || !matches!(steps.last(), Some(Step::Word(_)))
+                    {
                         return Err(wrong("no word at its beginning or its end".into()));
                     }
                     *self.added += 1;
@@ -64,7 +71,12 @@ impl Builder<'_> {
     }
 
     /// All phrases that one line of shorthand stands for.
-    fn expand(&self, vocabulary: &mut Vocabulary, phrase: &str, depth: usize) -> Result<Vec<Vec<Step>>, String> {
+    fn expand(
+        &self,
+        vocabulary: &mut Vocabulary,
+        phrase: &str,
+        depth: usize,
+    ) -> Result<Vec<Vec<Step>>, String> {
         if depth > 4 {
             return Err("lists inside lists more than four deep".into());
         }
@@ -84,8 +96,10 @@ impl Builder<'_> {
             if all.len() * choices.len() > MAX_PHRASES {
                 return Err(format!("more than {MAX_PHRASES} phrases to stand for"));
             }
-            all =
-                all.iter().flat_map(|head| choices.iter().map(move |tail| [head.as_slice(), tail].concat())).collect();
+            all = all
+                .iter()
+                .flat_map(|head| choices.iter().map(move |tail| [head.as_slice(), tail].concat()))
+                .collect();
         }
         Ok(all)
     }
@@ -100,7 +114,9 @@ impl Builder<'_> {
     ) -> Result<(), String> {
         if let Some(name) = choice.strip_prefix('{').and_then(|c| c.strip_suffix('}')) {
             let lists = self.lists;
-            let list = lists.get(name).ok_or_else(|| format!("the unknown list {{{name}}}"))?;
+            let list = lists
+                .get(name)
+                .ok_or_else(|| format!("the unknown list {{{name}}}"))?;
             for phrase in list {
                 out.extend(
                     self.expand(vocabulary, phrase, depth + 1)
@@ -124,8 +140,9 @@ impl Builder<'_> {
         }
         let stem = choice.strip_suffix("(s)");
         let word = stem.unwrap_or(choice);
-        let plain =
-            |c: char| c.is_lowercase() || c.is_ascii_digit() || c == '\'' || (!c.is_ascii() && c.is_alphanumeric());
+        let plain = |c: char| {
+            c.is_lowercase() || c.is_ascii_digit() || c == '\'' || (!c.is_ascii() && c.is_alphanumeric())
+        };
         if word.is_empty() || !word.chars().all(plain) {
             return Err(format!(
                 "the word {choice:?}, which is not all lower-case letters and digits (write hyphens as spaces)"
@@ -145,9 +162,19 @@ mod tests {
     use super::*;
 
     fn words(phrase: &str) -> Result<usize, String> {
-        let lists = BTreeMap::from([("size".to_string(), vec!["small".to_string(), "very large".to_string()])]);
-        let builder = Builder { text: "", place: "", lists: &lists, added: &mut 0 };
-        builder.expand(&mut Vocabulary::default(), phrase, 0).map(|all| all.len())
+        let lists = BTreeMap::from([(
+            "size".to_string(),
+            vec!["small".to_string(), "very large".to_string()],
+        )]);
+        let builder = Builder {
+            text: "",
+            place: "",
+            lists: &lists,
+            added: &mut 0,
+        };
+        builder
+            .expand(&mut Vocabulary::default(), phrase, 0)
+            .map(|all| all.len())
     }
 
     #[test]

@@ -21,7 +21,10 @@ impl Slips {
         if s.lexicon.slipped.is_empty() {
             return;
         }
-        let edge = || Token { word: EDGE, span: 0..0 };
+        let edge = || Token {
+            word: EDGE,
+            span: 0..0,
+        };
         self.edged.clear();
         self.edged.push(edge());
         self.edged.extend_from_slice(s.tokens);
@@ -41,7 +44,12 @@ impl Slips {
             let slip = s.lexicon.slipped[m.value as usize];
             slip.findings[finding as usize] && (!slip.last || m.end - f.end <= 2)
         };
-        let longest = self.found.iter().filter(holds).filter(about).max_by_key(|m| m.end - m.start)?;
+        let longest = self
+            .found
+            .iter()
+            .filter(holds)
+            .filter(about)
+            .max_by_key(|m| m.end - m.start)?;
         Some(s.lexicon.slipped[longest.value as usize].read)
     }
 }

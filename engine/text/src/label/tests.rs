@@ -33,7 +33,10 @@ fn expected(cell: &str) -> (Labels, [Option<Side>; 14]) {
 
 /// The rows of a table: a sentence and what is read from it.
 fn rows(table: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    table.lines().filter(|l| !l.starts_with('#') && !l.is_empty()).map(|line| line.split_once('\t').unwrap())
+    table
+        .lines()
+        .filter(|l| !l.starts_with('#') && !l.is_empty())
+        .map(|line| line.split_once('\t').unwrap())
 }
 
 /// What a labeler reads otherwise than a cell says.
@@ -47,7 +50,12 @@ fn mistakes(labeler: &Labeler, sentence: &str, cell: &str) -> Vec<String> {
     let say = |f: Finding| {
         let i = f as usize;
         let (label, side) = (reading.labels[i], reading.sides()[i]);
-        format!("{sentence}\n    {}: {label:?} {side:?}, not {:?} {:?}", f.name(), labels[i], sides[i])
+        format!(
+            "{sentence}\n    {}: {label:?} {side:?}, not {:?} {:?}",
+            f.name(),
+            labels[i],
+            sides[i]
+        )
     };
     Finding::ALL.into_iter().filter(differs).map(say).collect()
 }
@@ -55,7 +63,9 @@ fn mistakes(labeler: &Labeler, sentence: &str, cell: &str) -> Vec<String> {
 #[test]
 fn every_sentence_of_the_table_is_read_rightly() {
     let labeler = Labeler::new();
-    let wrong: Vec<String> = rows(TABLE).flat_map(|(sentence, cell)| mistakes(&labeler, sentence, cell)).collect();
+    let wrong: Vec<String> = rows(TABLE)
+        .flat_map(|(sentence, cell)| mistakes(&labeler, sentence, cell))
+        .collect();
     assert!(rows(TABLE).count() >= 300);
     assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
 }
@@ -70,7 +80,11 @@ fn chexperts_reading_differs_only_where_its_table_says() {
         .flat_map(|(sentence, cell)| mistakes(&labeler, sentence, cell))
         .collect();
     let same = |(sentence, _): &(&str, &str)| plain.read(sentence).labels == labeler.read(sentence).labels;
-    wrong.extend(rows(OTHERWISE).filter(same).map(|(sentence, _)| format!("no other reading: {sentence}")));
+    wrong.extend(
+        rows(OTHERWISE)
+            .filter(same)
+            .map(|(sentence, _)| format!("no other reading: {sentence}")),
+    );
     assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -81,20 +95,37 @@ fn mentions_point_into_the_text() {
     let words: Vec<&str> = reading.mentions.iter().map(|m| &text[m.span.clone()]).collect();
     assert_eq!(words, ["Heart size", "nodule", "effusion"]);
     assert_eq!(reading.mentions[1].zone, Some(Zone::Upper));
-    assert_eq!((reading.mentions[2].side, reading.mentions[2].zone), (Some(Side::Right), Some(Zone::Lower)));
+    assert_eq!(
+        (reading.mentions[2].side, reading.mentions[2].zone),
+        (Some(Side::Right), Some(Zone::Lower))
+    );
 }
 
 #[test]
 fn a_report_is_read_as_one() {
-    let report = Report { findings: "No effusion".into(), impression: "Possible effusion".into() };
-    assert_eq!(Labeler::new().labels(&report)[Finding::PleuralEffusion as usize], Some(Certainty::Uncertain));
+    let report = Report {
+        findings: "No effusion".into(),
+        impression: "Possible effusion".into(),
+    };
+    assert_eq!(
+        Labeler::new().labels(&report)[Finding::PleuralEffusion as usize],
+        Some(Certainty::Uncertain)
+    );
     assert_eq!(Labeler::new().read(" \n "), Reading::default());
 }
 
 #[test]
 fn another_lexicon_is_used() {
     let labeler = Labeler::from_toml("[[mention]]\nfinding = 'Edema'\nphrases = ['wet lung(s)']").unwrap();
-    assert_eq!(labeler.read("Wet lungs. Large effusion.").labels.iter().flatten().count(), 1);
+    assert_eq!(
+        labeler
+            .read("Wet lungs. Large effusion.")
+            .labels
+            .iter()
+            .flatten()
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -108,15 +139,41 @@ fn an_overlay_says_what_its_phrases_mean() {
     let labeler = Labeler::with_overlay(base, overlay).unwrap();
     let of = |text: &str, finding: Finding| labeler.read(text).labels[finding as usize];
     assert_eq!(of("Wet lungs.", Finding::Edema), None);
-    assert_eq!(of("Moist lungs, no water.", Finding::Edema), Some(Certainty::Positive));
-    assert_eq!(of("Moist lungs, no water.", Finding::Pneumonia), Some(Certainty::Negative));
-    assert_eq!(of("No clear water.", Finding::Pneumonia), Some(Certainty::Positive));
-    assert_eq!(of("No clear water here.", Finding::Pneumonia), Some(Certainty::Negative));
-    assert_eq!(of("Templates.", Finding::SupportDevices), Some(Certainty::Positive));
-    let error = Labeler::with_overlay(base, "[[slip]]\nfindings = ['Gout']\nread = 'Positive'\nphrases = ['a']");
+    assert_eq!(
+        of("Moist lungs, no water.", Finding::Edema),
+        Some(Certainty::Positive)
+    );
+    assert_eq!(
+        of("Moist lungs, no water.", Finding::Pneumonia),
+        Some(Certainty::Negative)
+    );
+    assert_eq!(
+        of("No clear water.", Finding::Pneumonia),
+        Some(Certainty::Positive)
+    );
+    assert_eq!(
+        of("No clear water here.", Finding::Pneumonia),
+        Some(Certainty::Negative)
+    );
+    assert_eq!(
+        of("Templates.", Finding::SupportDevices),
+        Some(Certainty::Positive)
+    );
+    let error = Labeler::with_overlay(
+        base,
+        "[[slip]]\nfindings = ['Gout']\nread = 'Positive'\nphrases = ['a']",
+    );
     let error = error.unwrap_err().to_string();
-    assert!(error.contains("line 2") && error.contains("overlay") && error.contains("Gout"), "{error}");
-    assert!(Labeler::with_overlay(base, "inside = 3").unwrap_err().to_string().contains("overlay"));
+    assert!(
+        error.contains("line 2") && error.contains("overlay") && error.contains("Gout"),
+        "{error}"
+    );
+    assert!(
+        Labeler::with_overlay(base, "inside = 3")
+            .unwrap_err()
+            .to_string()
+            .contains("overlay")
+    );
 }
 
 #[test]

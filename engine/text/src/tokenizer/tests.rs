@@ -27,10 +27,25 @@ fn the_same_texts_give_the_same_vocabulary() {
 #[test]
 fn special_tokens_have_the_first_ids() {
     let tokenizer = trained(300);
-    assert_eq!(tokenizer.specials(), Specials { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 });
+    assert_eq!(
+        tokenizer.specials(),
+        Specials {
+            pad: 0,
+            unk: 1,
+            cls: 2,
+            sep: 3,
+            mask: 4
+        }
+    );
     assert_eq!(tokenizer.piece(3), "[SEP]");
     assert_eq!(tokenizer.piece(1_000_000), "");
-    assert!(!tokenizer.encode("a [SEP] b [MASK]", 100).unwrap().iter().any(|id| [2, 3, 4].contains(id)));
+    assert!(
+        !tokenizer
+            .encode("a [SEP] b [MASK]", 100)
+            .unwrap()
+            .iter()
+            .any(|id| [2, 3, 4].contains(id))
+    );
     assert_eq!(tokenizer.encode("no effusion, no effusion", 3).unwrap().len(), 3);
 }
 
@@ -50,7 +65,9 @@ fn text_comes_back_as_it_was_but_for_case() {
 fn json_and_vocab_txt_come_back() {
     let tokenizer = trained(300);
     let again = Tokenizer::from_json(&tokenizer.to_json().unwrap()).unwrap();
-    let lines: Vec<String> = (0..tokenizer.vocabulary_size() as u32).map(|id| tokenizer.piece(id)).collect();
+    let lines: Vec<String> = (0..tokenizer.vocabulary_size() as u32)
+        .map(|id| tokenizer.piece(id))
+        .collect();
     let listed = Tokenizer::from_vocab_txt(&lines.join("\n")).unwrap();
     for text in TEXTS {
         let ids = tokenizer.encode(text, 500).unwrap();
@@ -74,18 +91,42 @@ fn a_stream_gives_whole_words_and_the_same_text() {
     // The end of the text closes its last word.
     let specials = tokenizer.specials();
     let mut ends = Decoder::new(&tokenizer);
-    assert!(tokenizer.encode("effusion", 9).unwrap().into_iter().all(|id| ends.push(id).is_none()));
+    assert!(
+        tokenizer
+            .encode("effusion", 9)
+            .unwrap()
+            .into_iter()
+            .all(|id| ends.push(id).is_none())
+    );
     assert_eq!(ends.push(specials.sep).as_deref(), Some("effusion"));
 }
 
 #[test]
 fn what_is_no_tokenizer_is_refused() {
-    assert!(matches!(Tokenizer::from_json(b"{}"), Err(TextError::Tokenizer(_))));
-    assert!(matches!(Tokenizer::from_vocab_txt("[PAD]\n[UNK]\na"), Err(TextError::MissingToken("[CLS]"))));
-    assert!(matches!(Tokenizer::from_vocab_txt("[PAD]\n[UNK]\na\na"), Err(TextError::Tokenizer(_))));
-    assert!(matches!(Tokenizer::train(std::iter::empty(), 100), Err(TextError::Training(_))));
-    assert!(matches!(Tokenizer::train(["a".to_string()].into_iter(), 5), Err(TextError::Training(_))));
-    assert!(matches!(Tokenizer::read(Path::new("no such file")), Err(TextError::Tokenizer(_))));
+    assert!(matches!(
+        Tokenizer::from_json(b"{}"),
+        Err(TextError::Tokenizer(_))
+    ));
+    assert!(matches!(
+        Tokenizer::from_vocab_txt("[PAD]\n[UNK]\na"),
+        Err(TextError::MissingToken("[CLS]"))
+    ));
+    assert!(matches!(
+        Tokenizer::from_vocab_txt("[PAD]\n[UNK]\na\na"),
+        Err(TextError::Tokenizer(_))
+    ));
+    assert!(matches!(
+        Tokenizer::train(std::iter::empty(), 100),
+        Err(TextError::Training(_))
+    ));
+    assert!(matches!(
+        Tokenizer::train(["a".to_string()].into_iter(), 5),
+        Err(TextError::Training(_))
+    ));
+    assert!(matches!(
+        Tokenizer::read(Path::new("no such file")),
+        Err(TextError::Tokenizer(_))
+    ));
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! Learning a WordPiece vocabulary: byte-pair merges (Sennrich et al. 2016) over "##" pieces, the same on every machine.
+//! Learning a WordPiece vocabulary: byte-pair merges (Sennrich et al. 2016) over "##" pieces, the same on
+//! every machine.
 //!
-//! The crate's own trainer breaks ties by the order of a hash map; here ties go to the pair that was seen first in the
-//! words' alphabetical order.
+//! The crate's own trainer breaks ties by the order of a hash map; here ties go to the pair that was seen
+//! first in the words' alphabetical order.
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
@@ -25,10 +26,16 @@ pub(super) fn pieces(words: &BTreeMap<String, u64>, specials: &[&str], size: usi
     common.truncate(MOST_CHARACTERS);
     let kept: BTreeSet<char> = common.into_iter().map(|(c, _)| c).collect();
 
-    // Each character in both its roles, as far as it occurs in them, so that any word of kept characters can be cut.
+    // Each character in both its roles, as far as it occurs in them, so that any word of kept characters can
+    // be cut.
     let mut roles: BTreeSet<String> = BTreeSet::new();
     for word in words.keys() {
-        roles.extend(word.chars().enumerate().filter(|(_, c)| kept.contains(c)).map(|(i, c)| role(i, c)));
+        roles.extend(
+            word.chars()
+                .enumerate()
+                .filter(|(_, c)| kept.contains(c))
+                .map(|(i, c)| role(i, c)),
+        );
     }
     for piece in roles.into_iter().take(size.saturating_sub(pieces.len())) {
         ids.insert(piece.clone(), pieces.len() as u32);
@@ -37,7 +44,11 @@ pub(super) fn pieces(words: &BTreeMap<String, u64>, specials: &[&str], size: usi
 
     let mut cut: Vec<(Vec<u32>, u64)> = Vec::with_capacity(words.len());
     for (word, count) in words {
-        let symbols: Option<Vec<u32>> = word.chars().enumerate().map(|(i, c)| ids.get(&role(i, c)).copied()).collect();
+        let symbols: Option<Vec<u32>> = word
+            .chars()
+            .enumerate()
+            .map(|(i, c)| ids.get(&role(i, c)).copied())
+            .collect();
         if let Some(symbols) = symbols {
             cut.push((symbols, *count));
         }
@@ -64,10 +75,14 @@ fn merge(cut: &mut [(Vec<u32>, u64)], pieces: &mut Vec<String>, ids: &mut HashMa
         }
     }
     // The order of equal counts is that of the pieces' numbers, never of the map.
-    let mut queue: BinaryHeap<(u64, std::cmp::Reverse<Pair>)> =
-        counts.iter().map(|(pair, count)| (*count, std::cmp::Reverse(*pair))).collect();
+    let mut queue: BinaryHeap<(u64, std::cmp::Reverse<Pair>)> = counts
+        .iter()
+        .map(|(pair, count)| (*count, std::cmp::Reverse(*pair)))
+        .collect();
     while pieces.len() < size {
-        let Some((count, std::cmp::Reverse(pair))) = queue.pop() else { break };
+        let Some((count, std::cmp::Reverse(pair))) = queue.pop() else {
+            break;
+        };
         let now = counts.get(&pair).copied().unwrap_or(0);
         if now != count {
             // Counted before a neighbour was merged: it comes back with what is left.
@@ -79,7 +94,11 @@ fn merge(cut: &mut [(Vec<u32>, u64)], pieces: &mut Vec<String>, ids: &mut HashMa
         if count < LEAST_COUNT {
             break;
         }
-        let joined = format!("{}{}", pieces[pair.0 as usize], pieces[pair.1 as usize].trim_start_matches("##"));
+        let joined = format!(
+            "{}{}",
+            pieces[pair.0 as usize],
+            pieces[pair.1 as usize].trim_start_matches("##")
+        );
         let id = *ids.entry(joined.clone()).or_insert_with(|| {
             pieces.push(joined);
             pieces.len() as u32 - 1
@@ -112,7 +131,11 @@ fn merge(cut: &mut [(Vec<u32>, u64)], pieces: &mut Vec<String>, ids: &mut HashMa
             *symbols = new;
         }
         counts.remove(&pair);
-        queue.extend(grown.into_iter().filter_map(|p| counts.get(&p).map(|c| (*c, std::cmp::Reverse(p)))));
+        queue.extend(
+            grown
+                .into_iter()
+                .filter_map(|p| counts.get(&p).map(|c| (*c, std::cmp::Reverse(p)))),
+        );
     }
 }
 
@@ -122,7 +145,11 @@ mod tests {
 
     #[test]
     fn the_most_frequent_pair_first() {
-        let words = BTreeMap::from([("low".to_string(), 5), ("lower".to_string(), 2), ("new".to_string(), 3)]);
+        let words = BTreeMap::from([
+            ("low".to_string(), 5),
+            ("lower".to_string(), 2),
+            ("new".to_string(), 3),
+        ]);
         let all = pieces(&words, &["[PAD]"], 100);
         assert_eq!(all[0], "[PAD]");
         // Alphabet in order: ##e ##o ##r ##w l n; then "lo" (7), "low" (7), and the rest.

@@ -58,8 +58,10 @@ pub(super) fn organ(
 }
 
 fn lungs(found: bool, description: &Description, known: &Known, voice: &mut Voice) -> Option<String> {
-    let smothered =
-        description.observations.iter().any(|o| Organ::of(o.kind) == Organ::Pleura && o.severity == Severity::Large);
+    let smothered = description
+        .observations
+        .iter()
+        .any(|o| Organ::of(o.kind) == Organ::Pleura && o.severity == Severity::Large);
     if !found && smothered {
         return None;
     }
@@ -79,7 +81,11 @@ fn lungs(found: bool, description: &Description, known: &Known, voice: &mut Voic
     }
     // One lung may be praised only when everything is in the other one.
     let in_chest = |kind| matches!(Organ::of(kind), Organ::Lungs | Organ::Pleura);
-    let mut sides = description.observations.iter().filter(|o| in_chest(o.kind)).map(|o| o.side);
+    let mut sides = description
+        .observations
+        .iter()
+        .filter(|o| in_chest(o.kind))
+        .map(|o| o.side);
     let first = sides.next().flatten()?;
     let other = match first {
         Side::Left => "right",
@@ -91,7 +97,11 @@ fn lungs(found: bool, description: &Description, known: &Known, voice: &mut Voic
     }
     Some(
         voice
-            .pick(&["The {} lung is clear.", "The lungs are otherwise clear.", "The {} lung is well aerated."])
+            .pick(&[
+                "The {} lung is clear.",
+                "The lungs are otherwise clear.",
+                "The {} lung is well aerated.",
+            ])
             .replace("{}", other),
     )
 }
@@ -99,7 +109,12 @@ fn lungs(found: bool, description: &Description, known: &Known, voice: &mut Voic
 /// One sentence that denies several findings.
 fn denial(description: &Description, known: &Known, voice: &mut Voice) -> Option<String> {
     let mut denied: Vec<&str> = Vec::new();
-    let airspace = [Finding::Consolidation, Finding::Pneumonia, Finding::LungOpacity, Finding::Atelectasis];
+    let airspace = [
+        Finding::Consolidation,
+        Finding::Pneumonia,
+        Finding::LungOpacity,
+        Finding::Atelectasis,
+    ];
     if known.lacks_all(&airspace) && voice.brief < 2 && voice.chance(60) {
         denied.push(voice.pick(&["focal consolidation", "consolidation"]));
     }
@@ -110,11 +125,22 @@ fn denial(description: &Description, known: &Known, voice: &mut Voice) -> Option
         denied.push(voice.pick(&["pleural effusion", "effusion"]));
     }
     if known.lacks(Finding::Pneumothorax) && voice.chance(92) {
-        let drained = description.observations.iter().any(|o| o.kind == Kind::ChestDrain);
-        denied.push(if drained && voice.chance(40) { "residual pneumothorax" } else { "pneumothorax" });
+        let drained = description
+            .observations
+            .iter()
+            .any(|o| o.kind == Kind::ChestDrain);
+        denied.push(if drained && voice.chance(40) {
+            "residual pneumothorax"
+        } else {
+            "pneumothorax"
+        });
     }
     let last = denied.pop()?;
-    let list = if denied.is_empty() { last.to_owned() } else { format!("{} or {last}", denied.join(", ")) };
+    let list = if denied.is_empty() {
+        last.to_owned()
+    } else {
+        format!("{} or {last}", denied.join(", "))
+    };
     let no = if voice.full {
         &["There is no {}.", "No {}.", "No evidence of {}."]
     } else {
@@ -139,7 +165,11 @@ fn heart(known: &Known, voice: &mut Voice) -> Option<String> {
             "Cardiac and mediastinal contours are unremarkable.",
         ]
     } else {
-        &["Heart size is normal.", "The cardiac silhouette is normal in size.", "The heart is not enlarged."]
+        &[
+            "Heart size is normal.",
+            "The cardiac silhouette is normal in size.",
+            "The heart is not enlarged.",
+        ]
     };
     Some(capital(voice.pick(words)))
 }
@@ -149,7 +179,11 @@ fn mediastinum(known: &Known, voice: &mut Voice, said: &[String]) -> Option<Stri
         return None;
     }
     if said.iter().any(|s| s.to_lowercase().contains("mediastin")) {
-        let rest = ["The hila are unremarkable.", "The trachea is midline.", "Hilar structures are normal."];
+        let rest = [
+            "The hila are unremarkable.",
+            "The trachea is midline.",
+            "Hilar structures are normal.",
+        ];
         return voice.chance(40).then(|| voice.pick(&rest).to_owned());
     }
     let words = [

@@ -31,12 +31,18 @@ const fn urgency(kind: Kind) -> u8 {
 pub(super) fn impression(description: &Description, voice: &mut Voice) -> String {
     let known = Known::of(description);
     voice.hedged.clear();
-    let has_devices = description.observations.iter().any(|o| Organ::of(o.kind) == Organ::Devices);
+    let has_devices = description
+        .observations
+        .iter()
+        .any(|o| Organ::of(o.kind) == Organ::Devices);
     if known.normal() {
         return normal(has_devices, voice);
     }
-    let mut matters: Vec<&Observation> =
-        description.observations.iter().filter(|o| Organ::of(o.kind) != Organ::Devices).collect();
+    let mut matters: Vec<&Observation> = description
+        .observations
+        .iter()
+        .filter(|o| Organ::of(o.kind) != Organ::Devices)
+        .collect();
     matters.sort_by_key(|o| (urgency(o.kind), std::cmp::Reverse(o.severity)));
     let mut sentences = Vec::new();
     let mut rest = matters.as_slice();
@@ -58,8 +64,11 @@ pub(super) fn impression(description: &Description, voice: &mut Voice) -> String
     if room && has_devices && voice.chance(25) {
         sentences.push(devices(voice).to_owned());
     } else if room && known.has(Finding::LungLesion) && voice.chance(40) {
-        let advice =
-            ["CT is recommended.", "Chest CT is recommended for further evaluation.", "Recommend follow-up CT."];
+        let advice = [
+            "CT is recommended.",
+            "Chest CT is recommended for further evaluation.",
+            "Recommend follow-up CT.",
+        ];
         sentences.push(voice.pick(&advice).to_owned());
     } else if room && known.lacks(Finding::Pneumothorax) && voice.chance(12) {
         sentences.push("No pneumothorax.".to_owned());
@@ -91,5 +100,9 @@ fn normal(has_devices: bool, voice: &mut Voice) -> String {
 }
 
 fn devices<'a>(voice: &mut Voice) -> &'a str {
-    voice.pick(&["Support devices as described.", "Support devices in standard position.", "Medical devices as above."])
+    voice.pick(&[
+        "Support devices as described.",
+        "Support devices in standard position.",
+        "Medical devices as above.",
+    ])
 }

@@ -44,10 +44,16 @@ pub(super) fn device(o: &Observation, voice: &mut Voice) -> String {
             "with tip in the SVC",
             "projects over the superior vena cava",
         ]),
-        Kind::Pacemaker => {
-            voice.pick(&["with leads in expected position", verb("is in place", "are in place"), "with intact leads"])
-        }
-        _ => voice.pick(&[verb("is in place", "are in place"), "in situ", "directed toward the apex"]),
+        Kind::Pacemaker => voice.pick(&[
+            "with leads in expected position",
+            verb("is in place", "are in place"),
+            "with intact leads",
+        ]),
+        _ => voice.pick(&[
+            verb("is in place", "are in place"),
+            "in situ",
+            "directed toward the apex",
+        ]),
     };
     format!("{noun} {end}.")
 }

@@ -56,7 +56,13 @@ pub(super) fn hedge_apart(what: &str, voice: &mut Voice) -> String {
 
 /// Follows the observation after a comma.
 pub(super) fn hedge_within(what: &str, voice: &mut Voice) -> String {
-    match voice.pick(&["which may represent", "possibly", "which could reflect", "concerning for", "suspicious for"]) {
+    match voice.pick(&[
+        "which may represent",
+        "possibly",
+        "which could reflect",
+        "concerning for",
+        "suspicious for",
+    ]) {
         "possibly" if what.contains(" versus ") => what.to_owned(),
         words => format!("{words} {what}"),
     }

@@ -36,7 +36,11 @@ impl Phrase {
     }
 
     fn is(&self) -> &'static str {
-        if self.number == Number::Several { "are" } else { "is" }
+        if self.number == Number::Several {
+            "are"
+        } else {
+            "is"
+        }
     }
 
     /// As it stands alone: "Small left pleural effusion".
@@ -48,12 +52,20 @@ impl Phrase {
 /// With a capital first letter.
 pub(super) fn capital(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map(|c| c.to_uppercase().chain(chars).collect()).unwrap_or_default()
+    chars
+        .next()
+        .map(|c| c.to_uppercase().chain(chars).collect())
+        .unwrap_or_default()
 }
 
 /// Parts with one space between them, empty ones left out.
 pub(super) fn words(parts: &[&str]) -> String {
-    parts.iter().filter(|p| !p.is_empty()).copied().collect::<Vec<_>>().join(" ")
+    parts
+        .iter()
+        .filter(|p| !p.is_empty())
+        .copied()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// States one observation, and what it may mean, in one sentence or two.
@@ -66,8 +78,13 @@ pub(super) fn sentence(o: &Observation, known: &Known, voice: &mut Voice, senten
     } else {
         let phrase = phrase(o, voice);
         let own = suspicion.is_none() || voice.chance(50);
-        // In plain reports "There" alone decides whether anything is stated, before its size and side share the chance among them.
-        let stated = if voice.full || voice.plain { frame(&phrase, own, voice) } else { capital(&phrase.text) };
+        // In plain reports "There" alone decides whether anything is stated, before its size and side share
+        // the chance among them.
+        let stated = if voice.full || voice.plain {
+            frame(&phrase, own, voice)
+        } else {
+            capital(&phrase.text)
+        };
         match suspicion {
             None => sentences.push(format!("{stated}.")),
             Some(suspicion) if own => {
@@ -108,11 +125,21 @@ fn predicate(o: &Observation, voice: &mut Voice) -> Option<String> {
     if voice.chance(45) {
         return None;
     }
-    let how = size(o.severity, voice, &["mildly"], &["moderately"], &["severely", "markedly"]);
+    let how = size(
+        o.severity,
+        voice,
+        &["mildly"],
+        &["moderately"],
+        &["severely", "markedly"],
+    );
     match o.kind {
         Kind::Cardiomegaly if o.side.is_none() => {
             let subject = voice.pick(&["The heart", "The cardiac silhouette", "Heart size"]);
-            let large = if subject == "Heart size" { "increased" } else { "enlarged" };
+            let large = if subject == "Heart size" {
+                "increased"
+            } else {
+                "enlarged"
+            };
             Some(format!("{subject} is {how} {large}."))
         }
         Kind::WideMediastinum if o.side.is_none() => {
@@ -145,29 +172,69 @@ pub(super) fn phrase(o: &Observation, voice: &mut Voice) -> Phrase {
     match o.kind {
         Kind::Effusion => {
             let size = size(s, voice, &["small", "small", "trace"], &["moderate"], &["large"]);
-            pleural(size, if several { "pleural effusions" } else { "pleural effusion" }, number, o, voice)
+            pleural(
+                size,
+                if several {
+                    "pleural effusions"
+                } else {
+                    "pleural effusion"
+                },
+                number,
+                o,
+                voice,
+            )
         }
         Kind::Pneumothorax => {
             let size = size(s, voice, &["small", "small", "tiny"], &["moderate"], &["large"]);
-            pleural(size, if several { "pneumothoraces" } else { "pneumothorax" }, number, o, voice)
+            pleural(
+                size,
+                if several { "pneumothoraces" } else { "pneumothorax" },
+                number,
+                o,
+                voice,
+            )
         }
         Kind::PleuralThickening => {
             let size = size(s, voice, &["mild"], &["moderate"], &["marked", "extensive"]);
             pleural(size, "pleural thickening", Number::Mass, o, voice)
         }
         Kind::Consolidation => {
-            let size = size(s, voice, &["small focal", "mild"], &["moderate"], &["extensive", "large"]);
+            let size = size(
+                s,
+                voice,
+                &["small focal", "mild"],
+                &["moderate"],
+                &["extensive", "large"],
+            );
             let quality = voice.pick(&["", "dense", "homogeneous", "confluent"]);
             lung(words(&[size, quality]), "consolidation", Number::Mass, o, voice)
         }
         Kind::Pneumonia => pneumonia(o, voice),
         Kind::Opacity => {
-            let size = size(s, voice, &["faint", "mild"], &["moderate"], &["extensive", "large"]);
+            let size = size(
+                s,
+                voice,
+                &["faint", "mild"],
+                &["moderate"],
+                &["extensive", "large"],
+            );
             let quality = voice.pick(&["hazy", "ill-defined", "vague", "ground-glass"]);
-            lung(words(&[size, quality]), if several { "opacities" } else { "opacity" }, number, o, voice)
+            lung(
+                words(&[size, quality]),
+                if several { "opacities" } else { "opacity" },
+                number,
+                o,
+                voice,
+            )
         }
         Kind::Atelectasis => {
-            let size = size(s, voice, &["mild", "minimal"], &["moderate"], &["extensive", "marked"]);
+            let size = size(
+                s,
+                voice,
+                &["mild", "minimal"],
+                &["moderate"],
+                &["extensive", "marked"],
+            );
             let quality = voice.pick(&["", "linear", "subsegmental", "discoid"]);
             let mut phrase = lung(words(&[size, quality]), "atelectasis", Number::Mass, o, voice);
             if o.severity != Severity::Small && voice.chance(20) {
@@ -177,21 +244,38 @@ pub(super) fn phrase(o: &Observation, voice: &mut Voice) -> Phrase {
         }
         Kind::Edema => {
             let size = size(s, voice, &["mild"], &["moderate"], &["severe"]);
-            let noun =
-                voice.pick(&["pulmonary edema", "interstitial edema", "pulmonary edema with vascular congestion"]);
+            let noun = voice.pick(&[
+                "pulmonary edema",
+                "interstitial edema",
+                "pulmonary edema with vascular congestion",
+            ]);
             let side = before(o.side, None, voice);
-            Phrase { text: words(&[size, &side, noun]), number: Number::Mass }
+            Phrase {
+                text: words(&[size, &side, noun]),
+                number: Number::Mass,
+            }
         }
         Kind::Nodule => {
-            let size =
-                size(s, voice, &["small", "tiny"], &["well-defined", "rounded", "well-circumscribed"], &["large"]);
+            let size = size(
+                s,
+                voice,
+                &["small", "tiny"],
+                &["well-defined", "rounded", "well-circumscribed"],
+                &["large"],
+            );
             let noun = voice.pick(&["nodule", "nodule", "pulmonary nodule"]);
             lung(size.to_owned(), &plural(noun, several), number, o, voice)
         }
         Kind::Mass => {
             let size = size(s, voice, &["small"], &["moderate-sized", "rounded"], &["large"]);
             let quality = voice.pick(&["", "well-circumscribed", "dense"]);
-            lung(words(&[size, quality]), if several { "masses" } else { "mass" }, number, o, voice)
+            lung(
+                words(&[size, quality]),
+                if several { "masses" } else { "mass" },
+                number,
+                o,
+                voice,
+            )
         }
         Kind::Cardiomegaly => {
             let size = size(s, voice, &["mild"], &["moderate"], &["severe", "marked"]);
@@ -201,7 +285,10 @@ pub(super) fn phrase(o: &Observation, voice: &mut Voice) -> Phrase {
                 "enlargement of the cardiac silhouette",
                 "cardiac enlargement",
             ]);
-            Phrase { text: words(&[size, noun]), number: Number::Mass }
+            Phrase {
+                text: words(&[size, noun]),
+                number: Number::Mass,
+            }
         }
         Kind::WideMediastinum => {
             let size = size(s, voice, &["mild"], &["moderate"], &["marked", "severe"]);
@@ -210,12 +297,16 @@ pub(super) fn phrase(o: &Observation, voice: &mut Voice) -> Phrase {
                 "mediastinal widening",
                 "widening of the superior mediastinum",
             ]);
-            Phrase { text: words(&[size, noun]), number: Number::Mass }
+            Phrase {
+                text: words(&[size, noun]),
+                number: Number::Mass,
+            }
         }
         Kind::RibFracture => fracture(o, voice),
-        Kind::EtTube | Kind::CentralLine | Kind::Pacemaker | Kind::ChestDrain => {
-            Phrase { text: device_noun(o, voice), number }
-        }
+        Kind::EtTube | Kind::CentralLine | Kind::Pacemaker | Kind::ChestDrain => Phrase {
+            text: device_noun(o, voice),
+            number,
+        },
     }
 }
 
@@ -252,28 +343,45 @@ fn pleural(size: &str, noun: &str, number: Number, o: &Observation, voice: &mut 
         Some(Side::Left | Side::Right) if blunts && voice.chance(20) => {
             words(&[size, side, noun, "blunting the costophrenic angle"])
         }
-        Some(Side::Left | Side::Right) if voice.chance(20) => words(&[size, level, noun, &format!("on the {side}")]),
-        Some(Side::Left | Side::Right) if voice.chance(20) => words(&[size, &format!("{side}-sided"), level, noun]),
+        Some(Side::Left | Side::Right) if voice.chance(20) => {
+            words(&[size, level, noun, &format!("on the {side}")])
+        }
+        Some(Side::Left | Side::Right) if voice.chance(20) => {
+            words(&[size, &format!("{side}-sided"), level, noun])
+        }
         _ => words(&[size, side, level, noun]),
     };
     Phrase { text, number }
 }
 
 fn pneumonia(o: &Observation, voice: &mut Voice) -> Phrase {
-    let size = size(o.severity, voice, &["mild", "small"], &["moderate"], &["extensive", "severe"]);
+    let size = size(
+        o.severity,
+        voice,
+        &["mild", "small"],
+        &["moderate"],
+        &["extensive", "severe"],
+    );
     if voice.chance(12) {
         // Side and zone stay on the noun's own side of "consistent with".
         let place = before(o.side, o.zone, voice);
         let text = words(&["findings consistent with", size, &place, "pneumonia"]);
-        return Phrase { text, number: Number::Several };
+        return Phrase {
+            text,
+            number: Number::Several,
+        };
     }
-    let (noun, number) = match voice.pick(&["pneumonia", "pneumonia", "areas of pneumonia", "bronchopneumonia"]) {
-        "areas of pneumonia" => {
-            let text = words(&[size, "patchy areas of pneumonia", &after(o.side, o.zone, voice)]);
-            return Phrase { text, number: Number::Several };
-        }
-        noun => (noun, Number::Mass),
-    };
+    let (noun, number) =
+        match voice.pick(&["pneumonia", "pneumonia", "areas of pneumonia", "bronchopneumonia"]) {
+            "areas of pneumonia" => {
+                let text = words(&[size, "patchy areas of pneumonia", &after(o.side, o.zone, voice)]);
+                return Phrase {
+                    text,
+                    number: Number::Several,
+                };
+            }
+            noun => (noun, Number::Mass),
+        };
     let quality = voice.pick(&["patchy", "", "ill-defined"]);
     let mut phrase = lung(words(&[size, quality]), noun, number, o, voice);
     if voice.chance(25) {
@@ -297,9 +405,15 @@ fn fracture(o: &Observation, voice: &mut Voice) -> Phrase {
         } else {
             words(&[side, level, "rib fracture"])
         };
-        return Phrase { text, number: Number::One };
+        return Phrase {
+            text,
+            number: Number::One,
+        };
     }
     let count = size(o.severity, voice, &[""], &["two"], &["multiple", "several"]);
     let quality = voice.pick(&["", "adjacent"]);
-    Phrase { text: words(&[count, quality, side, level, "rib fractures"]), number: Number::Several }
+    Phrase {
+        text: words(&[count, quality, side, level, "rib fractures"]),
+        number: Number::Several,
+    }
 }

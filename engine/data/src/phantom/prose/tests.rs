@@ -30,7 +30,9 @@ const KINDS: [Kind; 17] = [
 fn describe(seed: u64) -> Description {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678;
     let mut below = |end: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % end
     };
     let mut observations: Vec<Observation> = Vec::new();
@@ -40,8 +42,8 @@ fn describe(seed: u64) -> Description {
             continue;
         }
         let central = matches!(kind, Kind::Cardiomegaly | Kind::WideMediastinum | Kind::EtTube);
-        let one_sided =
-            matches!(kind, Kind::Nodule | Kind::Mass | Kind::RibFracture) || Organ::of(kind) == Organ::Devices;
+        let one_sided = matches!(kind, Kind::Nodule | Kind::Mass | Kind::RibFracture)
+            || Organ::of(kind) == Organ::Devices;
         let side = match below(if one_sided { 2 } else { 3 }) {
             _ if kind == Kind::Edema => Some(Side::Bilateral),
             _ if central => None,
@@ -49,7 +51,8 @@ fn describe(seed: u64) -> Description {
             1 => Some(Side::Right),
             _ => Some(Side::Bilateral),
         };
-        let zoned = matches!(Organ::of(kind), Organ::Lungs) && kind != Kind::Edema || kind == Kind::RibFracture;
+        let zoned =
+            matches!(Organ::of(kind), Organ::Lungs) && kind != Kind::Edema || kind == Kind::RibFracture;
         let zone = zoned.then(|| [Zone::Upper, Zone::Mid, Zone::Lower][below(3) as usize]);
         let severity = [Severity::Small, Severity::Moderate, Severity::Large][below(3) as usize];
         let suggests = match (kind, below(3)) {
@@ -58,10 +61,20 @@ fn describe(seed: u64) -> Description {
             (Kind::Atelectasis | Kind::Consolidation, 0) => vec![Finding::Pneumonia],
             _ => Vec::new(),
         };
-        observations.push(Observation { kind, side, zone, severity, suggests });
+        observations.push(Observation {
+            kind,
+            side,
+            zone,
+            severity,
+            suggests,
+        });
     }
     let view = if below(2) == 0 { View::Ap } else { View::Pa };
-    Description { seed, view, observations }
+    Description {
+        seed,
+        view,
+        observations,
+    }
 }
 
 /// The words that name each kind, and no other.
@@ -168,7 +181,8 @@ fn what_is_only_suggested_is_hedged() {
         if labels[Finding::Pneumonia as usize] == Some(Certainty::Uncertain) {
             let report = report(&description);
             let told = sentences(&report.findings).any(|s| {
-                (s.contains("pneumonia") || s.contains("infection")) && (is_doubtful(&s) || s.contains("versus"))
+                (s.contains("pneumonia") || s.contains("infection"))
+                    && (is_doubtful(&s) || s.contains("versus"))
             });
             assert!(told, "{report:?}");
             hedged += 1;
@@ -189,13 +203,24 @@ fn reports_are_short_varied_and_of_few_words() {
         let short = (1..=3).contains(&sentences(&report.impression).count());
         assert!(short, "{}", report.impression);
         total += count;
-        for word in format!("{} {}", report.findings, report.impression).to_lowercase().split([' ', '.', ',']) {
+        for word in format!("{} {}", report.findings, report.impression)
+            .to_lowercase()
+            .split([' ', '.', ','])
+        {
             vocabulary.insert(word.to_owned());
         }
         distinct.insert(report.findings);
     }
-    assert!((20 * 2000..50 * 2000).contains(&total), "mean {}", total as f64 / 2000.0);
-    assert!((150..700).contains(&vocabulary.len()), "{} words: {vocabulary:?}", vocabulary.len());
+    assert!(
+        (20 * 2000..50 * 2000).contains(&total),
+        "mean {}",
+        total as f64 / 2000.0
+    );
+    assert!(
+        (150..700).contains(&vocabulary.len()),
+        "{} words: {vocabulary:?}",
+        vocabulary.len()
+    );
     assert!(distinct.len() > 1500, "{}", distinct.len());
 }
 
@@ -203,7 +228,11 @@ fn reports_are_short_varied_and_of_few_words() {
 fn normal_reports_come_in_many_forms_and_name_no_disease() {
     let mut forms = BTreeSet::new();
     for seed in 0..500 {
-        let description = Description { seed, view: View::Pa, observations: Vec::new() };
+        let description = Description {
+            seed,
+            view: View::Pa,
+            observations: Vec::new(),
+        };
         let report = report(&description);
         for s in sentences(&report.findings) {
             let named = KINDS.iter().any(|k| names(*k).iter().any(|n| s.contains(n)));
@@ -218,7 +247,13 @@ fn normal_reports_come_in_many_forms_and_name_no_disease() {
 fn a_seed_gives_the_same_words() {
     let description = describe(7);
     assert_eq!(report(&description), report(&description));
-    let reseeded = |seed| report(&Description { seed, ..description.clone() }).findings;
+    let reseeded = |seed| {
+        report(&Description {
+            seed,
+            ..description.clone()
+        })
+        .findings
+    };
     let forms: BTreeSet<String> = (0..20).map(reseeded).collect();
     assert!(forms.len() > 10, "{forms:?}");
 }
@@ -228,15 +263,22 @@ fn technique_and_preamble_agree_with_the_view() {
     for seed in 0..500 {
         let description = describe(seed);
         let (report, above) = (report(&description), preamble(&description));
-        let wrong = if description.view == View::Ap { "PA " } else { "AP " };
+        let wrong = if description.view == View::Ap {
+            "PA "
+        } else {
+            "AP "
+        };
         assert!(!report.findings.contains(wrong), "{report:?}");
         assert!(!format!("{above:?}").contains(wrong));
-        let compares = ["prior", "interval", "previous"].iter().any(|w| report.findings.contains(w));
+        let compares = ["prior", "interval", "previous"]
+            .iter()
+            .any(|w| report.findings.contains(w));
         assert!(!compares || above.comparison != "None.", "{report:?} {above:?}");
     }
 }
 
-/// What the labeler reads back, against the description: micro-F1 over the 13 findings, and sides and No Finding that differ.
+/// What the labeler reads back, against the description: micro-F1 over the 13 findings, and sides and No
+/// Finding that differ.
 fn read_back(
     describe: impl Fn(u64) -> Description,
     write: impl Fn(&Description) -> Report,
@@ -270,7 +312,8 @@ fn read_back(
                     println!("wrong {finding:?}: {report:?}");
                 }
                 (false, false) => {
-                    let doubted = (there == Some(Certainty::Uncertain)) != (read == Some(Certainty::Uncertain));
+                    let doubted =
+                        (there == Some(Certainty::Uncertain)) != (read == Some(Certainty::Uncertain));
                     if doubted {
                         println!("doubt of {finding:?}: {report:?}");
                     }
@@ -298,7 +341,10 @@ fn the_labeler_reads_back_what_is_there() {
         let drawn = read_back(crate::phantom::describe, write, 2000);
         for (f1, sides, normal, doubts) in [drawn, read_back(describe, write, 2000)] {
             assert!(f1 >= 0.995, "{name}: {f1}");
-            assert!(sides <= 5 && normal <= 10 && doubts <= 10, "{name}: {sides} {normal} {doubts}");
+            assert!(
+                sides <= 5 && normal <= 10 && doubts <= 10,
+                "{name}: {sides} {normal} {doubts}"
+            );
         }
     }
 }
@@ -311,7 +357,10 @@ fn the_plain_report_hangs_on_what_is_seen_alone() {
         let mut shuffled = description.clone();
         shuffled.seed += 1;
         shuffled.observations.reverse();
-        let (one, other) = (plain_report(&description).findings, plain_report(&shuffled).findings);
+        let (one, other) = (
+            plain_report(&description).findings,
+            plain_report(&shuffled).findings,
+        );
         assert_eq!(one, other);
         distinct.insert(one);
     }
@@ -320,20 +369,34 @@ fn the_plain_report_hangs_on_what_is_seen_alone() {
 
 #[test]
 fn the_second_institution_speaks_otherwise() {
-    let words = |text: &str| text.to_lowercase().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let words = |text: &str| {
+        text.to_lowercase()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     let (mut same, mut shared, mut all, mut headed) = (0, 0, 0, 0);
     for seed in 0..500 {
         let description = crate::phantom::describe(seed);
         let (first, second) = (report(&description), report_at(&description, Institution::Second));
         same += usize::from(first.findings == second.findings);
-        let pairs: BTreeSet<_> = words(&first.findings).windows(2).map(<[String]>::to_vec).collect();
-        let others: BTreeSet<_> = words(&second.findings).windows(2).map(<[String]>::to_vec).collect();
+        let pairs: BTreeSet<_> = words(&first.findings)
+            .windows(2)
+            .map(<[String]>::to_vec)
+            .collect();
+        let others: BTreeSet<_> = words(&second.findings)
+            .windows(2)
+            .map(<[String]>::to_vec)
+            .collect();
         shared += pairs.intersection(&others).count();
         all += others.len();
         headed += usize::from(second.findings.contains("Lungs: ") || second.findings.contains("Pleura: "));
     }
     println!("{same} alike, {shared} of {all} pairs of words shared, {headed} headed");
-    assert!(same == 0 && 2 * shared < all && headed > 350, "{same} {shared} {all} {headed}");
+    assert!(
+        same == 0 && 2 * shared < all && headed > 350,
+        "{same} {shared} {all} {headed}"
+    );
 }
 
 #[test]
@@ -351,5 +414,10 @@ fn print_some() {
         let lower = format!("{} {}", report.findings, report.impression).to_lowercase();
         vocabulary.extend(lower.split([' ', '.', ',']).map(str::to_owned));
     }
-    println!("{} words, {} stops a report, {} distinct", words as f64 / 4e3, pieces as f64 / 4e3, vocabulary.len());
+    println!(
+        "{} words, {} stops a report, {} distinct",
+        words as f64 / 4e3,
+        pieces as f64 / 4e3,
+        vocabulary.len()
+    );
 }

@@ -14,7 +14,8 @@ pub(super) struct Voice {
     /// Always the likeliest choice, whatever the seed.
     pub(super) plain: bool,
     rng: ChaCha8Rng,
-    /// Whose habits: of the same wordings the second prefers the other end, dictates in telegrams and names each organ before it.
+    /// Whose habits: of the same wordings the second prefers the other end, dictates in telegrams and names
+    /// each organ before it.
     pub(super) institution: Institution,
     /// Whole sentences ("There is ...") rather than telegraphic ones.
     pub(super) full: bool,
@@ -44,7 +45,12 @@ impl Voice {
 
     /// The first institution's, without a choice, in telegrams; but what is there begins with "There is".
     pub(super) fn plain(description: &Description, brief: u8) -> Self {
-        Self { plain: true, full: false, compared: false, ..Self::new(description, brief, Institution::First) }
+        Self {
+            plain: true,
+            full: false,
+            compared: false,
+            ..Self::new(description, brief, Institution::First)
+        }
     }
 
     /// A number below `end`, evenly.

@@ -16,14 +16,21 @@ fn all(count: u64) -> impl Iterator<Item = (Description, Vec<Question>)> {
 #[test]
 fn six_to_ten_of_both_sorts_no_two_alike() {
     for (description, questions) in all(2000) {
-        assert!((6..=10).contains(&questions.len()), "{} questions of {description:?}", questions.len());
+        assert!(
+            (6..=10).contains(&questions.len()),
+            "{} questions of {description:?}",
+            questions.len()
+        );
         let texts: BTreeSet<&str> = questions.iter().map(|q| q.text.as_str()).collect();
         assert_eq!(texts.len(), questions.len(), "{questions:?}");
         let ids: BTreeSet<&str> = questions.iter().map(|q| q.id.as_str()).collect();
         assert_eq!(ids.len(), questions.len());
         assert!(questions.iter().any(|q| q.closed) && questions.iter().any(|q| !q.closed));
         for q in questions {
-            assert!(q.text.ends_with('?') && !q.text.contains(['{', '}']) && !q.text.contains("  "), "{q:?}");
+            assert!(
+                q.text.ends_with('?') && !q.text.contains(['{', '}']) && !q.text.contains("  "),
+                "{q:?}"
+            );
             assert!(!q.closed || ["yes", "no"].contains(&q.answer.as_str()), "{q:?}");
         }
     }
@@ -57,7 +64,11 @@ fn named(text: &str) -> Vec<Kind> {
         ("pacemaker", Kind::Pacemaker),
         ("chest tube", Kind::ChestDrain),
     ];
-    words.into_iter().filter(|(w, _)| text.contains(w)).map(|(_, k)| k).collect()
+    words
+        .into_iter()
+        .filter(|(w, _)| text.contains(w))
+        .map(|(_, k)| k)
+        .collect()
 }
 
 #[test]
@@ -67,8 +78,12 @@ fn answers_follow_from_the_description() {
         for q in questions {
             let text = q.text.to_lowercase();
             let [kind] = named(&text)[..] else { continue };
-            let sides: Vec<Side> =
-                description.observations.iter().filter(|o| o.kind == kind).filter_map(|o| o.side).collect();
+            let sides: Vec<Side> = description
+                .observations
+                .iter()
+                .filter(|o| o.kind == kind)
+                .filter_map(|o| o.side)
+                .collect();
             let there = description.observations.iter().any(|o| o.kind == kind);
             let on = |side: Side| sides.contains(&side) || sides.contains(&Side::Bilateral);
             let expected = match (q.closed, text.contains("left"), text.contains("right")) {
@@ -97,7 +112,9 @@ fn what_is_only_suggested_is_not_asked_for() {
     for (description, questions) in all(3000) {
         for suggested in description.observations.iter().flat_map(|o| &o.suggests) {
             let word = suggested.name().to_lowercase();
-            let asked = questions.iter().find(|q| q.closed && q.text.to_lowercase().contains(&word));
+            let asked = questions
+                .iter()
+                .find(|q| q.closed && q.text.to_lowercase().contains(&word));
             assert!(asked.is_none(), "{asked:?} of {description:?}");
         }
     }
@@ -128,9 +145,18 @@ fn the_words_alone_tell_little() {
     }
     // Guessing by the wording alone: the commoner answer of each.
     let guessed: u32 = by_text.values().map(|(yes, all)| (*yes).max(all - yes)).sum();
-    println!("guessed by wording: {:.3}", f64::from(guessed) / f64::from(closed));
+    println!(
+        "guessed by wording: {:.3}",
+        f64::from(guessed) / f64::from(closed)
+    );
     assert!((0.45..0.55).contains(&share), "{share}");
-    assert!(f64::from(guessed) / f64::from(closed) < 0.66, "{guessed} of {closed}");
+    assert!(
+        f64::from(guessed) / f64::from(closed) < 0.66,
+        "{guessed} of {closed}"
+    );
     assert!(texts.len() > 200, "{}", texts.len());
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["ABN", "PLANE", "POS", "PRES", "SIZE"]);
+    assert_eq!(
+        kinds.into_iter().collect::<Vec<_>>(),
+        ["ABN", "PLANE", "POS", "PRES", "SIZE"]
+    );
 }
