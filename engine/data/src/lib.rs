@@ -11,11 +11,13 @@ pub mod layout;
 pub mod mimic_cxr;
 pub mod nih14;
 pub mod openi;
+mod parallel;
 pub mod phantom;
 mod study;
 mod summary;
 mod table;
 mod tar;
+mod targets;
 #[cfg(test)]
 mod testing;
 mod truth;
@@ -24,7 +26,8 @@ pub mod write;
 
 pub use error::DataError;
 pub use layout::{Layout, Loaded, ReadOptions, Views, load, recognise};
-pub use study::{Counts, QUESTION_KINDS, Question, Split, Study};
+pub use parallel::par_map;
+pub use study::{Counts, Question, Split, Study};
 pub use summary::Summary;
 pub use truth::{TRUTH_FILE, Truth, TruthBox};
 pub use write::{Format, WriteOptions, write_phantoms};

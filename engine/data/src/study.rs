@@ -75,27 +75,6 @@ pub struct Question {
     pub kind: String,
 }
 
-/// What questions ask for, as VQA-RAD publishes it (Lau et al. 2018); the last stands for all else.
-pub const QUESTION_KINDS: [&str; 11] = [
-    "ABN", "ATTRIB", "COLOR", "COUNT", "MODALITY", "ORGAN", "PLANE", "POS", "PRES", "SIZE", "OTHER",
-];
-
-impl Question {
-    /// The first of its kinds, an index of [`QUESTION_KINDS`]; `None` where none is published.
-    pub fn kind_index(&self) -> Option<usize> {
-        let first = self
-            .kind
-            .split(',')
-            .next()
-            .map(str::trim)
-            .filter(|kind| !kind.is_empty())?;
-        let at = QUESTION_KINDS
-            .iter()
-            .position(|kind| kind.eq_ignore_ascii_case(first));
-        Some(at.unwrap_or(QUESTION_KINDS.len() - 1))
-    }
-}
-
 /// One radiograph with its report, or one report whose radiograph is not there.
 #[derive(Clone, Debug)]
 pub struct Study {

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::DataError;
 use super::layout::Layout;
+use super::parallel::par_map;
 use super::phantom::{self, Description, Institution, Phantom, View};
 use super::study::{Counts, Split};
 use super::truth::Truth;
@@ -256,14 +257,7 @@ pub(crate) fn draw_all(
     };
     let mut done = Vec::with_capacity(planned.len());
     for batch in planned.chunks(BATCH) {
-        #[cfg(feature = "rayon")]
-        let drawn: Result<Vec<Truth>, DataError> = {
-            use rayon::prelude::*;
-            batch.par_iter().map(one).collect()
-        };
-        #[cfg(not(feature = "rayon"))]
-        let drawn: Result<Vec<Truth>, DataError> = batch.iter().map(one).collect();
-        done.extend(drawn?);
+        done.extend(par_map(batch, one)?);
         progress(done.len());
     }
     Ok(done)

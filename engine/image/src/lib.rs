@@ -25,7 +25,7 @@ mod raster;
 mod voi;
 
 pub use error::ImageError;
-pub use prepare::{Prepared, Rect, find_content, prepare};
+pub use prepare::{Filter, Fit, Norm, Prepared, Preprocessing, Rect, find_content, prepare};
 pub use radiograph::{Gray8, GrayImage8, Identity, Polarity, Radiograph, WindowChoice};
 pub use voi::{Lut, VoiLut, Window, WindowFunction};
 

@@ -1,5 +1,9 @@
-//! MedViLL's preparation of a picture (Moon et al. 2022, III-A): the margin is cut, the aspect kept, and the
-//! picture resized into a square; ours: the rest of the square is black.
+//! How an image becomes the square input of a model: margin, aspect, filter and normalisation, as configuration.
+//!
+//! MedViLL's (Moon et al. 2022, III-A) is the default: the margin is cut, the aspect kept, and the image resized
+//! into a square; ours: the rest of the square is black.
+
+use serde::{Deserialize, Serialize};
 
 use super::radiograph::Gray8;
 
@@ -64,52 +68,168 @@ impl Prepared {
     }
 }
 
-/// Cuts the margin of `gray`, and resizes and pads it to a square of `size`.
-///
-/// An empty picture or a `size` of 0 gives black.
-pub fn prepare(gray: &Gray8, size: usize) -> Prepared {
-    let whole = Rect {
-        x: 0,
-        y: 0,
-        width: gray.width,
-        height: gray.height,
-    };
-    let mut pixels = vec![0.0; size * size];
-    if size == 0 || gray.width == 0 || gray.height == 0 || gray.pixels.len() != gray.width * gray.height {
-        return Prepared {
+/// How an image of another aspect fills the square.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fit {
+    /// Whole, with black beside it.
+    #[default]
+    Pad,
+    /// Whole, stretched.
+    Stretch,
+    /// The middle of its longer side.
+    CenterCrop,
+}
+
+/// The filter of resizing, as wide as the scale where the image shrinks (antialiased, as PIL does).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Filter {
+    /// Linear interpolation: PIL's `BILINEAR`.
+    #[default]
+    Triangle,
+    /// Cubic convolution with a = -0.5 (Keys 1981): PIL's `BICUBIC`.
+    Bicubic,
+}
+
+impl Filter {
+    /// Samples of the source on each side, where it is not shrunk.
+    const fn support(self) -> f64 {
+        match self {
+            Self::Triangle => 1.0,
+            Self::Bicubic => 2.0,
+        }
+    }
+
+    fn weight(self, distance: f64) -> f64 {
+        let x = distance.abs();
+        match self {
+            Self::Triangle => (1.0 - x).max(0.0),
+            Self::Bicubic if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
+            Self::Bicubic if x < 2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
+            Self::Bicubic => 0.0,
+        }
+    }
+}
+
+/// How pixel values in [0, 1] are normalised.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Norm {
+    /// Minus a mean, divided by a standard deviation, both of [0, 1].
+    Fixed {
+        /// Mean.
+        mean: f32,
+        /// Standard deviation.
+        sd: f32,
+    },
+    /// Each image to mean 0 and standard deviation 1 by itself.
+    PerImage,
+}
+
+/// How an image becomes the input of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preprocessing {
+    /// Side of the square in pixels.
+    pub size: usize,
+    /// Cut near-uniform margins.
+    #[serde(default = "yes")]
+    pub cut_margins: bool,
+    /// What becomes of the aspect.
+    #[serde(default)]
+    pub fit: Fit,
+    /// Filter of resizing.
+    #[serde(default)]
+    pub filter: Filter,
+    /// Normalisation, which the model applies.
+    pub norm: Norm,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl Preprocessing {
+    /// MedViLL's, at a size.
+    pub const fn padded(size: usize, norm: Norm) -> Self {
+        Self {
+            size,
+            cut_margins: true,
+            fit: Fit::Pad,
+            filter: Filter::Triangle,
+            norm,
+        }
+    }
+
+    /// `gray` as a square of values in [0, 1], not yet normalised.
+    ///
+    /// An empty image or a size of 0 gives black.
+    pub fn apply(&self, gray: &Gray8) -> Prepared {
+        let size = self.size;
+        let whole = |width, height| Rect {
+            x: 0,
+            y: 0,
+            width,
+            height,
+        };
+        let mut pixels = vec![0.0; size * size];
+        if size == 0 || gray.width == 0 || gray.height == 0 || gray.pixels.len() != gray.width * gray.height {
+            return Prepared {
+                size,
+                pixels,
+                crop: whole(gray.width, gray.height),
+                placed: whole(size, size),
+            };
+        }
+        let mut crop = if self.cut_margins {
+            find_content(gray)
+        } else {
+            whole(gray.width, gray.height)
+        };
+        let placed = match self.fit {
+            Fit::Stretch => whole(size, size),
+            Fit::CenterCrop => {
+                let side = crop.width.min(crop.height);
+                crop = Rect {
+                    x: crop.x + (crop.width - side) / 2,
+                    y: crop.y + (crop.height - side) / 2,
+                    width: side,
+                    height: side,
+                };
+                whole(size, size)
+            }
+            Fit::Pad => {
+                let longest = crop.width.max(crop.height);
+                // Rounded to the nearest in whole numbers, so that no machine differs.
+                let side = |n: usize| ((2 * n * size + longest) / (2 * longest)).clamp(1, size);
+                let (width, height) = (side(crop.width), side(crop.height));
+                Rect {
+                    x: (size - width) / 2,
+                    y: (size - height) / 2,
+                    width,
+                    height,
+                }
+            }
+        };
+        let resized = resize(gray, crop, placed.width, placed.height, self.filter);
+        for (y, row) in resized.chunks_exact(placed.width).enumerate() {
+            let start = (placed.y + y) * size + placed.x;
+            pixels[start..start + placed.width].copy_from_slice(row);
+        }
+        Prepared {
             size,
             pixels,
-            crop: whole,
-            placed: Rect {
-                x: 0,
-                y: 0,
-                width: size,
-                height: size,
-            },
-        };
+            crop,
+            placed,
+        }
     }
-    let crop = find_content(gray);
-    let longest = crop.width.max(crop.height);
-    // Rounded to the nearest in whole numbers, so that no machine differs.
-    let side = |n: usize| ((2 * n * size + longest) / (2 * longest)).clamp(1, size);
-    let (width, height) = (side(crop.width), side(crop.height));
-    let placed = Rect {
-        x: (size - width) / 2,
-        y: (size - height) / 2,
-        width,
-        height,
-    };
-    let resized = resize(gray, crop, width, height);
-    for (y, row) in resized.chunks_exact(width).enumerate() {
-        let start = (placed.y + y) * size + placed.x;
-        pixels[start..start + width].copy_from_slice(row);
-    }
-    Prepared {
-        size,
-        pixels,
-        crop,
-        placed,
-    }
+}
+
+/// [`Preprocessing::padded`] at `size`: the margin cut, the aspect kept, the rest black.
+pub fn prepare(gray: &Gray8, size: usize) -> Prepared {
+    let norm = Norm::Fixed { mean: 0.0, sd: 1.0 };
+    Preprocessing::padded(size, norm).apply(gray)
 }
 
 /// Whether a line whose values lie from `low` to `high` is margin.
@@ -179,8 +299,8 @@ pub fn find_content(gray: &Gray8) -> Rect {
     }
 }
 
-/// The weights of the source's samples for each sample of the target: a triangle as wide as the scale, or as
-/// one pixel when the picture grows.
+/// The weights of the source's samples for each sample of the target: a filter as wide as the scale, or as
+/// its own support when the image grows.
 struct Weights {
     /// First source sample and the range into `values`, for each target sample.
     spans: Vec<(usize, std::ops::Range<usize>)>,
@@ -188,16 +308,17 @@ struct Weights {
 }
 
 impl Weights {
-    fn new(from: usize, to: usize) -> Self {
+    fn new(from: usize, to: usize, filter: Filter) -> Self {
         let scale = from as f64 / to as f64;
-        let radius = scale.max(1.0);
+        let stretch = scale.max(1.0);
+        let radius = filter.support() * stretch;
         let mut spans = Vec::with_capacity(to);
         let mut values = Vec::new();
         for i in 0..to {
             let center = (i as f64 + 0.5) * scale;
             let first = (center - radius).floor().max(0.0) as usize;
             let last = ((center + radius).ceil() as usize).min(from);
-            let weight = |j: usize| (1.0 - ((j as f64 + 0.5 - center) / radius).abs()).max(0.0);
+            let weight = |j: usize| filter.weight((j as f64 + 0.5 - center) / stretch);
             let sum: f64 = (first..last).map(weight).sum();
             let start = values.len();
             values.extend((first..last).map(|j| (weight(j) / sum) as f32));
@@ -208,9 +329,9 @@ impl Weights {
 }
 
 /// The crop of `gray` at `width` x `height`, 0..=1, antialiased.
-fn resize(gray: &Gray8, crop: Rect, width: usize, height: usize) -> Vec<f32> {
-    let across = Weights::new(crop.width, width);
-    let down = Weights::new(crop.height, height);
+fn resize(gray: &Gray8, crop: Rect, width: usize, height: usize, filter: Filter) -> Vec<f32> {
+    let across = Weights::new(crop.width, width, filter);
+    let down = Weights::new(crop.height, height, filter);
     let mut out = vec![0.0_f32; width * height];
     // Source rows are resized once, as they are met, and kept while a target row still needs them.
     let mut rows: std::collections::VecDeque<Vec<f32>> = std::collections::VecDeque::new();

@@ -1,34 +1,11 @@
 //! Named arrays: how tensors are held where no device is involved.
 
-use std::collections::BTreeMap;
-
 use half::{bf16, f16};
 use safetensors::tensor::Dtype;
 
 use super::BundleError;
 
-pub use crate::nn::{Array, Arrays};
-
-/// A dense integer tensor in row-major order, such as token ids.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IntArray {
-    /// Extents, outermost first.
-    pub shape: Vec<usize>,
-    /// As many values as the product of `shape`.
-    pub data: Vec<i64>,
-}
-
-/// A float or an integer tensor.
-#[derive(Clone, Debug, PartialEq)]
-pub enum AnyArray {
-    /// f16, bf16, f32 and f64, as f32.
-    Float(Array),
-    /// Integers of every width, and booleans as 0 and 1.
-    Int(IntArray),
-}
-
-/// Float and integer arrays by name.
-pub type AnyArrays = BTreeMap<String, AnyArray>;
+pub use crate::nn::{AnyArray, AnyArrays, Array, Arrays, IntArray};
 
 impl Array {
     /// An array of `shape` over `data`.
@@ -55,32 +32,6 @@ impl Array {
             name: name.to_owned(),
             why,
         })
-    }
-}
-
-impl AnyArray {
-    /// The extents, outermost first.
-    pub fn shape(&self) -> &[usize] {
-        match self {
-            Self::Float(array) => &array.shape,
-            Self::Int(array) => &array.shape,
-        }
-    }
-
-    /// The array where it holds floats.
-    pub fn float(&self) -> Option<&Array> {
-        match self {
-            Self::Float(array) => Some(array),
-            Self::Int(_) => None,
-        }
-    }
-
-    /// The array where it holds integers.
-    pub fn int(&self) -> Option<&IntArray> {
-        match self {
-            Self::Int(array) => Some(array),
-            Self::Float(_) => None,
-        }
     }
 }
 

@@ -6,8 +6,8 @@ use burn::tensor::Device;
 
 use super::{Arrays, BundleError, FileEntry, Manifest, ShardDecoder};
 use crate::nn;
-use crate::systems::learn::Sizes;
-use crate::systems::medvill::{MedVill, MedVillConfig};
+use crate::systems::Model;
+use crate::text::Specials;
 
 fn unusable(why: String) -> BundleError {
     BundleError::Manifest { why }
@@ -16,29 +16,20 @@ fn unusable(why: String) -> BundleError {
 /// Builds a model shard by shard: each is verified, decoded and put on the device before the next one is
 /// asked for, so that beside the weights on the device no more than one shard is in memory.
 pub struct ModelLoader {
-    model: MedVill,
+    model: Model,
     device: Device,
     decoder: ShardDecoder,
     missing: BTreeSet<String>,
 }
 
 impl ModelLoader {
-    /// A loader for the model that a manifest describes.
+    /// A loader for the model that a manifest describes; `specials` are those of its tokenizer.
     ///
     /// # Errors
     /// A system that this engine does not run, and a config that cannot run.
-    pub fn new(manifest: &Manifest, device: &Device) -> Result<Self, BundleError> {
-        if manifest.system != MedVillConfig::SYSTEM {
-            let why = format!(
-                "its system is {:?} and this engine runs {}",
-                manifest.system,
-                MedVillConfig::SYSTEM
-            );
-            return Err(unusable(why));
-        }
-        let config: MedVillConfig = serde_json::from_value(manifest.config.clone())
-            .map_err(|e| unusable(format!("its config is wrong ({e})")))?;
-        let model = MedVill::new(&config, device).map_err(|e| unusable(e.to_string()))?;
+    pub fn new(manifest: &Manifest, specials: Specials, device: &Device) -> Result<Self, BundleError> {
+        let model = Model::new(&manifest.system, &manifest.config, specials, device)
+            .map_err(|e| unusable(e.to_string()))?;
         let missing = nn::shapes(&model).into_keys().collect();
         Ok(Self {
             model,
@@ -79,7 +70,7 @@ impl ModelLoader {
     ///
     /// # Errors
     /// A tensor that no shard held.
-    pub fn finish(self) -> Result<MedVill, BundleError> {
+    pub fn finish(self) -> Result<Model, BundleError> {
         self.decoder.finish()?;
         match self.missing.first() {
             None => Ok(self.model),
@@ -94,14 +85,23 @@ impl ModelLoader {
 ///
 /// # Errors
 /// A system that this engine does not run, a config that cannot run, and weights that do not fit it.
-pub fn load_model(manifest: &Manifest, arrays: Arrays, device: &Device) -> Result<MedVill, BundleError> {
-    ModelLoader::new(manifest, device)?.place(arrays)?.finish()
+pub fn load_model(
+    manifest: &Manifest,
+    arrays: Arrays,
+    specials: Specials,
+    device: &Device,
+) -> Result<Model, BundleError> {
+    ModelLoader::new(manifest, specials, device)?
+        .place(arrays)?
+        .finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bundle::{Dtype, write};
+    use crate::systems::SystemConfig;
+    use crate::systems::medvill::{MedVill, MedVillConfig};
     use crate::text::Tokenizer;
 
     /// `HILUM_PAPER_BUNDLE=DIR cargo test --release -p hilum --lib paper_bundle -- --ignored`: then `?bundle=` opens it in the page.
@@ -112,7 +112,8 @@ mod tests {
             .map(std::path::PathBuf::from)
             .expect("HILUM_PAPER_BUNDLE names a folder");
         let config = MedVillConfig::paper();
-        let weights = nn::parameters(&MedVill::new(&config, &Device::flex()).unwrap()).unwrap();
+        let weights =
+            nn::parameters(&MedVill::init(&config, Specials::BERT, &Device::flex()).unwrap()).unwrap();
         let names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned);
         let words = (names.len()..config.bert.vocabulary).map(|i| format!("word{i}"));
         let vocabulary: Vec<String> = names.into_iter().chain(words).collect();
@@ -122,7 +123,7 @@ mod tests {
             .unwrap();
         let manifest = Manifest::new(
             "paper",
-            MedVillConfig::SYSTEM,
+            MedVillConfig::NAME,
             "paper",
             serde_json::to_value(&config).unwrap(),
         );

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::BundleError;
-use crate::tasks::Calibration;
-use crate::text::Finding;
+use crate::metrics::Calibration;
+use crate::systems::Task;
+use crate::text::{LabelName, Side};
 
 /// The format version that this engine writes and the only one that it reads.
 pub const VERSION: u32 = 1;
@@ -64,6 +65,9 @@ impl std::str::FromStr for Dtype {
 pub struct Label {
     /// The label's name, for findings CheXpert's column name.
     pub name: String,
+    /// The side that it speaks of, `left` or `right`; anywhere where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "side")]
+    pub side: Option<Side>,
     /// The probability from which on the label counts as present, chosen on validation data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operating_point: Option<f64>,
@@ -71,6 +75,54 @@ pub struct Label {
     /// data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
+}
+
+impl Label {
+    /// A label that is not calibrated.
+    pub fn new(label: &LabelName) -> Self {
+        Self {
+            name: label.name.clone(),
+            side: label.side,
+            operating_point: None,
+            temperature: None,
+        }
+    }
+
+    /// How its logit becomes a probability and a decision.
+    pub fn calibration(&self) -> Calibration {
+        let default = Calibration::default();
+        Calibration {
+            temperature: self.temperature.unwrap_or(default.temperature),
+            operating_point: self.operating_point.unwrap_or(default.operating_point),
+        }
+    }
+}
+
+/// A side as the word that reports use.
+mod side {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::text::Side;
+
+    pub fn serialize<S: Serializer>(side: &Option<Side>, serializer: S) -> Result<S::Ok, S::Error> {
+        match side {
+            Some(side) => serializer.serialize_str(side.name()),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Side>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        let parse = |text: String| {
+            let known = [Side::Left, Side::Right, Side::Bilateral];
+            let wrong = || D::Error::custom(format!("{text:?} is not a side, left or right"));
+            known
+                .into_iter()
+                .find(|side| side.name() == text)
+                .ok_or_else(wrong)
+        };
+        text.map(parse).transpose()
+    }
 }
 
 /// A file of the bundle.
@@ -114,7 +166,7 @@ pub struct Manifest {
     /// The system's own configuration; only that system reads it.
     pub config: serde_json::Value,
     /// The tasks that it was trained for, as in `hilum evaluate --task`.
-    pub tasks: Vec<String>,
+    pub tasks: Vec<Task>,
     /// Labels in the order of the model's outputs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<Label>,
@@ -221,18 +273,9 @@ impl Manifest {
         self.shards().map(|file| file.bytes).sum()
     }
 
-    /// How each category's logit becomes a probability and a decision: what the labels say, else the default.
-    pub fn calibrations(&self) -> [Calibration; 14] {
-        Finding::ALL.map(|finding| {
-            let label = self.labels.iter().find(|label| label.name == finding.name());
-            let default = Calibration::default();
-            Calibration {
-                temperature: label.and_then(|l| l.temperature).unwrap_or(default.temperature),
-                operating_point: label
-                    .and_then(|l| l.operating_point)
-                    .unwrap_or(default.operating_point),
-            }
-        })
+    /// How each label's logit becomes a probability and a decision, in the order of the model's outputs.
+    pub fn calibrations(&self) -> Vec<Calibration> {
+        self.labels.iter().map(Label::calibration).collect()
     }
 
     fn check(&self) -> Result<(), BundleError> {
@@ -348,9 +391,10 @@ mod tests {
 
     fn manifest() -> Manifest {
         let mut manifest = Manifest::new("demo", "medvill", "tiny", serde_json::json!({"hidden": 64}));
-        manifest.tasks = vec!["draft".to_owned()];
+        manifest.tasks = vec![Task::Draft];
         manifest.labels = vec![Label {
             name: "Edema".to_owned(),
+            side: None,
             operating_point: Some(0.4),
             temperature: Some(1.2),
         }];
@@ -402,17 +446,34 @@ mod tests {
     }
 
     #[test]
-    fn labels_calibrate_their_category_and_no_other() {
-        let known = manifest().calibrations();
-        let edema = known[Finding::ALL.iter().position(|f| f.name() == "Edema").unwrap()];
-        assert_eq!(
-            edema,
-            Calibration {
-                temperature: 1.2,
-                operating_point: 0.4
-            }
+    fn a_label_without_calibration_has_the_default() {
+        let mut manifest = manifest();
+        manifest.labels.push(Label {
+            name: "Fracture".to_owned(),
+            side: Some(Side::Left),
+            operating_point: None,
+            temperature: None,
+        });
+        let read = Manifest::parse(&manifest.to_bytes().unwrap()).unwrap();
+        assert_eq!(read.labels[1].side, Some(Side::Left));
+        let edema = Calibration {
+            temperature: 1.2,
+            operating_point: 0.4,
+        };
+        assert_eq!(read.calibrations(), [edema, Calibration::default()]);
+    }
+
+    #[test]
+    fn a_task_that_the_engine_does_not_know_is_named_with_those_it_knows() {
+        let mut value = serde_json::to_value(manifest()).unwrap();
+        value["tasks"] = serde_json::json!(["draft", "telepathy"]);
+        let error = Manifest::parse(value.to_string().as_bytes())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("telepathy") && error.contains("retrieve"),
+            "{error}"
         );
-        assert_eq!(known.iter().filter(|c| **c == Calibration::default()).count(), 13);
     }
 
     #[test]

@@ -5,6 +5,31 @@
 /// The least and the greatest temperature: beyond them the data only say "as sharp" or "as flat as can be".
 const TEMPERATURES: [f64; 2] = [0.05, 20.0];
 
+/// How a label's logit becomes a probability and a decision; both are fitted on validation data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Calibration {
+    /// The logit is divided by it (Guo et al. 2017).
+    pub temperature: f64,
+    /// The probability from which the label counts as present.
+    pub operating_point: f64,
+}
+
+impl Default for Calibration {
+    fn default() -> Self {
+        Self {
+            temperature: 1.0,
+            operating_point: 0.5,
+        }
+    }
+}
+
+impl Calibration {
+    /// The calibrated probability of a logit.
+    pub fn probability(&self, logit: f32) -> f64 {
+        sigmoid(f64::from(logit) / self.temperature)
+    }
+}
+
 /// The probability of a logit.
 pub fn sigmoid(logit: f64) -> f64 {
     // Of two forms the one that cannot overflow.

@@ -19,7 +19,8 @@ mod significance;
 pub use answer::{Answer, AnswerScores, answer_scores, normalized_answer, perplexity};
 pub use bleu::{Bleu, bleu};
 pub use calibration::{
-    Criterion, OperatingPoint, binary_loss, calibration_error, fit_temperature, operating_point, sigmoid,
+    Calibration, Criterion, OperatingPoint, binary_loss, calibration_error, fit_temperature, operating_point,
+    sigmoid,
 };
 pub use cider::cider;
 pub use classification::{Counts, auroc, average_precision, macro_auroc, macro_f1, micro, micro_auroc};

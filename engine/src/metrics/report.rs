@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::classification::{Counts, micro};
-use crate::text::{Certainty, Finding, Labels, Reading, Side};
+use crate::text::{Blank, Certainty, Finding, Labels, Reading, Side};
 
 /// What a draft says, and the truth (a description, never a label read back from a report).
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct Pair {
     pub drafted: Reading,
     /// What is there.
     pub labels: Labels,
+    /// What a blank of `labels` means: where it is unknown, that finding of this radiograph is not counted.
+    pub blank: Blank,
     /// On which side each finding is, where it has one.
     pub sides: [Option<Side>; 14],
 }
@@ -63,6 +65,9 @@ pub fn draft_scores<'a>(pairs: impl IntoIterator<Item = &'a Pair>) -> DraftScore
         let drafted_sides = pair.drafted.sides();
         for finding in &Finding::ALL[1..] {
             let i = *finding as usize;
+            if pair.labels[i].is_none() && pair.blank == Blank::Unknown {
+                continue;
+            }
             let there = pair.labels[i] == Some(Certainty::Positive);
             counts[i].add(pair.drafted.labels[i] == Some(Certainty::Positive), there);
             if there && pair.sides[i].is_some() {
@@ -108,6 +113,7 @@ mod tests {
         }
         Pair {
             drafted: labeler.read(draft),
+            blank: Blank::Absent,
             labels,
             sides,
         }

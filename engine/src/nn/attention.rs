@@ -124,6 +124,11 @@ impl KeyValueCache {
         self.work += multiply_adds as u64;
     }
 
+    /// Samples.
+    pub fn batch(&self) -> usize {
+        self.tensors.0.dims()[0]
+    }
+
     /// Where it lies.
     pub fn device(&self) -> Device {
         self.tensors.0.device()

@@ -20,6 +20,53 @@ pub struct Array {
 /// Arrays by name.
 pub type Arrays = BTreeMap<String, Array>;
 
+/// A dense integer tensor in row-major order, such as token ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IntArray {
+    /// Extents, outermost first.
+    pub shape: Vec<usize>,
+    /// As many values as the product of `shape`.
+    pub data: Vec<i64>,
+}
+
+/// A float or an integer tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnyArray {
+    /// f16, bf16, f32 and f64, as f32.
+    Float(Array),
+    /// Integers of every width, and booleans as 0 and 1.
+    Int(IntArray),
+}
+
+/// Float and integer arrays by name.
+pub type AnyArrays = BTreeMap<String, AnyArray>;
+
+impl AnyArray {
+    /// The extents, outermost first.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            Self::Float(array) => &array.shape,
+            Self::Int(array) => &array.shape,
+        }
+    }
+
+    /// The array where it holds floats.
+    pub fn float(&self) -> Option<&Array> {
+        match self {
+            Self::Float(array) => Some(array),
+            Self::Int(_) => None,
+        }
+    }
+
+    /// The array where it holds integers.
+    pub fn int(&self) -> Option<&IntArray> {
+        match self {
+            Self::Int(array) => Some(array),
+            Self::Float(_) => None,
+        }
+    }
+}
+
 /// Why weights do not fit a module.
 #[derive(Debug, Error)]
 pub enum ParameterError {

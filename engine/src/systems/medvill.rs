@@ -1,41 +1,37 @@
 //! MedViLL (Moon et al., "Multi-modal Understanding and Generation for Medical Images and Text via
-//! Vision-Language Pre-Training", 2021): a ResNet's last map and the words of the report in one BERT, under
+//! Vision-Language Pre-Training", 2021): a ResNet's last map and the tokens of the report in one BERT, under
 //! interchangeable masks.
 //!
-//! The sequence is CLS, V1..VK, SEP, W1..WN, SEP (section 3.2). *Release* marks what only the authors' code
-//! tells, *ours* what neither tells.
+//! The sequence is CLS, V1..VK, SEP, W1..WN, SEP (section 3.2). *Release* marks what only the authors' code tells,
+//! *ours* what neither tells. The config is in `config`, the losses of all objectives in `objectives`, what is ours for
+//! a small model in `ours`, the names of the reference tensors in `trace`.
 
-mod answering;
-mod bilinear;
 mod config;
-mod drafting;
-mod findings;
 mod image;
-mod losses;
-mod pretraining;
-mod recurrent;
-mod sizes;
+mod objectives;
+mod ours;
+mod trace;
 
 use burn::module::Module;
-use burn::nn::{BatchNorm, BatchNormConfig, Embedding, EmbeddingConfig, Initializer, Linear};
-use burn::tensor::activation::{relu, sigmoid, tanh};
+use burn::nn::{Embedding, Linear};
+use burn::tensor::activation::{log_sigmoid, log_softmax, relu, tanh};
 use burn::tensor::{Device, Int, Tensor};
 
-use self::findings::map_findings_layer;
-use super::learn::{Sizes, SizesError, ints};
+use self::image::ImageEncoder;
+use super::baselines::{LstmWriter, mean_of_visual};
+use super::{ConfigError, DecodeState, Generator, Input, Spec, System, SystemConfig, Task, TraceError};
+use crate::image::Norm;
 use crate::kernels::{Mask, Rule};
-use crate::nn::{Attend, Encoder, MlmHead, TextEmbeddings, linear};
+use crate::nn::{
+    AnyArrays, Arrays, Attend, Encoder, MlmHead, TextEmbeddings, column, indices, ints, linear, padded,
+};
 use crate::text::Specials;
 
-pub use bilinear::{Bilinear, BilinearConfig};
-pub use config::{MedVillConfig, Scheme};
-pub use drafting::DraftState;
-pub use image::ImageEncoder;
-pub use pretraining::Masked;
-pub use recurrent::Recurrent;
+pub use config::{Baseline, MedVillConfig, OursConfig, Scheme};
+pub use objectives::Masked;
 
-/// The projection of visual features into BERT's width (*release*: before position, segment and norm; the
-/// paper's eq. 2 adds them before).
+/// The projection of visual features into BERT's width (*release*: before position, segment and norm; the paper's
+/// eq. 2 adds them before); and what is *ours*, see [`OursConfig`].
 #[derive(Module, Debug)]
 pub struct VisualEmbeddings {
     projection: Linear,
@@ -65,21 +61,27 @@ pub struct MedVill {
     map_view: Option<Linear>,
     diagnosis: Option<Linear>,
     answers: Option<AnswerHead>,
-    bilinear: Option<Bilinear>,
-    picture_vector: Option<Linear>,
-    picture_norm: Option<BatchNorm>,
-    identity: Option<Linear>,
-    recurrent: Option<Recurrent>,
+    recurrent: Option<LstmWriter>,
     #[module(skip)]
     config: MedVillConfig,
+    #[module(skip)]
+    specials: Specials,
 }
 
-/// What one pass over picture and text gives.
+/// What one pass over image and text gives.
 pub struct Encoded {
-    /// Last hidden states, `(batch, K + 2 + tokens, width)`.
+    /// Last hidden states, `(B, K + 2 + T, width)`.
     pub hidden: Tensor<3>,
-    /// `tanh` of the pooled CLS, `(batch, width)`.
+    /// `tanh` of the pooled CLS, `(B, width)`.
     pub pooled: Tensor<2>,
+}
+
+/// What a pair of image and text gives for a judgement.
+pub struct EncodedPair {
+    /// `tanh` of the pooled CLS, for labels and matching, `(B, width)`.
+    pub pooled: Tensor<2>,
+    /// CLS times the SEP after the image, for answers, `(B, width)`.
+    pub joint: Tensor<2>,
 }
 
 impl MedVill {
@@ -87,46 +89,33 @@ impl MedVill {
     ///
     /// # Errors
     /// When the config cannot run.
-    pub fn new(config: &MedVillConfig, device: &Device) -> Result<Self, SizesError> {
-        config.check()?;
+    pub fn init(config: &MedVillConfig, specials: Specials, device: &Device) -> Result<Self, ConfigError> {
+        config.validate()?;
         let (bert, features) = (&config.bert, config.features());
+        let tienet = config.baseline == Some(Baseline::Tienet);
         Ok(Self {
             image: ImageEncoder::new(config, device),
             text: TextEmbeddings::new(bert, device),
-            visual: VisualEmbeddings {
-                projection: linear(features, bert.width, device),
-                grid: config.own_grid.then(|| {
-                    let initializer = Initializer::Normal { mean: 0.0, std: 0.3 };
-                    let table = EmbeddingConfig::new(config.visual_tokens(), bert.width);
-                    table.with_initializer(initializer).init(device)
-                }),
-                findings: config
-                    .findings_projection
-                    .then(|| loud_linear(3 * 14, bert.width, device)),
-                cells: config
-                    .cells_projection
-                    .then(|| loud_linear(14, bert.width, device)),
-            },
+            visual: ours::visual_embeddings(config, device),
             encoder: Encoder::new(bert, device),
             pooler: linear(bert.width, bert.width, device),
             mlm: MlmHead::new(bert, config.mlm_norm_eps, device),
             itm: linear(bert.width, 2, device),
-            map_findings: config.map_findings.then(|| map_findings_layer(features, device)),
-            map_view: config.map_view.then(|| linear(features, 1, device)),
+            map_findings: config
+                .findings_head()
+                .then(|| ours::findings_layer(features, device)),
+            map_view: config
+                .ours
+                .is_some_and(|ours| ours.view_head)
+                .then(|| linear(features, 1, device)),
             diagnosis: config.diagnosis.then(|| linear(bert.width, 14, device)),
             answers: (config.answers > 0).then(|| AnswerHead {
                 inner: linear(bert.width, 2 * bert.width, device),
                 output: linear(2 * bert.width, config.answers, device),
             }),
-            bilinear: Bilinear::new(config, device),
-            picture_vector: (config.picture_vector > 0)
-                .then(|| linear(features, config.picture_vector, device)),
-            picture_norm: (config.picture_vector > 0)
-                .then(|| BatchNormConfig::new(config.picture_vector).init(device)),
-            identity: (config.identities > 0)
-                .then(|| linear(config.picture_vector, config.identities, device)),
-            recurrent: config.recurrent.then(|| Recurrent::new(bert.width, device)),
+            recurrent: tienet.then(|| LstmWriter::init(bert.width, device)),
             config: config.clone(),
+            specials,
         })
     }
 
@@ -135,79 +124,65 @@ impl MedVill {
         self.pooler.weight.val().device()
     }
 
-    /// The sizes.
+    /// The config.
     pub fn config(&self) -> &MedVillConfig {
         &self.config
     }
 
-    /// Pixels in [0, 1] as the network wants them.
+    /// Pixels in [0, 1] as the image encoder wants them.
     ///
     /// # Shapes
-    /// - pixels `(batch, size, size)` -> `(batch, channels, size, size)`
-    pub fn picture(&self, pixels: Tensor<3>) -> Tensor<4> {
-        let normed = if self.config.standardise {
-            let [batch, rows, columns] = pixels.dims();
-            let flat = pixels.reshape([batch, rows * columns]);
-            let centred = flat.clone() - flat.mean_dim(1);
-            let deviation = centred.clone().square().mean_dim(1).sqrt().add_scalar(1e-3);
-            (centred / deviation).reshape([batch, rows, columns])
-        } else {
-            let [mean, deviation] = self.config.pixel_norm;
-            pixels.sub_scalar(mean).div_scalar(deviation)
+    /// - pixels `(B, 1, S, S)` -> `(B, channels, S, S)`
+    pub fn normalize(&self, pixels: Tensor<4>) -> Tensor<4> {
+        let normed = match self.config.preprocessing.norm {
+            Norm::Fixed { mean, sd } => pixels.sub_scalar(mean).div_scalar(sd),
+            Norm::PerImage => {
+                let [batch, channels, rows, columns] = pixels.dims();
+                // (B, 1, S, S) -> (B, S * S)
+                let flat = pixels.reshape([batch, channels * rows * columns]);
+                let centred = flat.clone() - flat.mean_dim(1);
+                let deviation = centred.clone().square().mean_dim(1).sqrt().add_scalar(1e-3);
+                (centred / deviation).reshape([batch, channels, rows, columns])
+            }
         };
-        let normed: Tensor<4> = normed.unsqueeze_dim(1);
         normed.repeat_dim(1, self.config.channels())
     }
 
     /// The cells of the last map, row by row (section 3.1).
     ///
     /// # Shapes
-    /// - picture `(batch, channels, size, size)` -> `(batch, K, features)`
-    pub fn encode_image(&self, picture: Tensor<4>, watch: impl FnMut(&str, &Tensor<4>)) -> Tensor<3> {
-        let map = self.image.forward(picture, watch);
+    /// - normalised image `(B, channels, S, S)` -> `(B, K, F)`
+    pub fn visual_features(&self, image: Tensor<4>, watch: impl FnMut(&str, &Tensor<4>)) -> Tensor<3> {
+        let map = self.image.forward(image, watch);
         let [batch, features, rows, columns] = map.dims();
+        // (B, F, rows, columns) -> (B, K, F)
         map.reshape([batch, features, rows * columns]).swap_dims(1, 2)
     }
 
-    /// CLS, the visual tokens and SEP, embedded (*release*: three separate calls, so that SEP has position
-    /// 0). Where the config says so, visual tokens carry a table of the grid's own and the probabilities of
-    /// [`MedVill::map_findings`], of the whole map and of their cell.
+    /// CLS, the visual tokens and SEP, embedded (*release*: three separate calls, so that SEP has position 0).
     ///
     /// # Shapes
-    /// - features `(batch, tokens, features)` -> `(batch, tokens + 2, width)`
+    /// - features `(B, T, F)` -> `(B, T + 2, width)`
     ///
-    /// `grid` holds the map index of each token, which is its position.
-    pub fn embed_context(&self, features: Tensor<3>, grid: &[usize], specials: Specials) -> Tensor<3> {
+    /// `grid` holds the map index of each token, which is its position; `None` for all cells.
+    pub fn embed_context(&self, features: Tensor<3>, grid: Option<&[usize]>) -> Tensor<3> {
         let [batch, tokens, _] = features.dims();
         let device = features.device();
-        let positions = grid
+        let all: Vec<usize> = (0..tokens).collect();
+        let grid = grid.unwrap_or(&all);
+        let positions: Vec<i32> = grid
             .iter()
             .map(|&i| i as i32)
             .cycle()
             .take(batch * tokens)
-            .collect::<Vec<_>>();
+            .collect();
         let positions = ints(positions, [batch, tokens], &device);
-        let mut projected = self.visual.projection.forward(features.clone());
-        let carried = self.visual.cells.is_some() || self.visual.findings.is_some();
-        if let Some(layer) = self.map_findings.as_ref().filter(|_| carried) {
-            let cells = layer.forward(features);
-            if let Some(projection) = &self.visual.cells {
-                // The first 14 are those of anywhere.
-                projected = projected + projection.forward(sigmoid(cells.clone().narrow(2, 0, 14)));
-            }
-            if let Some(projection) = &self.visual.findings {
-                let probabilities = sigmoid(self.pool_findings(cells, grid)).reshape([batch, 1, 3 * 14]);
-                projected = projected + projection.forward(probabilities);
-            }
-        }
-        if let Some(grid) = &self.visual.grid {
-            projected = projected + grid.forward(positions.clone());
-        }
-        let visual = self.text.embed(projected, positions, 0);
-        let single = |word: u32, position: usize| {
-            let position = ints(vec![position as i32; batch], [batch, 1], &device);
-            self.text
-                .forward(ints(vec![word as i32; batch], [batch, 1], &device), position, 0)
+        let projected = self.visual.projection.forward(features.clone());
+        let content = self.add_priors(projected, features, positions.clone(), grid);
+        let visual = self.text.embed(content, positions, 0);
+        let single = |token: u32, position: usize| {
+            let position = column(position as u32, batch, &device);
+            self.text.forward(column(token, batch, &device), position, 0)
         };
         let after = if self.config.separator_after_visual {
             tokens + 1
@@ -215,44 +190,47 @@ impl MedVill {
             0
         };
         Tensor::cat(
-            vec![single(specials.cls, 0), visual, single(specials.sep, after)],
+            vec![
+                single(self.specials.cls, 0),
+                visual,
+                single(self.specials.sep, after),
+            ],
             1,
         )
     }
 
-    /// Words at positions that begin with `first`, segment 1.
+    /// Tokens at positions that begin with `first`, segment 1.
     ///
     /// # Shapes
-    /// - words `(batch, tokens)` -> `(batch, tokens, width)`
-    pub fn embed_words(&self, words: Tensor<2, Int>, first: usize) -> Tensor<3> {
-        let [batch, tokens] = words.dims();
-        let positions = (first..first + tokens)
+    /// - tokens `(B, T)` -> `(B, T, width)`
+    pub fn embed_tokens(&self, tokens: Tensor<2, Int>, first: usize) -> Tensor<3> {
+        let [batch, count] = tokens.dims();
+        let positions = (first..first + count)
             .map(|p| p as i32)
             .cycle()
-            .take(batch * tokens)
+            .take(batch * count)
             .collect();
-        let positions = ints(positions, [batch, tokens], &words.device());
-        self.text.forward(words, positions, 1)
+        let positions = ints(positions, [batch, count], &tokens.device());
+        self.text.forward(tokens, positions, 1)
     }
 
-    /// The text as a scheme wants it: under [`Scheme::NonCrossing`] a second CLS opens it, at position 0
-    /// (*ours*), since the first CLS cannot see it; the sequence is one token longer then.
+    /// The text as a scheme wants it: under [`Scheme::NonCrossing`] a second CLS opens it, at position 0 (*ours*), since
+    /// the first CLS cannot see it; the sequence is one token longer then.
     ///
     /// # Shapes
-    /// - words `(batch, tokens)` -> `(batch, tokens, width)` or `(batch, tokens + 1, width)`
-    pub fn embed_text(&self, words: Tensor<2, Int>, scheme: Scheme, specials: Specials) -> Tensor<3> {
+    /// - tokens `(B, T)` -> `(B, T, width)` or `(B, T + 1, width)`
+    pub fn embed_text(&self, tokens: Tensor<2, Int>, scheme: Scheme) -> Tensor<3> {
         if scheme != Scheme::NonCrossing {
-            return self.embed_words(words, 0);
+            return self.embed_tokens(tokens, 0);
         }
-        let batch = words.dims()[0];
-        let cls = ints(vec![specials.cls as i32; batch], [batch, 1], &words.device());
-        self.embed_words(Tensor::cat(vec![cls, words], 1), 0)
+        let cls = column(self.specials.cls, tokens.dims()[0], &tokens.device());
+        self.embed_tokens(Tensor::cat(vec![cls, tokens], 1), 0)
     }
 
     /// The encoder over an embedded sequence.
     ///
     /// # Shapes
-    /// - context `(batch, K + 2, width)`, text `(batch, tokens, width)` of [`MedVill::embed_text`]
+    /// - context `(B, K + 2, width)`, text `(B, T, width)` of [`MedVill::embed_text`]
     ///
     /// `lengths` counts the columns that are no padding, context included.
     pub fn encode(
@@ -276,7 +254,6 @@ impl MedVill {
         lengths: Vec<usize>,
         watch: impl FnMut(usize, &Tensor<3>),
     ) -> Encoded {
-        let [batch, _, width] = sequence.dims();
         let attend = Attend::new(Mask {
             rule,
             context,
@@ -284,14 +261,7 @@ impl MedVill {
             lengths,
         });
         let hidden = self.encoder.forward(sequence, &attend, &mut [], watch);
-        let pool = |column: usize| {
-            self.pool(
-                hidden
-                    .clone()
-                    .slice([0..batch, column..column + 1, 0..width])
-                    .reshape([batch, width]),
-            )
-        };
+        let pool = |column: usize| self.pool(column_of(&hidden, column));
         // Neither CLS sees the other's modality under this rule, so matching takes their product (*ours*).
         let pooled = if rule == Rule::NonCrossing {
             pool(0) * pool(context)
@@ -301,10 +271,44 @@ impl MedVill {
         Encoded { hidden, pooled }
     }
 
+    /// Image and text read together for a judgement: all visual tokens, every token sees every other (*ours*:
+    /// understanding tasks use the bidirectional mask).
+    ///
+    /// As [`Baseline::DualEncoder`], image and text are read apart and meet in a product.
+    ///
+    /// # Shapes
+    /// - image `(B, K, F)`, texts one a sample, closing SEP included
+    pub fn encode_pair(&self, image: Tensor<3>, texts: &[&[u32]]) -> EncodedPair {
+        let device = image.device();
+        let [batch, tokens, _] = image.dims();
+        let longest = texts.iter().map(|t| t.len()).max().unwrap_or(1);
+        let words = padded(texts.iter().copied(), longest, self.specials.pad, &device);
+        let context = self.embed_context(image, None);
+        if self.config.baseline == Some(Baseline::DualEncoder) {
+            let visual = mean_of_visual(context.narrow(1, 1, tokens));
+            let cls = column(self.specials.cls, batch, &device);
+            let text = self.embed_tokens(Tensor::cat(vec![cls, words], 1), 0);
+            let lengths = texts.iter().map(|t| t.len() + 1).collect();
+            let Encoded { hidden, pooled } =
+                self.encode_sequence(text, 0, Rule::Bidirectional, lengths, |_, _| ());
+            return EncodedPair {
+                pooled: pooled * self.pool(visual.clone()),
+                joint: column_of(&hidden, 0) * visual,
+            };
+        }
+        let lengths = texts.iter().map(|t| tokens + 2 + t.len()).collect();
+        let text = self.embed_tokens(words, 0);
+        let Encoded { hidden, pooled } = self.encode(context, text, Rule::Bidirectional, lengths, |_, _| ());
+        EncodedPair {
+            pooled,
+            joint: column_of(&hidden, 0) * column_of(&hidden, tokens + 1),
+        }
+    }
+
     /// Logits of the masked-language-model head for rows of hidden states.
     ///
     /// # Shapes
-    /// - hidden `(rows, width)` -> `(rows, vocabulary)`
+    /// - hidden `(rows, width)` -> `(rows, V)`
     pub fn mlm_logits(&self, hidden: Tensor<2>) -> Tensor<2> {
         self.mlm.forward(hidden, self.text.words())
     }
@@ -313,43 +317,275 @@ impl MedVill {
         tanh(self.pooler.forward(cls))
     }
 
-    /// Logits of the fourteen categories (section 4.1); `None` where the config has no such heads.
-    ///
-    /// # Shapes
-    /// - pooled `(batch, width)` -> `(batch, 14)`
-    pub fn diagnosis_logits(&self, pooled: Tensor<2>) -> Option<Tensor<2>> {
-        self.diagnosis.as_ref().map(|layer| layer.forward(pooled))
-    }
-
-    /// Logits of the answers; `None` where the config has none.
-    ///
-    /// # Shapes
-    /// - joint `(batch, width)` of [`MedVill::judge`] -> `(batch, answers)`
-    pub fn answer_logits(&self, joint: Tensor<2>) -> Option<Tensor<2>> {
-        let head = self.answers.as_ref()?;
-        Some(head.output.forward(relu(head.inner.forward(joint))))
-    }
-
     /// Logits of not matched, matched (image-report matching, IRM).
     ///
     /// # Shapes
-    /// - pooled `(batch, width)` -> `(batch, 2)`
+    /// - pooled `(B, width)` -> `(B, 2)`
     pub fn itm_logits(&self, pooled: Tensor<2>) -> Tensor<2> {
         self.itm.forward(pooled)
     }
-}
 
-/// A linear layer whose few inputs near 1 are heard beside visual features, whose sum over many channels is
-/// about 1.
-fn loud_linear(inputs: usize, outputs: usize, device: &Device) -> Linear {
-    let layer = linear(inputs, outputs, device);
-    let initializer = Initializer::Normal { mean: 0.0, std: 0.5 };
-    Linear {
-        weight: initializer.init([inputs, outputs], device),
-        ..layer
+    /// Logits of CheXpert's categories from image and report, linear heads on CLS (section 4.1); without a report the
+    /// text is a SEP alone. `None` where the config has no such heads.
+    ///
+    /// # Shapes
+    /// - image `(B, K, F)` -> `(B, 14)`
+    pub fn diagnose(&self, image: Tensor<3>, texts: Option<&[&[u32]]>) -> Option<Tensor<2>> {
+        let head = self.diagnosis.as_ref()?;
+        let nothing = [self.specials.sep];
+        let alone: Vec<&[u32]> = vec![&nothing; image.dims()[0]];
+        Some(head.forward(self.encode_pair(image, texts.unwrap_or(&alone)).pooled))
+    }
+
+    /// Logits of the answers (section 4.1); `None` where the config has none.
+    ///
+    /// # Shapes
+    /// - image `(B, K, F)`, questions one a sample -> `(B, answers)`
+    pub fn answer_logits(&self, image: Tensor<3>, questions: &[&[u32]]) -> Option<Tensor<2>> {
+        let head = self.answers.as_ref()?;
+        let joint = self.encode_pair(image, questions).joint;
+        Some(head.output.forward(relu(head.inner.forward(joint))))
+    }
+
+    /// Every step of a known report at once: after the words come as many MASK tokens, the t-th of which sees the
+    /// context, the words before t and itself: the pseudo-masked language model of UniLMv2 (Bao et al. 2020),
+    /// [`Rule::Cloze`]. One MASK more than words predicts what comes after the last.
+    ///
+    /// # Shapes
+    /// - image `(B, K, F)`, words `(B, T)` -> the context `(B, K + 2, width)` and the text `(B, 2 (T + 1), width)`
+    fn pseudo_masked(&self, image: Tensor<3>, words: Tensor<2, Int>) -> (Tensor<3>, Tensor<3>, Rule) {
+        let [batch, length] = words.dims();
+        let device = image.device();
+        let context = self.embed_context(image, None);
+        let words = Tensor::cat(vec![words, column(self.specials.pad, batch, &device)], 1);
+        let masks = Tensor::full([batch, length + 1], i64::from(self.specials.mask), &device);
+        let text = Tensor::cat(vec![self.embed_tokens(words, 0), self.embed_tokens(masks, 0)], 1);
+        (context, text, Rule::Cloze { words: length + 1 })
+    }
+
+    /// The hidden states that predict each token from those before it, and the token after the last.
+    ///
+    /// # Shapes
+    /// - image `(B, K, F)`, words `(B, T)` -> `(B, T + 1, width)`
+    fn teacher_forced(&self, image: Tensor<3>, words: Tensor<2, Int>) -> Tensor<3> {
+        let ([_, tokens, _], [batch, length]) = (image.dims(), words.dims());
+        if let Some(writer) = &self.recurrent {
+            return writer.forward(self.visual(image), self.tokens_before(words)).0;
+        }
+        let (context, text, rule) = self.pseudo_masked(image, words);
+        let columns = tokens + 2 + 2 * (length + 1);
+        let encoded = self.encode(context, text, rule, vec![columns; batch], |_, _| ());
+        encoded.hidden.narrow(1, tokens + 2 + length + 1, length + 1)
+    }
+
+    /// What the recurrent writer attends to: the embedded visual tokens, `(B, K, width)`.
+    fn visual(&self, image: Tensor<3>) -> Tensor<3> {
+        let tokens = image.dims()[1];
+        self.embed_context(image, None).narrow(1, 1, tokens)
+    }
+
+    /// CLS and the words, embedded: what the recurrent writer reads before each step. `(B, T)` -> `(B, T + 1, width)`
+    fn tokens_before(&self, words: Tensor<2, Int>) -> Tensor<3> {
+        let cls = column(self.specials.cls, words.dims()[0], &words.device());
+        self.embed_tokens(Tensor::cat(vec![cls, words], 1), 0)
     }
 }
 
+impl System for MedVill {
+    fn spec(&self) -> Spec {
+        let side = self.config.grid();
+        let labels = match (self.config.findings_head(), self.config.diagnosis) {
+            (true, _) => 3 * 14,
+            (false, true) => 14,
+            (false, false) => 0,
+        };
+        Spec {
+            preprocessing: self.config.preprocessing,
+            text: SystemConfig::text(&self.config),
+            grid: [side, side],
+            features: self.config.features(),
+            labels,
+            answers: self.config.answers,
+        }
+    }
+
+    fn tasks(&self) -> Vec<Task> {
+        let has = [
+            (Task::Draft, self.config.baseline != Some(Baseline::DualEncoder)),
+            (
+                Task::Findings,
+                self.map_findings.is_some() || self.diagnosis.is_some(),
+            ),
+            (Task::Retrieve, true),
+            (Task::Vqa, self.answers.is_some()),
+        ];
+        has.into_iter()
+            .filter(|(_, has)| *has)
+            .map(|(task, _)| task)
+            .collect()
+    }
+
+    fn encode_image(&self, pixels: Tensor<4>) -> Tensor<3> {
+        self.visual_features(self.normalize(pixels), |_, _| ())
+    }
+
+    /// From the image alone by the findings head, where there is one; else by the heads on CLS, with the report where it
+    /// is given.
+    fn classify(&self, input: Input<'_>) -> Option<Tensor<2>> {
+        let image = input.image?;
+        match (&self.map_findings, input.text) {
+            (Some(_), None) => self.findings_logits(image, None),
+            (_, text) => self.diagnose(image, text),
+        }
+    }
+
+    fn answer(&self, image: Tensor<3>, questions: &[&[u32]]) -> Option<Tensor<2>> {
+        let logits = self.answer_logits(image, questions)?;
+        Some(if self.config.answer_softmax {
+            log_softmax(logits, 1)
+        } else {
+            log_sigmoid(logits)
+        })
+    }
+
+    fn match_pairs(&self, image: Tensor<3>, texts: &[&[u32]]) -> Option<Tensor<1>> {
+        let logits = self.itm_logits(self.encode_pair(image, texts).pooled);
+        let batch = logits.dims()[0];
+        // The logit of "matched" against "not matched": its sigmoid is their softmax.
+        Some((logits.clone().narrow(1, 1, 1) - logits.narrow(1, 0, 1)).reshape([batch]))
+    }
+
+    fn generator(&self) -> Option<&dyn Generator> {
+        (self.config.baseline != Some(Baseline::DualEncoder)).then_some(self as &dyn Generator)
+    }
+
+    fn trace(&self, inputs: &AnyArrays) -> Result<Arrays, TraceError> {
+        trace::trace(self, inputs)
+    }
+}
+
+/// Reports word by word (section 3.4): MASK is appended, predicted, replaced.
+impl Generator for MedVill {
+    fn max_tokens(&self) -> usize {
+        self.config.max_tokens
+    }
+
+    /// Under S2S the context never sees the text, so it goes through the encoder once.
+    fn start(&self, image: Tensor<3>, capacity: usize) -> DecodeState {
+        let [batch, tokens, _] = image.dims();
+        let device = image.device();
+        if let Some(writer) = &self.recurrent {
+            let state = Box::new(writer.start(self.visual(image)));
+            return DecodeState::Recurrent { state, written: 0 };
+        }
+        let context = tokens + 2;
+        // A MASK stands behind the last token.
+        let columns = context + capacity + 1;
+        let mut caches = self
+            .encoder
+            .caches(batch, columns, self.config.bert.width, &device);
+        let mask = Mask {
+            rule: Rule::Seq2Seq,
+            context,
+            query_start: 0,
+            lengths: vec![context; batch],
+        };
+        let embedded = self.embed_context(image, None);
+        self.encoder
+            .forward(embedded, &Attend::new(mask), &mut caches, |_, _| ());
+        DecodeState::Transformer {
+            caches,
+            context,
+            written: 0,
+        }
+    }
+
+    /// Settles `last`, appends MASK, predicts it.
+    fn step(&self, state: &mut DecodeState, last: Option<Tensor<2, Int>>) -> Tensor<2> {
+        let settled = usize::from(last.is_some());
+        match state {
+            DecodeState::Recurrent { state, written } => {
+                let last = last.unwrap_or_else(|| column(self.specials.cls, state.batch(), &state.device()));
+                *written += settled;
+                let (hidden, _) = state.step(self.embed_tokens(last, *written));
+                self.mlm_logits(hidden)
+            }
+            DecodeState::Transformer {
+                caches,
+                context,
+                written,
+            } => {
+                *written += settled;
+                let batch = caches.first().map_or(1, crate::nn::KeyValueCache::batch);
+                let mask = column(self.specials.mask, batch, &self.device());
+                let (tokens, first) = match last {
+                    Some(last) => (Tensor::cat(vec![last, mask], 1), *written - 1),
+                    None => (mask, *written),
+                };
+                let rows = tokens.dims()[1];
+                let embedded = self.embed_tokens(tokens, first);
+                let hidden = self.encoder.decode(embedded, *context + first, caches);
+                self.mlm_logits(column_of(&hidden, rows - 1))
+            }
+        }
+    }
+
+    fn forward(&self, image: Tensor<3>, tokens: Tensor<2, Int>) -> Tensor<3> {
+        let hidden = self.teacher_forced(image, tokens);
+        let [batch, steps, width] = hidden.dims();
+        // (B, T + 1, width) -> (B * (T + 1), width) and back with V
+        let logits = self.mlm_logits(hidden.reshape([batch * steps, width]));
+        let vocabulary = logits.dims()[1];
+        logits.reshape([batch, steps, vocabulary])
+    }
+
+    /// The attention of each token's MASK (Figure 5a), the mean over heads and layers. What a row lacks to 1 goes to
+    /// CLS, SEP, the words before and the MASK itself.
+    fn attention(&self, image: Tensor<3>, tokens: Tensor<2, Int>) -> Option<Tensor<3>> {
+        let ([_, cells, _], [batch, length]) = (image.dims(), tokens.dims());
+        if let Some(writer) = &self.recurrent {
+            let (_, attention) = writer.forward(self.visual(image), self.tokens_before(tokens));
+            return Some(attention.narrow(1, 0, length));
+        }
+        let (context, text, rule) = self.pseudo_masked(image, tokens);
+        let first = cells + 2 + length + 1;
+        let mask = Mask {
+            rule,
+            context: cells + 2,
+            query_start: 0,
+            lengths: vec![cells + 2 + 2 * (length + 1); batch],
+        };
+        let attend = Attend::keeping(mask);
+        self.encoder
+            .forward(Tensor::cat(vec![context, text], 1), &attend, &mut [], |_, _| ());
+        let layers = attend.probabilities();
+        let count = layers.len().max(1) as f64;
+        let seen = |probabilities: Tensor<4>| {
+            let mean = probabilities
+                .mean_dim(1)
+                .slice([0..batch, 0..1, first..first + length, 1..cells + 1]);
+            // (B, 1, T, K) -> (B, T, K)
+            mean.reshape([batch, length, cells])
+        };
+        let sum = layers.into_iter().map(seen).reduce(|sum, layer| sum + layer)?;
+        Some(sum.div_scalar(count))
+    }
+}
+
+/// One column of hidden states, `(B, T, width)` -> `(B, width)`.
+fn column_of(hidden: &Tensor<3>, column: usize) -> Tensor<2> {
+    let [batch, _, width] = hidden.dims();
+    hidden.clone().narrow(1, column, 1).reshape([batch, width])
+}
+
+/// Rows of hidden states by their number in the flattened batch, `(B, T, width)` -> `(rows, width)`.
+fn rows_of(hidden: Tensor<3>, rows: impl IntoIterator<Item = usize>) -> Tensor<2> {
+    let [batch, columns, width] = hidden.dims();
+    let device = hidden.device();
+    hidden
+        .reshape([batch * columns, width])
+        .select(0, indices(rows, &device))
+}
+
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;

@@ -1,27 +1,189 @@
-//! The systems, one file a paper: config, module, forward, losses.
+//! The systems, one room a paper: config, model and forward, objectives. What they share with each other is in `nn`; what the
+//! rest of the engine knows of them is [`System`] and [`Generator`] for inference, [`Trainable`] for training.
+//!
+//! This file is the one list of systems: a variant of [`Model`], an arm of `with_system!`, a row of [`SYSTEMS`].
 
-pub mod learn;
+pub mod baselines;
+mod config;
 pub mod medvill;
+#[cfg(test)]
+pub mod pixels;
+mod system;
+pub mod train;
 
-use learn::Sizes;
-use medvill::MedVillConfig;
+use burn::module::Module;
+use burn::tensor::Device;
+use serde_json::Value;
+use thiserror::Error;
 
-/// How far a system has come, for the shell's table.
+pub use config::{ConfigError, DataFacts, SystemConfig, TextSpec};
+pub use hilum_task::Task;
+pub use system::{DecodeState, Generator, Input, Spec, System, TraceError};
+pub use train::Trainable;
+
+use crate::nn::Arrays;
+use crate::text::Specials;
+use medvill::MedVill;
+#[cfg(test)]
+use pixels::Pixels;
+
+/// A model of any system.
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a model is held once")]
+pub enum Model {
+    /// MedViLL.
+    MedVill(MedVill),
+    /// The system of the tests.
+    #[cfg(test)]
+    Pixels(Pixels),
+}
+
+impl From<MedVill> for Model {
+    fn from(model: MedVill) -> Self {
+        Self::MedVill(model)
+    }
+}
+
+#[cfg(test)]
+impl From<Pixels> for Model {
+    fn from(model: Pixels) -> Self {
+        Self::Pixels(model)
+    }
+}
+
+/// Evaluates `$body` with `$S` as the type of the system of that name, else `$unknown`.
+macro_rules! with_system {
+    ($name:expr, $S:ident => $body:expr, $unknown:expr) => {{
+        use $crate::systems::{SystemConfig, Trainable};
+        let name: &str = $name;
+        if name == <$crate::systems::medvill::MedVill as Trainable>::Config::NAME {
+            type $S = $crate::systems::medvill::MedVill;
+            return $body;
+        }
+        #[cfg(test)]
+        if name == <$crate::systems::pixels::Pixels as Trainable>::Config::NAME {
+            type $S = $crate::systems::pixels::Pixels;
+            return $body;
+        }
+        $unknown
+    }};
+}
+pub(crate) use with_system;
+
+/// A system, for the shell's table.
 pub struct SystemInfo {
     /// The name on the command line.
     pub name: &'static str,
     /// The paper.
     pub paper: &'static str,
     /// What the engine does with it today.
-    pub tasks: &'static [&'static str],
+    pub tasks: &'static [Task],
     /// Named sizes.
     pub presets: &'static [&'static str],
 }
 
 /// The systems that the engine runs.
-pub const SYSTEMS: [SystemInfo; 1] = [SystemInfo {
-    name: MedVillConfig::SYSTEM,
+pub const SYSTEMS: &[SystemInfo] = &[SystemInfo {
+    name: <MedVill as Trainable>::Config::NAME,
     paper: "MedViLL: Multi-modal understanding and generation for medical images and text (Moon et al. 2021)",
-    tasks: &["draft", "findings", "retrieve", "vqa"],
-    presets: MedVillConfig::PRESETS,
+    tasks: &[Task::Draft, Task::Findings, Task::Retrieve, Task::Vqa],
+    presets: <MedVill as Trainable>::Config::PRESETS,
 }];
+
+/// The names of all systems, joined by commas.
+pub fn names() -> String {
+    SYSTEMS.iter().map(|s| s.name).collect::<Vec<_>>().join(", ")
+}
+
+/// Why there is no model.
+#[derive(Debug, Error)]
+pub enum ModelError {
+    /// A system that this engine does not run.
+    #[error("this engine has no system {name:?}, it runs {known}; use a newer engine or another bundle", known = names())]
+    System {
+        /// What was asked for.
+        name: String,
+    },
+    /// A preset that the system does not have.
+    #[error("the system {system} has no preset {preset:?}; choose one of: {known}")]
+    Preset {
+        /// The system.
+        system: String,
+        /// What was asked for.
+        preset: String,
+        /// What there is.
+        known: String,
+    },
+    /// A config of another form.
+    #[error("its config is not one of {system}'s ({reason}); export or import it anew")]
+    Form {
+        /// The system.
+        system: String,
+        /// What was wrong.
+        reason: String,
+    },
+    /// A config that cannot run.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+fn init<S: Trainable>(config: &Value, specials: Specials, device: &Device) -> Result<Model, ModelError> {
+    let form = |e: serde_json::Error| ModelError::Form {
+        system: S::Config::NAME.to_owned(),
+        reason: e.to_string(),
+    };
+    let config: S::Config = serde_json::from_value(config.clone()).map_err(form)?;
+    Ok(<S as Trainable>::init(&config, specials, device)?.into())
+}
+
+fn adapted<C: SystemConfig>(preset: &str, checkpoint: &Arrays) -> Result<Value, ModelError> {
+    let config = C::preset(preset).ok_or_else(|| ModelError::Preset {
+        system: C::NAME.to_owned(),
+        preset: preset.to_owned(),
+        known: C::PRESETS.join(", "),
+    })?;
+    serde_json::to_value(config.adapt(checkpoint)).map_err(|e| ModelError::Form {
+        system: C::NAME.to_owned(),
+        reason: e.to_string(),
+    })
+}
+
+impl Model {
+    /// A model with random weights of the system of that name, from its own config.
+    ///
+    /// # Errors
+    /// See [`ModelError`].
+    pub fn new(
+        system: &str,
+        config: &Value,
+        specials: Specials,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        with_system!(
+            system,
+            S => init::<S>(config, specials, device),
+            Err(ModelError::System { name: system.to_owned() })
+        )
+    }
+
+    /// The config of a preset with what a published checkpoint tells of itself.
+    ///
+    /// # Errors
+    /// An unknown system or preset.
+    pub fn config_for(system: &str, preset: &str, checkpoint: &Arrays) -> Result<Value, ModelError> {
+        with_system!(
+            system,
+            S => adapted::<<S as Trainable>::Config>(preset, checkpoint),
+            Err(ModelError::System { name: system.to_owned() })
+        )
+    }
+
+    /// As the tasks see it.
+    pub fn as_system(&self) -> &dyn System {
+        match self {
+            Self::MedVill(model) => model,
+            #[cfg(test)]
+            Self::Pixels(model) => model,
+        }
+    }
+}

@@ -1,55 +1,41 @@
-//! Where a draft's words looked (MedViLL, Figure 5a).
+//! Where a draft's tokens looked (MedViLL, Figure 5a).
 
 use burn::tensor::Tensor;
 
-use super::error::{TaskError, numbers};
-use crate::systems::learn::ints;
-use crate::systems::medvill::MedVill;
-use crate::text::Specials;
+use super::error::{TaskError, read_back};
+use super::session::Session;
+use crate::nn::ints;
 
-/// Where one word piece looked.
+/// Where one token looked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Look {
-    /// Attention to each cell of the map, row by row, `K` values; the mean of all heads of all layers.
+    /// Attention to each cell of the image, row by row, `K` values; the mean over heads and layers.
     pub cells: Vec<f32>,
-    /// What of its attention went to the picture; the rest went to words and separators.
+    /// What of its attention went to the image; the rest went to words and separators.
     pub share: f32,
 }
 
-/// Where each word piece of a draft looked when it was written. Attention says where numbers came from, not
-/// why a word was chosen.
+/// Where each token of a draft looked when it was written. Attention says where numbers came from, not why a word was
+/// chosen.
 ///
 /// # Shapes
-/// - features `(1, K, features)`; nothing for a draft without words
+/// - image `(1, K, F)`; nothing for a draft without tokens
 ///
 /// # Errors
-/// When the device fails.
-pub async fn looks(
-    model: &MedVill,
-    features: Tensor<3>,
-    words: &[u32],
-    specials: Specials,
-) -> Result<Vec<Look>, TaskError> {
-    if words.is_empty() {
+/// A model without attention, and a device that fails.
+pub async fn attention(session: &Session, image: Tensor<3>, tokens: &[u32]) -> Result<Vec<Look>, TaskError> {
+    if tokens.is_empty() {
         return Ok(Vec::new());
     }
-    let ids = ints(
-        words.iter().map(|w| *w as i32).collect(),
-        [1, words.len()],
-        &features.device(),
-    );
-    let layers = model.attention(features, ids, specials);
-    let count = layers.len() as f64;
-    let Some(sum) = layers.into_iter().reduce(|sum, layer| sum + layer) else {
-        return Ok(Vec::new());
+    let ids = tokens.iter().map(|token| *token as i32).collect();
+    let ids = ints(ids, [1, tokens.len()], &image.device());
+    let attention = session.generator()?.attention(image, ids);
+    let attention = attention.ok_or(TaskError::NoHead("attention to the image"))?;
+    let cells = attention.dims()[2].max(1);
+    let values = read_back(attention).await?;
+    let look = |row: &[f32]| Look {
+        cells: row.to_vec(),
+        share: row.iter().sum(),
     };
-    let cells = sum.dims()[2];
-    let values = numbers(sum.div_scalar(count)).await?;
-    Ok(values
-        .chunks(cells)
-        .map(|row| Look {
-            cells: row.to_vec(),
-            share: row.iter().sum(),
-        })
-        .collect())
+    Ok(values.chunks(cells).map(look).collect())
 }

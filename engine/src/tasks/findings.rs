@@ -2,137 +2,108 @@
 
 use burn::tensor::Tensor;
 
-use super::error::{TaskError, numbers};
-use crate::metrics::{Criterion, fit_temperature, operating_point, sigmoid};
-use crate::systems::medvill::MedVill;
-use crate::text::{Finding, Side, Specials};
+use super::error::{TaskError, read_back};
+use super::session::Session;
+use crate::bundle::Label;
+use crate::metrics::{Calibration, Criterion, fit_temperature, operating_point};
+use crate::systems::Input;
+use crate::text::{Finding, LabelSet, Side, Target};
 
-/// Logits of the fourteen categories of one radiograph.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FindingLogits {
-    /// Anywhere.
-    pub anywhere: [f32; 14],
-    /// On the patient's left and right, for models that tell.
-    pub sides: Option<[[f32; 14]; 2]>,
-}
-
-/// How a category's logit becomes a probability and a decision; both are fitted on validation data.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Calibration {
-    /// The logit is divided by it (Guo et al. 2017).
-    pub temperature: f64,
-    /// The probability from which on the category is said to be there.
-    pub operating_point: f64,
-}
-
-impl Default for Calibration {
-    fn default() -> Self {
-        Self {
-            temperature: 1.0,
-            operating_point: 0.5,
-        }
-    }
-}
-
-/// One category, read.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// One label, read.
+#[derive(Clone, Debug, PartialEq)]
 pub struct FindingReading {
-    /// The category.
-    pub finding: Finding,
+    /// The label.
+    pub name: String,
     /// Its calibrated probability.
     pub probability: f64,
-    /// The probability from which on it is said to be there.
+    /// The probability from which it counts as present.
     pub operating_point: f64,
-    /// Where it is, for a category that has a side and is said to be there.
+    /// On which side, for a present finding that has one.
     pub side: Option<Side>,
 }
 
 impl FindingReading {
-    /// Whether it is said to be there.
+    /// Whether it counts as present.
     pub fn present(&self) -> bool {
         self.probability >= self.operating_point
     }
 }
 
-impl FindingLogits {
-    /// The side on which a category is: the sides whose own logit says so, else the likelier one.
-    pub fn side(&self, finding: Finding) -> Option<Side> {
-        let [left, right] = self.sides?.map(|side| side[finding as usize]);
-        Some(match (left > 0.0, right > 0.0) {
-            (true, true) => Side::Bilateral,
-            _ if left >= right => Side::Left,
-            _ => Side::Right,
-        })
-    }
+/// The labels of a side that go with a label of anywhere: indices of left and right.
+pub(super) fn sides_of(labels: &[Label], anywhere: &Label) -> Option<[usize; 2]> {
+    let of = |side| {
+        let wanted = |label: &Label| label.name == anywhere.name && label.side == Some(side);
+        labels.iter().position(wanted)
+    };
+    Some([of(Side::Left)?, of(Side::Right)?])
+}
 
-    /// All categories, as the calibration of each says.
-    pub fn readings(&self, calibrations: &[Calibration; 14]) -> Vec<FindingReading> {
-        let read = |finding: Finding| {
-            let Calibration {
-                temperature,
-                operating_point,
-            } = calibrations[finding as usize];
-            let probability = sigmoid(f64::from(self.anywhere[finding as usize]) / temperature);
-            let there = probability >= operating_point && finding.has_side();
-            FindingReading {
-                finding,
-                probability,
-                operating_point,
-                side: if there { self.side(finding) } else { None },
-            }
-        };
-        Finding::ALL.into_iter().map(read).collect()
+/// The side of a finding from the logits of left and right: the sides whose own logit says so, else the likelier one.
+pub(super) fn side(left: f32, right: f32) -> Side {
+    match (left > 0.0, right > 0.0) {
+        (true, true) => Side::Bilateral,
+        _ if left >= right => Side::Left,
+        _ => Side::Right,
     }
 }
 
-/// The logits of some radiographs: from picture and report where `reports` are given, else from the picture
-/// alone, by the map's own layer where the model has one.
+/// The readings of one radiograph's logits, a label of anywhere each. `logits` may end before the labels do.
+pub fn readings(labels: &[Label], logits: &[f32]) -> Vec<FindingReading> {
+    let read = |(label, logit): (&Label, &f32)| {
+        let Calibration { operating_point, .. } = label.calibration();
+        let probability = label.calibration().probability(*logit);
+        let sided = Finding::from_name(&label.name).is_none_or(Finding::has_side);
+        let sides = sides_of(labels, label).filter(|_| sided && probability >= operating_point);
+        let told = sides.and_then(|[left, right]| Some(side(*logits.get(left)?, *logits.get(right)?)));
+        FindingReading {
+            name: label.name.clone(),
+            probability,
+            operating_point,
+            side: told,
+        }
+    };
+    let anywhere = labels
+        .iter()
+        .zip(logits)
+        .filter(|(label, _)| label.side.is_none());
+    anywhere.map(read).collect()
+}
+
+/// The logits of some radiographs' labels: from image and report where reports are given, else from the image alone.
 ///
 /// # Shapes
-/// - features `(batch, K, features)`, reports one a sample, closing SEP included
+/// - image `(B, K, F)`, reports one a sample, closing SEP included -> `B` rows
 ///
 /// # Errors
 /// A model without such a head, and a device that fails.
 pub async fn finding_logits(
-    model: &MedVill,
-    features: Tensor<3>,
+    session: &Session,
+    image: Tensor<3>,
     reports: Option<&[&[u32]]>,
-    specials: Specials,
-) -> Result<Vec<FindingLogits>, TaskError> {
-    let [batch, tokens, _] = features.dims();
-    if reports.is_none()
-        && let Some(logits) = model.map_findings(features.clone(), &(0..tokens).collect::<Vec<_>>())
-    {
-        let values = numbers(logits).await?;
-        let part = |row: &[f32], at: usize| std::array::from_fn(|i| row[at * 14 + i]);
-        let read = |row: &[f32]| FindingLogits {
-            anywhere: part(row, 0),
-            sides: Some([part(row, 1), part(row, 2)]),
-        };
-        return Ok(values.chunks(3 * 14).map(read).collect());
-    }
-    let nothing = [specials.sep];
-    let alone: Vec<&[u32]> = vec![&nothing; batch];
-    let texts = reports.unwrap_or(&alone);
-    let logits = model.diagnosis_logits(model.judge(features, texts, specials).0);
-    let values = numbers(logits.ok_or(TaskError::NoHead("findings"))?).await?;
-    let read = |row: &[f32]| FindingLogits {
-        anywhere: std::array::from_fn(|i| row[i]),
-        sides: None,
+) -> Result<Vec<Vec<f32>>, TaskError> {
+    let input = Input {
+        image: Some(image),
+        text: reports,
     };
-    Ok(values.chunks(14).map(read).collect())
+    let logits = session
+        .system()
+        .classify(input)
+        .ok_or(TaskError::NoHead("head for findings"))?;
+    let labels = logits.dims()[1].max(1);
+    let values = read_back(logits).await?;
+    Ok(values.chunks(labels).map(<[f32]>::to_vec).collect())
 }
 
-/// Temperature and operating point of each category, from logits and truth of validation data; a category
-/// that is always or never there keeps the default, and one whose cases the logits separate keeps its
-/// temperature: they would bear any, and the least would call everything certain. The operating point makes
-/// F1 best.
-pub fn calibrate(logits: &[FindingLogits], truth: &[[Option<bool>; 14]]) -> [Calibration; 14] {
-    std::array::from_fn(|category| {
+/// The labels of a set with temperature and operating point, fitted on logits and truth of validation data; a label that is
+/// always or never there keeps the default, and one whose cases the logits separate keeps its temperature: they would
+/// bear any, and the least would call everything certain. The operating point makes F1 best. Labels of a side are decided
+/// by their logit and stay as they are.
+pub fn calibrate(set: &LabelSet, logits: &[Vec<f32>], truth: &[Vec<Target>]) -> Vec<Label> {
+    let fit = |at: usize| {
         let known = logits
             .iter()
             .zip(truth)
-            .filter_map(|(l, t)| Some((f64::from(l.anywhere[category]), t[category]?)));
+            .filter_map(|(l, t)| Some((f64::from(*l.get(at)?), (*t.get(at)?)?)));
         let (values, positive): (Vec<f64>, Vec<bool>) = known.unzip();
         let separated = values
             .iter()
@@ -141,13 +112,30 @@ pub fn calibrate(logits: &[FindingLogits], truth: &[[Option<bool>; 14]]) -> [Cal
         let temperature = fit_temperature(&values, &positive)
             .filter(|_| !separated)
             .unwrap_or(1.0);
-        let probabilities: Vec<f64> = values.iter().map(|v| sigmoid(v / temperature)).collect();
-        let point = operating_point(&probabilities, &positive, Criterion::F1);
-        Calibration {
+        let calibration = Calibration {
             temperature,
-            operating_point: point.map_or(0.5, |p| p.threshold),
+            ..Calibration::default()
+        };
+        let probabilities: Vec<f64> = values
+            .iter()
+            .map(|v| calibration.probability(*v as f32))
+            .collect();
+        let point = operating_point(&probabilities, &positive, Criterion::F1);
+        (temperature, point.map_or(0.5, |p| p.threshold))
+    };
+    let label = |(at, name)| {
+        let label = Label::new(name);
+        if label.side.is_some() {
+            return label;
         }
-    })
+        let (temperature, operating_point) = fit(at);
+        Label {
+            temperature: Some(temperature),
+            operating_point: Some(operating_point),
+            ..label
+        }
+    };
+    set.labels.iter().enumerate().map(label).collect()
 }
 
 #[cfg(test)]
@@ -158,27 +146,47 @@ mod tests {
     fn a_category_that_validation_separates_keeps_its_temperature() {
         let (mut logits, mut truth) = (Vec::new(), Vec::new());
         for case in 0..40 {
-            // Category 0 is separated; 1 is as often wrong as 2 in 10 at a logit of 4, which claims 2 in 100;
-            // 2 is never there.
+            // Label 0 is separated; 1 is as often wrong as 2 in 10 at a logit of 4, which claims 2 in 100; 2 is never there.
             let (is, wrong) = (case % 2 == 0, case % 5 == 0);
             let toward = |is: bool| if is { 4.0 } else { -4.0 };
-            let mut anywhere = [-4.0; 14];
-            (anywhere[0], anywhere[1]) = (toward(is), toward(is != wrong));
-            let mut there = [Some(false); 14];
+            let mut row = vec![-4.0; 14];
+            (row[0], row[1]) = (toward(is), toward(is != wrong));
+            let mut there = vec![Some(false); 14];
             (there[0], there[1]) = (Some(is), Some(is));
-            logits.push(FindingLogits {
-                anywhere,
-                sides: None,
-            });
+            logits.push(row);
             truth.push(there);
         }
-        let fitted = calibrate(&logits, &truth);
-        assert_eq!((fitted[0].temperature, fitted[2].temperature), (1.0, 1.0));
+        let fitted = calibrate(&LabelSet::chexpert14(), &logits, &truth);
+        let temperature = |at: usize| fitted[at].calibration().temperature;
+        assert_eq!((temperature(0), temperature(2)), (1.0, 1.0));
         // The logarithm of 4 is what 8 of 10 deserve.
         assert!(
-            (fitted[1].temperature - 4.0 / 4f64.ln()).abs() < 1e-6,
+            (temperature(1) - 4.0 / 4f64.ln()).abs() < 1e-6,
             "{}",
-            fitted[1].temperature
+            temperature(1)
         );
+    }
+
+    #[test]
+    fn a_side_is_told_of_what_is_present_and_has_one() {
+        let labels: Vec<Label> = LabelSet::chexpert14()
+            .with_sides()
+            .labels
+            .iter()
+            .map(Label::new)
+            .collect();
+        let (effusion, heart) = (Finding::PleuralEffusion as usize, Finding::Cardiomegaly as usize);
+        let mut logits = vec![-3.0; 42];
+        (
+            logits[effusion],
+            logits[heart],
+            logits[28 + effusion],
+            logits[14 + heart],
+        ) = (2.0, 2.0, 1.0, 1.0);
+        let read = readings(&labels, &logits);
+        assert_eq!(read.len(), 14);
+        assert_eq!(read[effusion].side, Some(Side::Right));
+        assert_eq!((read[heart].present(), read[heart].side), (true, None));
+        assert!(readings(&labels, &logits[..14]).iter().all(|r| r.side.is_none()));
     }
 }

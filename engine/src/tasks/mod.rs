@@ -1,4 +1,4 @@
-//! What a user asks for.
+//! What a user asks for. Only this room waits for a device: models are synchronous, tensor in and tensor out.
 
 mod answer;
 mod attention;
@@ -7,18 +7,21 @@ mod error;
 #[cfg(not(target_family = "wasm"))]
 mod evaluate;
 mod findings;
+mod perform;
 mod retrieve;
-mod trace;
+mod session;
 
-pub use answer::ask;
-pub use attention::{Look, looks};
-pub use draft::{Draft, DraftError, DraftOptions, Drafter, Drafting, Word};
+pub use answer::{AnswerOptions, ask};
+pub use attention::{Look, attention};
+pub use draft::{Draft, DraftOptions, Drafter, Drafting, Token};
 pub use error::TaskError;
 #[cfg(not(target_family = "wasm"))]
 pub use evaluate::{
-    AnswerCases, Cases, DraftCases, DraftLine, EvaluateError, FindingCases, RetrievalCases, Scores, Spread,
-    compare, evaluate_answers, evaluate_drafts, evaluate_findings, evaluate_retrieval, spreads, truth_of,
+    AnswerCases, Cases, DraftCases, DraftLine, EvaluateError, EvaluateOptions, FindingCases, RetrievalCases,
+    Scores, Spread, compare, evaluate, evaluate_findings, spreads,
 };
-pub use findings::{Calibration, FindingLogits, FindingReading, calibrate, finding_logits};
-pub use retrieve::match_probabilities;
-pub use trace::{TraceError, TraceInput, trace};
+pub use findings::{FindingReading, calibrate, finding_logits, readings};
+pub use hilum_task::{Answer, Case, Drafted, Found, Partial, Piece, Reading, TaskRequest, TaskResult};
+pub use perform::{Subject, best_cases, draft_text, perform};
+pub use retrieve::{LoadedGallery, Query, match_probabilities};
+pub use session::{Encoded, Session};

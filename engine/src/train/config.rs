@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use check::located;
 
 use super::error::{TrainError, io};
-use super::schedule::Fall;
+use super::schedule::Decay;
 use crate::data::Views;
-use crate::systems::learn::{Sizes, SizesError};
+use crate::systems::train::Weights;
+use crate::systems::{ConfigError, SystemConfig, Task};
 
 /// Which projections are learned from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,23 +58,18 @@ pub struct DataConfig {
     /// Validate on so many studies at most.
     #[serde(default = "validate_limit")]
     pub validate_limit: usize,
-    /// Shift pictures by a few pixels and vary their contrast, never flip them: left stays left.
+    /// Vary images: `true` for a small shift and contrast, or what is wanted of each. Left stays left unless `flip` says
+    /// otherwise.
     #[serde(default)]
-    pub augment: bool,
-    /// Say questions in other words: their like, words of little weight dropped, now and then another order.
-    #[serde(default)]
-    pub vary_questions: bool,
+    pub augment: AugmentChoice,
     /// Train on the validation split too, when what is to be chosen has been chosen; nothing is validated
     /// then.
     #[serde(default)]
     pub all: bool,
     /// Learn to write a phantom's report in one wording and one order instead of the many that it is dictated
     /// in, so that each word hangs on what is seen; other objectives read the report as it was.
-    #[serde(default)]
-    pub plain: bool,
-    /// Make an example of each question instead of each study.
-    #[serde(default)]
-    pub by_question: bool,
+    #[serde(default, alias = "plain")]
+    pub canonical_report: bool,
     /// Questions that are asked of a picture at once, drawn anew each time it is shown.
     #[serde(default = "questions")]
     pub questions: usize,
@@ -92,6 +88,61 @@ fn questions() -> usize {
 
 fn validate_limit() -> usize {
     256
+}
+
+/// How images are varied, each time they are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Augment {
+    /// Shift by up to this share of the side, in each direction.
+    pub shift: f32,
+    /// Stretch contrast about the middle by up to this share.
+    pub contrast: f32,
+    /// Add up to this much of the range.
+    pub brightness: f32,
+    /// Show a square of this share of the image's area, from least to most, at full size; `[1, 1]` for all of it.
+    pub crop: [f32; 2],
+    /// Flip left and right in half of the cases: never where a side is learned.
+    pub flip: bool,
+}
+
+impl Default for Augment {
+    /// A small shift and contrast.
+    fn default() -> Self {
+        Self {
+            shift: 1.0 / 28.0,
+            contrast: 0.15,
+            brightness: 0.08,
+            crop: [1.0, 1.0],
+            flip: false,
+        }
+    }
+}
+
+/// Whether and how images are varied.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AugmentChoice {
+    /// Not, or by the default.
+    Switch(bool),
+    /// So.
+    Own(Augment),
+}
+
+impl Default for AugmentChoice {
+    fn default() -> Self {
+        Self::Switch(false)
+    }
+}
+
+impl AugmentChoice {
+    /// How images are varied; `None` where they are not.
+    pub fn get(self) -> Option<Augment> {
+        match self {
+            Self::Switch(on) => on.then(Augment::default),
+            Self::Own(augment) => Some(augment),
+        }
+    }
 }
 
 /// A set of objectives that some of the steps learn from.
@@ -122,14 +173,18 @@ pub struct OptimConfig {
     /// The rule.
     #[serde(default)]
     pub method: Method,
-    /// Peak rate.
-    pub rate: f64,
-    /// Rate of the image encoder; the same where it is not given, 0 freezes it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_rate: Option<f64>,
-    /// Rate of the heads; the same where it is not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub head_rate: Option<f64>,
+    /// Peak learning rate.
+    #[serde(alias = "rate")]
+    pub lr: f64,
+    /// Learning rate of the image encoder; the same where it is not given, 0 freezes it.
+    #[serde(default, skip_serializing_if = "Option::is_none", alias = "image_rate")]
+    pub backbone_lr: Option<f64>,
+    /// Learning rate of the heads; the same where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none", alias = "head_rate")]
+    pub head_lr: Option<f64>,
+    /// Parts of the model that do not learn, by the first word of their parameters' names, such as `image`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
     /// Each transformer layer has the rate of the one above it times this.
     #[serde(default = "one")]
     pub layer_decay: f64,
@@ -142,15 +197,15 @@ pub struct OptimConfig {
     /// SGD's momentum.
     #[serde(default = "momentum")]
     pub momentum: f64,
-    /// How the rate falls after its rise: cosine, linear, poly or constant.
+    /// How the learning rate decays after warm-up: cosine, linear, poly or constant.
     #[serde(default)]
-    pub schedule: Fall,
-    /// Share of the steps in which the rate rises.
+    pub schedule: Decay,
+    /// Share of the steps that warm up.
     #[serde(default = "warmup")]
     pub warmup: f64,
-    /// The rate ends at this share of its peak.
-    #[serde(default = "floor")]
-    pub floor: f64,
+    /// The learning rate ends at this share of its peak.
+    #[serde(default = "min_lr", alias = "floor")]
+    pub min_lr: f64,
     /// Exponent of the schedule `poly`.
     #[serde(default = "power")]
     pub power: f64,
@@ -189,7 +244,7 @@ fn warmup() -> f64 {
     0.05
 }
 
-fn floor() -> f64 {
+fn min_lr() -> f64 {
     0.01
 }
 
@@ -201,7 +256,7 @@ fn power() -> f64 {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Best {
-    /// A value of `metrics.jsonl`, such as `validation_report` or `validation_accuracy`.
+    /// A value of `metrics.jsonl`, such as `validation_report` or `validation_vqa_accuracy`.
     pub key: String,
     /// Whether more is better.
     #[serde(default)]
@@ -231,6 +286,10 @@ pub struct RunConfig {
     /// Steps between checkpoints.
     #[serde(default = "checkpoint_every")]
     pub checkpoint_every: usize,
+    /// Tasks that are scored on the held-out studies at each checkpoint, as `hilum evaluate` scores them; those of the
+    /// objectives but drafts, which take long, where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validate: Option<Vec<Task>>,
     /// Keep the checkpoint that is best by a value of validation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best: Option<Best>,
@@ -273,25 +332,30 @@ impl RunConfig {
         Ok(config)
     }
 
-    /// The model's sizes: the preset's with `model` laid over it.
+    /// The model's config: the preset's with `model` laid over it.
     ///
     /// # Errors
     /// An unknown preset, or a key of `model` that the system does not have or that has a wrong type.
-    pub fn sizes<C: Sizes>(&self) -> Result<C, Fault> {
+    pub fn model_config<C: SystemConfig>(&self) -> Result<C, Fault> {
         let unknown = || format!("{:?} is not one of: {}", self.preset, C::PRESETS.join(", "));
         let preset = C::preset(&self.preset).ok_or_else(|| (Cow::from("preset"), unknown()))?;
         let wrong = |e: serde_json::Error| (Cow::from("model"), e.to_string());
-        let mut sizes = serde_json::to_value(preset).map_err(wrong)?;
-        lay_over(&mut sizes, serde_json::to_value(&self.model).map_err(wrong)?);
-        let sizes: C = serde_json::from_value(sizes).map_err(wrong)?;
-        sizes
-            .check()
-            .map_err(|SizesError { key, must }| (format!("model.{key}").into(), format!("must {must}")))?;
-        Ok(sizes)
+        let mut config = serde_json::to_value(preset).map_err(wrong)?;
+        lay_over(&mut config, serde_json::to_value(&self.model).map_err(wrong)?);
+        let config: C = serde_json::from_value(config).map_err(wrong)?;
+        config
+            .validate()
+            .map_err(|ConfigError { key, must }| (format!("model.{key}").into(), format!("must {must}")))?;
+        Ok(config)
+    }
+
+    /// Whether an objective has a weight.
+    pub fn on(&self, objective: &str) -> bool {
+        self.objectives.get(objective).is_some_and(|w| *w > 0.0)
     }
 
     /// The weights of step `step`'s objectives; `draw` in [0, 1) chooses the mix.
-    pub fn weights(&self, draw: f64) -> BTreeMap<String, f64> {
+    pub fn weights(&self, draw: f64) -> Weights {
         let total: f64 = self.mix.iter().map(|m| m.share).sum();
         let mut left = draw * total;
         let chosen = self.mix.iter().find(|m| {
@@ -302,7 +366,7 @@ impl RunConfig {
         if let Some(mix) = chosen.or(self.mix.last()) {
             weights.retain(|name, _| mix.of.contains(name));
         }
-        weights
+        Weights(weights)
     }
 }
 

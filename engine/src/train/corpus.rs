@@ -1,4 +1,4 @@
-//! Examples and the batches made of them: order, questions, strangers and shifts from seeded streams.
+//! Examples and the batches made of them: order, questions, negatives and views from seeded streams.
 
 use std::collections::BTreeMap;
 
@@ -8,47 +8,66 @@ use rand::seq::{SliceRandom, index};
 use rand_chacha::ChaCha8Rng;
 
 use super::TrainError;
-use super::config::DataConfig;
-use super::pictures::PictureStore;
-use crate::data::{Study, phantom};
+use super::augment::View;
+use super::config::{Augment, DataConfig};
+use super::image_cache::ImageCache;
+use crate::data::{Study, par_map, phantom};
+use crate::image::Preprocessing;
 use crate::metrics::normalized_answer;
-use crate::systems::learn::{Asked, Batch, Example, Pictures, Put, Target, stream};
-use crate::text::{AllowedAnswers, Certainty, Finding, Labeler, Side, Tokenizer, varied};
+use crate::nn::stream;
+use crate::systems::train::{AskedQuestion, Batch, EncodedQuestion, Example, Images};
+use crate::text::{LabelSet, Labeler, Tokenizer};
 
 /// How many draws look for a report of other labels before any other report serves.
 const TRIES: usize = 64;
 
-/// Examples of one picture size, with the answers that training knows.
+/// How studies become examples.
+pub struct CorpusOptions<'a> {
+    /// How an image becomes the model's input.
+    pub preprocessing: Preprocessing,
+    /// Tokens of a text at most, the closing SEP apart.
+    pub max_tokens: usize,
+    /// The tokenizer; `None` where nothing is read.
+    pub tokenizer: Option<&'a Tokenizer>,
+    /// The answers that training knows.
+    pub answers: &'a [String],
+    /// The labels.
+    pub labels: &'a LabelSet,
+    /// Whether a mismatching report is drawn for each example.
+    pub negatives: bool,
+    /// Augmented views of each image.
+    pub views: usize,
+}
+
+/// Examples of one image size, with the answers that training knows.
 pub struct Corpus {
-    /// Side of the pictures.
+    /// Side of the images.
     pub size: usize,
     /// The examples, one a study.
     pub examples: Vec<Example>,
-    /// Their pictures.
-    pub pictures: PictureStore,
-    /// For varied questions.
-    tokenizer: Option<(Tokenizer, usize)>,
-    /// Questions that are asked of a picture at once.
+    /// Their images.
+    pub images: ImageCache,
+    /// Questions that are asked of an image at once.
     questions: usize,
-    /// What is learned from: a study, and one of its questions where each question counts by itself.
-    units: Vec<(usize, Option<usize>)>,
+    negatives: bool,
+    views: usize,
 }
 
 /// The pixels of a batch and whatever else was drawn for it.
 pub struct Drawn {
     /// Which studies of the corpus.
     pub studies: Vec<usize>,
-    /// For each a study with other labels.
-    pub strangers: Vec<usize>,
-    /// Questions: their place among the studies, which of that study's, and its words where they were varied.
-    pub asked: Vec<(usize, usize, Option<Vec<u32>>)>,
+    /// For each a study with other labels, where negatives are wanted.
+    pub negatives: Vec<usize>,
+    /// Questions: their row in the batch, and which of that study's.
+    pub questions: Vec<(usize, usize)>,
     /// Its share of the step's batch.
     pub share: f64,
-    /// Pixels in [0, 1], `batch * size * size`; empty where maps are at hand.
+    /// Pixels in [0, 1], `batch * views * size * size`; empty where features are at hand or nothing has an image.
     pub pixels: Vec<f32>,
 }
 
-/// The text that MedViLL learns from: the longer of findings and impression.
+/// The text that is learned from: the longer of findings and impression.
 pub fn training_text(study: &Study) -> &str {
     study.report.longer()
 }
@@ -65,180 +84,152 @@ pub fn answers(studies: &[Study], most: usize) -> Vec<String> {
 }
 
 impl Corpus {
-    /// Reads the words and labels of `studies`; pictures are decoded when they are needed.
-    ///
-    /// Labels come from the phantom's description, else from the data set, else from the report by the
-    /// labeler; sides from the description, else from the report.
+    /// Reads the texts and labels of `studies`; images are decoded when they are needed.
     ///
     /// # Errors
-    /// Pictures that cannot be kept, and words that cannot be encoded.
+    /// Images that cannot be kept, and text that cannot be encoded.
     pub fn new(
         studies: &[Study],
-        size: usize,
-        words: usize,
-        tokenizer: &Tokenizer,
-        answers: &[String],
+        options: &CorpusOptions<'_>,
         data: &DataConfig,
     ) -> Result<Self, TrainError> {
         let labeler = Labeler::new();
-        let index: BTreeMap<&str, usize> = answers.iter().enumerate().map(|(i, a)| (a.as_str(), i)).collect();
+        let known = options.answers.iter().enumerate();
+        let known: BTreeMap<&str, usize> = known.map(|(i, a)| (a.as_str(), i)).collect();
+        let encode = |text: &str| -> Result<Vec<u32>, TrainError> {
+            match options.tokenizer.filter(|_| !text.trim().is_empty()) {
+                Some(tokenizer) => Ok(tokenizer.encode_closed(text, options.max_tokens)?),
+                None => Ok(Vec::new()),
+            }
+        };
         let mut examples = Vec::with_capacity(studies.len());
-        let mut units = Vec::new();
-        for (number, study) in studies.iter().enumerate() {
+        for study in studies {
             let mut questions = Vec::with_capacity(study.questions.len());
             for question in &study.questions {
-                questions.push(Asked {
-                    words: tokenizer.encode_closed(&question.text, words)?,
-                    allowed: AllowedAnswers::of(&question.text, answers),
-                    text: question.text.clone(),
-                    answer: index.get(normalized_answer(&question.answer).as_str()).copied(),
-                    kind: question.kind_index(),
-                    closed: question.closed,
+                questions.push(EncodedQuestion {
+                    tokens: encode(&question.text)?,
+                    answer: known.get(normalized_answer(&question.answer).as_str()).copied(),
                 });
             }
-            match data.by_question {
-                true => units.extend((0..questions.len()).map(|q| (number, Some(q)))),
-                false => units.push((number, None)),
-            }
-            let plain = study
-                .description
-                .as_ref()
-                .filter(|_| data.plain)
-                .map(phantom::plain_report);
-            let plain = plain
-                .map(|report| tokenizer.encode_closed(report.longer(), words))
-                .transpose()?;
+            let canonical = study.description.as_ref().filter(|_| data.canonical_report);
+            let canonical = canonical.map(phantom::plain_report);
             examples.push(Example {
                 id: study.id.clone(),
-                words: tokenizer.encode_closed(training_text(study), words)?,
-                plain,
-                findings: targets(study, &labeler),
+                has_image: study.has_image(),
+                tokens: encode(training_text(study))?,
+                canonical: canonical.map(|report| encode(report.longer())).transpose()?,
+                targets: study.targets(options.labels, &labeler),
                 ap: study.view.map(|view| view == phantom::View::Ap),
                 questions,
             });
         }
         let paths = studies.iter().map(|s| s.image.clone()).collect();
-        let pictures = PictureStore::new(paths, size, data.cache.as_deref())?;
-        let tokenizer = data.vary_questions.then(|| (tokenizer.clone(), words));
         Ok(Self {
-            size,
+            size: options.preprocessing.size,
             examples,
-            pictures,
-            tokenizer,
+            images: ImageCache::new(paths, options.preprocessing, data.cache.as_deref())?,
             questions: data.questions,
-            units,
+            negatives: options.negatives,
+            views: options.views,
         })
     }
 
     /// How many examples an epoch has.
     pub fn len(&self) -> usize {
-        self.units.len()
+        self.examples.len()
     }
 
     /// Whether there is nothing to learn from.
     pub fn is_empty(&self) -> bool {
-        self.units.is_empty()
+        self.examples.is_empty()
+    }
+
+    /// Whether any example has an image.
+    pub fn has_images(&self) -> bool {
+        self.examples.iter().any(|example| example.has_image)
     }
 
     /// The batches of one epoch: shuffled, then, within stretches of 16 batches, gathered by length, so that
     /// little of a batch is padding, and shuffled again.
     pub fn batches(&self, seed: u64, epoch: usize, size: usize) -> Vec<Vec<usize>> {
         let mut rng = stream(seed, epoch as u64);
-        let mut order: Vec<usize> = (0..self.units.len()).collect();
+        let mut order: Vec<usize> = (0..self.examples.len()).collect();
         order.shuffle(&mut rng);
         for stretch in order.chunks_mut(16 * size) {
-            stretch.sort_by_key(|&i| match self.units[i] {
-                (study, Some(question)) => self.examples[study].questions[question].words.len(),
-                (study, None) => self.examples[study].words.len(),
-            });
+            stretch.sort_by_key(|&i| self.examples[i].tokens.len());
         }
         let mut batches: Vec<Vec<usize>> = order.chunks(size).map(<[usize]>::to_vec).collect();
         batches.shuffle(&mut rng);
         batches
     }
 
-    /// Draws what belongs to the units of a batch; with `augment`, pictures are shifted by up to a 28th of
-    /// their side and varied in contrast, and questions are varied where the data's config says so.
+    /// Draws what belongs to the examples of a batch: negatives, questions, views of the images.
     ///
     /// # Errors
-    /// A picture that cannot be read, with its path, and words that cannot be encoded.
+    /// An image that cannot be read, with its path.
     pub fn draw(
         &self,
-        batch: &[usize],
+        studies: &[usize],
         rng: &mut ChaCha8Rng,
-        augment: bool,
-        augment_words: bool,
+        augment: Option<Augment>,
         with_pixels: bool,
     ) -> Result<Drawn, TrainError> {
-        let mut studies = Vec::with_capacity(batch.len());
-        let mut strangers = Vec::with_capacity(batch.len());
-        let mut views = Vec::with_capacity(batch.len());
-        let mut asked = Vec::new();
-        for (row, &unit) in batch.iter().enumerate() {
-            let (study, question) = self.units[unit];
-            let questions = &self.examples[study].questions;
-            let chosen = match question {
-                Some(question) => vec![question],
-                None => index::sample(rng, questions.len(), self.questions.min(questions.len())).into_vec(),
-            };
-            studies.push(study);
-            strangers.push(self.stranger(study, rng));
-            for question in chosen {
-                let words = match &self.tokenizer {
-                    Some((tokenizer, most)) if augment_words => {
-                        Some(tokenizer.encode_closed(&varied(&questions[question].text, rng), *most)?)
-                    }
-                    _ => None,
-                };
-                asked.push((row, question, words));
+        let mut negatives = Vec::new();
+        let mut questions = Vec::new();
+        let mut views = Vec::with_capacity(studies.len() * self.views);
+        for (row, &study) in studies.iter().enumerate() {
+            if self.negatives {
+                negatives.push(self.negative(study, rng));
             }
-            views.push(View::draw(rng, self.size, augment));
+            let count = self.examples[study].questions.len();
+            let chosen = index::sample(rng, count, self.questions.min(count));
+            questions.extend(chosen.into_iter().map(|question| (row, question)));
+            for _ in 0..self.views {
+                views.push((study, View::draw(rng, self.size, augment)));
+            }
         }
-        let shown = studies.iter().copied().zip(views).collect::<Vec<_>>();
-        let pixels = if with_pixels {
-            self.pixels(&shown)?
-        } else {
-            Vec::new()
-        };
+        let with_pixels = with_pixels && self.has_images();
         Ok(Drawn {
-            studies,
-            strangers,
-            asked,
+            studies: studies.to_vec(),
+            negatives,
+            questions,
             share: 1.0,
-            pixels,
+            pixels: if with_pixels {
+                self.pixels(&views)?
+            } else {
+                Vec::new()
+            },
         })
     }
 
-    /// The pictures of some studies as they are, `studies * size * size`.
+    /// The images of some studies as they are, `studies * size * size`.
     ///
     /// # Errors
-    /// A picture that cannot be read, with its path.
-    pub fn plain(&self, studies: &[usize]) -> Result<Vec<f32>, TrainError> {
-        let shown: Vec<(usize, View)> = studies.iter().map(|&study| (study, View::PLAIN)).collect();
-        self.pixels(&shown)
+    /// An image that cannot be read, with its path.
+    pub fn without_augmentation(&self, studies: &[usize]) -> Result<Vec<f32>, TrainError> {
+        let views = studies.iter().map(|&study| (study, View::identity(self.size)));
+        self.pixels(&views.collect::<Vec<_>>())
     }
 
-    fn pixels(&self, shown: &[(usize, View)]) -> Result<Vec<f32>, TrainError> {
+    fn pixels(&self, views: &[(usize, View)]) -> Result<Vec<f32>, TrainError> {
         let read = |(study, view): &(usize, View)| {
-            self.pictures.with(*study, |pixels| view.apply(pixels, self.size))
+            if !self.examples[*study].has_image {
+                return Ok(vec![0.0; self.size * self.size]);
+            }
+            self.images.read(*study, |pixels| view.apply(pixels, self.size))
         };
-        #[cfg(feature = "cli")]
-        let pictures: Result<Vec<Vec<f32>>, TrainError> = {
-            use rayon::prelude::*;
-            shown.par_iter().map(read).collect()
-        };
-        #[cfg(not(feature = "cli"))]
-        let pictures: Result<Vec<Vec<f32>>, TrainError> = shown.iter().map(read).collect();
-        Ok(pictures?.concat())
+        Ok(par_map(views, read)?.concat())
     }
 
-    /// A study with other positive labels (MedViLL, section 3.3), or just another where none is found.
-    fn stranger(&self, study: usize, rng: &mut ChaCha8Rng) -> usize {
-        let own = self.examples[study].positives();
+    /// A study with other positive labels (MedViLL, section 3.3) and a report, or just another where none is found.
+    fn negative(&self, study: usize, rng: &mut ChaCha8Rng) -> usize {
         let mut found = study;
         for _ in 0..TRIES {
             let other = rng.random_range(0..self.examples.len());
-            if self.examples[other].positives() != own {
+            if self.examples[other].tokens.is_empty() {
+                continue;
+            }
+            if !self.examples[other].same_positives(&self.examples[study]) {
                 return other;
             }
             if other != study {
@@ -249,102 +240,24 @@ impl Corpus {
     }
 
     /// What was drawn, as the losses take it.
-    pub fn batch(&self, drawn: &Drawn, pictures: Pictures) -> Batch<'_> {
-        let put = |(row, question, varied): &(usize, usize, Option<Vec<u32>>)| Put {
-            row: *row,
-            question: &self.examples[drawn.studies[*row]].questions[*question],
-            varied: varied.clone(),
+    pub fn batch(&self, drawn: &Drawn, images: Images) -> Batch<'_> {
+        let asked = |&(row, question): &(usize, usize)| AskedQuestion {
+            row,
+            question: &self.examples[drawn.studies[row]].questions[question],
         };
+        let examples = |studies: &[usize]| studies.iter().map(|&study| &self.examples[study]).collect();
         Batch {
-            pictures,
-            examples: drawn.studies.iter().map(|&study| &self.examples[study]).collect(),
-            strangers: drawn.strangers.iter().map(|&i| &self.examples[i]).collect(),
-            asked: drawn.asked.iter().map(put).collect(),
-            numbers: drawn.studies.clone(),
+            images,
+            masks: None,
+            examples: examples(&drawn.studies),
+            negatives: examples(&drawn.negatives),
+            questions: drawn.questions.iter().map(asked).collect(),
         }
     }
 
-    /// Pixels as a tensor, `(batch, size, size)`.
-    pub fn tensor(&self, pixels: Vec<f32>, device: &Device) -> Tensor<3> {
-        let batch = pixels.len() / (self.size * self.size);
-        Tensor::from_data(TensorData::new(pixels, [batch, self.size, self.size]), device)
+    /// Pixels as a tensor, `(batch * views, 1, size, size)`.
+    pub fn tensor(&self, pixels: Vec<f32>, device: &Device) -> Tensor<4> {
+        let count = pixels.len() / (self.size * self.size);
+        Tensor::from_data(TensorData::new(pixels, [count, 1, self.size, self.size]), device)
     }
-}
-
-/// How a picture is shown once: shifted, stretched in contrast, lifted.
-struct View {
-    dx: isize,
-    dy: isize,
-    gain: f32,
-    lift: f32,
-}
-
-impl View {
-    const PLAIN: Self = Self {
-        dx: 0,
-        dy: 0,
-        gain: 1.0,
-        lift: 0.0,
-    };
-
-    fn draw(rng: &mut ChaCha8Rng, size: usize, augment: bool) -> Self {
-        if !augment {
-            return Self::PLAIN;
-        }
-        let reach = (size / 28) as i32;
-        let mut shift = || rng.random_range(-reach..=reach) as isize;
-        let (dx, dy) = (shift(), shift());
-        Self {
-            dx,
-            dy,
-            gain: rng.random_range(0.85f32..1.15),
-            lift: rng.random_range(-0.08f32..0.08),
-        }
-    }
-
-    fn apply(&self, pixels: &[u8], size: usize) -> Vec<f32> {
-        let side = size as isize;
-        let mut values = Vec::with_capacity(pixels.len());
-        for y in 0..side {
-            for x in 0..side {
-                let (sx, sy) = (x + self.dx, y + self.dy);
-                let inside = (0..side).contains(&sx) && (0..side).contains(&sy);
-                let value = if inside {
-                    f32::from(pixels[sy as usize * size + sx as usize]) / 255.0
-                } else {
-                    0.0
-                };
-                values.push(((value - 0.5) * self.gain + 0.5 + self.lift).clamp(0.0, 1.0));
-            }
-        }
-        values
-    }
-}
-
-fn targets(study: &Study, labeler: &Labeler) -> [[Target; 14]; 3] {
-    let (labels, sides) = match &study.description {
-        Some(description) => (description.labels(), description.sides()),
-        None => {
-            let reading = labeler.read(&format!("{} {}", study.report.findings, study.report.impression));
-            (study.labels.unwrap_or(reading.labels), reading.sides())
-        }
-    };
-    let mut targets = [[Some(false); 14]; 3];
-    for finding in Finding::ALL {
-        let index = finding as usize;
-        let present = match labels[index] {
-            Some(Certainty::Positive) => Some(true),
-            Some(Certainty::Uncertain) => None,
-            Some(Certainty::Negative) | None => Some(false),
-        };
-        targets[0][index] = present;
-        let side = |own: Side| match (present, sides[index]) {
-            (Some(true), Some(side)) => Some(side == own || side == Side::Bilateral),
-            (Some(true), None) | (None, _) => None,
-            (Some(false), _) => Some(false),
-        };
-        targets[1][index] = side(Side::Left);
-        targets[2][index] = side(Side::Right);
-    }
-    targets
 }

@@ -36,7 +36,7 @@ pub enum TrainError {
     /// The data do not serve.
     #[error(transparent)]
     Data(#[from] crate::data::DataError),
-    /// A picture could not be read.
+    /// An image could not be read.
     #[error("{path}: {source}; mend or remove it and go on with --resume")]
     Image {
         /// The file.
@@ -53,9 +53,18 @@ pub enum TrainError {
     /// Files of weights.
     #[error(transparent)]
     Bundle(#[from] crate::bundle::BundleError),
-    /// Sizes of the model.
+    /// The model's config.
     #[error(transparent)]
-    Model(#[from] crate::systems::learn::SizesError),
+    Model(#[from] crate::systems::ConfigError),
+    /// A model that cannot be made.
+    #[error(transparent)]
+    Init(#[from] crate::systems::ModelError),
+    /// Validation.
+    #[error(transparent)]
+    Evaluate(#[from] crate::tasks::EvaluateError),
+    /// A bundle that cannot be opened.
+    #[error(transparent)]
+    Task(#[from] crate::tasks::TaskError),
     /// The loss is no number any more.
     #[error("the loss became {loss} at step {step}; lower optim.rate or set optim.clip")]
     Diverged {

@@ -16,7 +16,7 @@ use super::curves;
 use super::error::{TrainError, io};
 use crate::bundle::checkpoint::{read, write_safetensors};
 use crate::nn::Arrays;
-use crate::systems::learn::Sizes;
+use crate::systems::SystemConfig;
 use crate::text::Tokenizer;
 
 /// How many of the newest checkpoints are kept.
@@ -36,7 +36,8 @@ pub enum Which {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Line {
     pub step: usize,
-    pub rate: f64,
+    #[serde(alias = "rate")]
+    pub lr: f64,
     /// Since this process began to train.
     pub seconds: f64,
     /// Of these, how long the loop stood waiting for pictures.
@@ -62,6 +63,9 @@ pub(super) struct State {
     pub model: serde_json::Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best: Option<BestSoFar>,
+    /// Where each queue of the memory stands: its next row, and how many are filled.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub queues: BTreeMap<String, [u64; 2]>,
 }
 
 /// The tensors of a checkpoint, by file.
@@ -69,6 +73,8 @@ pub(super) struct Tensors {
     pub weights: Arrays,
     pub optimizer: Arrays,
     pub average: Option<Arrays>,
+    /// Rows of queues under `queue.`, centres under `centre.`.
+    pub memory: Arrays,
 }
 
 /// A run's folder, read.
@@ -83,8 +89,10 @@ pub struct Run {
     pub weights: Arrays,
     /// The average of its weights, where the run keeps one.
     pub average: Option<Arrays>,
-    /// The optimiser's memory.
+    /// The optimiser's state.
     pub(super) optimizer: Arrays,
+    /// Queues and centres.
+    pub(super) memory: Arrays,
     pub(super) state: State,
 }
 
@@ -111,6 +119,7 @@ impl Run {
             reason: e.to_string(),
         })?;
         let average = checkpoint.join("average.safetensors");
+        let memory = checkpoint.join("memory.safetensors");
         Ok(Self {
             dir: dir.to_owned(),
             step: state.step,
@@ -118,29 +127,59 @@ impl Run {
             weights: read(&checkpoint.join("weights.safetensors"))?,
             average: average.is_file().then(|| read(&average)).transpose()?,
             optimizer: read(&checkpoint.join("optimizer.safetensors"))?,
+            memory: if memory.is_file() {
+                read(&memory)?
+            } else {
+                Arrays::new()
+            },
             state,
         })
     }
 
-    /// The sizes of the model.
-    ///
-    /// # Errors
-    /// When they are those of another system.
-    pub fn sizes<C: Sizes>(&self) -> Result<C, TrainError> {
-        serde_json::from_value(self.model.clone()).map_err(|e| TrainError::Run {
-            path: self.dir.clone(),
-            reason: format!("its model is no {}: {e}", C::SYSTEM),
-        })
-    }
-
-    /// The tokenizer of a run.
+    /// The config with which the run was begun.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn tokenizer(dir: &Path) -> Result<Tokenizer, TrainError> {
+    pub fn config(&self) -> Result<RunConfig, TrainError> {
+        let path = self.dir.join("config.toml");
+        let text = std::fs::read_to_string(&path).map_err(io("reading", &path))?;
+        toml::from_str(&text).map_err(|e| TrainError::Config {
+            path,
+            reason: e.to_string(),
+        })
+    }
+
+    /// The config of the model.
+    ///
+    /// # Errors
+    /// When it is that of another system.
+    pub fn model_config<C: SystemConfig>(&self) -> Result<C, TrainError> {
+        let refuse = |reason: String| TrainError::Run {
+            path: self.dir.clone(),
+            reason,
+        };
+        let system = self.config()?.system;
+        if system != C::NAME {
+            return Err(refuse(format!(
+                "it is a run of the system {system}, not of {}; name another out, or its own system",
+                C::NAME
+            )));
+        }
+        let wrong = |e: serde_json::Error| refuse(format!("its model is not one of {}: {e}", C::NAME));
+        serde_json::from_value(self.model.clone()).map_err(wrong)
+    }
+
+    /// The tokenizer of a run; `None` for a run of images alone.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn tokenizer(dir: &Path) -> Result<Option<Tokenizer>, TrainError> {
         let path = dir.join("tokenizer.json");
+        if !path.is_file() {
+            return Ok(None);
+        }
         let bytes = std::fs::read(&path).map_err(io("reading", &path))?;
-        Ok(Tokenizer::from_json(&bytes)?)
+        Ok(Some(Tokenizer::from_json(&bytes)?))
     }
 
     /// The answers that a run's head knows; none where it has no such head.
@@ -204,12 +243,18 @@ fn write_checkpoint(dir: &Path, name: &str, state: &State, tensors: &Tensors) ->
         return Ok(whole);
     }
     let unfinished = folder.join("unfinished");
-    let _ = std::fs::remove_dir_all(&unfinished);
+    if unfinished.is_dir() {
+        std::fs::remove_dir_all(&unfinished).map_err(io("removing", &unfinished))?;
+    }
     std::fs::create_dir_all(&unfinished).map_err(io("creating", &unfinished))?;
     let files = [
         ("weights.safetensors", Some(&tensors.weights)),
         ("optimizer.safetensors", Some(&tensors.optimizer)),
         ("average.safetensors", tensors.average.as_ref()),
+        (
+            "memory.safetensors",
+            Some(&tensors.memory).filter(|m| !m.is_empty()),
+        ),
     ];
     for (name, arrays) in files {
         let Some(arrays) = arrays else { continue };
@@ -218,7 +263,10 @@ fn write_checkpoint(dir: &Path, name: &str, state: &State, tensors: &Tensors) ->
         settle(&path)?;
     }
     let path = unfinished.join("state.json");
-    let text = serde_json::to_string_pretty(state).unwrap_or_default();
+    let text = serde_json::to_string_pretty(state).map_err(|e| TrainError::Run {
+        path: path.clone(),
+        reason: e.to_string(),
+    })?;
     std::fs::write(&path, text).map_err(io("writing", &path))?;
     settle(&path)?;
     settle(&unfinished)?;
@@ -237,44 +285,43 @@ pub(super) fn save(
     let name = format!("{:08}", state.step);
     if is_best {
         let best = write_checkpoint(dir, &format!("best-{name}"), state, tensors)?;
-        list(dir, "best-")?
-            .iter()
-            .filter(|p| **p != best)
-            .for_each(|p| _ = std::fs::remove_dir_all(p));
+        for old in list(dir, "best-")?.iter().filter(|p| **p != best) {
+            std::fs::remove_dir_all(old).map_err(io("removing", old))?;
+        }
     }
     let whole = write_checkpoint(dir, &format!("step-{name}"), state, tensors)?;
     let old = list(dir, "step-")?;
-    old.iter()
-        .rev()
-        .skip(KEPT)
-        .for_each(|p| _ = std::fs::remove_dir_all(p));
+    for old in old.iter().rev().skip(KEPT) {
+        std::fs::remove_dir_all(old).map_err(io("removing", old))?;
+    }
     Ok(whole)
 }
 
-/// Writes what a run needs to be read again: its config, its words, its answers.
+/// Writes what a run needs to be read again: its config, its tokenizer, its answers.
 pub(super) fn write_about(
     config: &RunConfig,
-    tokenizer: &Tokenizer,
+    tokenizer: Option<&Tokenizer>,
     answers: &[String],
 ) -> Result<(), TrainError> {
     let write = |name: &str, bytes: &[u8]| {
         let path = config.out.join(name);
         std::fs::write(&path, bytes).map_err(io("writing", &path))
     };
-    let text = toml::to_string_pretty(config).map_err(|e| TrainError::Run {
-        path: config.out.join("config.toml"),
-        reason: e.to_string(),
-    })?;
+    let refuse = |name: &str, reason: String| TrainError::Run {
+        path: config.out.join(name),
+        reason,
+    };
+    let text = toml::to_string_pretty(config).map_err(|e| refuse("config.toml", e.to_string()))?;
     write("config.toml", text.as_bytes())?;
     if !answers.is_empty() {
-        write(
-            "answers.json",
-            serde_json::to_string_pretty(answers)
-                .unwrap_or_default()
-                .as_bytes(),
-        )?;
+        let text =
+            serde_json::to_string_pretty(answers).map_err(|e| refuse("answers.json", e.to_string()))?;
+        write("answers.json", text.as_bytes())?;
     }
-    write("tokenizer.json", &tokenizer.to_json()?)
+    match tokenizer {
+        Some(tokenizer) => write("tokenizer.json", &tokenizer.to_json()?),
+        None => Ok(()),
+    }
 }
 
 /// The log from its beginning, or, when resuming, with the lines after the checkpoint dropped.
@@ -295,8 +342,12 @@ pub(super) fn open_log(dir: &Path, start: usize) -> Result<File, TrainError> {
 
 /// Adds a line to the log.
 pub(super) fn log(file: &mut File, dir: &Path, line: &Line) -> Result<(), TrainError> {
-    let text = serde_json::to_string(line).unwrap_or_default();
-    writeln!(file, "{text}").map_err(io("writing", &dir.join("metrics.jsonl")))
+    let path = dir.join("metrics.jsonl");
+    let text = serde_json::to_string(line).map_err(|e| TrainError::Run {
+        path: path.clone(),
+        reason: e.to_string(),
+    })?;
+    writeln!(file, "{text}").map_err(io("writing", &path))
 }
 
 /// Draws the curves of the log.

@@ -1,28 +1,31 @@
 //! Training: one loop for all systems. A system brings its losses; the loop brings order, schedule, optimiser
 //! and memory.
 
-mod average;
+mod augment;
 mod config;
 mod corpus;
 mod curves;
 mod error;
+mod export;
+mod feature_cache;
 mod folder;
-mod maps;
+mod image_cache;
 mod optimizer;
-mod pictures;
 mod run;
 mod schedule;
 mod start;
 #[cfg(feature = "cli")]
 mod tables;
+mod validate;
 
-pub use average::{Average, FeatureQueue};
+pub use config::{Augment, AugmentChoice};
 pub use config::{Best, DataConfig, Method, Mix, OptimConfig, RunConfig, ViewChoice};
-pub use corpus::{Corpus, answers, training_text};
+pub use corpus::{Corpus, CorpusOptions, answers, training_text};
 pub use error::TrainError;
+pub use export::{ExportOptions, export};
 pub use folder::{BestSoFar, Run, Which};
-pub use optimizer::{Optimizer, Pace, Sum};
+pub use optimizer::{GradientAccumulator, Optimizer, ParamOptions};
 pub use run::{Progress, train};
-pub use schedule::{Fall, Schedule};
+pub use schedule::{Decay, Schedule};
 #[cfg(feature = "cli")]
 pub use tables::{Part, TASKS, TableError, TableOptions, Tables, VARIANTS, markdown, svg, tables};

@@ -7,25 +7,25 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::{Device, Gradients, Tensor};
 
 use super::config::Method;
-use crate::nn::{Array, Arrays, ParameterError, ids};
+use crate::nn::{Arrays, ParameterError, ids, read_array, vector};
 
 const EPSILON: f64 = 1e-8;
 
 /// Rate and decay of one parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pace {
+pub struct ParamOptions {
     /// Learning rate; 0 leaves the parameter alone.
-    pub rate: f64,
+    pub lr: f64,
     /// Weight decay.
-    pub decay: f64,
+    pub weight_decay: f64,
 }
 
 /// Gradients by parameter, flattened, summed over the parts of a batch.
 #[derive(Default)]
-pub struct Sum {
+pub struct GradientAccumulator {
     gradients: BTreeMap<ParamId, Tensor<1>>,
 }
 
@@ -53,7 +53,7 @@ impl ModuleVisitor for Add<'_> {
     }
 }
 
-impl Sum {
+impl GradientAccumulator {
     /// Adds the gradients of a part of the batch, times its share of it.
     pub fn add<M: Module>(&mut self, module: &M, gradients: &Gradients, share: f64) {
         module.visit(&mut Add {
@@ -92,7 +92,7 @@ struct Update<'a> {
     gradients: BTreeMap<String, Tensor<1>>,
     names: BTreeMap<ParamId, String>,
     scale: Tensor<1>,
-    pace: &'a dyn Fn(&str, usize) -> Pace,
+    options: &'a dyn Fn(&str, usize) -> ParamOptions,
 }
 
 impl ModuleMapper for Update<'_> {
@@ -103,8 +103,8 @@ impl ModuleMapper for Update<'_> {
         let Some(gradient) = self.gradients.remove(&name) else {
             return param;
         };
-        let pace = (self.pace)(&name, D);
-        if pace.rate == 0.0 {
+        let options = (self.options)(&name, D);
+        if options.lr == 0.0 {
             return param;
         }
         let gradient = gradient * self.scale.clone();
@@ -115,7 +115,7 @@ impl ModuleMapper for Update<'_> {
             let count = weight.shape().num_elements();
             let moved = self
                 .optimizer
-                .moved(&name, weight.reshape([count]), gradient, pace)
+                .moved(&name, weight.reshape([count]), gradient, options)
                 .reshape(shape);
             Tensor::from_inner(moved).set_require_grad(grads)
         })
@@ -134,7 +134,13 @@ impl Optimizer {
         }
     }
 
-    fn moved(&mut self, name: &str, weight: Tensor<1>, gradient: Tensor<1>, pace: Pace) -> Tensor<1> {
+    fn moved(
+        &mut self,
+        name: &str,
+        weight: Tensor<1>,
+        gradient: Tensor<1>,
+        options: ParamOptions,
+    ) -> Tensor<1> {
         let before = self.memory.remove(name);
         match self.method {
             Method::AdamW => {
@@ -150,12 +156,12 @@ impl Optimizer {
                 let corrected = |beta: f64| 1.0 - beta.powf(self.step as f64);
                 let first_hat = first.clone().div_scalar(corrected(beta_1));
                 let second_hat = second.clone().div_scalar(corrected(beta_2));
-                let delta = (first_hat / second_hat.sqrt().add_scalar(EPSILON)).mul_scalar(pace.rate);
+                let delta = (first_hat / second_hat.sqrt().add_scalar(EPSILON)).mul_scalar(options.lr);
                 self.memory.insert(name.to_owned(), vec![first, second]);
-                weight.mul_scalar(1.0 - pace.rate * pace.decay) - delta
+                weight.mul_scalar(1.0 - options.lr * options.weight_decay) - delta
             }
             Method::Sgd => {
-                let gradient = match pace.decay {
+                let gradient = match options.weight_decay {
                     0.0 => gradient,
                     decay => gradient + weight.clone().mul_scalar(decay),
                 };
@@ -163,25 +169,25 @@ impl Optimizer {
                     Some(velocity) => velocity.mul_scalar(self.momentum) + gradient,
                     None => gradient,
                 };
-                let moved = weight - velocity.clone().mul_scalar(pace.rate);
+                let moved = weight - velocity.clone().mul_scalar(options.lr);
                 self.memory.insert(name.to_owned(), vec![velocity]);
                 moved
             }
         }
     }
 
-    /// One step. `pace` tells rate and decay of a parameter by name and rank. Returns the moved module and
+    /// One step. `options` tells rate and decay of a parameter by name and rank. Returns the moved module and
     /// the norm of the gradients before clipping, which stays on the device: reading it back would cost a
     /// round trip.
     pub fn step<M: Module>(
         &mut self,
         module: M,
-        gradients: &Sum,
+        gradients: &GradientAccumulator,
         clip: f64,
-        pace: &dyn Fn(&str, usize) -> Pace,
+        options: &dyn Fn(&str, usize) -> ParamOptions,
     ) -> (M, Option<Tensor<1>>) {
         let gradients = gradients.by_name(&module);
-        let Some(norm) = Sum::norm(&gradients) else {
+        let Some(norm) = GradientAccumulator::norm(&gradients) else {
             return (module, None);
         };
         self.step += 1;
@@ -195,7 +201,7 @@ impl Optimizer {
             gradients,
             names,
             scale,
-            pace,
+            options,
         };
         (module.map(&mut update), Some(norm))
     }
@@ -213,7 +219,7 @@ impl Optimizer {
         let mut state = Arrays::new();
         for (name, tensors) in &self.memory {
             for (index, tensor) in tensors.iter().enumerate() {
-                state.insert(format!("{name}.{index}"), array(name, tensor)?);
+                state.insert(format!("{name}.{index}"), read_array(name, tensor.clone())?);
             }
         }
         Ok(state)
@@ -229,27 +235,10 @@ impl Optimizer {
                 self.memory
                     .entry(name.to_owned())
                     .or_default()
-                    .push(tensor(array, &device));
+                    .push(vector(array, &device));
             }
         }
     }
-}
-
-pub(super) fn array(name: &str, tensor: &Tensor<1>) -> Result<Array, ParameterError> {
-    let data = tensor.clone().try_into_data().map_err(|e| e.to_string());
-    let data = data.and_then(|d| d.try_to_vec::<f32>().map_err(|e| format!("{e:?}")));
-    let data = data.map_err(|reason| ParameterError::Read {
-        name: name.to_owned(),
-        reason,
-    })?;
-    Ok(Array {
-        shape: vec![data.len()],
-        data,
-    })
-}
-
-pub(super) fn tensor(array: &Array, device: &Device) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(array.data.clone(), [array.data.len()]), device)
 }
 
 #[cfg(test)]
@@ -292,7 +281,7 @@ mod tests {
             let mut model = crate::nn::load(fresh, &start.into(), &device, false).unwrap();
             let mut taken = 0;
             for expected in asked["steps"].as_array().unwrap() {
-                let mut sum = Sum::default();
+                let mut sum = GradientAccumulator::default();
                 for _ in 0..2 {
                     let at = taken % inputs.len();
                     taken += 1;
@@ -302,7 +291,7 @@ mod tests {
                         0.5,
                     );
                 }
-                let pace = |_: &str, rank: usize| Pace {
+                let options = |_: &str, rank: usize| ParamOptions {
                     rate: setting("lr").unwrap(),
                     decay: if rank > 1 {
                         setting("weight_decay").unwrap()
@@ -310,7 +299,7 @@ mod tests {
                         0.0
                     },
                 };
-                let (moved, norm) = optimizer.step(model, &sum, toy["clip"].as_f64().unwrap(), &pace);
+                let (moved, norm) = optimizer.step(model, &sum, toy["clip"].as_f64().unwrap(), &options);
                 model = moved;
                 let gap = f64::from(norm.unwrap().into_scalar::<f32>()) - expected["norm"].as_f64().unwrap();
                 assert!(gap.abs() < 1e-5, "{name}: norm {gap}");

@@ -12,20 +12,21 @@ use std::time::Instant;
 use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
-use super::average::Average;
 use super::config::{OptimConfig, RunConfig};
-use super::corpus::{Corpus, Drawn};
+use super::corpus::{Corpus, CorpusOptions, Drawn};
 use super::error::{TrainError, io};
+use super::feature_cache::FeatureCache;
 use super::folder::{self, BestSoFar, Line, Run, State, Tensors, Which};
-use super::maps::Maps;
-use super::optimizer::{Optimizer, Pace, Sum};
+use super::optimizer::{GradientAccumulator, Optimizer, ParamOptions};
 use super::schedule::Schedule;
-use super::start::{Start, first_model, prepare, tell_changes};
+use super::start::{Start, first_model, frozen_parts, prepare, tell_changes};
+use super::validate::{Validation, restore_memory, save_memory};
 use crate::data::{Split, Study};
-use crate::nn;
-use crate::systems::SYSTEMS;
-use crate::systems::learn::{Learner, Losses, Pictures, Place, Sizes, Words, stream};
-use crate::systems::medvill::{MedVill, MedVillConfig};
+use crate::nn::{self, Ema, stream};
+use crate::systems::train::{
+    Images, Losses, Memory, ParamGroup, Progress as StepProgress, StepContext, Vocabulary, Weights,
+};
+use crate::systems::{SystemConfig, Trainable, names, with_system};
 
 /// Purposes of random streams beside the order of the examples.
 const DRAW: u64 = 0x5eed;
@@ -65,141 +66,146 @@ pub fn train(
     stop: &dyn Fn() -> bool,
     progress: &dyn Fn(Progress<'_>),
 ) -> Result<PathBuf, TrainError> {
-    match config.system.as_str() {
-        MedVillConfig::SYSTEM => {
-            train_as::<MedVill>(config, studies, more_words, device, resume, stop, progress)
-        }
-        other => {
-            let reason = format!(
-                "system {other:?} is not one of: {}",
-                SYSTEMS.map(|s| s.name).join(", ")
-            );
-            Err(TrainError::Config {
-                path: config.out.clone(),
-                reason,
-            })
-        }
-    }
-}
-
-/// [`train`] for one system.
-pub(super) fn train_as<S: Learner>(
-    config: &RunConfig,
-    studies: &[Study],
-    more_words: &[String],
-    device: &Device,
-    resume: bool,
-    stop: &dyn Fn() -> bool,
-    progress: &dyn Fn(Progress<'_>),
-) -> Result<PathBuf, TrainError> {
-    let dir = &config.out;
-    let refuse = |reason: String| {
-        Err(TrainError::Run {
-            path: dir.clone(),
-            reason,
-        })
-    };
-    let whole = folder::newest(dir)?;
-    if !resume && whole.is_some() {
-        return refuse(
-            "it holds a run already; pass --resume to go on with it, or name another out".to_owned(),
-        );
-    }
-    std::fs::create_dir_all(dir).map_err(io("creating", dir))?;
-    let own = whole
-        .as_ref()
-        .map(|_| Run::open(dir, Which::Newest))
-        .transpose()?;
-    if let (Some(run), Some(whole)) = (&own, whole)
-        && run.step >= config.optim.steps
-    {
-        return Ok(whole);
-    }
-    let init = match (&own, &config.init) {
-        (None, Some(from)) => Some(Start::open(from)?),
-        _ => None,
-    };
-    if own.is_some() {
-        tell_changes(config, &|note| progress(Progress::Note(note)));
-    }
-
-    let part = |splits: &[Split], most: usize| -> Vec<Study> {
-        let shown = |s: &&Study| s.has_image() && (!config.data.by_question || !s.questions.is_empty());
-        studies
-            .iter()
-            .filter(|s| splits.contains(&s.split))
-            .filter(shown)
-            .take(most)
-            .cloned()
-            .collect()
-    };
-    let (learned, judged): (&[Split], &[Split]) = match config.data.all {
-        true => (&[Split::Train, Split::Validate], &[]),
-        false => (&[Split::Train], &[Split::Validate]),
-    };
-    let training = part(learned, config.data.limit.unwrap_or(usize::MAX));
-    let held_out = part(judged, config.data.validate_limit);
-    if training.is_empty() {
-        let what = if config.data.by_question {
-            "picture with questions"
-        } else {
-            "study with a picture"
-        };
-        return Err(TrainError::Empty {
-            reason: format!("the data sets have no {what} in their training split"),
-        });
-    }
-
-    let asks = config.objectives.get("vqa").is_some_and(|w| *w > 0.0);
-    let (sizes, tokenizer, answers) =
-        prepare::<S::Config>(config, own.as_ref(), init.as_ref(), &training, more_words, asks)?;
-    let words = Words::new(&tokenizer);
-    if config.objectives.get("sides").is_some_and(|w| *w > 0.0) && !words.tell_sides() {
-        return refuse(
-            "objectives.sides finds no whole left and right in the tokenizer's words; set it to 0".to_owned(),
-        );
-    }
-    if asks && answers.is_empty() {
-        return refuse(
-            "objectives.vqa finds no question in the training split; give data with questions".to_owned(),
-        );
-    }
-    folder::write_about(config, &tokenizer, &answers)?;
-    let corpus = |studies: &[Study]| {
-        Corpus::new(
-            studies,
-            sizes.picture(),
-            sizes.words(),
-            &tokenizer,
-            &answers,
-            &config.data,
-        )
-    };
-    let (corpus, validation) = (corpus(&training)?, corpus(&held_out)?);
-
-    let mut model: S = first_model(config, &sizes, own.as_ref(), init.as_ref(), device)?;
-    if own.is_none() {
-        model = model.count(&corpus.examples);
-    }
-    Loop {
+    let run = Arguments {
         config,
+        studies,
+        more_words,
         device,
-        words,
-        corpus,
-        validation,
-        own,
+        resume,
         stop,
         progress,
+    };
+    with_system!(
+        config.system.as_str(),
+        S => run.train::<S>(),
+        Err(TrainError::Config {
+            path: config.out.clone(),
+            reason: format!("system {:?} is not one of: {}", config.system, names()),
+        })
+    )
+}
+
+/// What [`train`] is given.
+struct Arguments<'a> {
+    config: &'a RunConfig,
+    studies: &'a [Study],
+    more_words: &'a [String],
+    device: &'a Device,
+    resume: bool,
+    stop: &'a dyn Fn() -> bool,
+    progress: &'a dyn Fn(Progress<'_>),
+}
+
+impl Arguments<'_> {
+    /// The studies of some splits that serve an objective, at most so many.
+    fn part<S: Trainable>(&self, splits: &[Split], most: usize) -> Vec<Study> {
+        let on = || S::OBJECTIVES.iter().filter(|o| self.config.on(o.name));
+        let serves = |s: &&Study| {
+            let written = !s.report.longer().is_empty();
+            on().any(|o| (!o.image || s.has_image()) && (!o.text || written))
+        };
+        let of = self.studies.iter().filter(|s| splits.contains(&s.split));
+        of.filter(serves).take(most).cloned().collect()
     }
-    .run(model)
+
+    fn train<S: Trainable>(&self) -> Result<PathBuf, TrainError> {
+        let (config, dir) = (self.config, &self.config.out);
+        let refuse = |reason: String| {
+            Err(TrainError::Run {
+                path: dir.clone(),
+                reason,
+            })
+        };
+        let whole = folder::newest(dir)?;
+        if !self.resume && whole.is_some() {
+            return refuse(
+                "it holds a run already; pass --resume to go on with it, or name another out".to_owned(),
+            );
+        }
+        std::fs::create_dir_all(dir).map_err(io("creating", dir))?;
+        let own = whole
+            .as_ref()
+            .map(|_| Run::open(dir, Which::Newest))
+            .transpose()?;
+        if let Some(run) = &own {
+            // A run of another system is told before anything of it is read.
+            run.model_config::<S::Config>()?;
+        }
+        if let (Some(run), Some(whole)) = (&own, whole)
+            && run.step >= config.optim.steps
+        {
+            return Ok(whole);
+        }
+        let init = match (&own, &config.init) {
+            (None, Some(from)) => Some(Start::open(from)?),
+            _ => None,
+        };
+        if own.is_some() {
+            tell_changes(config, &|note| (self.progress)(Progress::Note(note)));
+        }
+        let (learned, judged): (&[Split], &[Split]) = if config.data.all {
+            (&[Split::Train, Split::Validate], &[])
+        } else {
+            (&[Split::Train], &[Split::Validate])
+        };
+        let training = self.part::<S>(learned, config.data.limit.unwrap_or(usize::MAX));
+        let held_out = self.part::<S>(judged, config.data.validate_limit);
+        if training.is_empty() {
+            let on = S::OBJECTIVES.iter().filter(|o| config.on(o.name));
+            let (image, text) = on.fold((true, true), |(i, t), o| (i && o.image, t && o.text));
+            let what = match (image, text) {
+                (true, true) => "an image and a report",
+                (true, false) => "an image",
+                (false, true) => "a report",
+                (false, false) => "an image or a report",
+            };
+            return Err(TrainError::Empty {
+                reason: format!("the data sets have no study with {what} in their training split"),
+            });
+        }
+        let prepared = prepare::<S::Config>(config, own.as_ref(), init.as_ref(), &training, self.more_words)?;
+        folder::write_about(config, prepared.tokenizer.as_ref(), &prepared.answers)?;
+        let labels = prepared.model.labels();
+        let options = CorpusOptions {
+            preprocessing: *prepared.model.preprocessing(),
+            max_tokens: prepared.model.text().map_or(0, |text| text.max_tokens),
+            tokenizer: prepared.tokenizer.as_ref(),
+            answers: &prepared.answers,
+            labels: &labels,
+            negatives: S::NEGATIVES,
+            views: S::VIEWS,
+        };
+        let corpus = Corpus::new(&training, &options, &config.data)?;
+        let validation = Corpus::new(&held_out, &options, &config.data)?;
+        let model: S = first_model(config, &prepared, own.as_ref(), init.as_ref(), self.device)?;
+        let vocabulary = prepared
+            .tokenizer
+            .as_ref()
+            .map(Vocabulary::new)
+            .unwrap_or_default();
+        let held_out = Validation::new::<S>(config, &prepared, held_out);
+        Loop {
+            config,
+            device: self.device,
+            vocabulary,
+            corpus,
+            validation,
+            held_out,
+            own,
+            stop: self.stop,
+            progress: self.progress,
+        }
+        .run(model)
+    }
 }
 
 struct Loop<'a> {
     config: &'a RunConfig,
     device: &'a Device,
-    words: Words,
+    vocabulary: Vocabulary,
     corpus: Corpus,
     validation: Corpus,
+    held_out: Validation,
     own: Option<Run>,
     stop: &'a dyn Fn() -> bool,
     progress: &'a dyn Fn(Progress<'_>),
@@ -209,23 +215,23 @@ struct Loop<'a> {
 type Ready = Result<Vec<Drawn>, TrainError>;
 
 impl Loop<'_> {
-    fn run<S: Learner>(&self, model: S) -> Result<PathBuf, TrainError> {
+    fn run<S: Trainable>(&self, model: S) -> Result<PathBuf, TrainError> {
         let start = self.own.as_ref().map_or(0, |run| run.step);
-        let frozen = self.config.optim.image_rate == Some(0.0);
-        // A frozen image encoder sees the same pictures every epoch: its maps are computed once, where they
-        // fit.
-        let still = frozen && !self.config.data.augment;
-        let maps = if still {
-            Maps::of(&model, &self.corpus, self.device)?
+        let frozen = !frozen_parts(&model, self.config).is_empty();
+        let still = |corpus: &Corpus| frozen && corpus.has_images();
+        // A frozen image encoder sees the same images every epoch: its features are computed once, where they fit.
+        let whole = still(&self.corpus) && self.config.data.augment.get().is_none() && S::VIEWS == 1;
+        let features = if whole && backbone_is_frozen(&model, self.config) {
+            FeatureCache::of(&model, &self.corpus, self.device)?
         } else {
             None
         };
-        let held_out = if frozen {
-            Maps::of(&model, &self.validation, self.device)?
+        let held_out = if still(&self.validation) && backbone_is_frozen(&model, self.config) {
+            FeatureCache::of(&model, &self.validation, self.device)?
         } else {
             None
         };
-        let (with_pixels, steps) = (maps.is_none(), start..self.config.optim.steps);
+        let (with_pixels, steps) = (features.is_none(), start..self.config.optim.steps);
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel::<Ready>(AHEAD);
             let (corpus, config) = (&self.corpus, self.config);
@@ -240,39 +246,44 @@ impl Loop<'_> {
                     }
                 }
             });
-            self.steps(model, start, maps.as_ref(), held_out.as_ref(), &receiver)
+            self.steps(model, start, features.as_ref(), held_out.as_ref(), &receiver)
         })
     }
 
-    fn steps<S: Learner>(
+    fn steps<S: Trainable>(
         &self,
         mut model: S,
         start: usize,
-        maps: Option<&Maps>,
-        held_out: Option<&Maps>,
+        features: Option<&FeatureCache>,
+        held_out: Option<&FeatureCache>,
         ready: &Receiver<Ready>,
     ) -> Result<PathBuf, TrainError> {
         let (config, dir) = (self.config, &self.config.out);
         let optim = &config.optim;
         let autodiff = self.device.clone().autodiff();
         let mut optimizer = Optimizer::new(optim.method, optim.betas, optim.momentum);
-        let mut average = (optim.ema > 0.0).then(|| Average::new(model.valid(), optim.ema));
-        let mut best = None;
+        let mut ema = (optim.ema > 0.0).then(|| Ema::new(model.valid(), optim.ema));
+        let (mut best, mut memory) = (None, Memory::default());
         if let Some(run) = &self.own {
             optimizer.restore(run.state.optimizer_steps, &run.optimizer, self.device);
             best = run.state.best;
-            if let (Some(own), Some(weights)) = (&mut average, &run.average) {
+            memory = restore_memory(run, self.device)?;
+            if let (Some(own), Some(weights)) = (&mut ema, &run.average) {
                 own.module = nn::load(own.module.clone(), weights, self.device, false)?;
             }
         }
-        let (schedule, depth) = (schedule(optim), model.depth());
+        let (schedule, layers) = (schedule(optim), model.layers());
         let mut log = folder::open_log(dir, start)?;
         let (began, mut waited) = (Instant::now(), 0.0);
         let mut newest = PathBuf::new();
         for step in start..optim.steps {
             let mut rng = stream(config.seed ^ MIX, step as u64);
             let weights = config.weights(rng.random());
-            let mut sum = Sum::default();
+            let mut sum = GradientAccumulator::default();
+            let at = StepProgress {
+                step,
+                steps: optim.steps,
+            };
             let mut named: BTreeMap<&'static str, Tensor<1>> = BTreeMap::new();
             let asked = Instant::now();
             let drawn = ready.recv();
@@ -282,7 +293,7 @@ impl Loop<'_> {
                 Ok(Err(error)) => {
                     // Nothing is lost to a damaged picture.
                     if step > start {
-                        self.save(step, &model, &optimizer, average.as_ref(), best, false)?;
+                        self.save(step, &model, &optimizer, ema.as_ref(), &memory, best, false)?;
                     }
                     return Err(error);
                 }
@@ -295,22 +306,24 @@ impl Loop<'_> {
                 }
             };
             for (part, mut drawn) in parts.into_iter().enumerate() {
-                let pictures = match maps {
-                    Some(maps) => Pictures::Features(maps.batch(&drawn.studies, &autodiff)),
-                    None => {
-                        Pictures::Pixels(self.corpus.tensor(std::mem::take(&mut drawn.pixels), &autodiff))
-                    }
+                let images = match features {
+                    Some(features) => Images::Features(features.batch(&drawn.studies, &autodiff)),
+                    None if drawn.pixels.is_empty() => Images::None,
+                    None => Images::Pixels(self.corpus.tensor(std::mem::take(&mut drawn.pixels), &autodiff)),
                 };
                 // Dropout draws from the device, masks from the stream: both begin anew with each part.
                 let place = (step * optim.accumulate + part) as u64;
                 let mut rng = stream(config.seed ^ DRAW ^ 1, place);
                 autodiff.seed(stream(config.seed ^ DROPOUT, place).random());
-                let losses = model.losses(
-                    &self.corpus.batch(&drawn, pictures),
-                    &weights,
-                    &self.words,
-                    &mut rng,
-                );
+                let mut context = StepContext {
+                    weights: &weights,
+                    rng: &mut rng,
+                    progress: at,
+                    teacher: ema.as_ref().map(|ema| &ema.module),
+                    memory: &mut memory,
+                    vocabulary: &self.vocabulary,
+                };
+                let losses = model.losses(&self.corpus.batch(&drawn, images), &mut context);
                 let Some(total) = total(&losses, &weights) else {
                     continue;
                 };
@@ -323,10 +336,12 @@ impl Loop<'_> {
                         .or_insert(loss);
                 }
             }
-            let pace = |name: &str, rank: usize| pace(optim, depth, schedule.at(step), S::place(name), rank);
-            let (moved, norm) = optimizer.step(model.clone(), &sum, optim.clip, &pace);
-            model = moved;
-            average = average.map(|average| average.update(&model));
+            let options = |name: &str, rank: usize| {
+                param_options(optim, layers, schedule.at(step), S::param_group(name), rank)
+            };
+            let (moved, norm) = optimizer.step(model.clone(), &sum, optim.clip, &options);
+            model = moved.after_step(at);
+            ema = ema.map(|ema| ema.update(&model));
             let values = read_back(named, norm);
             if let Some(loss) = values.values().find(|v| !v.is_finite()) {
                 return Err(TrainError::Diverged { step, loss: *loss });
@@ -338,10 +353,11 @@ impl Loop<'_> {
             let mut values = values;
             let mut is_best = false;
             if checkpoint {
-                let judged = average
+                let judged = ema
                     .as_ref()
-                    .map_or_else(|| model.valid(), |average| average.module.clone());
+                    .map_or_else(|| model.valid(), |ema| ema.module.clone());
                 values.extend(self.validate(&judged, held_out)?);
+                values.extend(self.held_out.score(judged, self.device)?);
                 if let Some((wanted, value)) =
                     config.best.as_ref().and_then(|b| Some((b, *values.get(&b.key)?)))
                 {
@@ -366,20 +382,20 @@ impl Loop<'_> {
                     });
                 }
             }
-            let (seconds, rate) = (began.elapsed().as_secs_f64(), optim.rate * schedule.at(step));
+            let (seconds, lr) = (began.elapsed().as_secs_f64(), optim.lr * schedule.at(step));
             folder::log(
                 &mut log,
                 dir,
                 &Line {
                     step: step + 1,
-                    rate,
+                    lr,
                     seconds,
                     waited,
                     values,
                 },
             )?;
             if checkpoint {
-                newest = self.save(step + 1, &model, &optimizer, average.as_ref(), best, is_best)?;
+                newest = self.save(step + 1, &model, &optimizer, ema.as_ref(), &memory, best, is_best)?;
                 folder::draw(dir)?;
                 (self.progress)(Progress::Checkpoint(&newest));
             }
@@ -390,78 +406,96 @@ impl Loop<'_> {
         Ok(newest)
     }
 
-    fn save<S: Learner>(
+    #[allow(clippy::too_many_arguments, reason = "a checkpoint is that many things")]
+    fn save<S: Trainable>(
         &self,
         step: usize,
         model: &S,
         optimizer: &Optimizer,
-        average: Option<&Average<S>>,
+        ema: Option<&Ema<S>>,
+        memory: &Memory,
         best: Option<BestSoFar>,
         is_best: bool,
     ) -> Result<PathBuf, TrainError> {
-        let sizes = serde_json::to_value(model.sizes()).map_err(|e| TrainError::Run {
+        let own = serde_json::to_value(model.config()).map_err(|e| TrainError::Run {
             path: self.config.out.clone(),
             reason: e.to_string(),
         })?;
         let state = State {
             step,
             optimizer_steps: optimizer.steps(),
-            model: sizes,
+            model: own,
             best,
+            queues: memory
+                .queues
+                .iter()
+                .map(|(name, queue)| (name.clone(), queue.position()))
+                .collect(),
         };
         let tensors = Tensors {
             // `valid` brings running statistics up to the last update; a plain visit finds them one update behind.
             weights: nn::parameters(&model.valid())?,
             optimizer: optimizer.state()?,
-            average: average.map(|a| nn::parameters(&a.module)).transpose()?,
+            average: ema.map(|ema| nn::parameters(&ema.module)).transpose()?,
+            memory: save_memory(memory)?,
         };
         folder::save(&self.config.out, &state, &tensors, is_best)
     }
 
-    /// Mean losses and measures over the held-out examples.
-    fn validate<S: Learner>(
+    /// Mean losses over the held-out examples, on their pixels unless a frozen encoder's features serve.
+    fn validate<S: Trainable>(
         &self,
         model: &S,
-        maps: Option<&Maps>,
+        features: Option<&FeatureCache>,
     ) -> Result<BTreeMap<String, f32>, TrainError> {
         // By name: what was summed, and over how much.
         let mut sums: BTreeMap<&str, (f32, f32)> = BTreeMap::new();
-        let mut shares: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+        let weights = Weights(self.config.objectives.clone());
+        // What a loss remembers of training is not touched by validation.
+        let mut memory = Memory::default();
         let indices: Vec<usize> = (0..self.validation.len()).collect();
         for (number, batch) in indices.chunks(VALIDATION_BATCH).enumerate() {
             let mut rng = stream(self.config.seed ^ VALIDATION, number as u64);
-            let mut drawn = self
-                .validation
-                .draw(batch, &mut rng, false, false, maps.is_none())?;
-            let pictures = match maps {
-                Some(maps) => maps.batch(&drawn.studies, self.device),
-                None => model.features(
+            let mut drawn = self.validation.draw(batch, &mut rng, None, features.is_none())?;
+            let images = match features {
+                Some(features) => Images::Features(features.batch(&drawn.studies, self.device)),
+                None if drawn.pixels.is_empty() => Images::None,
+                None => Images::Pixels(
                     self.validation
                         .tensor(std::mem::take(&mut drawn.pixels), self.device),
                 ),
             };
-            let batch = self.validation.batch(&drawn, Pictures::Features(pictures));
-            let count = batch.examples.len() as f32;
-            for (name, loss) in model.losses(&batch, &self.config.objectives, &self.words, &mut rng) {
-                let sum = sums.entry(name).or_insert((0.0, 0.0));
-                *sum = (sum.0 + loss.into_scalar::<f32>() * count, sum.1 + count);
-            }
-            for (name, right, of) in model.measures(&batch, &self.config.objectives, &self.words) {
-                let share = shares.entry(name).or_insert((0.0, 0.0));
-                *share = (share.0 + right, share.1 + of);
+            let mut context = StepContext {
+                weights: &weights,
+                rng: &mut rng,
+                progress: StepProgress {
+                    step: self.config.optim.steps,
+                    steps: self.config.optim.steps,
+                },
+                teacher: None,
+                memory: &mut memory,
+                vocabulary: &self.vocabulary,
+            };
+            let count = batch.len() as f32;
+            for (name, loss) in model.losses(&self.validation.batch(&drawn, images), &mut context) {
+                let value = loss.into_data().iter::<f32>().sum::<f32>();
+                let sum = sums.entry(name).or_default();
+                *sum = (sum.0 + value * count, sum.1 + count);
             }
         }
-        let losses = sums
-            .into_iter()
-            .map(|(name, (sum, count))| (name, sum / count.max(1.0)));
-        let measures = shares
-            .into_iter()
-            .map(|(name, (right, of))| (name, (right / of.max(1.0)) as f32));
-        Ok(losses
-            .chain(measures)
-            .map(|(name, value)| (format!("validation_{name}"), value))
-            .collect())
+        let mean = |(name, (sum, count)): (&str, (f32, f32))| (format!("validation_{name}"), sum / count);
+        Ok(sums.into_iter().map(mean).collect())
     }
+}
+
+/// Whether all of the image encoder is frozen.
+fn backbone_is_frozen<S: Trainable>(model: &S, config: &RunConfig) -> bool {
+    let parts = frozen_parts(model, config);
+    let frozen = |name: &String| parts.iter().any(|part| name.split('.').next() == Some(part));
+    let backbone = nn::shapes(model).into_keys();
+    backbone
+        .filter(|name| S::param_group(name) == ParamGroup::Backbone)
+        .all(|name| frozen(&name))
 }
 
 /// The parts of step `step`, each drawn from its own stream; `epoch` keeps the order of the epoch that was
@@ -487,7 +521,7 @@ fn parts(
             continue;
         }
         let mut rng = stream(config.seed ^ DRAW, (step * parts + part) as u64);
-        let part = corpus.draw(&batch[from..to], &mut rng, config.data.augment, true, with_pixels)?;
+        let part = corpus.draw(&batch[from..to], &mut rng, config.data.augment.get(), with_pixels)?;
         drawn.push(Drawn {
             share: (to - from) as f64 / batch.len() as f64,
             ..part
@@ -497,11 +531,10 @@ fn parts(
 }
 
 /// The weighted sum; `None` where nothing was found to learn from.
-fn total(losses: &Losses, weights: &BTreeMap<String, f64>) -> Option<Tensor<1>> {
-    let weighted = losses.iter().map(|(name, loss)| {
-        loss.clone()
-            .mul_scalar(weights.get(*name).copied().unwrap_or(0.0))
-    });
+fn total(losses: &Losses, weights: &Weights) -> Option<Tensor<1>> {
+    let weighted = losses
+        .iter()
+        .map(|(name, loss)| loss.clone().mul_scalar(weights.of(name)));
     weighted.reduce(|sum, loss| sum + loss)
 }
 
@@ -521,27 +554,36 @@ fn read_back(named: BTreeMap<&'static str, Tensor<1>>, norm: Option<Tensor<1>>) 
 }
 
 fn schedule(optim: &OptimConfig) -> Schedule {
-    let rise = (optim.warmup * optim.steps as f64).max(1.0);
     Schedule {
-        fall: optim.schedule,
-        rise,
+        decay: optim.schedule,
+        warmup_steps: (optim.warmup * optim.steps as f64).max(1.0),
         steps: optim.steps,
-        floor: optim.floor,
+        min_lr: optim.min_lr,
         power: optim.power,
     }
 }
 
-/// Rate and decay of a parameter: by where it stands, and no decay for norms and biases.
-fn pace(optim: &OptimConfig, depth: usize, share: f64, place: Place, rank: usize) -> Pace {
-    let decayed = |layer: usize| optim.layer_decay.powi((depth + 1 - layer.min(depth + 1)) as i32);
-    let rate = match place {
-        Place::Backbone => optim.image_rate.unwrap_or(optim.rate * decayed(0)),
-        Place::Layer(layer) => optim.rate * decayed(layer),
-        Place::Head => optim.head_rate.unwrap_or(optim.rate),
+/// Learning rate and decay of a parameter: by where it stands, and no decay for norms and biases.
+fn param_options(
+    optim: &OptimConfig,
+    layers: usize,
+    share: f64,
+    group: ParamGroup,
+    rank: usize,
+) -> ParamOptions {
+    let decayed = |layer: usize| {
+        optim
+            .layer_decay
+            .powi((layers + 1 - layer.min(layers + 1)) as i32)
     };
-    Pace {
-        rate: rate * share,
-        decay: if rank > 1 { optim.weight_decay } else { 0.0 },
+    let lr = match group {
+        ParamGroup::Backbone => optim.backbone_lr.unwrap_or(optim.lr * decayed(0)),
+        ParamGroup::Layer(layer) => optim.lr * decayed(layer),
+        ParamGroup::Head => optim.head_lr.unwrap_or(optim.lr),
+    };
+    ParamOptions {
+        lr: lr * share,
+        weight_decay: if rank > 1 { optim.weight_decay } else { 0.0 },
     }
 }
 

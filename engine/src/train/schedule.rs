@@ -1,11 +1,11 @@
-//! The rate over a run: a linear rise, then a fall.
+//! The learning rate over a run: a linear warm-up, then a decay.
 
 use serde::{Deserialize, Serialize};
 
-/// The form of the fall.
+/// The form of the decay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Fall {
+pub enum Decay {
     /// Half a cosine (Loshchilov and Hutter 2017).
     #[default]
     Cosine,
@@ -17,18 +17,18 @@ pub enum Fall {
     Constant,
 }
 
-/// A rise over the first steps to 1, then a fall to `floor` at the last.
+/// A warm-up to 1 over the first steps, then a decay to `min_lr` at the last.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
-    /// The form of the fall.
-    pub fall: Fall,
-    /// Steps of the rise, the first of which has `1 / rise`.
-    pub rise: f64,
+    /// The form of the decay.
+    pub decay: Decay,
+    /// Steps of the warm-up, the first of which has `1 / warmup_steps`.
+    pub warmup_steps: f64,
     /// Steps in all.
     pub steps: usize,
     /// What is left at the end.
-    pub floor: f64,
-    /// Exponent of [`Fall::Poly`].
+    pub min_lr: f64,
+    /// Exponent of [`Decay::Poly`].
     pub power: f64,
 }
 
@@ -36,17 +36,17 @@ impl Schedule {
     /// The share of the peak rate at `step`, the first being 0.
     pub fn at(&self, step: usize) -> f64 {
         let at = step as f64;
-        if at < self.rise {
-            return (at + 1.0) / self.rise;
+        if at < self.warmup_steps {
+            return (at + 1.0) / self.warmup_steps;
         }
-        let share = ((at - self.rise) / (self.steps as f64 - self.rise).max(1.0)).min(1.0);
-        let left = match self.fall {
-            Fall::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * share).cos()),
-            Fall::Linear => 1.0 - share,
-            Fall::Poly => (1.0 - share).powf(self.power),
-            Fall::Constant => 1.0,
+        let share = ((at - self.warmup_steps) / (self.steps as f64 - self.warmup_steps).max(1.0)).min(1.0);
+        let left = match self.decay {
+            Decay::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * share).cos()),
+            Decay::Linear => 1.0 - share,
+            Decay::Poly => (1.0 - share).powf(self.power),
+            Decay::Constant => 1.0,
         };
-        self.floor + (1.0 - self.floor) * left
+        self.min_lr + (1.0 - self.min_lr) * left
     }
 }
 
@@ -61,16 +61,16 @@ mod tests {
         let golden: serde_json::Value =
             serde_json::from_str(include_str!("../../../tests/golden/optim.json")).unwrap();
         for (name, fall) in [
-            ("cosine", Fall::Cosine),
-            ("linear", Fall::Linear),
-            ("polynomial", Fall::Poly),
+            ("cosine", Decay::Cosine),
+            ("linear", Decay::Linear),
+            ("polynomial", Decay::Poly),
         ] {
             let factors = &golden["schedules"]["factors"][name];
             let schedule = Schedule {
-                fall,
-                rise: 4.0,
+                decay,
+                warmup_steps: 4.0,
                 steps: 20,
-                floor: 0.0,
+                min_lr: 0.0,
                 power: 0.9,
             };
             for step in 0..20 {
@@ -85,19 +85,22 @@ mod tests {
 
     #[test]
     fn rates_rise_then_fall() {
-        for fall in [Fall::Cosine, Fall::Linear, Fall::Poly] {
+        for fall in [Decay::Cosine, Decay::Linear, Decay::Poly] {
             let schedule = Schedule {
-                fall,
-                rise: 10.0,
+                decay,
+                warmup_steps: 10.0,
                 steps: 100,
-                floor: 0.01,
+                min_lr: 0.01,
                 power: 0.9,
             };
             let rates: Vec<f64> = (0..100).map(|s| schedule.at(s)).collect();
-            assert!(rates[0] == 0.1 && rates[9] == 1.0 && rates[99] < 0.04, "{fall:?}");
+            assert!(
+                rates[0] == 0.1 && rates[9] == 1.0 && rates[99] < 0.04,
+                "{decay:?}"
+            );
             assert!(
                 rates[..10].is_sorted() && rates[10..].is_sorted_by(|a, b| a >= b),
-                "{fall:?}"
+                "{decay:?}"
             );
         }
     }

@@ -11,80 +11,125 @@ use super::error::TrainError;
 use super::folder::{Run, Which};
 use crate::data::Study;
 use crate::nn::{self, Arrays};
-use crate::systems::learn::{Learner, Place, Settled, Sizes};
-use crate::text::Tokenizer;
+use crate::systems::train::{ParamGroup, Vocabulary};
+use crate::systems::{DataFacts, SystemConfig, Trainable};
+use crate::text::{Specials, Tokenizer};
 
 /// What a run begins with: an earlier run or a bundle.
-pub(super) struct Start<C> {
-    sizes: C,
+pub(super) struct Start {
+    system: String,
+    config: serde_json::Value,
     weights: Arrays,
     tokenizer: Option<Tokenizer>,
     answers: Vec<String>,
 }
 
-impl<C: Sizes> Start<C> {
+impl Start {
     pub(super) fn open(from: &Path) -> Result<Self, TrainError> {
         if !from.join("bundle.json").is_file() {
             let run = Run::open(from, Which::Newest)?;
-            let (tokenizer, answers) = (Some(Run::tokenizer(from)?), Run::answers(from)?);
             return Ok(Self {
-                sizes: run.sizes()?,
+                system: run.config()?.system,
+                config: run.model.clone(),
+                tokenizer: Run::tokenizer(from)?,
+                answers: Run::answers(from)?,
                 weights: run.weights,
-                tokenizer,
-                answers,
             });
         }
         let bundle = crate::bundle::Bundle::open(from)?;
         let manifest = bundle.manifest();
-        let sizes = serde_json::from_value(manifest.config.clone()).map_err(|e| TrainError::Run {
-            path: from.join("bundle.json"),
-            reason: e.to_string(),
-        })?;
         let tokenizer = bundle
             .tokenizer()?
             .map(|bytes| Tokenizer::from_json(&bytes))
             .transpose()?;
         Ok(Self {
-            sizes,
+            system: manifest.system.clone(),
+            config: manifest.config.clone(),
             weights: bundle.arrays()?,
             tokenizer,
             answers: manifest.answers.clone(),
         })
     }
+
+    /// Its config, as that of a system.
+    fn config<C: SystemConfig>(&self, from: &Path) -> Result<C, TrainError> {
+        let refuse = |reason: String| TrainError::Run {
+            path: from.to_owned(),
+            reason,
+        };
+        if self.system != C::NAME {
+            return Err(refuse(format!(
+                "it is of the system {}, and this run of {}; begin with one of the same system, or name in init_only what both \
+                 have",
+                self.system,
+                C::NAME
+            )));
+        }
+        let wrong = |e: serde_json::Error| refuse(format!("its model is not one of {}: {e}", C::NAME));
+        serde_json::from_value(self.config.clone()).map_err(wrong)
+    }
 }
 
-/// Sizes, words and answers: the run's own, those of what it begins with, or new ones.
-pub(super) fn prepare<C: Sizes>(
+/// What is settled before the first step.
+pub(super) struct Prepared<C> {
+    /// The model's config.
+    pub model: C,
+    /// The tokenizer; `None` where nothing is read.
+    pub tokenizer: Option<Tokenizer>,
+    /// The answers that are known.
+    pub answers: Vec<String>,
+}
+
+impl<C> Prepared<C> {
+    /// The special tokens.
+    pub(super) fn specials(&self) -> Specials {
+        self.tokenizer
+            .as_ref()
+            .map_or(Specials::BERT, Tokenizer::specials)
+    }
+}
+
+/// Config, tokenizer and answers: the run's own, those of what it begins with, or new ones.
+pub(super) fn prepare<C: SystemConfig>(
     config: &RunConfig,
     own: Option<&Run>,
-    init: Option<&Start<C>>,
+    init: Option<&Start>,
     training: &[Study],
     more_words: &[String],
-    asks: bool,
-) -> Result<(C, Tokenizer, Vec<String>), TrainError> {
+) -> Result<Prepared<C>, TrainError> {
     if let Some(run) = own {
-        return Ok((run.sizes()?, Run::tokenizer(&run.dir)?, Run::answers(&run.dir)?));
+        return Ok(Prepared {
+            model: run.model_config()?,
+            tokenizer: Run::tokenizer(&run.dir)?,
+            answers: Run::answers(&run.dir)?,
+        });
     }
-    let sizes: C = match init {
-        Some(start) if config.init_only.is_empty() && config.model.is_empty() => start.sizes.clone(),
-        _ => config.sizes().map_err(|(key, reason)| TrainError::Config {
-            path: config.out.clone(),
-            reason: format!("{key} {reason}"),
-        })?,
+    let from = config.init.as_deref().unwrap_or(&config.out);
+    let model: C = match init {
+        Some(start) if config.init_only.is_empty() && config.model.is_empty() => start.config(from)?,
+        _ => config
+            .model_config()
+            .map_err(|(key, reason)| TrainError::Config {
+                path: config.out.clone(),
+                reason: format!("{key} {reason}"),
+            })?,
     };
-    let tokenizer = match init.and_then(|start| start.tokenizer.clone()) {
-        Some(tokenizer) => tokenizer,
-        None => {
+    let tokenizer = match (init.and_then(|start| start.tokenizer.clone()), model.text()) {
+        (Some(tokenizer), _) => Some(tokenizer),
+        (None, None) => None,
+        (None, Some(text)) => {
             let reports = training.iter().map(|s| training_text(s).to_owned());
             let questions = training.iter().flat_map(|s| &s.questions).map(|q| q.text.clone());
-            Tokenizer::train(
-                reports.chain(questions).chain(more_words.iter().cloned()),
-                sizes.vocabulary(),
-            )?
+            let texts = reports.chain(questions).chain(more_words.iter().cloned());
+            let texts: Vec<String> = texts.filter(|text| !text.trim().is_empty()).collect();
+            // A run of images alone reads nothing.
+            let train = |texts: Vec<String>| Tokenizer::train(texts.into_iter(), text.vocabulary);
+            (!texts.is_empty()).then(|| train(texts)).transpose()?
         }
     };
     let known = init.map_or(&[][..], |start| &start.answers);
-    let answers = match (asks, sizes.answers()) {
+    let asks = config.on("vqa");
+    let answers = match (asks, model.answers()) {
         (true, 0) => {
             let own = answers(training, usize::MAX);
             // A head that is gone on with keeps the order of its answers.
@@ -94,34 +139,43 @@ pub(super) fn prepare<C: Sizes>(
                 own
             }
         }
-        (true, _) if !known.is_empty() && known.len() == sizes.answers() => known.to_vec(),
+        (true, _) if !known.is_empty() && known.len() == model.answers() => known.to_vec(),
         (true, most) => answers(training, most),
         (false, _) => known.to_vec(),
     };
-    let settled = Settled {
-        vocabulary: tokenizer.vocabulary_size(),
+    let facts = DataFacts {
+        vocabulary: tokenizer.as_ref().map_or(0, Tokenizer::vocabulary_size),
+        side_tokens: tokenizer.as_ref().map_or(0, |t| Vocabulary::new(t).sides.len()),
         answers: answers.len(),
-        studies: training.len(),
-        on: &|name| config.objectives.get(name).is_some_and(|w| *w > 0.0),
-        before: init.map(|start| &start.sizes),
+        on: &|name| config.on(name),
     };
-    Ok((sizes.settled(&settled)?, tokenizer, answers))
+    Ok(Prepared {
+        model: model.with_data(&facts)?,
+        tokenizer,
+        answers,
+    })
 }
 
 /// The model as the first step finds it, on the autodiff device.
-pub(super) fn first_model<S: Learner>(
+pub(super) fn first_model<S: Trainable>(
     config: &RunConfig,
-    sizes: &S::Config,
+    prepared: &Prepared<S::Config>,
     own: Option<&Run>,
-    init: Option<&Start<S::Config>>,
+    init: Option<&Start>,
     device: &Device,
 ) -> Result<S, TrainError> {
     // First weights are drawn on the CPU, so that a seed means the same on every device.
     let cpu = Device::flex();
     cpu.seed(config.seed);
-    let fresh = nn::parameters(&S::random(sizes, &cpu)?)?;
+    let specials = prepared.specials();
+    let fresh = nn::parameters(&S::init(&prepared.model, specials, &cpu)?)?;
     let autodiff = device.clone().autodiff();
-    let mut model = nn::load(S::random(sizes, &autodiff)?, &fresh, &autodiff, false)?;
+    let mut model = nn::load(
+        S::init(&prepared.model, specials, &autodiff)?,
+        &fresh,
+        &autodiff,
+        false,
+    )?;
     if let Some(run) = own {
         model = nn::load(model, &run.weights, &autodiff, false)?;
     } else if let Some(start) = init {
@@ -140,7 +194,7 @@ pub(super) fn first_model<S: Learner>(
         let wanted = |name: &str| config.init_only.is_empty() || config.init_only.contains(&first(name));
         // A head that only one of the two has is no fault: tasks differ.
         let shapes = nn::shapes(&model);
-        let head = |name: &str| S::place(name) == Place::Head;
+        let head = |name: &str| S::param_group(name) == ParamGroup::Head;
         let fits =
             |name: &str, shape: &Vec<usize>| shapes.get(name).is_some_and(|s| s == shape) || !head(name);
         let weights = start
@@ -163,11 +217,47 @@ pub(super) fn first_model<S: Learner>(
         }
         model = nn::load(model, &weights, &autodiff, true)?;
     }
-    Ok(if config.optim.image_rate == Some(0.0) {
-        model.freeze_backbone()
-    } else {
-        model
-    })
+    frozen(model, config)
+}
+
+/// Parts of a model that do not learn: what `optim.freeze` names, and the image encoder where its learning rate is 0.
+pub(super) fn frozen_parts<S: Trainable>(model: &S, config: &RunConfig) -> Vec<String> {
+    let still = config.optim.backbone_lr == Some(0.0);
+    let mut parts: Vec<String> = nn::shapes(model)
+        .into_keys()
+        .filter(|name| still && S::param_group(name) == ParamGroup::Backbone)
+        .filter_map(|name| Some(name.split('.').next()?.to_owned()))
+        .collect();
+    parts.extend(config.optim.freeze.iter().cloned());
+    parts.sort_unstable();
+    parts.dedup();
+    parts
+}
+
+/// The model with those parts frozen.
+fn frozen<S: Trainable>(model: S, config: &RunConfig) -> Result<S, TrainError> {
+    let parts = frozen_parts(&model, config);
+    let refuse = |reason: String| TrainError::Config {
+        path: config.out.clone(),
+        reason,
+    };
+    let names = nn::shapes(&model);
+    let first = |name: &String| name.split('.').next().unwrap_or_default().to_owned();
+    if let Some(odd) = parts
+        .iter()
+        .find(|part| !names.keys().any(|name| first(name) == **part))
+    {
+        return Err(refuse(format!(
+            "optim.freeze names {odd:?}, but the model has no parameter under that name"
+        )));
+    }
+    if parts.is_empty() {
+        return Ok(model);
+    }
+    let patterns = parts.iter().map(|part| format!("^{part}(\\.|$)")).collect();
+    let group = burn::module::ParamGroup::from_any_regexes::<String>(patterns)
+        .map_err(|e| refuse(format!("optim.freeze cannot be used: {e:?}")))?;
+    Ok(model.freeze_group(group))
 }
 
 /// Tells which keys differ from those with which the run began.

@@ -23,6 +23,9 @@ pub enum TextError {
         /// What is wrong with it.
         what: String,
     },
+    /// A label set that is not known.
+    #[error("{0}")]
+    LabelSet(String),
     /// A tokenizer file that cannot be used.
     #[error("the tokenizer cannot be used: {0}; give a BERT WordPiece tokenizer.json or vocab.txt")]
     Tokenizer(String),

@@ -3,6 +3,7 @@
 mod error;
 mod finding;
 mod label;
+mod labels;
 mod question;
 mod sections;
 mod tokenizer;
@@ -10,6 +11,7 @@ mod tokenizer;
 pub use error::TextError;
 pub use finding::{Certainty, Finding, Labels, Side, Zone};
 pub use label::{LEXICON, Labeler, Labelled, Mention, Reading};
-pub use question::{AllowedAnswers, varied};
+pub use labels::{Blank, LabelName, LabelSet, Target, Uncertain};
+pub use question::AllowedAnswers;
 pub use sections::Report;
 pub use tokenizer::{Decoder, Presenter, Specials, Tokenizer, present};

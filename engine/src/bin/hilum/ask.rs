@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use hilum::image::WindowChoice;
-use hilum::tasks::ask;
+use hilum::systems::Task;
+use hilum::tasks::{AnswerOptions, ask};
 use serde_json::{Value, json};
 
-use super::draft::{Loaded, load};
-use super::findings::encode;
 use super::globals::Globals;
+use super::session;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -33,16 +33,15 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         "the question is empty; write one in quotation marks"
     );
     let chosen = globals.open_device()?;
-    let Loaded {
-        bundle,
-        model,
-        tokenizer,
-    } = load(args.bundle.as_deref(), &chosen.device)?;
-    let features = encode(&model, &args.image, args.window.as_ref(), &chosen.device)?;
-    let known = &bundle.manifest().answers;
+    let (_, session) = session::open(args.bundle.as_deref(), &chosen.device)?;
+    session.offers(Task::Vqa)?;
+    let image = session::encode(&session, &args.image, args.window.as_ref())?;
+    let options = AnswerOptions {
+        most: args.answers as usize,
+        ..AnswerOptions::default()
+    };
     let asked = [args.question.as_str()];
-    let found = ask(&model, &tokenizer, known, features, &asked, args.answers as usize);
-    let found = pollster::block_on(found)?.swap_remove(0);
+    let found = pollster::block_on(ask(&session, image.tokens, &asked, options))?.swap_remove(0);
     let rows: Vec<Value> = found
         .iter()
         .map(|(a, p)| json!({ "answer": a, "probability": p }))

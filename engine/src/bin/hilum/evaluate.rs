@@ -5,16 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use hilum::data::{Layout, ReadOptions, Split, Study, load as load_data};
-use hilum::metrics::{DraftScores, TTest};
-use hilum::tasks::{
-    Cases, Scores, Spread, compare, evaluate_answers, evaluate_drafts, evaluate_findings, evaluate_retrieval,
-    spreads,
-};
+use hilum::metrics::TTest;
+use hilum::systems::Task;
+use hilum::tasks::{EvaluateOptions, Scores, Spread, compare, evaluate, spreads};
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
-use super::draft::{Loaded, load};
 use super::globals::{Globals, say};
+use super::session;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -22,8 +20,8 @@ pub struct Args {
     #[arg(long)]
     bundle: Option<PathBuf>,
     /// What to score.
-    #[arg(long, value_parser = ["draft", "findings", "retrieve", "vqa"])]
-    task: String,
+    #[arg(long)]
+    task: Task,
     /// The data set's folder.
     #[arg(long)]
     data: PathBuf,
@@ -36,9 +34,12 @@ pub struct Args {
     /// Score so many studies at most.
     #[arg(long)]
     limit: Option<usize>,
-    /// findings: read the report beside the picture, as the paper's diagnosis does.
+    /// findings: read the report beside the image, as the paper's diagnosis does.
     #[arg(long)]
     with_report: bool,
+    /// vqa: all answers, also those that the form of the question rules out.
+    #[arg(long)]
+    any_answer: bool,
     /// retrieve: candidates of a trial.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     candidates: u32,
@@ -61,7 +62,6 @@ struct Outcome {
     n: usize,
     scores: Scores,
     spreads: BTreeMap<String, Spread>,
-    drafts: Option<DraftScores>,
     /// What is not resampled.
     more: Map<String, Value>,
 }
@@ -99,15 +99,8 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         .map(|theirs| compare(&ours.spreads, &theirs.spreads))
         .unwrap_or_default();
     if globals.json {
-        let mut object = match &ours.drafts {
-            Some(drafts) => serde_json::to_value(drafts)?
-                .as_object()
-                .cloned()
-                .unwrap_or_default(),
-            None => Map::new(),
-        };
+        let mut object = ours.more;
         object.insert("n".to_owned(), json!(ours.n));
-        object.extend(ours.more);
         for (name, value) in &ours.scores {
             object.entry(name.clone()).or_insert(json!(value));
         }
@@ -122,9 +115,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         }
         return say(Value::Object(object).to_string());
     }
-    if let Some(drafts) = &ours.drafts {
-        print_drafts(drafts);
-    }
+    print_findings(&ours.more);
     print(&ours, theirs.as_ref(), &tests);
     Ok(())
 }
@@ -137,61 +128,27 @@ fn score(
     out: Option<&Path>,
 ) -> anyhow::Result<Outcome> {
     let chosen = globals.open_device()?;
-    let device = &chosen.device;
-    let Loaded {
-        bundle,
-        model,
-        tokenizer,
-    } = load(bundle, device)?;
-    let bar = ProgressBar::new(studies.len() as u64);
+    let (_, session) = session::open(bundle, &chosen.device)?;
+    let cases = match args.task {
+        Task::Retrieve => (args.trials as u64).min(studies.len() as u64),
+        Task::Vqa => studies.iter().map(|s| s.questions.len() as u64).sum(),
+        Task::Draft | Task::Findings => studies.len() as u64,
+    };
+    let bar = ProgressBar::new(cases);
     let tick = |done: usize| bar.set_position(done as u64);
     let seed = globals.seed.unwrap_or(0);
-    let (mut drafts, mut more, mut lines) = (None, Map::new(), Vec::new());
-    let cases: Box<dyn Cases> = match args.task.as_str() {
-        "findings" => {
-            let known = bundle.manifest().calibrations();
-            let read = evaluate_findings(&model, &tokenizer, studies, args.with_report, known, device, tick);
-            Box::new(pollster::block_on(read)?)
-        }
-        "retrieve" => {
-            let (candidates, trials) = (args.candidates as usize, args.trials as usize);
-            bar.set_length(trials.min(studies.len()) as u64);
-            let ranked = evaluate_retrieval(
-                &model, &tokenizer, studies, candidates, trials, seed, device, tick,
-            );
-            Box::new(pollster::block_on(ranked)?)
-        }
-        "vqa" => {
-            bar.set_length(studies.iter().map(|s| s.questions.len() as u64).sum());
-            let known = &bundle.manifest().answers;
-            let cases =
-                pollster::block_on(evaluate_answers(&model, &tokenizer, known, studies, device, tick))?;
-            lines = cases
-                .cases
-                .iter()
-                .map(serde_json::to_string)
-                .collect::<Result<_, _>>()?;
-            Box::new(cases)
-        }
-        _ => {
-            let cases = pollster::block_on(evaluate_drafts(&model, &tokenizer, studies, device, tick))?;
-            lines = cases
-                .lines
-                .iter()
-                .map(serde_json::to_string)
-                .collect::<Result<_, _>>()?;
-            drafts = Some(cases.stated());
-            more = serde_json::to_value(cases.generated()?)?
-                .as_object()
-                .cloned()
-                .unwrap_or_default();
-            more.remove("n");
-            Box::new(cases)
-        }
+    let options = EvaluateOptions {
+        with_report: args.with_report,
+        by_form: !args.any_answer,
+        candidates: args.candidates as usize,
+        trials: args.trials as usize,
+        seed,
     };
+    let cases = pollster::block_on(evaluate(&session, args.task, studies, &options, tick))?;
     bar.finish_and_clear();
     if let Some(path) = out {
-        std::fs::write(path, lines.join("\n") + "\n")?;
+        let lines = cases.lines().into_iter().map(|line| format!("{line}\n"));
+        std::fs::write(path, lines.collect::<String>())?;
     }
     let spreads = if args.bootstraps > 0 {
         spreads(cases.as_ref(), args.bootstraps as usize, seed)
@@ -202,22 +159,29 @@ fn score(
         n: cases.len(),
         scores: cases.all(),
         spreads,
-        drafts,
-        more,
+        more: cases.more()?,
     })
 }
 
-fn print_drafts(scores: &DraftScores) {
-    let side = |accuracy: Option<f64>| accuracy.map_or("    -".to_owned(), |a| format!("{a:5.3}"));
+/// The scores of each finding, where there are some.
+fn print_findings(more: &Map<String, Value>) {
+    let Some(findings) = more.get("findings").and_then(Value::as_object) else {
+        return;
+    };
     println!(
         "{:28} {:>5} {:>9} {:>6} {:>5} {:>5}",
         "finding", "n", "precision", "recall", "f1", "side"
     );
-    for (name, s) in &scores.findings {
-        let side = side(s.side_accuracy);
+    for (name, score) in findings {
+        let number = |key: &str| score[key].as_f64();
+        let told = |key: &str| number(key).map_or("-".to_owned(), |value| format!("{value:.3}"));
         println!(
-            "{name:28} {:5} {:9.3} {:6.3} {:5.3} {side}",
-            s.support, s.precision, s.recall, s.f1
+            "{name:28} {:>5} {:>9} {:>6} {:>5} {:>5}",
+            score["support"],
+            told("precision"),
+            told("recall"),
+            told("f1"),
+            told("side_accuracy")
         );
     }
 }
@@ -240,7 +204,7 @@ fn print(ours: &Outcome, theirs: Option<&Outcome>, tests: &BTreeMap<String, TTes
             .unwrap_or_default();
         println!("{name:36} {value:.4}{spread}{other}{test}");
     }
-    for (name, value) in &ours.more {
+    for (name, value) in ours.more.iter().filter(|(_, value)| value.is_number()) {
         println!("{name:36} {value}");
     }
 }

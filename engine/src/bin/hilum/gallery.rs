@@ -1,21 +1,20 @@
 //! `hilum gallery build|search`, and `hilum similar IMAGE|"TEXT"`.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, Tensor, TensorData};
 use hilum::bundle::{Array, Gallery, GalleryCase, GalleryIndex, gallery};
 use hilum::data::{Layout, ReadOptions, load as load_data};
 use hilum::image::encode::jpeg_bytes;
-use hilum::image::{WindowChoice, decode_file, prepare};
-use hilum::systems::medvill::MedVill;
-use hilum::tasks::{match_probabilities, truth_of};
-use hilum::text::{Finding, Labeler, Tokenizer};
+use hilum::image::{WindowChoice, prepare};
+use hilum::systems::Task;
+use hilum::tasks::{LoadedGallery, Query, best_cases};
+use hilum::text::{LabelSet, Labeler};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::draft::{Loaded, demo_bundle, load};
-use super::findings::encode;
 use super::globals::Globals;
+use super::session::{self, demo_bundle};
 
 /// Pictures a row of the sheet.
 const COLUMNS: usize = 20;
@@ -75,7 +74,7 @@ pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<()> {
 
 fn build(args: &Build, globals: &Globals) -> anyhow::Result<()> {
     let chosen = globals.open_device()?;
-    let Loaded { model, .. } = load(Some(&args.bundle), &chosen.device)?;
+    let (_, session) = session::open(Some(&args.bundle), &chosen.device)?;
     let loaded = load_data(&args.data, args.layout, &ReadOptions::default())?;
     let told = |s: &&hilum::data::Study| s.has_image() && !s.report.longer().is_empty();
     let studies: Vec<_> = loaded.studies.iter().filter(told).take(args.count).collect();
@@ -86,14 +85,14 @@ fn build(args: &Build, globals: &Globals) -> anyhow::Result<()> {
     );
     let (side, rows) = (args.thumbnail as usize, studies.len().div_ceil(COLUMNS));
     let mut sheet = vec![0u8; COLUMNS * side * rows * side];
-    let labeler = Labeler::new();
+    let (labeler, set) = (Labeler::new(), LabelSet::chexpert14());
     let (mut cases, mut features, mut shape) = (Vec::new(), Vec::new(), [0; 3]);
     let bar = ProgressBar::new(studies.len() as u64);
     for (number, study) in studies.iter().enumerate() {
-        let map = encode(&model, &study.image, None, &chosen.device)?;
-        shape = map.dims();
-        features.extend(map.into_data().iter::<f32>());
-        let gray = decode_file(&study.image)?.display(&WindowChoice::Default)?;
+        let gray = session::read(&study.image)?.display(&WindowChoice::Default)?;
+        let tokens = session.encode_gray(&gray).tokens;
+        shape = tokens.dims();
+        features.extend(tokens.into_data().iter::<f32>());
         let picture = prepare(&gray, side).pixels;
         let (x, y) = (number % COLUMNS * side, number / COLUMNS * side);
         for (row, line) in picture.chunks(side).enumerate() {
@@ -102,11 +101,11 @@ fn build(args: &Build, globals: &Globals) -> anyhow::Result<()> {
                 *place = (value * 255.0).round() as u8;
             }
         }
-        let truth = truth_of(study, &labeler).0;
-        let labels = Finding::ALL
-            .iter()
-            .filter(|f| truth[**f as usize] == Some(true))
-            .map(|f| f.name().to_owned());
+        let targets = study.targets(&set, &labeler);
+        let labels = set.labels.iter().zip(targets);
+        let labels = labels
+            .filter(|(_, target)| *target == Some(true))
+            .map(|(label, _)| label.name.clone());
         let report = study.report.longer().to_owned();
         cases.push(GalleryCase {
             id: study.id.clone(),
@@ -144,94 +143,48 @@ fn build(args: &Build, globals: &Globals) -> anyhow::Result<()> {
     )
 }
 
-/// The matching probability of every case with the query, by the case's report or, for a text, by its
-/// picture.
-fn scores(
-    model: &MedVill,
-    tokenizer: &Tokenizer,
-    gallery: &Gallery,
-    args: &Search,
-    device: &Device,
-) -> anyhow::Result<Vec<f32>> {
-    let words = model.config().words;
-    let count = gallery.index.cases.len();
-    let path = Path::new(&args.query);
-    let (features, texts, pairs);
-    if path.is_file() {
-        features = encode(model, path, args.window.as_ref(), device)?;
-        let encoded = gallery
-            .index
-            .cases
-            .iter()
-            .map(|case| tokenizer.encode_closed(&case.report, words));
-        texts = encoded.collect::<Result<Vec<_>, _>>()?;
-        pairs = (0..count).map(|case| (0, case)).collect::<Vec<_>>();
-    } else {
-        let picture = path.extension().and_then(|e| e.to_str()).is_some_and(|e| {
-            ["png", "jpg", "jpeg", "dcm", "dicom"].contains(&e.to_ascii_lowercase().as_str())
-        });
-        anyhow::ensure!(
-            !picture,
-            "there is no file {}; name a radiograph, or write a text",
-            path.display()
-        );
-        anyhow::ensure!(
-            !args.query.trim().is_empty(),
-            "the query is empty; name a radiograph, or write a text"
-        );
-        let &[cases, tokens, width] = &gallery.features.shape[..] else {
-            anyhow::bail!("the gallery's maps have another form than the model's; build it again")
-        };
-        let data = TensorData::new(gallery.features.data.clone(), [cases, tokens, width]);
-        features = Tensor::<3>::from_data(data, device);
-        texts = vec![tokenizer.encode_closed(&args.query, words)?];
-        pairs = (0..count).map(|case| (case, 0)).collect();
-    }
-    let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
-    Ok(pollster::block_on(match_probabilities(
-        model,
-        &features,
-        &texts,
-        &pairs,
-        tokenizer.specials(),
-    ))?)
-}
-
 pub fn search(args: &Search, globals: &Globals) -> anyhow::Result<()> {
     let chosen = globals.open_device()?;
     let path = args.bundle.clone().map_or_else(demo_bundle, Ok)?;
-    let Loaded {
-        bundle,
-        model,
-        tokenizer,
-    } = load(Some(&path), &chosen.device)?;
+    let (bundle, session) = session::open(Some(&path), &chosen.device)?;
+    session.offers(Task::Retrieve)?;
     let Some(gallery) = gallery::open(&bundle)? else {
         anyhow::bail!(
             "the bundle {} has no gallery; add one with hilum gallery build",
             path.display()
         );
     };
-    let scores = scores(&model, &tokenizer, &gallery, args, &chosen.device)?;
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-    order.truncate(args.count as usize);
-    let cases = order.iter().map(|&i| (&gallery.index.cases[i], scores[i]));
-    let rows: Vec<Value> = cases
-        .clone()
-        .map(|(c, p)| json!({ "id": c.id, "probability": p, "labels": c.labels, "report": c.report }))
+    let gallery = LoadedGallery::new(&session, gallery, None)?;
+    let file = Path::new(&args.query);
+    let image = if file.is_file() {
+        Some(session::encode(&session, file, args.window.as_ref())?)
+    } else {
+        let named = file.extension().and_then(|e| e.to_str()).is_some_and(|e| {
+            ["png", "jpg", "jpeg", "dcm", "dicom"].contains(&e.to_ascii_lowercase().as_str())
+        });
+        anyhow::ensure!(
+            !named,
+            "there is no file {}; name a radiograph, or write a text",
+            file.display()
+        );
+        None
+    };
+    let query = image.as_ref().map_or(Query::Text(&args.query), Query::Image);
+    let go_on = async |_: usize, _: usize| ControlFlow::Continue(());
+    let found = pollster::block_on(gallery.search(&session, query, go_on))?.unwrap_or_default();
+    let found = best_cases(&gallery, &found, args.count as usize);
+    let rows: Vec<Value> = found
+        .cases
+        .iter()
+        .map(|c| json!({ "id": c.id, "probability": c.probability, "labels": c.labels, "report": c.report }))
         .collect();
-    let lines: Vec<String> = cases
-        .map(|(c, p)| {
-            format!(
-                "{p:5.3}  {}  [{}]\n       {}",
-                c.id,
-                c.labels.join(", "),
-                c.report
-            )
-        })
-        .collect();
+    let line = |c: &hilum::tasks::Case| {
+        let labels = c.labels.join(", ");
+        format!("{:5.3}  {}  [{labels}]\n       {}", c.probability, c.id, c.report)
+    };
+    let lines: Vec<String> = found.cases.iter().map(line).collect();
     globals.tell(
-        &json!({ "cases": rows, "source": gallery.index.source, "device": chosen.name }),
+        &json!({ "cases": rows, "source": found.source, "device": chosen.name }),
         lines.join("\n"),
     )
 }

@@ -2,20 +2,18 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, ensure};
 use hilum::bundle::{Arrays, Dtype, Manifest, Provenance, checkpoint, import, write};
-use hilum::nn::{DenseNetConfig, ResNetConfig, parameters, shapes};
-use hilum::systems::learn::Sizes;
-use hilum::systems::medvill::{MedVill, MedVillConfig};
-use hilum::text::Tokenizer;
+use hilum::nn::{parameters, shapes};
+use hilum::systems::{Model, SYSTEMS, Task, names as system_names};
+use hilum::text::{Specials, Tokenizer};
 
-use super::draft::check_vocabulary;
 use super::globals::Globals;
 
 #[derive(clap::Args)]
 pub struct Args {
     /// The system.
-    #[arg(long, value_parser = [MedVillConfig::SYSTEM])]
+    #[arg(long)]
     system: String,
     /// A checkpoint, .safetensors, .bin, .pth or .pt; several are joined (BERT and ResNet apart).
     #[arg(long, required = true)]
@@ -24,7 +22,7 @@ pub struct Args {
     #[arg(long)]
     out: PathBuf,
     /// The preset whose sizes the checkpoint has; without it, the first that fits.
-    #[arg(long, value_parser = MedVillConfig::PRESETS.to_vec())]
+    #[arg(long)]
     preset: Option<String>,
     /// The vocabulary that belongs to it: vocab.txt or tokenizer.json.
     #[arg(long)]
@@ -38,54 +36,31 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
+    let system = SYSTEMS.iter().find(|s| s.name == args.system);
+    let system = system.with_context(|| {
+        format!(
+            "this engine has no system {:?}; choose one of: {}",
+            args.system,
+            system_names()
+        )
+    })?;
+    let presets = match args.preset.as_deref() {
+        Some(name) => vec![name],
+        None => system.presets.to_vec(),
+    };
     let mut weights = Arrays::new();
     for path in &args.from {
         weights.extend(checkpoint::read(path)?);
     }
-    let presets: Vec<&str> = match &args.preset {
-        Some(name) => vec![name.as_str()],
-        None => MedVillConfig::PRESETS.to_vec(),
-    };
+    let tokenizer = args.tokenizer.as_deref().map(Tokenizer::read).transpose()?;
+    let specials = tokenizer.as_ref().map_or(Specials::BERT, Tokenizer::specials);
     let device = hilum::device::cpu().device;
     device.seed(globals.seed.unwrap_or(0));
     let mut refusals = Vec::new();
     for preset in presets {
-        let Some(mut config) = MedVillConfig::preset(preset) else {
-            bail!(
-                "the system {} has no preset {preset}; it has {}",
-                args.system,
-                MedVillConfig::PRESETS.join(", ")
-            );
-        };
-        // The vocabulary is the checkpoint's own, and so are the layers that not every checkpoint has.
-        if let Some(words) = weights
-            .iter()
-            .find(|(name, _)| name.ends_with("word_embeddings.weight"))
-        {
-            config.bert.vocabulary = words.1.shape.first().copied().unwrap_or(config.bert.vocabulary);
-        }
-        // The release's fine-tuned files, for generation and VQA, lack the prefix and place SEP after the
-        // picture.
-        config.separator_after_visual = weights
-            .keys()
-            .any(|name| name.contains("img_encoder.model.") && !name.starts_with("enc."));
-        // The paper's ablations have another image encoder: R-101, D-121.
-        config.densenet = weights
-            .keys()
-            .any(|n| n.ends_with("conv0.weight"))
-            .then(DenseNetConfig::densenet121);
-        if weights
-            .keys()
-            .any(|name| name.contains("layer3.22.") || name.contains("img_encoder.model.6.22."))
-        {
-            config.image.depths = ResNetConfig::resnet101().depths;
-        }
-        config.map_findings = weights.contains_key("map_findings.weight");
-        config.own_grid = weights.contains_key("visual.grid.weight");
-        config.findings_projection = weights.contains_key("visual.findings.weight");
-        config.cells_projection = weights.contains_key("visual.cells.weight");
-        let model = MedVill::new(&config, &device)?;
-        let imported = match import(&args.system, &weights, &shapes(&model), args.allow_missing) {
+        let config = Model::config_for(system.name, preset, &weights)?;
+        let model = Model::new(system.name, &config, specials, &device)?;
+        let imported = match import(system.name, &weights, &shapes(&model), args.allow_missing) {
             Ok(imported) => imported,
             Err(error) => {
                 refusals.push((preset, error));
@@ -94,8 +69,14 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         };
         let mut arrays = parameters(&model)?;
         arrays.extend(imported.arrays);
-        let tokenizer = args.tokenizer.as_deref().map(Tokenizer::read).transpose()?;
-        let mut manifest = Manifest::new(&args.system, &args.system, preset, serde_json::to_value(&config)?);
+        if let (Some(tokenizer), Some(text)) = (&tokenizer, model.as_system().spec().text) {
+            let (tokens, vocabulary) = (tokenizer.vocabulary_size(), text.vocabulary);
+            ensure!(
+                tokens == vocabulary,
+                "the tokenizer has {tokens} tokens, the model {vocabulary}; give the model its own tokenizer"
+            );
+        }
+        let mut manifest = Manifest::new(system.name, system.name, preset, config);
         manifest.provenance = Provenance {
             training: format!("imported from {}", names(&args.from)),
             command: "hilum import".to_owned(),
@@ -106,10 +87,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
             },
             ..Provenance::default()
         };
-        if let Some(tokenizer) = &tokenizer {
-            check_vocabulary(tokenizer, config.bert.vocabulary)?;
-        }
-        manifest.tasks = vec!["draft".to_owned()];
+        // Heads of other tasks are trained when a checkpoint is fine-tuned.
+        let served = model.as_system().tasks();
+        manifest.tasks = served.into_iter().filter(|task| *task == Task::Draft).collect();
         let json = tokenizer.map(|t| t.to_json()).transpose()?;
         write(&args.out, manifest, &arrays, json.as_deref(), args.weights)?;
         for note in &imported.notes {

@@ -26,6 +26,7 @@ mod label;
 mod phantom;
 mod score;
 mod serve;
+mod session;
 mod systems;
 mod tables;
 mod trace;

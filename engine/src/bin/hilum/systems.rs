@@ -1,6 +1,6 @@
 //! `hilum systems`.
 
-use hilum::systems::SYSTEMS;
+use hilum::systems::{SYSTEMS, Task};
 use serde_json::json;
 
 use super::globals::Globals;
@@ -14,11 +14,11 @@ pub fn run(globals: &Globals) -> anyhow::Result<()> {
         println!("{}", json!(systems));
         return Ok(());
     }
-    for system in &SYSTEMS {
+    for system in SYSTEMS {
         println!("{}\n  {}", system.name, system.paper);
         println!(
             "  tasks:   {}\n  presets: {}",
-            system.tasks.join(", "),
+            Task::list(system.tasks),
             system.presets.join(", ")
         );
     }

@@ -1,10 +1,12 @@
-//! MedViLL's sizes, switches and masking schemes.
+//! MedViLL's config: sizes, switches, masking schemes, presets, and what they must be.
 
 use serde::{Deserialize, Serialize};
 
-use super::BilinearConfig;
+use crate::image::{Norm, Preprocessing};
 use crate::kernels::Rule;
-use crate::nn::{BertConfig, Block, DenseNetConfig, ResNetConfig};
+use crate::nn::{Arrays, BertConfig, Block, DenseNetConfig, ResNetConfig};
+use crate::systems::{ConfigError, DataFacts, SystemConfig, TextSpec};
+use crate::text::LabelSet;
 
 /// Figure 2's masking schemes; one that mixes two draws one of them a mini-batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -48,12 +50,45 @@ impl Scheme {
     }
 }
 
-/// Sizes and switches.
+/// A baseline in the place of the joint encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Baseline {
+    /// Image and text are read apart and meet in a product: the paper's "CNN & Transformer".
+    DualEncoder,
+    /// Reports are written by an LSTM that attends to the visual tokens: the paper's "TieNet".
+    Tienet,
+}
+
+/// What is *ours*: aids for a small model that is trained from scratch, on drawings, on a laptop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OursConfig {
+    /// A log-sum-exp head on the map that reads findings and their sides from the image alone. It stands in for the
+    /// ImageNet weights with which the paper's ResNet begins.
+    pub findings_head: bool,
+    /// A linear layer on the mean of the map that tells AP from PA: nothing else asks the image encoder for it.
+    #[serde(default)]
+    pub view_head: bool,
+    /// Visual tokens carry what the findings head reads off the whole map: a small drafter pools over the map, and
+    /// left and right cancel in a pool; what was read by side does not.
+    #[serde(default)]
+    pub global_prior: bool,
+    /// A visual token carries what the findings head reads in its own cell, too: of two things each has its place.
+    #[serde(default)]
+    pub local_prior: bool,
+    /// Visual tokens get a position from a table of the grid's own as well: the shared table begins so quiet that a
+    /// drafter trained from scratch takes long to tell left from right.
+    #[serde(default)]
+    pub grid_positions: bool,
+}
+
+/// The config.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MedVillConfig {
-    /// Side of the square picture in pixels.
-    pub size: usize,
+    /// How an image becomes its input.
+    pub preprocessing: Preprocessing,
     /// The image encoder.
     pub image: ResNetConfig,
     /// A DenseNet in the ResNet's place, for the paper's ablation D-121; `image` is not read then.
@@ -61,42 +96,24 @@ pub struct MedVillConfig {
     pub densenet: Option<DenseNetConfig>,
     /// The joint encoder.
     pub bert: BertConfig,
-    /// Words of a report at most, the closing SEP apart.
-    pub words: usize,
+    /// Tokens of a report at most, the closing SEP apart.
+    pub max_tokens: usize,
     /// Visual tokens kept in pre-training; downstream all are.
     pub sampled: usize,
     /// Epsilon of the language-model head's norm. *Release*: 1e-5 there, 1e-12 elsewhere.
     pub mlm_norm_eps: f64,
     /// Context rows see padding under BAR. *Release*: yes.
     pub bar_sees_padding: bool,
-    /// SEP after the picture has position K + 1, as the *release*'s generation and VQA code has it; else 0 as
-    /// in its pre-training code.
+    /// SEP after the image has position K + 1, as the *release*'s generation and VQA code has it; else 0 as in its
+    /// pre-training code.
     pub separator_after_visual: bool,
-    /// Mean and standard deviation of pixels in [0, 1]. *Ours* where the picture has one channel.
-    pub pixel_norm: [f32; 2],
-    /// Each picture is brought to mean 0 and deviation 1 by itself instead. *Ours*: exposures differ more
-    /// than anatomies.
-    pub standardise: bool,
-    /// Visual tokens get a position from a table of the grid's own as well. *Ours*: the shared table begins
-    /// so quiet that a drafter trained from scratch takes long to tell left from right.
-    #[serde(default)]
-    pub own_grid: bool,
-    /// Visual tokens carry what `map_findings` reads off the whole map, through a linear layer of its own.
-    /// *Ours*: a small drafter pools over the map, and left and right cancel in a pool; what was read by side
-    /// does not.
-    #[serde(default)]
-    pub findings_projection: bool,
-    /// A visual token carries what `map_findings` reads in its own cell, too. *Ours*: where in a lung a thing
-    /// lies is seen from which tokens show it, and of two things each has its place.
-    #[serde(default)]
-    pub cells_projection: bool,
     /// The masking scheme of pre-training; MedViLL's is BAR.
     #[serde(default = "bar")]
     pub scheme: Scheme,
-    /// Words are predicted where the report is a stranger's too. *Release*: yes; the paper: true pairs only.
+    /// Words are predicted where the report is another's too. *Release*: yes; the paper: true pairs only.
     #[serde(default = "yes")]
-    pub mlm_on_strangers: bool,
-    /// Fourteen linear heads on CLS, for diagnosis.
+    pub mlm_on_negatives: bool,
+    /// Linear heads on CLS, for diagnosis.
     #[serde(default)]
     pub diagnosis: bool,
     /// Answers that the head for questions knows; 0 for no such head.
@@ -105,35 +122,12 @@ pub struct MedVillConfig {
     /// One answer of all (softmax) instead of a decision for each. *Ours*: few questions teach it sooner.
     #[serde(default)]
     pub answer_softmax: bool,
-    /// Bilinear heads that answer beside CLS times SEP or in its place. *Ours*.
+    /// A baseline in the joint encoder's place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bilinear: Option<BilinearConfig>,
-    /// Only answers that the question's form allows: yes or no to an auxiliary verb, one of the named to
-    /// "or". *Ours*.
-    #[serde(default)]
-    pub answer_form: bool,
-    /// Width of a vector of the whole picture, the mean of its map through a linear layer; 0 for none.
-    /// *Ours*: what the bilinear heads take, and what learns to tell training pictures apart.
-    #[serde(default)]
-    pub picture_vector: usize,
-    /// Training pictures that are told apart by their vectors, in the place of pre-training on many pictures;
-    /// 0 for none. *Ours*.
-    #[serde(default)]
-    pub identities: usize,
-    /// Picture and words are read apart and meet in a product: the paper's baseline "CNN & Transformer".
-    #[serde(default)]
-    pub towers: bool,
-    /// Reports are written by an LSTM that attends to the visual tokens, not by BERT: the paper's baseline
-    /// "TieNet".
-    #[serde(default)]
-    pub recurrent: bool,
-    /// A linear layer on the map that reads findings and their sides from the picture alone. *Ours*: it
-    /// stands in for the ImageNet weights with which the paper's ResNet begins.
-    pub map_findings: bool,
-    /// A linear layer on the mean of the map that tells AP from PA. *Ours*: nothing else asks the image
-    /// encoder for it, and few questions do.
-    #[serde(default)]
-    pub map_view: bool,
+    pub baseline: Option<Baseline>,
+    /// What is *ours*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ours: Option<OursConfig>,
 }
 
 const fn bar() -> Scheme {
@@ -147,41 +141,35 @@ const fn yes() -> bool {
 impl MedVillConfig {
     /// The sizes of the paper: ResNet-50 at 512 px, BERT-base.
     pub fn paper() -> Self {
+        // The mean of ImageNet's three channels: a radiograph has one.
+        let norm = Norm::Fixed {
+            mean: 0.449,
+            sd: 0.226,
+        };
         Self {
-            size: 512,
+            preprocessing: Preprocessing::padded(512, norm),
             image: ResNetConfig::resnet50(),
             densenet: None,
             bert: BertConfig::base(),
-            words: 253,
+            max_tokens: 253,
             sampled: 180,
             mlm_norm_eps: 1e-5,
             bar_sees_padding: true,
             separator_after_visual: false,
-            pixel_norm: [0.449, 0.226],
-            standardise: false,
-            own_grid: false,
-            findings_projection: false,
-            cells_projection: false,
             scheme: Scheme::Bar,
-            mlm_on_strangers: true,
+            mlm_on_negatives: true,
             diagnosis: false,
             answers: 0,
             answer_softmax: false,
-            bilinear: None,
-            answer_form: false,
-            picture_vector: 0,
-            identities: 0,
-            towers: false,
-            recurrent: false,
-            map_findings: false,
-            map_view: false,
+            baseline: None,
+            ours: None,
         }
     }
 
     /// Small enough for a page and for training on a laptop's CPU.
     pub fn demo() -> Self {
         Self {
-            size: 224,
+            preprocessing: Preprocessing::padded(224, Norm::PerImage),
             image: ResNetConfig {
                 channels: 1,
                 width: 16,
@@ -198,24 +186,30 @@ impl MedVillConfig {
                 dropout: 0.05,
                 norm_eps: 1e-12,
             },
-            words: 100,
+            max_tokens: 100,
             sampled: 36,
             mlm_norm_eps: 1e-12,
             bar_sees_padding: false,
             separator_after_visual: false,
-            pixel_norm: [0.5, 0.25],
-            standardise: true,
-            own_grid: true,
-            findings_projection: true,
-            map_findings: true,
+            ours: Some(OursConfig {
+                findings_head: true,
+                view_head: false,
+                global_prior: true,
+                local_prior: false,
+                grid_positions: true,
+            }),
             ..Self::paper()
         }
     }
 
     /// For tests: the shapes of the reference tensors.
     pub fn tiny() -> Self {
+        let paper = Self::paper();
         Self {
-            size: 96,
+            preprocessing: Preprocessing {
+                size: 96,
+                ..paper.preprocessing
+            },
             image: ResNetConfig {
                 width: 8,
                 ..ResNetConfig::resnet50()
@@ -230,13 +224,13 @@ impl MedVillConfig {
                 dropout: 0.1,
                 norm_eps: 1e-12,
             },
-            words: 9,
+            max_tokens: 9,
             sampled: 5,
-            ..Self::paper()
+            ..paper
         }
     }
 
-    /// Channels of the picture, as the image encoder wants it.
+    /// Channels of the image, as the image encoder wants it.
     pub fn channels(&self) -> usize {
         self.densenet
             .as_ref()
@@ -250,14 +244,247 @@ impl MedVillConfig {
             .map_or(self.image.features(), DenseNetConfig::features)
     }
 
-    /// Visual tokens of a picture: cells of the last map, a 32nd of the side, squared.
+    /// Cells on a side of the last map: a 32nd of the image's side.
+    pub const fn grid(&self) -> usize {
+        self.preprocessing.size.div_ceil(32)
+    }
+
+    /// Visual tokens of an image: cells of the last map.
     pub const fn visual_tokens(&self) -> usize {
-        let side = self.size.div_ceil(32);
-        side * side
+        self.grid() * self.grid()
     }
 
     /// Tokens of a whole sequence with all visual tokens: CLS, V, SEP, W, SEP.
     pub const fn sequence(&self) -> usize {
-        self.visual_tokens() + self.words + 3
+        self.visual_tokens() + self.max_tokens + 3
+    }
+
+    /// Whether the findings head is there.
+    pub fn findings_head(&self) -> bool {
+        self.ours.is_some_and(|ours| ours.findings_head)
+    }
+
+    /// Its labels, in the order of the heads: CheXpert's, those of the sides after them where the findings head tells
+    /// sides.
+    pub fn labels(&self) -> LabelSet {
+        let set = LabelSet::chexpert14();
+        if self.findings_head() {
+            set.with_sides()
+        } else {
+            set
+        }
+    }
+}
+
+impl SystemConfig for MedVillConfig {
+    const NAME: &'static str = "medvill";
+    const PRESETS: &'static [&'static str] = &["paper", "demo", "tiny"];
+
+    fn preset(name: &str) -> Option<Self> {
+        match name {
+            "paper" => Some(Self::paper()),
+            "demo" => Some(Self::demo()),
+            "tiny" => Some(Self::tiny()),
+            _ => None,
+        }
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let Self { bert, image, .. } = self;
+        let size = self.preprocessing.size;
+        let ours = self.ours.as_ref();
+        let norm = match self.preprocessing.norm {
+            Norm::Fixed { mean, sd } => mean.is_finite() && sd > 0.0 && sd.is_finite(),
+            Norm::PerImage => true,
+        };
+        let prior = ours.is_some_and(|o| (o.global_prior || o.local_prior) && !o.findings_head);
+        // A damaged or hostile manifest must not make us allocate: nothing published comes near these.
+        let small = bert.vocabulary <= 1 << 20
+            && bert.width <= 8192
+            && bert.intermediate <= 65_536
+            && bert.positions <= 65_536
+            && bert.layers <= 128
+            && self.max_tokens <= 65_536
+            && self.answers <= 65_536;
+        let rules = [
+            (
+                "bert",
+                small,
+                "have at most 2^20 tokens, width 8192, 128 layers, and 65536 positions, inner units and answers",
+            ),
+            (
+                "image",
+                image.width <= 1024 && image.channels <= 16 && image.depths.iter().all(|&n| n <= 256),
+                "have at most width 1024, 16 channels and 256 blocks a stage",
+            ),
+            (
+                "image",
+                image.channels > 0 && image.width > 0 && !image.depths.contains(&0),
+                "have channels, width and blocks in all four stages",
+            ),
+            (
+                "preprocessing.size",
+                (32..=4096).contains(&size),
+                "be between 32 and 4096",
+            ),
+            (
+                "preprocessing.norm",
+                norm,
+                "be a mean and a deviation greater than 0, or per_image",
+            ),
+            (
+                "ours.findings_head",
+                !prior,
+                "be true where global_prior or local_prior is",
+            ),
+            (
+                "bert.heads",
+                bert.heads > 0 && bert.width.is_multiple_of(bert.heads),
+                "divide bert.width",
+            ),
+            (
+                "bert.positions",
+                bert.positions >= self.visual_tokens() + 2 && bert.positions >= self.max_tokens + 2,
+                "hold all visual tokens and all words, with two to spare",
+            ),
+            (
+                "sampled",
+                (1..=self.visual_tokens()).contains(&self.sampled),
+                "be between 1 and the number of visual tokens",
+            ),
+            (
+                "bert",
+                bert.vocabulary >= 6 && bert.layers > 0 && self.max_tokens > 0,
+                "have tokens and layers",
+            ),
+            (
+                "bert.dropout",
+                (0.0..1.0).contains(&bert.dropout),
+                "be at least 0 and less than 1",
+            ),
+        ];
+        if let Some((key, _, must)) = rules.into_iter().find(|(_, holds, _)| !holds) {
+            return Err(ConfigError { key, must });
+        }
+        let Some(net) = &self.densenet else { return Ok(()) };
+        let fail = |key, must| Err(ConfigError { key, must });
+        if net.width > 1024 || net.channels > 16 || net.growth > 1024 || net.depths.iter().any(|&n| n > 256) {
+            return fail(
+                "densenet",
+                "have at most width and growth 1024, 16 channels and 256 layers a block",
+            );
+        }
+        if net.width == 0 || net.channels == 0 || net.growth == 0 || net.depths.contains(&0) {
+            return fail(
+                "densenet",
+                "have channels, width, growth and layers in all four blocks",
+            );
+        }
+        if !size.is_multiple_of(32) {
+            return fail(
+                "preprocessing.size",
+                "be a multiple of 32 before a DenseNet, whose transitions drop what is over",
+            );
+        }
+        Ok(())
+    }
+
+    fn validate_objectives(&self, on: &dyn Fn(&str) -> bool) -> Result<(), &'static str> {
+        let ours = |has: fn(&OursConfig) -> bool| self.ours.as_ref().is_some_and(has);
+        let dual = self.baseline == Some(Baseline::DualEncoder);
+        let rules = [
+            (
+                on("sides") && !on("report"),
+                "sides needs report, whose words it is about",
+            ),
+            (
+                on("view") && !ours(|o| o.view_head),
+                "view needs model.ours.view_head = true",
+            ),
+            (
+                on("findings") && !ours(|o| o.findings_head),
+                "findings needs model.ours.findings_head = true",
+            ),
+            (
+                (on("diagnosis") || on("diagnosis_image")) && !self.diagnosis,
+                "diagnosis needs model.diagnosis = true",
+            ),
+            (
+                dual && (on("mlm") || on("itm") || on("report")),
+                "a dual encoder has no joint reading to pre-train or to draft with",
+            ),
+        ];
+        match rules.into_iter().find(|(broken, _)| *broken) {
+            Some((_, why)) => Err(why),
+            None => Ok(()),
+        }
+    }
+
+    fn with_data(mut self, data: &DataFacts<'_>) -> Result<Self, ConfigError> {
+        let fail = |key, must| Err(ConfigError { key, must });
+        if (data.on)("vqa") && data.answers == 0 {
+            return fail(
+                "objectives.vqa",
+                "be 0, since the training split holds no question; give data with questions",
+            );
+        }
+        if (data.on)("sides") && data.side_tokens < 2 {
+            return fail(
+                "objectives.sides",
+                "be 0, since the tokenizer holds no whole left and right",
+            );
+        }
+        self.bert.vocabulary = data.vocabulary;
+        self.answers = data.answers;
+        self.validate()?;
+        Ok(self)
+    }
+
+    fn adapt(mut self, checkpoint: &Arrays) -> Self {
+        let has = |name: &str| checkpoint.contains_key(name);
+        let any = |test: &dyn Fn(&str) -> bool| checkpoint.keys().any(|name| test(name));
+        // The vocabulary is the checkpoint's own, and so are the layers that not every checkpoint has.
+        let words = ["word_embeddings.weight", "predictions.decoder.weight"]
+            .into_iter()
+            .find_map(|end| checkpoint.iter().find(|(name, _)| name.ends_with(end)));
+        if let Some((_, words)) = words {
+            self.bert.vocabulary = words.shape.first().copied().unwrap_or(self.bert.vocabulary);
+        }
+        // The release's fine-tuned files, for generation and VQA, lack the prefix and place SEP after the image.
+        self.separator_after_visual =
+            any(&|name| name.contains("img_encoder.model.") && !name.starts_with("enc."));
+        // The paper's ablations have another image encoder: R-101, D-121.
+        self.densenet = any(&|name| name.ends_with("conv0.weight")).then(DenseNetConfig::densenet121);
+        if any(&|name| name.contains("layer3.22.") || name.contains("img_encoder.model.6.22.")) {
+            self.image.depths = ResNetConfig::resnet101().depths;
+        }
+        let ours = OursConfig {
+            findings_head: has("map_findings.weight"),
+            view_head: has("map_view.weight"),
+            global_prior: has("visual.findings.weight"),
+            local_prior: has("visual.cells.weight"),
+            grid_positions: has("visual.grid.weight"),
+        };
+        self.ours = (ours.findings_head || ours.view_head || ours.grid_positions).then_some(ours);
+        self
+    }
+
+    fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+
+    fn text(&self) -> Option<TextSpec> {
+        Some(TextSpec {
+            max_tokens: self.max_tokens,
+            vocabulary: self.bert.vocabulary,
+        })
+    }
+
+    fn labels(&self) -> LabelSet {
+        self.labels()
+    }
+
+    fn answers(&self) -> usize {
+        self.answers
     }
 }

@@ -1,14 +1,13 @@
 //! Answers against the truth: open and closed accuracy (MedViLL, section 4.1), and whether the picture had a
 //! part in them.
 
-use burn::tensor::{Device, Tensor};
+use serde_json::{Value, json};
 
 use super::{Cases, EvaluateError, Scores, encode_all};
 use crate::data::Study;
 use crate::metrics::normalized_answer;
-use crate::systems::medvill::MedVill;
-use crate::tasks::ask;
-use crate::text::Tokenizer;
+use crate::nn::indices;
+use crate::tasks::{AnswerOptions, Session, ask};
 
 /// Questions that are answered at once.
 const QUESTIONS_AT_ONCE: usize = 32;
@@ -45,12 +44,10 @@ pub struct AnswerCases {
 ///
 /// # Errors
 /// No question, the first picture that cannot be read, a model without such a head, a device that fails.
-pub async fn evaluate_answers(
-    model: &MedVill,
-    tokenizer: &Tokenizer,
-    known: &[String],
+pub(super) async fn evaluate(
+    session: &Session,
     studies: &[Study],
-    device: &Device,
+    options: AnswerOptions,
     mut progress: impl FnMut(usize),
 ) -> Result<AnswerCases, EvaluateError> {
     let asked: Vec<Study> = studies
@@ -61,10 +58,10 @@ pub async fn evaluate_answers(
     if asked.is_empty() {
         return Err(EvaluateError::Data("the data set has no questions in this split"));
     }
-    let features = encode_all(model, &asked, device, &mut |_| ())?;
-    let [_, tokens, width] = features.dims();
-    let size = model.config().size;
-    let black = crate::systems::learn::Learner::features(model, Tensor::zeros([1, size, size], device));
+    let images = encode_all(session, &asked, &mut |_| ())?;
+    let [_, tokens, width] = images.dims();
+    let size = session.spec().preprocessing.size;
+    let black = session.encode_pixels(vec![0.0; size * size], 1);
     let questions: Vec<(usize, usize)> = asked
         .iter()
         .enumerate()
@@ -77,22 +74,13 @@ pub async fn evaluate_answers(
             .map(|&(s, q)| asked[s].questions[q].text.as_str())
             .collect();
         let of = |shift: usize| {
-            let rows = part
-                .iter()
-                .map(|&(s, _)| ((s + shift) % asked.len()) as i32)
-                .collect();
-            features
-                .clone()
-                .select(0, crate::systems::learn::ints(rows, [part.len()], device))
+            let rows = part.iter().map(|&(s, _)| (s + shift) % asked.len());
+            images.clone().select(0, indices(rows, &session.device))
         };
-        let pictures = [
-            of(0),
-            black.clone().expand([part.len(), tokens, width]),
-            of(asked.len() / 2),
-        ];
+        let blank = black.clone().expand([part.len(), tokens, width]);
         let mut given = Vec::with_capacity(3);
-        for pictures in pictures {
-            let best = ask(model, tokenizer, known, pictures, &texts, 1).await?;
+        for images in [of(0), blank, of(asked.len() / 2)] {
+            let best = ask(session, images, &texts, options).await?;
             let first = |row: Vec<(String, f32)>| {
                 row.into_iter()
                     .next()
@@ -122,6 +110,10 @@ pub async fn evaluate_answers(
 impl Cases for AnswerCases {
     fn len(&self) -> usize {
         self.cases.len()
+    }
+
+    fn lines(&self) -> Vec<Value> {
+        self.cases.iter().map(|case| json!(case)).collect()
     }
 
     fn scores(&self, indices: &[usize]) -> Scores {

@@ -1,17 +1,19 @@
 //! Drafts of a data set, scored against what is known to be there and against the reports that were written.
 
-use burn::tensor::Device;
+use burn::tensor::{Tensor, activation::log_softmax};
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::{AT_ONCE, Cases, EvaluateError, Scores, encode};
 use crate::data::Study;
 use crate::metrics::{
     DraftScores, GenerationScores, Pair, bleu, draft_scores, generation_scores, perplexity,
 };
-use crate::systems::learn::{Batch, Example, Learner, Pictures, Words};
-use crate::systems::medvill::MedVill;
-use crate::tasks::Drafter;
-use crate::text::{Certainty, Finding, Labeler, Labels, Tokenizer, present};
+use crate::nn::ints;
+use crate::systems::Task;
+use crate::tasks::error::read_back;
+use crate::tasks::{Drafter, Session, TaskError};
+use crate::text::{Certainty, Finding, Labeler, Labels, present};
 
 /// One draft beside its reference.
 #[derive(Clone, Debug, Serialize)]
@@ -40,24 +42,41 @@ pub struct DraftCases {
     losses: Vec<(f64, usize)>,
 }
 
+/// The mean negative log-likelihood of a text's tokens, closing SEP included, under teacher forcing.
+///
+/// # Shapes
+/// - image `(1, K, F)`
+async fn likelihood(session: &Session, image: Tensor<3>, tokens: &[u32]) -> Result<f64, TaskError> {
+    let device = &session.device;
+    let ids = |tokens: &[u32]| tokens.iter().map(|t| *t as i32).collect::<Vec<_>>();
+    let count = tokens.len();
+    // The prediction of the token after the last is thrown away.
+    let logits = session
+        .generator()?
+        .forward(image, ints(ids(tokens), [1, count], device));
+    let [_, steps, vocabulary] = logits.dims();
+    // (1, T + 1, V) -> (T + 1, V)
+    let logits = logits.reshape([steps, vocabulary]).narrow(0, 0, count);
+    let targets = ints(ids(tokens), [count, 1], device);
+    let loss = log_softmax(logits, 1).gather(1, targets).mean().neg();
+    Ok(f64::from(read_back(loss).await?[0]))
+}
+
 /// Drafts `studies`; `progress` is told how many are done.
 ///
-/// Truth is the phantom's description where there is one, else the data set's labels, else the reference's as
-/// read by the labeler; sides are known for phantoms alone.
+/// Truth is the phantom's description where there is one, else the data set's labels, else the reference's as read by
+/// the labeler.
 ///
 /// # Errors
-/// The first picture that cannot be read, or a device that fails.
-pub async fn evaluate_drafts(
-    model: &MedVill,
-    tokenizer: &Tokenizer,
+/// The first image that cannot be read, or a device that fails.
+pub(super) async fn evaluate(
+    session: &Session,
     studies: &[Study],
-    device: &Device,
     mut progress: impl FnMut(usize),
 ) -> Result<DraftCases, EvaluateError> {
-    let drafter = Drafter::new(model, tokenizer);
+    let drafter = Drafter::new(session)?;
+    let tokenizer = session.tokenizer(Task::Draft)?;
     let labeler = Labeler::new();
-    let words = Words::new(tokenizer);
-    let weights = [("report".to_owned(), 1.0)].into();
     let mut cases = DraftCases {
         pairs: Vec::new(),
         lines: Vec::new(),
@@ -65,44 +84,18 @@ pub async fn evaluate_drafts(
         losses: Vec::new(),
     };
     for part in studies.chunks(AT_ONCE) {
-        let features = encode(model, part, device)?;
+        let images = encode(session, part)?;
         for (row, study) in part.iter().enumerate() {
-            let reference = tokenizer.encode_closed(study.report.longer(), model.config().words)?;
-            let example = Example {
-                words: reference.clone(),
-                ..Example::default()
-            };
-            let batch = Batch {
-                pictures: Pictures::Features(features.clone().narrow(0, row, 1)),
-                examples: vec![&example],
-                numbers: Vec::new(),
-                strangers: Vec::new(),
-                asked: Vec::new(),
-            };
-            // Nothing of this objective is left to chance.
-            let losses = model.losses(&batch, &weights, &words, &mut crate::systems::learn::stream(0, 0));
-            if let Some((_, loss)) = losses.into_iter().next() {
-                cases.losses.push((
-                    f64::from(super::super::error::numbers(loss).await?[0]),
-                    reference.len(),
-                ));
-            }
+            let reference = session.encode_text(Task::Draft, study.report.longer())?;
+            let loss = likelihood(session, images.clone().narrow(0, row, 1), &reference).await?;
+            cases.losses.push((loss, reference.len()));
         }
-        for (study, draft) in part
-            .iter()
-            .zip(drafter.draft_batch(features, model.config().words).await?)
-        {
-            let ids: Vec<u32> = draft.words.iter().map(|w| w.id).collect();
-            let decoded = tokenizer.decode(&ids);
+        let drafts = drafter.draft_batch(images, usize::MAX).await?;
+        for (study, draft) in part.iter().zip(drafts) {
+            let decoded = tokenizer.decode(&draft.ids());
             let text = present(&decoded);
             let reading = labeler.read(&text);
-            let (truth, sides) = match &study.description {
-                Some(description) => (description.labels(), description.sides()),
-                None => (
-                    study.labels.unwrap_or_else(|| labeler.labels(&study.report)),
-                    [None; 14],
-                ),
-            };
+            let (truth, sides, blank) = study.truth(&labeler);
             let positive = |labels: &Labels| {
                 let is = |f: &Finding| labels[*f as usize] == Some(Certainty::Positive);
                 Finding::ALL.into_iter().filter(is).map(Finding::name).collect()
@@ -121,6 +114,7 @@ pub async fn evaluate_drafts(
             cases.pairs.push(Pair {
                 drafted: reading,
                 labels: truth,
+                blank,
                 sides,
             });
         }
@@ -172,6 +166,22 @@ impl DraftCases {
 }
 
 impl Cases for DraftCases {
+    fn lines(&self) -> Vec<Value> {
+        self.lines.iter().map(|line| json!(line)).collect()
+    }
+
+    fn more(&self) -> Result<Map<String, Value>, EvaluateError> {
+        let object = |value: Value| match value {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        };
+        let mut more = object(json!(self.stated()));
+        let mut generated = object(json!(self.generated()?));
+        generated.remove("n");
+        more.extend(generated);
+        Ok(more)
+    }
+
     fn len(&self) -> usize {
         self.pairs.len()
     }

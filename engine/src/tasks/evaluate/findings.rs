@@ -1,82 +1,104 @@
 //! Findings against what is there: AUROC and F1 of the fourteen categories (MedViLL, section 4.1), and sides.
 
-use burn::tensor::Device;
-
 use super::{AT_ONCE, Cases, EvaluateError, Scores, encode};
+use crate::bundle::Label;
 use crate::data::Study;
-use crate::metrics::{Counts, auroc, calibration_error, macro_auroc, macro_f1, micro, micro_auroc, sigmoid};
-use crate::systems::medvill::MedVill;
-use crate::tasks::{Calibration, FindingLogits, finding_logits};
-use crate::text::{Certainty, Finding, Labeler, Side, Tokenizer};
+use crate::metrics::{Counts, auroc, calibration_error, macro_auroc, macro_f1, micro, micro_auroc};
+use crate::systems::Task;
+use crate::tasks::findings::{side, sides_of};
+use crate::tasks::{Session, finding_logits};
+use crate::text::{Finding, LabelName, LabelSet, Labeler, Side, Target, Uncertain};
 
 /// Each radiograph's logits beside what is there.
 pub struct FindingCases {
-    /// What was read.
-    pub logits: Vec<FindingLogits>,
-    /// What is there; `None` where that is uncertain.
-    pub truth: Vec<[Option<bool>; 14]>,
-    /// On which side, where one is known.
-    pub sides: Vec<[Option<Side>; 14]>,
-    /// What makes a logit a decision.
-    pub calibrations: [Calibration; 14],
+    /// The labels, with what makes a logit a decision.
+    pub labels: Vec<Label>,
+    /// What was read, a logit a label.
+    pub logits: Vec<Vec<f32>>,
+    /// What is known of each label.
+    pub truth: Vec<Vec<Target>>,
 }
 
-/// What is there: the phantom's description, else the published labels, else what the labeler reads in the
-/// report. Sides are known for phantoms alone.
-pub fn truth_of(study: &Study, labeler: &Labeler) -> ([Option<bool>; 14], [Option<Side>; 14]) {
-    let (labels, sides) = match &study.description {
-        Some(description) => (description.labels(), description.sides()),
-        None => (
-            study.labels.unwrap_or_else(|| labeler.labels(&study.report)),
-            [None; 14],
-        ),
+/// The label set that a bundle's labels are.
+fn set_of(labels: &[Label]) -> LabelSet {
+    let names = |set: &LabelSet| set.labels.iter().map(|l| l.name.clone()).collect::<Vec<_>>();
+    let anywhere = labels.iter().filter(|l| l.side.is_none());
+    let anywhere: Vec<String> = anywhere.map(|l| l.name.clone()).collect();
+    let name = LabelSet::NAMES
+        .iter()
+        .filter_map(|name| LabelSet::named(name).ok())
+        .find(|set| anywhere == names(set))
+        .map_or("chexpert14", |set| set.name);
+    let label = |label: &Label| LabelName {
+        name: label.name.clone(),
+        side: label.side,
     };
-    let there = labels.map(|label| match label {
-        Some(Certainty::Uncertain) => None,
-        other => Some(other == Some(Certainty::Positive)),
-    });
-    (there, sides)
+    LabelSet {
+        name,
+        labels: labels.iter().map(label).collect(),
+        uncertain: Uncertain::Ignore,
+    }
 }
 
-/// Reads all studies, from picture and report or from the picture alone.
+/// Reads all studies, from image and report or from the image alone.
 ///
 /// # Errors
-/// The first picture that cannot be read, a model without such a head, a device that fails.
+/// The first image that cannot be read, a model without such a head, a device that fails.
 pub async fn evaluate_findings(
-    model: &MedVill,
-    tokenizer: &Tokenizer,
+    session: &Session,
     studies: &[Study],
-    with_reports: bool,
-    calibrations: [Calibration; 14],
-    device: &Device,
+    with_report: bool,
     mut progress: impl FnMut(usize),
 ) -> Result<FindingCases, EvaluateError> {
     let labeler = Labeler::new();
+    let labels = if session.manifest.labels.is_empty() {
+        LabelSet::chexpert14().labels.iter().map(Label::new).collect()
+    } else {
+        session.manifest.labels.clone()
+    };
+    let set = set_of(&labels);
     let mut cases = FindingCases {
+        labels,
         logits: Vec::new(),
         truth: Vec::new(),
-        sides: Vec::new(),
-        calibrations,
     };
     for part in studies.chunks(AT_ONCE) {
-        let words = part
-            .iter()
-            .map(|s| tokenizer.encode_closed(s.report.longer(), model.config().words));
-        let words = words.collect::<Result<Vec<_>, _>>()?;
-        let words: Vec<&[u32]> = words.iter().map(Vec::as_slice).collect();
-        let reports = with_reports.then_some(words.as_slice());
-        let features = encode(model, part, device)?;
+        let tokens = if with_report {
+            let tokens = part
+                .iter()
+                .map(|s| session.encode_text(Task::Findings, s.report.longer()));
+            tokens.collect::<Result<Vec<_>, _>>()?
+        } else {
+            Vec::new()
+        };
+        let tokens: Vec<&[u32]> = tokens.iter().map(Vec::as_slice).collect();
+        let reports = with_report.then_some(tokens.as_slice());
+        let images = encode(session, part)?;
         cases
             .logits
-            .extend(finding_logits(model, features, reports, tokenizer.specials()).await?);
-        for study in part {
-            let (truth, sides) = truth_of(study, &labeler);
-            cases.truth.push(truth);
-            cases.sides.push(sides);
-        }
+            .extend(finding_logits(session, images, reports).await?);
+        cases
+            .truth
+            .extend(part.iter().map(|study| study.targets(&set, &labeler)));
         progress(cases.logits.len());
     }
     Ok(cases)
+}
+
+impl FindingCases {
+    /// Whether the side of a present finding is read rightly; `None` where it is not known or not read.
+    fn side_is_right(&self, case: usize, at: usize, sides: [usize; 2], says: bool) -> Option<bool> {
+        let (truth, logits) = (&self.truth[case], &self.logits[case]);
+        let [left, right] = [truth[sides[0]]?, truth[sides[1]]?];
+        let is = match (truth[at]?, left, right) {
+            (true, true, true) => Side::Bilateral,
+            (true, true, false) => Side::Left,
+            (true, false, true) => Side::Right,
+            _ => return None,
+        };
+        let read = side(*logits.get(sides[0])?, *logits.get(sides[1])?);
+        Some(says && read == is)
+    }
 }
 
 impl Cases for FindingCases {
@@ -85,59 +107,69 @@ impl Cases for FindingCases {
     }
 
     fn scores(&self, indices: &[usize]) -> Scores {
-        let mut classes = Vec::with_capacity(14);
-        let mut counts = [Counts::default(); 14];
+        // Each label of anywhere: probabilities with their truth, decisions.
+        let mut classes = Vec::new();
+        let mut counts = Vec::new();
         let (mut right, mut sided) = (0usize, 0usize);
         let mut scores = Scores::new();
-        for finding in Finding::ALL {
-            let category = finding as usize;
-            let Calibration {
-                temperature,
-                operating_point,
-            } = self.calibrations[category];
+        for (at, label) in self.labels.iter().enumerate() {
+            if label.side.is_some() || self.logits.first().is_some_and(|row| row.len() <= at) {
+                continue;
+            }
+            let calibration = label.calibration();
+            let has_side = Finding::from_name(&label.name).is_none_or(Finding::has_side);
+            let sides = sides_of(&self.labels, label).filter(|_| has_side);
             let (mut values, mut positive) = (Vec::new(), Vec::new());
+            let mut count = Counts::default();
             for &i in indices {
-                let Some(is) = self.truth[i][category] else {
-                    continue;
-                };
-                let probability = sigmoid(f64::from(self.logits[i].anywhere[category]) / temperature);
-                let says = probability >= operating_point;
-                counts[category].add(says, is);
+                let Some(is) = self.truth[i][at] else { continue };
+                let probability = calibration.probability(self.logits[i][at]);
+                let says = probability >= calibration.operating_point;
+                count.add(says, is);
                 values.push(probability);
                 positive.push(is);
-                if let (true, Some(side), Some(_)) = (is, self.sides[i][category], self.logits[i].sides) {
+                if let Some(is_right) = sides.and_then(|sides| self.side_is_right(i, at, sides, says)) {
                     sided += 1;
-                    right += usize::from(says && self.logits[i].side(finding) == Some(side));
+                    right += usize::from(is_right);
                 }
             }
-            if let Some(area) = auroc(&values, &positive) {
-                scores.insert(format!("auroc_{}", snake(finding.name())), area);
+            // A label of which nothing is known has no score.
+            if !positive.is_empty() {
+                let name = snake(&label.name);
+                if let Some(area) = auroc(&values, &positive) {
+                    scores.insert(format!("auroc_{name}"), area);
+                }
+                scores.insert(format!("f1_{name}"), count.f1());
             }
-            scores.insert(format!("f1_{}", snake(finding.name())), counts[category].f1());
             classes.push((values, positive));
+            counts.push((label.name == Finding::NoFinding.name(), count));
         }
         let (all, truths): (Vec<Vec<f64>>, Vec<Vec<bool>>) = classes.iter().cloned().unzip();
+        let every: Vec<Counts> = counts.iter().map(|c| c.1).collect();
+        // No Finding apart, as for drafts; `micro_f1_14` counts it in, as MedViLL does.
+        let findings: Vec<Counts> = counts.iter().filter(|c| !c.0).map(|c| c.1).collect();
+        let known = truths.iter().any(|truth| !truth.is_empty());
+        let counted = |value: f64| known.then_some(value);
         let named = [
             ("micro_auroc", micro_auroc(&classes)),
             ("macro_auroc", macro_auroc(&classes)),
-            // No Finding apart, as for drafts; `micro_f1_14` counts it in, as the paper does.
-            ("micro_f1", Some(micro(&counts[1..]).f1())),
-            ("micro_f1_14", Some(micro(&counts).f1())),
-            ("macro_f1", macro_f1(&counts[1..])),
-            ("precision", Some(micro(&counts[1..]).precision())),
-            ("recall", Some(micro(&counts[1..]).recall())),
-            ("accuracy", Some(micro(&counts[1..]).accuracy())),
+            ("micro_f1", counted(micro(&findings).f1())),
+            (
+                "micro_f1_14",
+                counted(micro(&every).f1()).filter(|_| every.len() == 14),
+            ),
+            ("macro_f1", macro_f1(&findings)),
+            ("precision", counted(micro(&findings).precision())),
+            ("recall", counted(micro(&findings).recall())),
+            ("accuracy", counted(micro(&findings).accuracy())),
             ("side_accuracy", (sided > 0).then(|| right as f64 / sided as f64)),
             (
                 "calibration_error",
                 calibration_error(&all.concat(), &truths.concat(), 10),
             ),
         ];
-        scores.extend(
-            named
-                .into_iter()
-                .filter_map(|(name, value)| Some((name.to_owned(), value?))),
-        );
+        let named = named.into_iter();
+        scores.extend(named.filter_map(|(name, value)| Some((name.to_owned(), value?))));
         scores
     }
 }

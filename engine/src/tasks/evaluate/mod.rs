@@ -9,20 +9,21 @@ mod retrieval;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Tensor;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
-pub use answers::{AnswerCases, evaluate_answers};
-pub use draft::{DraftCases, DraftLine, evaluate_drafts};
-pub use findings::{FindingCases, evaluate_findings, truth_of};
-pub use retrieval::{RetrievalCases, evaluate_retrieval};
+pub use answers::AnswerCases;
+pub use draft::{DraftCases, DraftLine};
+pub use findings::{FindingCases, evaluate_findings};
+pub use retrieval::RetrievalCases;
 
-use super::{DraftError, TaskError};
-use crate::data::Study;
-use crate::image::{ImageError, WindowChoice, decode_file, prepare};
+use super::session::Session;
+use super::{AnswerOptions, TaskError};
+use crate::data::{Study, par_map};
+use crate::image::{ImageError, WindowChoice, decode_file};
 use crate::metrics::{TTest, bootstrap, t_test};
-use crate::systems::learn::Learner;
-use crate::systems::medvill::MedVill;
+use crate::systems::Task;
 use crate::text::TextError;
 
 /// Radiographs that are encoded at once.
@@ -31,7 +32,7 @@ const AT_ONCE: usize = 16;
 /// Why an evaluation ended early.
 #[derive(Debug, Error)]
 pub enum EvaluateError {
-    /// A picture could not be read.
+    /// An image could not be read.
     #[error("{path}: {source}")]
     Image {
         /// The file.
@@ -39,9 +40,6 @@ pub enum EvaluateError {
         /// What was wrong with it.
         source: ImageError,
     },
-    /// A draft failed.
-    #[error(transparent)]
-    Draft(#[from] DraftError),
     /// A task failed.
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -71,6 +69,19 @@ pub trait Cases {
 
     /// The scores of the cases at `indices`; what they do not define is left out.
     fn scores(&self, indices: &[usize]) -> Scores;
+
+    /// One line a case, for those who read them beside their references; nothing where a case is a number alone.
+    fn lines(&self) -> Vec<Value> {
+        Vec::new()
+    }
+
+    /// What is not resampled, by name.
+    ///
+    /// # Errors
+    /// What cannot be computed of these cases.
+    fn more(&self) -> Result<Map<String, Value>, EvaluateError> {
+        Ok(Map::new())
+    }
 
     /// The scores of all of them.
     fn all(&self) -> Scores {
@@ -132,40 +143,82 @@ pub fn compare(
         .collect()
 }
 
-/// The last maps of some studies' pictures, `(studies, K, features)`.
-fn encode(model: &MedVill, studies: &[Study], device: &Device) -> Result<Tensor<3>, EvaluateError> {
-    let size = model.config().size;
+/// How to evaluate; each task reads what concerns it.
+#[derive(Clone, Copy, Debug)]
+pub struct EvaluateOptions {
+    /// Findings: read the report beside the image, as MedViLL's diagnosis does.
+    pub with_report: bool,
+    /// Vqa: only answers that the form of a question allows.
+    pub by_form: bool,
+    /// Retrieve: candidates of a trial.
+    pub candidates: usize,
+    /// Retrieve: trials in each direction, at most.
+    pub trials: usize,
+    /// Of all that is drawn.
+    pub seed: u64,
+}
+
+impl Default for EvaluateOptions {
+    fn default() -> Self {
+        Self {
+            with_report: false,
+            by_form: true,
+            candidates: 100,
+            trials: 100,
+            seed: 0,
+        }
+    }
+}
+
+/// Scores a session in a task on some studies; `progress` is told how many cases are done.
+///
+/// # Errors
+/// A model or data that do not serve the task, the first image that cannot be read, a device that fails.
+pub async fn evaluate(
+    session: &Session,
+    task: Task,
+    studies: &[Study],
+    options: &EvaluateOptions,
+    progress: impl FnMut(usize),
+) -> Result<Box<dyn Cases>, EvaluateError> {
+    Ok(match task {
+        Task::Draft => Box::new(draft::evaluate(session, studies, progress).await?),
+        Task::Findings => Box::new(evaluate_findings(session, studies, options.with_report, progress).await?),
+        Task::Vqa => {
+            let answers = AnswerOptions {
+                most: 1,
+                by_form: options.by_form,
+            };
+            Box::new(answers::evaluate(session, studies, answers, progress).await?)
+        }
+        Task::Retrieve => Box::new(retrieval::evaluate(session, studies, options, progress).await?),
+    })
+}
+
+/// Image tokens of some studies, `(studies, K, F)`.
+fn encode(session: &Session, studies: &[Study]) -> Result<Tensor<3>, EvaluateError> {
+    let preprocessing = session.spec().preprocessing;
     let read = |study: &Study| -> Result<Vec<f32>, EvaluateError> {
         let fail = |source| EvaluateError::Image {
             path: study.image.clone(),
             source,
         };
-        let gray = decode_file(&study.image)
-            .and_then(|r| r.display(&WindowChoice::Default))
-            .map_err(fail)?;
-        Ok(prepare(&gray, size).pixels)
+        let gray = decode_file(&study.image).and_then(|r| r.display(&WindowChoice::Default));
+        Ok(preprocessing.apply(&gray.map_err(fail)?).pixels)
     };
-    #[cfg(feature = "cli")]
-    let pictures: Result<Vec<Vec<f32>>, EvaluateError> = {
-        use rayon::prelude::*;
-        studies.par_iter().map(read).collect()
-    };
-    #[cfg(not(feature = "cli"))]
-    let pictures: Result<Vec<Vec<f32>>, EvaluateError> = studies.iter().map(read).collect();
-    let pixels = TensorData::new(pictures?.concat(), [studies.len(), size, size]);
-    Ok(model.features(Tensor::from_data(pixels, device)))
+    let pixels: Vec<Vec<f32>> = par_map(studies, read)?;
+    Ok(session.encode_pixels(pixels.concat(), studies.len()))
 }
 
 /// [`encode`] of any number of studies, some at a time.
 fn encode_all(
-    model: &MedVill,
+    session: &Session,
     studies: &[Study],
-    device: &Device,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Tensor<3>, EvaluateError> {
     let mut parts = Vec::new();
     for (number, part) in studies.chunks(AT_ONCE).enumerate() {
-        parts.push(encode(model, part, device)?);
+        parts.push(encode(session, part)?);
         progress(number * AT_ONCE + part.len());
     }
     Ok(Tensor::cat(parts, 0))

@@ -1,17 +1,16 @@
 //! Retrieval in both directions (MedViLL, section 4.1): each trial ranks 100 candidates, of which those with
 //! the query's labels are relevant.
 
-use burn::tensor::Device;
 use rand::RngExt;
 use rand::seq::{SliceRandom, index};
 
-use super::{Cases, EvaluateError, Scores, encode_all, truth_of};
+use super::{Cases, EvaluateError, EvaluateOptions, Scores, encode_all};
 use crate::data::Study;
 use crate::metrics::{Ranking, rank};
-use crate::systems::learn::stream;
-use crate::systems::medvill::MedVill;
-use crate::tasks::match_probabilities;
-use crate::text::{Labeler, Tokenizer};
+use crate::nn::stream;
+use crate::systems::Task;
+use crate::tasks::{Session, match_probabilities};
+use crate::text::{LabelSet, Labeler, Target};
 
 /// At how many candidates the ranking is cut.
 const K: usize = 5;
@@ -29,17 +28,18 @@ pub struct RetrievalCases {
 ///
 /// # Errors
 /// Too few studies with reports, the first picture that cannot be read, a device that fails.
-#[allow(clippy::too_many_arguments, reason = "a trial has that many sides")]
-pub async fn evaluate_retrieval(
-    model: &MedVill,
-    tokenizer: &Tokenizer,
+pub(super) async fn evaluate(
+    session: &Session,
     studies: &[Study],
-    candidates: usize,
-    trials: usize,
-    seed: u64,
-    device: &Device,
+    options: &EvaluateOptions,
     mut progress: impl FnMut(usize),
 ) -> Result<RetrievalCases, EvaluateError> {
+    let &EvaluateOptions {
+        candidates,
+        trials,
+        seed,
+        ..
+    } = options;
     let told: Vec<Study> = studies
         .iter()
         .filter(|s| s.has_image() && !s.report.longer().is_empty())
@@ -50,14 +50,14 @@ pub async fn evaluate_retrieval(
             "retrieval needs at least two studies with a picture and a report",
         ));
     }
-    let features = encode_all(model, &told, device, &mut |_| ())?;
-    let words = told
+    let images = encode_all(session, &told, &mut |_| ())?;
+    let tokens = told
         .iter()
-        .map(|s| tokenizer.encode_closed(s.report.longer(), model.config().words));
-    let words = words.collect::<Result<Vec<_>, _>>()?;
-    let texts: Vec<&[u32]> = words.iter().map(Vec::as_slice).collect();
-    let labeler = Labeler::new();
-    let labels: Vec<[Option<bool>; 14]> = told.iter().map(|s| truth_of(s, &labeler).0).collect();
+        .map(|s| session.encode_text(Task::Retrieve, s.report.longer()));
+    let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
+    let texts: Vec<&[u32]> = tokens.iter().map(Vec::as_slice).collect();
+    let (labeler, set) = (Labeler::new(), LabelSet::chexpert14());
+    let labels: Vec<Vec<Target>> = told.iter().map(|s| s.targets(&set, &labeler)).collect();
     let candidates = candidates.min(told.len());
     let mut queries: Vec<usize> = (0..told.len()).collect();
     queries.shuffle(&mut stream(seed, 0));
@@ -76,7 +76,7 @@ pub async fn evaluate_retrieval(
             }
             let pair = |&other: &usize| if to_report { (query, other) } else { (other, query) };
             let pairs: Vec<(usize, usize)> = pool.iter().map(pair).collect();
-            let scores = match_probabilities(model, &features, &texts, &pairs, tokenizer.specials()).await?;
+            let scores = match_probabilities(session, &images, &texts, &pairs).await?;
             let scores: Vec<f64> = scores.into_iter().map(f64::from).collect();
             let relevant: Vec<bool> = pool.iter().map(|&other| labels[other] == labels[query]).collect();
             let ranking =

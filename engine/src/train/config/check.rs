@@ -2,24 +2,22 @@
 
 use std::borrow::Cow;
 
+use toml::de::{DeTable, DeValue};
+
 use super::{Fault, RunConfig};
 use crate::data::Layout;
-use crate::systems::SYSTEMS;
-use crate::systems::learn::{Learner, Sizes};
-use crate::systems::medvill::{MedVill, MedVillConfig};
+use crate::systems::{SystemConfig, Trainable, names, with_system};
 
 impl RunConfig {
     pub(super) fn check(&self) -> Result<(), Fault> {
-        match self.system.as_str() {
-            MedVillConfig::SYSTEM => self.check_for::<MedVill>(),
-            other => Err((
-                "system".into(),
-                format!("{other:?} is not one of: {}", SYSTEMS.map(|s| s.name).join(", ")),
-            )),
-        }
+        with_system!(
+            self.system.as_str(),
+            S => self.check_for::<S>(),
+            Err(("system".into(), format!("{:?} is not one of: {}", self.system, names())))
+        )
     }
 
-    fn check_for<S: Learner>(&self) -> Result<(), Fault> {
+    fn check_for<S: Trainable>(&self) -> Result<(), Fault> {
         let fail = |key: &'static str, reason: String| Err((Cow::from(key), reason));
         if self.checkpoint_every == 0 {
             return fail("checkpoint_every", "must be at least 1".to_owned());
@@ -33,9 +31,10 @@ impl RunConfig {
                 format!("{:?} is not a folder", init.display().to_string()),
             );
         }
-        let sizes = self.sizes::<S::Config>()?;
+        let model = self.model_config::<S::Config>()?;
         self.check_optim()?;
-        self.check_objectives(S::OBJECTIVES, &sizes)?;
+        let known: Vec<&str> = S::OBJECTIVES.iter().map(|o| o.name).collect();
+        self.check_objectives(&known, &model)?;
         self.check_data()
     }
 
@@ -47,18 +46,18 @@ impl RunConfig {
         let below_one = |v: f64| (0.0..1.0).contains(&v);
         let rules: [(&'static str, bool, String); 15] = [
             (
-                "optim.rate",
-                positive(o.rate),
-                format!("{} must be greater than 0", o.rate),
+                "optim.lr",
+                positive(o.lr),
+                format!("{} must be greater than 0", o.lr),
             ),
             (
-                "optim.image_rate",
-                none_or_more(o.image_rate.unwrap_or(0.0)),
+                "optim.backbone_lr",
+                none_or_more(o.backbone_lr.unwrap_or(0.0)),
                 "must be 0 or more".to_owned(),
             ),
             (
-                "optim.head_rate",
-                none_or_more(o.head_rate.unwrap_or(0.0)),
+                "optim.head_lr",
+                none_or_more(o.head_lr.unwrap_or(0.0)),
                 "must be 0 or more".to_owned(),
             ),
             (
@@ -87,9 +86,9 @@ impl RunConfig {
                 format!("{} must be a share of the steps, 0 to 1", o.warmup),
             ),
             (
-                "optim.floor",
-                share(o.floor),
-                format!("{} must be a share of the peak, 0 to 1", o.floor),
+                "optim.min_lr",
+                share(o.min_lr),
+                format!("{} must be a share of the peak, 0 to 1", o.min_lr),
             ),
             (
                 "optim.power",
@@ -120,7 +119,7 @@ impl RunConfig {
         }
     }
 
-    fn check_objectives(&self, known: &[&str], sizes: &impl Sizes) -> Result<(), Fault> {
+    fn check_objectives(&self, known: &[&str], model: &impl SystemConfig) -> Result<(), Fault> {
         let fail = |key: &'static str, reason: String| Err((Cow::from(key), reason));
         if let Some(name) = self
             .objectives
@@ -139,14 +138,14 @@ impl RunConfig {
         {
             return fail("objectives", format!("{name} = {weight} must be 0 or more"));
         }
-        let on = |name: &str| self.objectives.get(name).is_some_and(|w| *w > 0.0);
+        let on = |name: &str| self.on(name);
         if !known.iter().any(|name| on(name)) {
             return fail(
                 "objectives",
                 "must name one at least, with a weight greater than 0".to_owned(),
             );
         }
-        if let Some(why) = sizes.lacks(&on) {
+        if let Err(why) = model.validate_objectives(&on) {
             return fail("objectives", why.to_owned());
         }
         for mix in &self.mix {
@@ -208,19 +207,22 @@ pub(super) fn located(text: &str, key: &str, reason: &str) -> String {
 
 /// The line of a dotted key, or of a table of that name.
 fn line_of(text: &str, key: &str) -> Option<usize> {
-    let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
-    let mut inside = String::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.starts_with('[') {
-            inside = line.trim_matches(|c| c == '[' || c == ']').trim().to_owned();
-            if inside == key {
-                return Some(number + 1);
-            }
+    let document = DeTable::parse(text).ok()?;
+    let mut table = document.get_ref();
+    let mut parts = key.split('.').peekable();
+    while let Some(part) = parts.next() {
+        let (name, value) = table.iter().find(|(name, _)| name.get_ref() == part)?;
+        if parts.peek().is_none() {
+            return Some(text[..name.span().start].matches('\n').count() + 1);
         }
-        if inside == table && line.split_once('=').is_some_and(|(left, _)| left.trim() == name) {
-            return Some(number + 1);
-        }
+        table = match value.get_ref() {
+            DeValue::Table(inner) => inner,
+            DeValue::Array(items) => match items.first()?.get_ref() {
+                DeValue::Table(inner) => inner,
+                _ => return None,
+            },
+            _ => return None,
+        };
     }
     None
 }
@@ -247,7 +249,7 @@ mod tests {
         for (from, to, wants) in [
             ("out = \"x\"", "out = \"x\"\nrates = 3", ["rates", "line 4"]),
             ("rate = 1e-3", "rate = \"fast\"", ["rate", "line 9"]),
-            ("rate = 1e-3", "rate = -1.0", ["optim.rate", "line 9"]),
+            ("rate = 1e-3", "rate = -1.0", ["optim.lr", "line 9"]),
             ("mlm = 1.0", "mlm = 1.0\nmemory = 1.0", ["memory", "line 6"]),
             ("mlm = 1.0", "diagnosis = 1.0", ["model.diagnosis", "line 6"]),
             ("ROOT", "/no/such/folder", ["data.roots", "line 5"]),
@@ -282,6 +284,6 @@ mod tests {
         );
         let config: RunConfig = toml::from_str(&text).unwrap();
         let steps = (0..100).map(|i| config.weights(f64::from(i) / 100.0));
-        assert_eq!(steps.filter(|w| w.keys().eq(["mlm"])).count(), 75);
+        assert_eq!(steps.filter(|w| w.0.keys().eq(["mlm"])).count(), 75);
     }
 }

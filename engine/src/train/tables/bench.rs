@@ -12,18 +12,18 @@ use super::super::folder::{Run, Which};
 use super::super::run::train;
 use super::rows::{TASKS, TableTask, Variant};
 use super::{Cell, RESAMPLES, TableError, TableOptions, Tables};
+use crate::bundle::{Label, Manifest, load_model};
 use crate::data::phantom::Institution;
 use crate::data::{Format, Layout, ReadOptions, Split, Study, WriteOptions, load, write_phantoms};
-use crate::nn;
-use crate::systems::medvill::MedVill;
-use crate::tasks::{
-    Cases, evaluate_answers, evaluate_drafts, evaluate_findings, evaluate_retrieval, spreads,
-};
+use crate::systems::Task;
+use crate::tasks::{Cases, EvaluateOptions, Session, evaluate, spreads};
+use crate::text::{LabelSet, Specials, Tokenizer};
 
 /// Sizes of the model that the tables compare: `tiny` with a picture of 128 px and 16 visual tokens, which
 /// carry what the image encoder reads of findings, since so few steps hardly teach a transformer to read them
 /// off the map.
-const MODEL: &str = "size = 128\nwords = 70\nstandardise = true\nmap_findings = true\nfindings_projection = true\nown_grid = true\n\
+const MODEL: &str = "preprocessing = { size = 128, norm = \"per_image\" }\nmax_tokens = 70\n\
+                     ours = { findings_head = true, global_prior = true, grid_positions = true }\n\
                      bert = { vocabulary = 700, width = 96, layers = 2, heads = 4, intermediate = 256, positions = 96, dropout = 0.0 }\n";
 
 /// The image encoder that the variants share.
@@ -121,7 +121,7 @@ impl Bench<'_> {
                         image,
                         objectives: "mlm = 1.0\nitm = 1.0",
                         model: &format!(
-                            "scheme = \"{scheme}\"\nsampled = {sampled}\nmlm_on_strangers = false"
+                            "scheme = \"{scheme}\"\nsampled = {sampled}\nmlm_on_negatives = false"
                         ),
                         rate: 1e-3,
                         steps: 1200,
@@ -142,7 +142,7 @@ impl Bench<'_> {
                         model: &format!(
                             "{}diagnosis = {}\nanswer_softmax = true\nsampled = 16",
                             variant.model,
-                            task.name == "diagnosis"
+                            task.task == Task::Findings
                         ),
                         rate: task.rate,
                         steps: task.steps / part,
@@ -239,14 +239,13 @@ impl Bench<'_> {
         let from = init.map_or(String::new(), |(init, parts)| {
             format!("init = {init:?}\ninit_only = {parts:?}\n")
         });
-        let image_rate = if training.sees { "" } else { "image_rate = 0.0\n" };
+        let image_rate = if training.sees { "" } else { "backbone_lr = 0.0\n" };
         let text = format!(
             "system = \"medvill\"\npreset = \"tiny\"\nout = {out:?}\nseed = {seed}\ncheckpoint_every = {steps}\n{from}\
-             [model]\n{MODEL}{image}{model}\n[data]\nroots = {roots:?}\ncache = {cache:?}\nby_question = {by_question}\n\
-             [objectives]\n{objectives}\n[optim]\nrate = {rate:?}\n{image_rate}weight_decay = 0.01\nbatch = 16\nsteps = {steps}\n",
+             [model]\n{MODEL}{image}{model}\n[data]\nroots = {roots:?}\ncache = {cache:?}\nquestions = 4\n\
+             [objectives]\n{objectives}\n[optim]\nlr = {rate:?}\n{image_rate}weight_decay = 0.01\nbatch = 16\nsteps = {steps}\n",
             seed = self.seed,
             cache = self.root.join("cache"),
-            by_question = objectives.contains("vqa"),
         );
         let wrong = |e: toml::de::Error| TrainError::Config {
             path: out.clone(),
@@ -275,44 +274,32 @@ impl Bench<'_> {
         {
             return Ok(scores);
         }
-        let opened = Run::open(run, Which::Newest)?;
-        let tokenizer = Run::tokenizer(run)?;
-        let model = MedVill::new(&opened.sizes()?, self.device).map_err(TrainError::from)?;
-        let model = nn::load(model, &opened.weights, self.device, false).map_err(TrainError::from)?;
+        let session = self.session(run)?;
         let studies: Vec<Study> = self
             .studies(roots)?
             .into_iter()
             .filter(|s| s.split == Split::Test)
             .collect();
-        let device = self.device;
-        let mut all: Vec<(&str, Box<dyn Cases>)> = Vec::new();
-        match task.name {
-            "diagnosis" => {
-                // The head on CLS either way: a picture alone is one whose report says nothing.
-                let alone = studies.iter().cloned().map(|study| Study {
+        let options = EvaluateOptions {
+            with_report: true,
+            trials: 40,
+            seed: self.seed,
+            ..EvaluateOptions::default()
+        };
+        let score =
+            |studies: &[Study]| pollster::block_on(evaluate(&session, task.task, studies, &options, |_| ()));
+        let mut all: Vec<(&str, Box<dyn Cases>)> = vec![("", score(&studies)?)];
+        if task.task == Task::Findings {
+            // The head on CLS either way: an image alone is one whose report says nothing.
+            let alone: Vec<Study> = studies
+                .iter()
+                .cloned()
+                .map(|study| Study {
                     report: Default::default(),
                     ..study
-                });
-                for (prefix, studies) in [("", studies.clone()), ("image_", alone.collect())] {
-                    let none = Default::default();
-                    let read = evaluate_findings(&model, &tokenizer, &studies, true, none, device, |_| ());
-                    all.push((prefix, Box::new(pollster::block_on(read)?)));
-                }
-            }
-            "retrieval" => {
-                let ranked =
-                    evaluate_retrieval(&model, &tokenizer, &studies, 100, 40, self.seed, device, |_| ());
-                all.push(("", Box::new(pollster::block_on(ranked)?)));
-            }
-            "vqa" => {
-                let known = Run::answers(run)?;
-                let answered = evaluate_answers(&model, &tokenizer, &known, &studies, device, |_| ());
-                all.push(("", Box::new(pollster::block_on(answered)?)));
-            }
-            _ => {
-                let drafted = evaluate_drafts(&model, &tokenizer, &studies, device, |_| ());
-                all.push(("", Box::new(pollster::block_on(drafted)?)));
-            }
+                })
+                .collect();
+            all.push(("image_", score(&alone)?));
         }
         let resamples = RESAMPLES / self.options.seeds.max(1) as usize;
         let mut scores = BTreeMap::new();
@@ -328,8 +315,24 @@ impl Bench<'_> {
                 }
             }
         }
-        let text = serde_json::to_vec(&scores).unwrap_or_default();
+        let text = serde_json::to_vec(&scores).map_err(|e| TrainError::Run {
+            path: kept.clone(),
+            reason: e.to_string(),
+        })?;
         std::fs::write(&kept, text).map_err(io("writing", &kept))?;
         Ok(scores)
+    }
+    /// A run's newest checkpoint at work.
+    fn session(&self, run: &Path) -> Result<Session, TableError> {
+        let opened = Run::open(run, Which::Newest)?;
+        let config = opened.config()?;
+        let tokenizer = Run::tokenizer(run)?;
+        let specials = tokenizer.as_ref().map_or(Specials::BERT, Tokenizer::specials);
+        let mut manifest = Manifest::new("run", &config.system, &config.preset, opened.model);
+        manifest.answers = Run::answers(run)?;
+        manifest.labels = LabelSet::chexpert14().labels.iter().map(Label::new).collect();
+        let model = load_model(&manifest, opened.weights, specials, self.device).map_err(TrainError::from)?;
+        let session = Session::from_parts(manifest, model, tokenizer, self.device.clone());
+        Ok(session.map_err(TrainError::from)?)
     }
 }

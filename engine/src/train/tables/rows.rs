@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::systems::Task;
+
 /// A variant of section 4.3, or an ablation of section 4.4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Variant {
@@ -52,7 +54,7 @@ pub const VARIANTS: [Variant; 11] = [
     Variant::of("Non-crossing", "non-crossing", Some("non_crossing")),
     Variant::of("Fine-tuning only", "fine-tuning-only", None),
     Variant {
-        model: "towers = true\n",
+        model: "baseline = \"dual_encoder\"\n",
         tasks: &["diagnosis", "retrieval", "vqa"],
         ..Variant::of("CNN & Transformer", "cnn-transformer", None)
     },
@@ -73,7 +75,7 @@ pub const VARIANTS: [Variant; 11] = [
     },
     Variant {
         apart: true,
-        model: "recurrent = true\n",
+        model: "baseline = \"tienet\"\n",
         tasks: &["generation"],
         ..Variant::of("TieNet's writer", "tienet", None)
     },
@@ -84,6 +86,8 @@ pub const VARIANTS: [Variant; 11] = [
 pub struct TableTask {
     /// As the tables name it.
     pub name: &'static str,
+    /// What is scored.
+    pub task: Task,
     /// The paper's table.
     pub table: &'static str,
     pub(super) objectives: &'static str,
@@ -98,6 +102,7 @@ pub struct TableTask {
 pub const TASKS: [TableTask; 4] = [
     TableTask {
         name: "diagnosis",
+        task: Task::Findings,
         table: "II",
         objectives: "diagnosis = 1.0\ndiagnosis_image = 1.0",
         rate: 1e-3,
@@ -111,6 +116,7 @@ pub const TASKS: [TableTask; 4] = [
     },
     TableTask {
         name: "retrieval",
+        task: Task::Retrieve,
         table: "III",
         objectives: "pairs = 1.0",
         rate: 5e-4,
@@ -124,6 +130,7 @@ pub const TASKS: [TableTask; 4] = [
     },
     TableTask {
         name: "vqa",
+        task: Task::Vqa,
         table: "IV",
         objectives: "vqa = 1.0",
         rate: 1e-3,
@@ -136,6 +143,7 @@ pub const TASKS: [TableTask; 4] = [
     },
     TableTask {
         name: "generation",
+        task: Task::Draft,
         table: "V",
         objectives: "report = 1.0",
         rate: 1e-3,

@@ -1,4 +1,4 @@
-//! Pictures decoded once: kept in memory for the run, or in a folder for the next run too.
+//! Images decoded once: kept in memory for the run, or in a folder for the next run too.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use sha2::{Digest, Sha256};
 
 use super::error::{TrainError, io};
-use crate::image::{WindowChoice, decode_file, prepare};
+use crate::image::{Filter, Fit, Preprocessing, WindowChoice, decode_file};
 
 /// More than this in memory is refused; a cache folder has no such limit.
 const MOST_IN_MEMORY: u64 = 12 << 30;
@@ -14,30 +14,46 @@ const MOST_IN_MEMORY: u64 = 12 << 30;
 /// Changes whenever decoding or preparation changes what a file becomes.
 const VERSION: &str = "1";
 
-/// Prepared pictures of one size, 8-bit, row-major, decoded when they are first asked for.
-pub struct PictureStore {
+/// Preprocessed images, 8-bit, row-major, decoded when they are first asked for.
+pub struct ImageCache {
     paths: Vec<PathBuf>,
-    size: usize,
+    preprocessing: Preprocessing,
     folder: Option<PathBuf>,
     memory: Vec<OnceLock<Vec<u8>>>,
 }
 
-impl PictureStore {
-    /// A store of the files `paths`, prepared at `size` pixels a side.
+impl ImageCache {
+    /// A cache of the files `paths`, preprocessed; an empty path stands for no image.
     ///
     /// # Errors
     /// More pictures than memory should hold, and a cache folder that cannot be made.
-    pub fn new(paths: Vec<PathBuf>, size: usize, cache: Option<&Path>) -> Result<Self, TrainError> {
+    pub fn new(
+        paths: Vec<PathBuf>,
+        preprocessing: Preprocessing,
+        cache: Option<&Path>,
+    ) -> Result<Self, TrainError> {
+        let size = preprocessing.size;
         let bytes = paths.len() as u64 * (size * size) as u64;
         if cache.is_none() && bytes > MOST_IN_MEMORY {
             let gigabytes = bytes as f64 / 1e9;
             let reason = format!(
-                "{} pictures take {gigabytes:.0} GB of memory; name a folder as data.cache",
+                "{} images take {gigabytes:.0} GB of memory; name a folder as data.cache",
                 paths.len()
             );
             return Err(TrainError::Empty { reason });
         }
-        let folder = cache.map(|root| root.join(format!("{size}px-{VERSION}")));
+        // What is made of a file hangs on the preprocessing, whose normalisation is the model's.
+        let Preprocessing {
+            cut_margins,
+            fit,
+            filter,
+            ..
+        } = preprocessing;
+        let kind = match (cut_margins, fit, filter) {
+            (true, Fit::Pad, Filter::Triangle) => String::new(),
+            other => format!("-{}", hex(&Sha256::digest(format!("{other:?}")))),
+        };
+        let folder = cache.map(|root| root.join(format!("{size}px-{VERSION}{kind}")));
         if let Some(folder) = &folder {
             std::fs::create_dir_all(folder).map_err(io("creating", folder))?;
         }
@@ -48,17 +64,17 @@ impl PictureStore {
         };
         Ok(Self {
             paths,
-            size,
+            preprocessing,
             folder,
             memory,
         })
     }
 
-    /// Hands the picture `index` to `use_it`, `size * size` values.
+    /// Hands the image `index` to `use_it`, `size * size` values.
     ///
     /// # Errors
-    /// A file that is no picture, with its path, and a cache that cannot be written.
-    pub fn with<T>(&self, index: usize, use_it: impl FnOnce(&[u8]) -> T) -> Result<T, TrainError> {
+    /// A file that is no image, with its path, and a cache that cannot be written.
+    pub fn read<T>(&self, index: usize, use_it: impl FnOnce(&[u8]) -> T) -> Result<T, TrainError> {
         if let Some(folder) = &self.folder {
             return Ok(use_it(&self.cached(folder, &self.paths[index])?));
         }
@@ -81,7 +97,9 @@ impl PictureStore {
         let gray = decode_file(path)
             .and_then(|r| r.display(&WindowChoice::Default))
             .map_err(fail)?;
-        Ok(prepare(&gray, self.size)
+        Ok(self
+            .preprocessing
+            .apply(&gray)
             .pixels
             .iter()
             .map(|p| (p * 255.0).round() as u8)
@@ -99,7 +117,7 @@ impl PictureStore {
     /// A file that cannot be looked at.
     pub fn digest(&self) -> Result<Sha256, TrainError> {
         let mut digest = Sha256::new();
-        for path in &self.paths {
+        for path in self.paths.iter().filter(|path| !path.as_os_str().is_empty()) {
             digest.update(identity(path)?);
         }
         Ok(digest)
@@ -110,7 +128,7 @@ impl PictureStore {
         let name = hex(&Sha256::digest(identity(path)?));
         let file = folder.join(&name[..2]).join(&name[2..]);
         if let Ok(pixels) = std::fs::read(&file)
-            && pixels.len() == self.size * self.size
+            && pixels.len() == self.preprocessing.size.pow(2)
         {
             return Ok(pixels);
         }
@@ -165,7 +183,7 @@ mod tests {
         draw(3);
         let cache = dir.path().join("cache");
         let read = |cache: Option<&Path>| {
-            let store = PictureStore::new(vec![path.clone()], 32, cache).unwrap();
+            let store = ImageCache::new(vec![path.clone()], 32, cache).unwrap();
             store.with(0, <[u8]>::to_vec).unwrap()
         };
         let plain = read(None);
@@ -175,7 +193,7 @@ mod tests {
         draw(200);
         assert_eq!(read(None), read(Some(&cache)));
         std::fs::write(&path, b"no picture").unwrap();
-        let store = PictureStore::new(vec![path.clone()], 32, Some(&cache)).unwrap();
+        let store = ImageCache::new(vec![path.clone()], 32, Some(&cache)).unwrap();
         assert!(store.with(0, |_| ()).unwrap_err().to_string().contains("a.png"));
     }
 }

@@ -1,12 +1,12 @@
-//! What a frozen image encoder makes of a corpus, computed once.
+//! The features of a corpus's images under a frozen image encoder, computed once.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use sha2::Digest;
 
 use super::corpus::Corpus;
 use super::error::TrainError;
-use super::pictures::{hex, keep};
-use crate::systems::learn::Learner;
+use super::image_cache::{hex, keep};
+use crate::systems::Trainable;
 
 /// Beyond this, maps are computed again at each step instead of being kept in memory.
 const MOST_BYTES: usize = 8 << 30;
@@ -14,29 +14,30 @@ const MOST_BYTES: usize = 8 << 30;
 /// Pictures in one pass.
 const AT_ONCE: usize = 32;
 
-/// Maps of a frozen image encoder, one row an example.
-pub struct Maps {
+/// FeatureCache of a frozen image encoder, one row an example.
+pub struct FeatureCache {
     rows: Vec<Vec<f32>>,
     shape: [usize; 2],
 }
 
-impl Maps {
+impl FeatureCache {
     /// The maps of all studies' pictures: those that a run before it kept, where a cache folder keeps them,
     /// else computed;
     /// `None` where they would take too much memory.
     ///
     /// # Errors
     /// A picture that cannot be read, with its path, and a cache that cannot be written.
-    pub fn of<S: Learner>(model: &S, corpus: &Corpus, device: &Device) -> Result<Option<Self>, TrainError> {
-        let Some(folder) = corpus.pictures.folder().filter(|_| !corpus.examples.is_empty()) else {
+    pub fn of<S: Trainable>(model: &S, corpus: &Corpus, device: &Device) -> Result<Option<Self>, TrainError> {
+        let Some(folder) = corpus.images.folder().filter(|_| !corpus.examples.is_empty()) else {
             return Self::compute(model, corpus, device);
         };
         // What the encoder makes of the first pictures tells it from any other, however it may differ.
-        let mut digest = corpus.pictures.digest()?;
+        let mut digest = corpus.images.digest()?;
         let first: Vec<usize> = (0..corpus.examples.len().min(AT_ONCE)).collect();
-        let features = model
-            .valid()
-            .features(corpus.tensor(corpus.plain(&first)?, device));
+        let pixels = corpus.tensor(corpus.without_augmentation(&first)?, device);
+        let Some(features) = model.valid().cached_features(pixels) else {
+            return Ok(None);
+        };
         digest.update(
             features
                 .into_data()
@@ -82,14 +83,20 @@ impl Maps {
         Some(Self { rows, shape })
     }
 
-    fn compute<S: Learner>(model: &S, corpus: &Corpus, device: &Device) -> Result<Option<Self>, TrainError> {
+    fn compute<S: Trainable>(
+        model: &S,
+        corpus: &Corpus,
+        device: &Device,
+    ) -> Result<Option<Self>, TrainError> {
         let model = model.valid();
         let mut rows = Vec::with_capacity(corpus.examples.len());
         let mut shape = [0, 0];
         let indices: Vec<usize> = (0..corpus.examples.len()).collect();
         for batch in indices.chunks(AT_ONCE) {
-            let pixels = corpus.tensor(corpus.plain(batch)?, device);
-            let features = model.features(pixels);
+            let pixels = corpus.tensor(corpus.without_augmentation(batch)?, device);
+            let Some(features) = model.cached_features(pixels) else {
+                return Ok(None);
+            };
             let [_, tokens, width] = features.dims();
             if tokens * width * 4 * corpus.examples.len() > MOST_BYTES {
                 return Ok(None);
@@ -120,12 +127,12 @@ mod tests {
 
     #[test]
     fn kept_maps_are_those_that_were_computed_and_others_are_not_taken() {
-        let maps = Maps {
+        let maps = FeatureCache {
             rows: vec![vec![1.5, -2.0, f32::MIN_POSITIVE, 0.1], vec![0.0; 4]],
             shape: [2, 2],
         };
         let bytes = maps.to_bytes();
-        let again = Maps::from_bytes(&bytes, 2).unwrap();
+        let again = FeatureCache::from_bytes(&bytes, 2).unwrap();
         assert_eq!((again.rows, again.shape), (maps.rows, maps.shape));
         for (bytes, count) in [
             (&bytes[..], 3),
@@ -133,7 +140,7 @@ mod tests {
             (&bytes[..7], 2),
             (&[][..], 0),
         ] {
-            assert!(Maps::from_bytes(bytes, count).is_none());
+            assert!(FeatureCache::from_bytes(bytes, count).is_none());
         }
     }
 }

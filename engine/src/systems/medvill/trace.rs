@@ -1,71 +1,121 @@
-//! Named intermediates of a forward pass, so that parity is a loop over names.
+//! MedViLL's named intermediates, under the names of its reference tensors, so that parity is a loop over names.
+//!
+//! Inputs: `in.image` normalised (batch, channels, size, size), `in.input_ids` (batch, tokens) with their closing SEP, padded,
+//! and optionally `in.visual_positions` (else `out.visual_positions`, which a file of reference tensors has), `in.cls_tok`,
+//! `in.sep_tok`, `in.mlm_labels` (-100 where there is none) and `in.is_aligned`.
 
-use std::collections::BTreeMap;
+use burn::tensor::{Int, Tensor, TensorData};
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use thiserror::Error;
-
-use crate::nn::Array;
-use crate::systems::learn::{cross_entropy, ints};
-use crate::systems::medvill::{MedVill, Scheme};
+use super::{MedVill, Scheme};
+use crate::nn::{AnyArrays, Array, Arrays, ints, loss::cross_entropy};
+use crate::systems::TraceError;
 use crate::text::Specials;
 
 /// What a trace begins with.
-pub struct TraceInput {
-    /// Normalised picture, `(batch, channels, size, size)`.
-    pub image: Array,
-    /// Words with their closing SEP, padded, `(batch, tokens)`.
-    pub words: Vec<Vec<u32>>,
+struct TraceInput {
+    /// Normalised image, `(B, channels, S, S)`.
+    image: Array,
+    /// Tokens with their closing SEP, padded, `(B, T)`.
+    words: Vec<Vec<u32>>,
     /// Map indices of the visual tokens to keep; all where it is empty.
-    pub grid: Vec<usize>,
+    grid: Vec<usize>,
     /// CLS, SEP and PAD.
-    pub specials: Specials,
-    /// Targets over the whole sequence, -100 where there is none, `(batch, sequence)`.
-    pub mlm_labels: Option<Vec<Vec<i64>>>,
-    /// Whether picture and text belong together, `(batch)`.
-    pub aligned: Option<Vec<i64>>,
+    specials: Specials,
+    /// Targets over the whole sequence, -100 where there is none, `(B, sequence)`.
+    mlm_labels: Option<Vec<Vec<i64>>>,
+    /// Whether image and text belong together, `(B)`.
+    aligned: Option<Vec<i64>>,
 }
 
-/// Why there is no trace.
-#[derive(Debug, Error)]
-pub enum TraceError {
-    /// A tensor is missing or has another shape.
-    #[error("the trace's input {name} {must}")]
-    Input {
-        /// Which.
-        name: &'static str,
-        /// What it must be.
-        must: String,
-    },
-    /// The device would not give its values.
-    #[error("the device did not return {name}: {reason}")]
-    Device {
-        /// Which tensor.
-        name: String,
-        /// What it said.
-        reason: String,
-    },
+fn fault(name: &str, must: impl Into<String>) -> TraceError {
+    TraceError::Input {
+        name: name.to_owned(),
+        must: must.into(),
+    }
+}
+
+impl TraceInput {
+    fn read(given: &AnyArrays, specials: Specials) -> Result<Self, TraceError> {
+        let image = given
+            .get("in.image")
+            .and_then(|a| a.float())
+            .ok_or_else(|| fault("in.image", "is missing or holds no numbers"))?;
+        let words = rows(given, "in.input_ids")?.ok_or_else(|| fault("in.input_ids", "is missing"))?;
+        let unsigned = |row: Vec<i64>| row.into_iter().map(u32::try_from).collect::<Result<Vec<_>, _>>();
+        let words = words
+            .into_iter()
+            .map(unsigned)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| fault("in.input_ids", "holds a token that is no id"))?;
+        let mut specials = specials;
+        for (name, id) in [
+            ("in.cls_tok", &mut specials.cls),
+            ("in.sep_tok", &mut specials.sep),
+        ] {
+            if let Some(first) = rows(given, name)?.and_then(|rows| rows.first()?.first().copied()) {
+                *id = u32::try_from(first).map_err(|_| fault(name, "is no id"))?;
+            }
+        }
+        let kept = match rows(given, "in.visual_positions")? {
+            Some(rows) => Some(rows),
+            None => rows(given, "out.visual_positions")?,
+        };
+        let grid = kept.and_then(|rows| rows.into_iter().next()).unwrap_or_default();
+        let grid = grid
+            .into_iter()
+            .map(usize::try_from)
+            .collect::<Result<_, _>>()
+            .map_err(|_| fault("in.visual_positions", "holds a negative number"))?;
+        Ok(Self {
+            image: image.clone(),
+            words,
+            grid,
+            specials,
+            mlm_labels: rows(given, "in.mlm_labels")?,
+            aligned: given
+                .get("in.is_aligned")
+                .and_then(|a| a.int())
+                .map(|a| a.data.clone()),
+        })
+    }
+}
+
+/// An integer tensor as rows of its last axis.
+fn rows(given: &AnyArrays, name: &str) -> Result<Option<Vec<Vec<i64>>>, TraceError> {
+    let Some(array) = given.get(name) else {
+        return Ok(None);
+    };
+    let array = array.int().ok_or_else(|| fault(name, "must hold integers"))?;
+    let width = array.shape.last().copied().unwrap_or(1).max(1);
+    Ok(Some(array.data.chunks(width).map(<[i64]>::to_vec).collect()))
 }
 
 /// All named intermediates, under `out.` and, for what depends on the mask, `out.SCHEME.`.
-///
-/// # Errors
-/// When an input does not fit the model, or the device fails.
-pub fn trace(
-    model: &MedVill,
-    input: &TraceInput,
-    device: &Device,
-) -> Result<BTreeMap<String, Array>, TraceError> {
+pub(super) fn trace(model: &MedVill, given: &AnyArrays) -> Result<Arrays, TraceError> {
+    let input = &TraceInput::read(given, model.specials)?;
+    let model = &MedVill {
+        specials: input.specials,
+        ..model.clone()
+    };
+    let device = &model.device();
     let config = model.config();
-    let fail = |name, must: String| Err(TraceError::Input { name, must });
+    let fail = |name: &str, must: String| Err(fault(name, must));
     let &[batch, channels, rows, columns] = input.image.shape.as_slice() else {
         return fail(
             "in.image",
             format!("must have four axes, not {:?}", input.image.shape),
         );
     };
-    if channels != config.channels() || rows != config.size || columns != config.size || batch == 0 {
-        let want = [config.channels(), config.size, config.size];
+    if channels != config.channels()
+        || rows != config.preprocessing.size
+        || columns != config.preprocessing.size
+        || batch == 0
+    {
+        let want = [
+            config.channels(),
+            config.preprocessing.size,
+            config.preprocessing.size,
+        ];
         return fail(
             "in.image",
             format!(
@@ -126,13 +176,13 @@ pub fn trace(
         return fail("in.is_aligned", format!("must be {batch} values of 0 or 1"));
     }
 
-    let mut out = Outputs(BTreeMap::new());
+    let mut out = Outputs(Arrays::new());
     let image = Tensor::<4>::from_data(
         TensorData::new(input.image.data.clone(), [batch, channels, rows, columns]),
         device,
     );
     let mut stages = Vec::new();
-    let all = model.encode_image(image, |name, x| stages.push((name.to_owned(), x.clone())));
+    let all = model.visual_features(image, |name, x| stages.push((name.to_owned(), x.clone())));
     for (name, x) in stages {
         out.put(&format!("out.{name}"), x)?;
     }
@@ -153,8 +203,8 @@ pub fn trace(
         [batch, length],
         device,
     );
-    let context = model.embed_context(sampled, &grid, input.specials);
-    let text = model.embed_words(words.clone(), 0);
+    let context = model.embed_context(sampled, Some(&grid));
+    let text = model.embed_tokens(words.clone(), 0);
     out.put(
         "out.embeddings",
         Tensor::cat(vec![context.clone(), text.clone()], 1),
@@ -181,7 +231,7 @@ pub fn trace(
         };
         let mut layers = Vec::new();
         let rule = scheme.rule(config, 0.0);
-        let text = model.embed_text(words.clone(), scheme, input.specials);
+        let text = model.embed_text(words.clone(), scheme);
         let opened = text.dims()[1] - length;
         let lengths = lengths.iter().map(|n| n + opened).collect();
         let encoded = model.encode(context.clone(), text, rule, lengths, |layer, x| {
@@ -234,7 +284,7 @@ pub fn trace(
     Ok(out.0)
 }
 
-struct Outputs(BTreeMap<String, Array>);
+struct Outputs(Arrays);
 
 impl Outputs {
     fn put<const D: usize>(&mut self, name: &str, tensor: Tensor<D>) -> Result<(), TraceError> {

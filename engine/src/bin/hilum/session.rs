@@ -1,0 +1,50 @@
+//! What every command about a bundle begins with: the bundle, the demo's where none is named, and a radiograph's file.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use hilum::bundle::Bundle;
+use hilum::image::{Radiograph, WindowChoice, decode_file};
+use hilum::tasks::{Encoded, Session};
+
+/// The bundle at `path`, or the demo bundle, on a device.
+pub fn open(path: Option<&Path>, device: &burn::tensor::Device) -> anyhow::Result<(Bundle, Session)> {
+    let path = match path {
+        Some(path) => path.to_owned(),
+        None => demo_bundle()?,
+    };
+    let bundle = Bundle::open(&path)?;
+    let session = Session::open(&bundle, device).with_context(|| path.display().to_string())?;
+    Ok((bundle, session))
+}
+
+/// `www/models/demo` in the working folder, beside the executable's workspace, or where the command was built.
+pub fn demo_bundle() -> anyhow::Result<PathBuf> {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut places = vec![PathBuf::from("."), built];
+    if let Ok(executable) = std::env::current_exe() {
+        places.extend(executable.ancestors().skip(1).take(3).map(Path::to_owned));
+    }
+    places
+        .into_iter()
+        .map(|place| place.join("www/models/demo"))
+        .find(|place| place.join("bundle.json").is_file())
+        .context("no demo bundle was found at www/models/demo; name a bundle with --bundle")
+}
+
+/// A radiograph's file; what is to be known of it is said.
+pub fn read(path: &Path) -> anyhow::Result<Radiograph> {
+    let radiograph = decode_file(path).with_context(|| path.display().to_string())?;
+    for note in &radiograph.notes {
+        eprintln!("note: {note}");
+    }
+    Ok(radiograph)
+}
+
+/// A radiograph's file as the model reads it, in the window that it asks for or another.
+pub fn encode(session: &Session, path: &Path, window: Option<&WindowChoice>) -> anyhow::Result<Encoded> {
+    let window = window.unwrap_or(&WindowChoice::Default);
+    session
+        .encode(&read(path)?, window)
+        .with_context(|| path.display().to_string())
+}

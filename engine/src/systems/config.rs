@@ -1,0 +1,88 @@
+//! What the config of a system must tell: presets, what cannot run, and what the data of a run settle.
+
+use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error;
+
+use crate::image::Preprocessing;
+use crate::nn::Arrays;
+use crate::text::LabelSet;
+
+/// What is wrong with a config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the model's config key {key} must {must}")]
+pub struct ConfigError {
+    /// Which key.
+    pub key: &'static str,
+    /// What it must be or do.
+    pub must: &'static str,
+}
+
+/// How a system reads text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextSpec {
+    /// Tokens of a text at most, the closing SEP apart.
+    pub max_tokens: usize,
+    /// Tokens of the vocabulary.
+    pub vocabulary: usize,
+}
+
+/// The config of a system, as run configs and bundles hold it.
+pub trait SystemConfig: Clone + Serialize + DeserializeOwned {
+    /// The system's name on the command line, in configs and in bundles.
+    const NAME: &'static str;
+
+    /// The names of its presets.
+    const PRESETS: &'static [&'static str];
+
+    /// The preset of that name.
+    fn preset(name: &str) -> Option<Self>;
+
+    /// Refuses a config that cannot run.
+    ///
+    /// # Errors
+    /// Names the key and what it must be.
+    fn validate(&self) -> Result<(), ConfigError>;
+
+    /// Refuses objectives that a model of this config cannot learn.
+    ///
+    /// # Errors
+    /// The rest of a sentence: what an objective needs.
+    fn validate_objectives(&self, on: &dyn Fn(&str) -> bool) -> Result<(), &'static str>;
+
+    /// This config with what the data of a run settle.
+    ///
+    /// # Errors
+    /// Names the key that the data do not serve.
+    fn with_data(self, data: &DataFacts<'_>) -> Result<Self, ConfigError>;
+
+    /// This config with what a published checkpoint tells of itself, such as its vocabulary.
+    fn adapt(self, _checkpoint: &Arrays) -> Self {
+        self
+    }
+
+    /// How an image becomes its input.
+    fn preprocessing(&self) -> &Preprocessing;
+
+    /// How it reads text; `None` for a system of images alone.
+    fn text(&self) -> Option<TextSpec>;
+
+    /// The labels that it learns, in the order of its heads.
+    fn labels(&self) -> LabelSet;
+
+    /// Answers that its head for questions knows; 0 where the data settle it.
+    fn answers(&self) -> usize {
+        0
+    }
+}
+
+/// What the data of a run settle.
+pub struct DataFacts<'a> {
+    /// Tokens of the tokenizer; 0 where no text is read.
+    pub vocabulary: usize,
+    /// Tokens of the tokenizer that are whole words for a side (left, right, bilateral, both).
+    pub side_tokens: usize,
+    /// Answers that are known.
+    pub answers: usize,
+    /// Which objectives have a weight.
+    pub on: &'a dyn Fn(&str) -> bool,
+}

@@ -1,0 +1,193 @@
+//! Inference by capability: what a model can do is what its methods return something for.
+//!
+//! Models are synchronous, tensor in and tensor out; reading a tensor back, which must not block in a browser,
+//! is the business of `tasks`. None of the methods draws anything at random.
+
+use burn::tensor::{Int, Tensor};
+use thiserror::Error;
+
+use super::baselines::WriterState;
+use super::{Task, TextSpec};
+use crate::image::Preprocessing;
+use crate::nn::{AnyArrays, Arrays, KeyValueCache, indices};
+
+/// What a task must know of a model before it runs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// How an image becomes its input.
+    pub preprocessing: Preprocessing,
+    /// How it reads text; `None` for a model of images alone.
+    pub text: Option<TextSpec>,
+    /// Rows and columns of the image tokens, for maps over the image.
+    pub grid: [usize; 2],
+    /// Width of an image token.
+    pub features: usize,
+    /// Labels that [`System::classify`] gives at most; 0 where it has no such head.
+    pub labels: usize,
+    /// Answers that [`System::answer`] gives; 0 where it has no such head.
+    pub answers: usize,
+}
+
+/// An image, a text, or both.
+#[derive(Clone, Default)]
+pub struct Input<'a> {
+    /// Image tokens of [`System::encode_image`], `(B, K, F)`.
+    pub image: Option<Tensor<3>>,
+    /// Token ids, one text a sample, closing SEP included.
+    pub text: Option<&'a [&'a [u32]]>,
+}
+
+impl Input<'static> {
+    /// An image alone.
+    pub fn image(image: Tensor<3>) -> Self {
+        Self {
+            image: Some(image),
+            text: None,
+        }
+    }
+}
+
+/// A model as the tasks see it.
+///
+/// `None` means that this model has no such head; [`System::tasks`] says the same in words of the bundle.
+pub trait System {
+    /// Sizes and preprocessing.
+    fn spec(&self) -> Spec;
+
+    /// The tasks that its heads can serve. A bundle offers those of them that it was trained for.
+    fn tasks(&self) -> Vec<Task>;
+
+    /// Image tokens, computed once an image and used by every task.
+    ///
+    /// # Shapes
+    /// - pixels in [0, 1] `(B, 1, S, S)` -> `(B, K, F)`
+    fn encode_image(&self, pixels: Tensor<4>) -> Tensor<3>;
+
+    /// Logits of the labels.
+    ///
+    /// # Shapes
+    /// - -> `(B, labels)`, where a head may speak of the first labels of the set alone
+    fn classify(&self, _input: Input<'_>) -> Option<Tensor<2>> {
+        None
+    }
+
+    /// Log-probabilities of the answers to one question an image.
+    ///
+    /// # Shapes
+    /// - image `(B, K, F)`, `B` questions -> `(B, answers)`
+    fn answer(&self, _image: Tensor<3>, _questions: &[&[u32]]) -> Option<Tensor<2>> {
+        None
+    }
+
+    /// Logits of image and text belonging together.
+    ///
+    /// # Shapes
+    /// - image `(B, K, F)`, `B` texts -> `(B)`
+    fn match_pairs(&self, _image: Tensor<3>, _texts: &[&[u32]]) -> Option<Tensor<1>> {
+        None
+    }
+
+    /// How it writes text; `None` for a model that writes none.
+    fn generator(&self) -> Option<&dyn Generator> {
+        None
+    }
+
+    /// Named intermediates of a forward pass, by the names of the system's reference tensors.
+    ///
+    /// # Errors
+    /// When an input is missing or does not fit the model, or the device fails.
+    fn trace(&self, inputs: &AnyArrays) -> Result<Arrays, TraceError>;
+}
+
+/// A model that writes text token by token.
+pub trait Generator {
+    /// Tokens of a text at most, the closing SEP apart.
+    fn max_tokens(&self) -> usize;
+
+    /// Opens a text: everything before its first token is read once.
+    ///
+    /// # Shapes
+    /// - image `(B, K, F)`; `capacity` tokens can follow
+    fn start(&self, image: Tensor<3>, capacity: usize) -> DecodeState;
+
+    /// Logits of the next token after `last`, `(B, 1)`, or of the first where there is none. Whatever else the model
+    /// needs to predict, such as a MASK token, is its own affair.
+    ///
+    /// # Shapes
+    /// - -> `(B, V)`
+    fn step(&self, state: &mut DecodeState, last: Option<Tensor<2, Int>>) -> Tensor<2>;
+
+    /// Teacher forcing: logits of each token from those before it, and of the token after the last. It is what
+    /// [`Generator::step`] must equal, perplexity, and the way without a cache.
+    ///
+    /// # Shapes
+    /// - image `(B, K, F)`, tokens `(B, T)` -> `(B, T + 1, V)`
+    fn forward(&self, image: Tensor<3>, tokens: Tensor<2, Int>) -> Tensor<3>;
+
+    /// Attention of each token, as it was written, to the image tokens; the mean over heads and layers. `None` where
+    /// the model has none.
+    ///
+    /// # Shapes
+    /// - image `(B, K, F)`, tokens `(B, T)` -> `(B, T, K)`
+    fn attention(&self, _image: Tensor<3>, _tokens: Tensor<2, Int>) -> Option<Tensor<3>> {
+        None
+    }
+}
+
+/// What a model keeps from token to token.
+pub enum DecodeState {
+    /// A transformer's keys and values, a cache a layer.
+    Transformer {
+        /// The caches.
+        caches: Vec<KeyValueCache>,
+        /// Columns before the first token.
+        context: usize,
+        /// Tokens that are settled.
+        written: usize,
+    },
+    /// The state of a recurrent writer.
+    Recurrent {
+        /// Its state.
+        state: Box<WriterState>,
+        /// Tokens that are settled.
+        written: usize,
+    },
+}
+
+impl DecodeState {
+    /// Keeps the samples of `rows`, in that order, as a beam search does.
+    pub fn select(&mut self, rows: &[usize]) {
+        match self {
+            Self::Transformer { caches, .. } => {
+                let Some(first) = caches.first() else { return };
+                let rows = indices(rows.iter().copied(), &first.device());
+                caches.iter_mut().for_each(|cache| cache.select(&rows));
+            }
+            Self::Recurrent { state, .. } => {
+                let rows = indices(rows.iter().copied(), &state.device());
+                state.select(&rows);
+            }
+        }
+    }
+}
+
+/// Why there is no trace.
+#[derive(Debug, Error)]
+pub enum TraceError {
+    /// A tensor is missing or has another shape.
+    #[error("the trace's input {name} {must}")]
+    Input {
+        /// Which.
+        name: String,
+        /// What it must be.
+        must: String,
+    },
+    /// The device would not give its values.
+    #[error("the device did not return {name}: {reason}")]
+    Device {
+        /// Which tensor.
+        name: String,
+        /// What it said.
+        reason: String,
+    },
+}

@@ -1,0 +1,276 @@
+//! What a system brings to training: its losses, named, over a batch; and where its parameters stand. The loop is
+//! `train`'s and names no system.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use rand_chacha::ChaCha8Rng;
+
+use super::{ConfigError, Model, System, SystemConfig, Task};
+use crate::nn::FeatureQueue;
+use crate::text::{Specials, Target, Tokenizer};
+
+/// A question about an image with its answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EncodedQuestion {
+    /// Tokens, closing SEP included.
+    pub tokens: Vec<u32>,
+    /// Index of the answer; `None` where it is none of the answers that training knows.
+    pub answer: Option<usize>,
+}
+
+/// One study as the losses see it; its image travels in the batch.
+#[derive(Clone, Debug, Default)]
+pub struct Example {
+    /// The study's name.
+    pub id: String,
+    /// Whether it has an image; without one its row of the pixels is black.
+    pub has_image: bool,
+    /// Tokens of its report, closing SEP included; empty where there is none.
+    pub tokens: Vec<u32>,
+    /// Tokens that a drafter should write instead, closing SEP included, where they differ.
+    pub canonical: Option<Vec<u32>>,
+    /// What is known of each label of the system's label set.
+    pub targets: Vec<Target>,
+    /// Whether the projection is AP; `None` where it is not published.
+    pub ap: Target,
+    /// Questions.
+    pub questions: Vec<EncodedQuestion>,
+}
+
+impl Example {
+    /// Whether two examples have the same positive labels: what makes a report match another's image (MedViLL, sections
+    /// 3.3 and 4.1).
+    pub fn same_positives(&self, other: &Self) -> bool {
+        let positive = |targets: &[Target]| targets.iter().map(|t| *t == Some(true)).collect::<Vec<_>>();
+        positive(&self.targets) == positive(&other.targets)
+    }
+}
+
+/// The images of a batch.
+#[derive(Clone)]
+pub enum Images {
+    /// Pixels in [0, 1], `(B * views, 1, S, S)`; the views of an image follow each other.
+    Pixels(Tensor<4>),
+    /// What a frozen image encoder made of them, `(B, K, F)`.
+    Features(Tensor<3>),
+    /// No example of the run has an image.
+    None,
+}
+
+/// What one step learns from.
+pub struct Batch<'a> {
+    /// Images, one an example.
+    pub images: Images,
+    /// Segmentation targets, `(B, classes, S, S)`, where the data have them.
+    pub masks: Option<Tensor<4>>,
+    /// The examples.
+    pub examples: Vec<&'a Example>,
+    /// For each example another one with other positive labels, whose report does not match its image; empty unless
+    /// [`Trainable::NEGATIVES`].
+    pub negatives: Vec<&'a Example>,
+    /// The questions that are asked, several of an example or none.
+    pub questions: Vec<AskedQuestion<'a>>,
+}
+
+impl Batch<'_> {
+    /// The rows of the examples that have an image, a report, or both, as is asked for.
+    pub fn rows(&self, image: bool, text: bool) -> Vec<usize> {
+        let serves = |e: &Example| (!image || e.has_image) && (!text || !e.tokens.is_empty());
+        (0..self.examples.len())
+            .filter(|&row| serves(self.examples[row]))
+            .collect()
+    }
+}
+
+/// A question that is put to an image of a batch.
+pub struct AskedQuestion<'a> {
+    /// The example's row in the batch.
+    pub row: usize,
+    /// The question.
+    pub question: &'a EncodedQuestion,
+}
+
+/// A loss by the name of its objective.
+pub type Losses = Vec<(&'static str, Tensor<1>)>;
+
+/// An objective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Objective {
+    /// As configs weigh it.
+    pub name: &'static str,
+    /// The task that it trains for.
+    pub task: Option<Task>,
+    /// Whether an example without an image is of no use to it.
+    pub image: bool,
+    /// Whether an example without a report is of no use to it.
+    pub text: bool,
+}
+
+impl Objective {
+    /// An objective over image and report.
+    pub const fn pair(name: &'static str, task: Option<Task>) -> Self {
+        Self {
+            name,
+            task,
+            image: true,
+            text: true,
+        }
+    }
+
+    /// An objective over images alone.
+    pub const fn image(name: &'static str, task: Option<Task>) -> Self {
+        Self {
+            text: false,
+            ..Self::pair(name, task)
+        }
+    }
+
+    /// An objective over reports, with or without their images.
+    pub const fn text(name: &'static str, task: Option<Task>) -> Self {
+        Self {
+            image: false,
+            ..Self::pair(name, task)
+        }
+    }
+}
+
+/// Weights of the objectives of one step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Weights(pub BTreeMap<String, f64>);
+
+impl Weights {
+    /// Whether an objective has a weight.
+    pub fn on(&self, name: &str) -> bool {
+        self.of(name) > 0.0
+    }
+
+    /// The weight of an objective; 0 where it has none.
+    pub fn of(&self, name: &str) -> f64 {
+        self.0.get(name).copied().unwrap_or(0.0)
+    }
+}
+
+/// Where a parameter stands, for its rate and decay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParamGroup {
+    /// The image encoder.
+    Backbone,
+    /// The embeddings (0) and layers (1..) of the transformer, bottom first.
+    Layer(usize),
+    /// A head of a task.
+    Head,
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The step, from 0.
+    pub step: usize,
+    /// Steps in all.
+    pub steps: usize,
+}
+
+/// What a system remembers from step to step beside its weights: queues of features (He et al. 2020) and running centres
+/// (Caron et al. 2021), by name. Saved with the checkpoint.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// Queues.
+    pub queues: BTreeMap<String, FeatureQueue>,
+    /// Centres and whatever else is a vector.
+    pub centres: BTreeMap<String, Tensor<1>>,
+}
+
+impl Memory {
+    /// The queue of that name, made where it is not there yet.
+    pub fn queue(&mut self, name: &str, capacity: usize, width: usize, device: &Device) -> &mut FeatureQueue {
+        let fresh = || FeatureQueue::new(capacity, width, device);
+        self.queues.entry(name.to_owned()).or_insert_with(fresh)
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.queues.is_empty() && self.centres.is_empty()
+    }
+}
+
+/// What surrounds one step.
+pub struct StepContext<'a, S> {
+    /// What the objectives weigh.
+    pub weights: &'a Weights,
+    /// Whatever is left to chance: masks, matches.
+    pub rng: &'a mut ChaCha8Rng,
+    /// How far the run has come.
+    pub progress: Progress,
+    /// The exponential moving average of the student, where the run keeps one (`optim.ema`): it does not learn.
+    pub teacher: Option<&'a S>,
+    /// What is remembered.
+    pub memory: &'a mut Memory,
+    /// Tokens that losses must know.
+    pub vocabulary: &'a Vocabulary,
+}
+
+/// Tokens of a vocabulary that losses must know.
+#[derive(Clone, Debug, Default)]
+pub struct Vocabulary {
+    /// Whole words that tell a side.
+    pub sides: Vec<u32>,
+}
+
+impl Vocabulary {
+    /// Of a tokenizer.
+    pub fn new(tokenizer: &Tokenizer) -> Self {
+        let sides = ["left", "right", "bilateral", "both"];
+        let tells = |id: &u32| sides.contains(&tokenizer.piece(*id).as_str());
+        Self {
+            sides: (0..tokenizer.vocabulary_size() as u32).filter(tells).collect(),
+        }
+    }
+}
+
+/// A system that can be trained.
+pub trait Trainable: System + Module + Into<Model> {
+    /// Its config.
+    type Config: SystemConfig;
+
+    /// Its objectives, as configs weigh them.
+    const OBJECTIVES: &'static [Objective];
+
+    /// Whether its losses want a mismatching report drawn for each example.
+    const NEGATIVES: bool = false;
+
+    /// Augmented views of each image.
+    const VIEWS: usize = 1;
+
+    /// Random weights.
+    ///
+    /// # Errors
+    /// A config that cannot run.
+    fn init(config: &Self::Config, specials: Specials, device: &Device) -> Result<Self, ConfigError>;
+
+    /// Its config.
+    fn config(&self) -> &Self::Config;
+
+    /// The losses of the objectives that have a weight, unweighted.
+    ///
+    /// An objective that finds nothing to learn from in this batch is left out.
+    fn losses(&self, batch: &Batch<'_>, step: &mut StepContext<'_, Self>) -> Losses;
+
+    /// What is done to the weights after each step, such as clamping a temperature.
+    fn after_step(self, _progress: Progress) -> Self {
+        self
+    }
+
+    /// Where a parameter stands.
+    fn param_group(name: &str) -> ParamGroup;
+
+    /// How many transformer layers it has, for layer decay.
+    fn layers(&self) -> usize;
+
+    /// What a frozen image encoder makes of images, so that it need be computed once: `(B, 1, S, S)` -> `(B, K, F)`. `None`
+    /// for a system whose losses need the pixels.
+    fn cached_features(&self, _pixels: Tensor<4>) -> Option<Tensor<3>> {
+        None
+    }
+}

@@ -1,0 +1,153 @@
+//! One way from a request to its result, whatever the task: what a worker or a shell runs.
+
+use std::ops::ControlFlow;
+
+use hilum_task::{Answer, Case, Drafted, Found, Partial, Piece, Reading, TaskRequest, TaskResult};
+
+use super::answer::{AnswerOptions, ask};
+use super::draft::{Draft, DraftOptions, Drafter};
+use super::error::TaskError;
+use super::findings::{finding_logits, readings};
+use super::retrieve::{LoadedGallery, Query};
+use super::session::{Encoded, Session};
+use crate::systems::Task;
+use crate::text::{Presenter, Tokenizer, present};
+
+/// Answers to a question.
+const ANSWERS: usize = 3;
+/// Cases of a search.
+const CASES: usize = 5;
+
+/// What a request is about.
+#[derive(Clone, Copy, Default)]
+pub struct Subject<'a> {
+    /// The radiograph, where one is open.
+    pub image: Option<&'a Encoded>,
+    /// The bundle's gallery, where it has one.
+    pub gallery: Option<&'a LoadedGallery>,
+}
+
+/// Runs a request. `each` is told what there is before the result is whole, and cancels the request by breaking: a draft
+/// ends with what is written, anything else without a result. `now` tells milliseconds.
+///
+/// # Errors
+/// A task that the bundle does not offer, a request that lacks its radiograph or gallery, and whatever the task meets.
+pub async fn perform(
+    session: &Session,
+    request: &TaskRequest,
+    subject: Subject<'_>,
+    now: &dyn Fn() -> f64,
+    mut each: impl AsyncFnMut(Partial) -> ControlFlow<()>,
+) -> Result<TaskResult, TaskError> {
+    session.offers(request.task())?;
+    let image = subject.image.ok_or(TaskError::NoImage);
+    match request {
+        TaskRequest::Draft => draft(session, image?, now, each).await,
+        TaskRequest::Findings => {
+            let logits = finding_logits(session, image?.tokens.clone(), None).await?;
+            let mut read = logits
+                .first()
+                .map_or_else(Vec::new, |logits| readings(&session.manifest.labels, logits));
+            read.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+            let told = read.into_iter().map(|r| Reading {
+                present: r.present(),
+                probability: r.probability,
+                operating_point: r.operating_point,
+                side: r.side.map(|side| side.name().to_owned()),
+                name: r.name,
+            });
+            Ok(TaskResult::Findings(told.collect()))
+        }
+        TaskRequest::Vqa { question } => {
+            let options = AnswerOptions {
+                most: ANSWERS,
+                ..AnswerOptions::default()
+            };
+            let found = ask(session, image?.tokens.clone(), &[question], options).await?;
+            let answers = found.into_iter().flatten();
+            let told = answers.map(|(text, probability)| Answer { text, probability });
+            Ok(TaskResult::Vqa(told.collect()))
+        }
+        TaskRequest::Retrieve { text } => {
+            let gallery = subject.gallery.ok_or(TaskError::NoGallery)?;
+            let query = match text {
+                Some(text) => Query::Text(text),
+                None => Query::Image(image?),
+            };
+            let told =
+                async |done: usize, total: usize| each(Partial::Comparing(done as u64, total as u64)).await;
+            match gallery.search(session, query, told).await? {
+                Some(found) => Ok(TaskResult::Retrieve(best_cases(gallery, &found, CASES))),
+                None => Ok(TaskResult::Cancelled),
+            }
+        }
+    }
+}
+
+/// The best of what a search found.
+pub fn best_cases(gallery: &LoadedGallery, found: &[(usize, f32)], most: usize) -> Found {
+    let case = |&(at, probability): &(usize, f32)| {
+        let case = gallery.index.cases[at].clone();
+        Case {
+            id: case.id,
+            probability,
+            labels: case.labels,
+            report: case.report,
+            thumbnail: gallery.thumbnail(at),
+        }
+    };
+    Found {
+        source: gallery.index.source.clone(),
+        searched: found.len(),
+        side: gallery.index.thumbnail,
+        cases: found.iter().take(most).map(case).collect(),
+    }
+}
+
+/// The text of a draft.
+pub fn draft_text(tokenizer: &Tokenizer, draft: &Draft) -> String {
+    present(&tokenizer.decode(&draft.ids()))
+}
+
+async fn draft(
+    session: &Session,
+    image: &Encoded,
+    now: &dyn Fn() -> f64,
+    mut each: impl AsyncFnMut(Partial) -> ControlFlow<()>,
+) -> Result<TaskResult, TaskError> {
+    let tokenizer = session.tokenizer(Task::Draft)?;
+    let drafter = Drafter::new(session)?;
+    let began = now();
+    let mut drafting = drafter.begin(image.tokens.clone(), DraftOptions::default());
+    let mut presenter = Presenter::new(tokenizer);
+    let (mut first_ms, mut stopped) = (0.0, false);
+    while let Some(token) = drafting.next().await? {
+        if first_ms == 0.0 {
+            first_ms = now() - began;
+        }
+        if each(Partial::Text(presenter.push(token.id))).await.is_break() {
+            stopped = true;
+            break;
+        }
+    }
+    let seconds = (now() - began).max(0.1) / 1e3;
+    let rest = presenter.finish();
+    if !rest.is_empty() && each(Partial::Text(rest)).await.is_break() {
+        stopped = true;
+    }
+    let draft = drafting.draft();
+    let piece = |token: &super::draft::Token| Piece {
+        text: tokenizer.piece(token.id),
+        probability: token.probability,
+        margin: token.margin,
+    };
+    Ok(TaskResult::Draft(Drafted {
+        text: draft_text(tokenizer, draft),
+        pieces: draft.tokens.iter().map(piece).collect(),
+        finished: draft.finished,
+        stopped,
+        encode_ms: 0.0,
+        first_ms,
+        pieces_per_s: draft.tokens.len() as f64 / seconds,
+    }))
+}

@@ -1,0 +1,210 @@
+//! A run becomes a bundle: its newest or best checkpoint, its tokenizer, the tasks that it was trained for, its labels
+//! calibrated on its validation split, and where it came from.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+
+use super::config::RunConfig;
+use super::error::TrainError;
+use super::folder::{Run, Which};
+use super::start::frozen_parts;
+use crate::bundle::{Arrays, Dtype, Label, Manifest, Provenance, load_model, write};
+use crate::data::{ReadOptions, Split, Study, load};
+use crate::nn;
+use crate::systems::{SystemConfig, Task, Trainable, names, with_system};
+use crate::tasks::{Session, calibrate, evaluate_findings};
+use crate::text::{LabelSet, Specials, Tokenizer};
+
+/// What to export, and what to say of it.
+#[derive(Clone, Debug)]
+pub struct ExportOptions {
+    /// How weights are stored.
+    pub weights: Dtype,
+    /// Which checkpoint.
+    pub which: Which,
+    /// The moving average of the weights (`optim.ema`) instead of the weights.
+    pub average: bool,
+    /// The bundle's name; that of its folder where it is not given.
+    pub name: Option<String>,
+    /// What it was trained on, for its provenance.
+    pub data: Option<String>,
+    /// The command that makes it again.
+    pub command: Option<String>,
+}
+
+/// Writes the bundle `out` of the run `from`. `note` is told what a reader should know.
+///
+/// # Errors
+/// A run or data that cannot be read, a checkpoint without what is asked for, a folder that cannot be written.
+pub fn export(
+    from: &Path,
+    out: &Path,
+    options: &ExportOptions,
+    device: &Device,
+    note: &dyn Fn(&str),
+) -> Result<Manifest, TrainError> {
+    let run = Run::open(from, options.which)?;
+    let config = run.config()?;
+    with_system!(
+        config.system.as_str(),
+        S => export_as::<S>(&run, &config, out, options, device, note),
+        Err(TrainError::Run {
+            path: from.to_owned(),
+            reason: format!("its system {:?} is not one of: {}", config.system, names()),
+        })
+    )
+}
+
+fn export_as<S: Trainable>(
+    run: &Run,
+    config: &RunConfig,
+    out: &Path,
+    options: &ExportOptions,
+    device: &Device,
+    note: &dyn Fn(&str),
+) -> Result<Manifest, TrainError> {
+    let tokenizer = Run::tokenizer(&run.dir)?;
+    let specials = tokenizer.as_ref().map_or(Specials::BERT, Tokenizer::specials);
+    let folder = out.file_name().and_then(|n| n.to_str()).unwrap_or("bundle");
+    let name = options.name.clone().unwrap_or_else(|| folder.to_owned());
+    let mut manifest = Manifest::new(&name, &config.system, &config.preset, run.model.clone());
+    let weights = match (options.average, &run.average) {
+        (false, _) => &run.weights,
+        (true, Some(average)) => average,
+        (true, None) => {
+            return Err(TrainError::Run {
+                path: run.dir.clone(),
+                reason: "it keeps no average of its weights; leave --average out".to_owned(),
+            });
+        }
+    };
+    let model_config: S::Config = run.model_config()?;
+    let model = S::init(&model_config, specials, device)?;
+    let trained = trained_tasks(&model, config);
+    let served = model.tasks();
+    manifest.tasks = Task::ALL
+        .into_iter()
+        .filter(|task| trained.contains(task) && served.contains(task))
+        .collect();
+    manifest.provenance = Provenance {
+        data: options.data.clone().unwrap_or_else(|| {
+            let layout = config.data.layout.as_deref().unwrap_or("layout by its files");
+            format!("{:?} ({layout})", config.data.roots)
+        }),
+        training: training(run, config),
+        command: options.command.clone().unwrap_or_default(),
+        seeds: seeds(config),
+        engine_version: String::new(),
+    };
+    manifest.answers = Run::answers(&run.dir)?;
+    if manifest.tasks.contains(&Task::Findings) {
+        let labels = model_config.labels();
+        manifest.labels = calibrated(
+            &manifest,
+            weights,
+            tokenizer.clone(),
+            &labels,
+            config,
+            device,
+            note,
+        )?;
+    }
+    let json = tokenizer.map(|t| t.to_json()).transpose()?;
+    Ok(write(out, manifest, weights, json.as_deref(), options.weights)?)
+}
+
+/// The tasks of the objectives of this run, and of the runs before it as far as what they trained has stood since: the tasks of
+/// an image encoder that was frozen then.
+fn trained_tasks<S: Trainable>(model: &S, config: &RunConfig) -> Vec<Task> {
+    let on = S::OBJECTIVES.iter().filter(|o| config.on(o.name));
+    let mut tasks: Vec<Task> = on.filter_map(|o| o.task).collect();
+    let frozen = frozen_parts(model, config);
+    let backbone = |name: &String| S::param_group(name) == crate::systems::train::ParamGroup::Backbone;
+    let of_backbone: Vec<String> = nn::shapes(model).into_keys().filter(backbone).collect();
+    let stood = of_backbone.iter().all(|name| {
+        let first = name.split('.').next().unwrap_or_default();
+        let taken = config.init_only.is_empty() || config.init_only.iter().any(|part| part == first);
+        taken && frozen.iter().any(|part| part == first)
+    });
+    if stood
+        && !of_backbone.is_empty()
+        && let Some((before, _)) = before(config)
+    {
+        // Of what stood only the image's own reading is left: what a head learned over it may have moved.
+        let own = trained_tasks(model, &before);
+        tasks.extend(own.into_iter().filter(|task| *task == Task::Findings));
+    }
+    tasks
+}
+
+/// The labels of a set with temperature and operating point, fitted on the validation split of the run's data.
+fn calibrated(
+    manifest: &Manifest,
+    weights: &Arrays,
+    tokenizer: Option<Tokenizer>,
+    set: &LabelSet,
+    config: &RunConfig,
+    device: &Device,
+    note: &dyn Fn(&str),
+) -> Result<Vec<Label>, TrainError> {
+    let plain: Vec<Label> = set.labels.iter().map(Label::new).collect();
+    let layout = config.data.layout.as_deref().map(str::parse).transpose()?;
+    let options = ReadOptions {
+        split: Some(Split::Validate),
+        ..ReadOptions::default()
+    };
+    let mut studies: Vec<Study> = Vec::new();
+    for root in config.data.roots.iter().filter(|root| root.is_dir()) {
+        let read = load(root, layout, &options);
+        let read = read.into_iter().flat_map(|loaded| loaded.studies);
+        studies.extend(read.filter(Study::has_image));
+    }
+    if studies.is_empty() {
+        note(
+            "the run's data have no validation split here: probabilities stay as they are, present from one half on",
+        );
+        return Ok(plain);
+    }
+    let specials = tokenizer.as_ref().map_or(Specials::BERT, Tokenizer::specials);
+    let model = load_model(manifest, weights.clone(), specials, device)?;
+    let mut own = manifest.clone();
+    own.labels = plain;
+    let session = Session::from_parts(own, model, tokenizer, device.clone())?;
+    let cases = pollster::block_on(evaluate_findings(&session, &studies, false, |_| ()))?;
+    note(&format!(
+        "temperatures and operating points fitted on {} studies of the validation split",
+        studies.len()
+    ));
+    Ok(calibrate(set, &cases.logits, &cases.truth))
+}
+
+/// A run in words, and before it the run that it began with.
+fn training(run: &Run, config: &RunConfig) -> String {
+    let objectives = config.objectives.iter().filter(|(_, weight)| **weight > 0.0);
+    let objectives: Vec<String> = objectives
+        .map(|(name, weight)| format!("{name} x{weight}"))
+        .collect();
+    let own = format!(
+        "{} steps of {} examples on {}",
+        run.step,
+        config.optim.batch,
+        objectives.join(" and ")
+    );
+    let before = before(config)
+        .and_then(|(config, dir)| Some(training(&Run::open(&dir, Which::Newest).ok()?, &config)));
+    before.map_or(own.clone(), |before| format!("{before}; then {own}"))
+}
+
+fn seeds(config: &RunConfig) -> Vec<u64> {
+    let mut seeds = before(config).map_or(Vec::new(), |(config, _)| seeds(&config));
+    seeds.push(config.seed);
+    seeds
+}
+
+/// The config of the run that `init` names, where it is a run that is still there.
+fn before(config: &RunConfig) -> Option<(RunConfig, PathBuf)> {
+    let dir = config.init.clone()?;
+    let text = std::fs::read_to_string(dir.join("config.toml")).ok()?;
+    Some((toml::from_str(&text).ok()?, dir))
+}
