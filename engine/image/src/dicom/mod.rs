@@ -9,6 +9,7 @@ mod structure;
 #[cfg(test)]
 mod structure_tests;
 mod syntax;
+mod walk;
 
 use dicom_dictionary_std::tags;
 
@@ -58,7 +59,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Radiograph, ImageError> {
             found.left_out
         ));
     }
-    let attributes = guarded("DICOM", || syntax::parse(&found.attributes, seen))?;
+    let attributes = guarded("DICOM", || syntax::parse(&found.attributes))?;
     let Some(pixel_data) = found.pixels else {
         let modality = attributes.text(tags::MODALITY);
         return Err(ImageError::NoPixels(if modality.is_empty() {

@@ -106,7 +106,7 @@ impl PixelModule {
     ) -> Result<Values, ImageError> {
         let planes = match pixels {
             PixelData::Float { bytes, size } => return self.floats(bytes, *size, encoding),
-            PixelData::Native { bytes, wide } => self.native(bytes, encoding, *wide)?,
+            PixelData::Native { bytes, wide, big } => self.native(bytes, *wide, *big)?,
             PixelData::Encapsulated { offsets, fragments } => {
                 let frame = first_frame(offsets, fragments, self.frames)
                     .filter(|f| !f.is_empty())
@@ -137,7 +137,7 @@ impl PixelModule {
     }
 
     /// Samples as they are.
-    fn native(&self, bytes: &[u8], encoding: Encoding, wide: bool) -> Result<Planes, ImageError> {
+    fn native(&self, bytes: &[u8], wide: bool, big: bool) -> Result<Planes, ImageError> {
         let Shape { samples, .. } = self.shape;
         let pixels = self.shape.pixels();
         // Subsampled colour has two luminances and two differences for two pixels.
@@ -157,7 +157,6 @@ impl PixelModule {
                 ),
             ));
         }
-        let big = encoding == Encoding::ExplicitBig;
         let size = self.allocated / 8;
         // In big-endian files bytes written as words are swapped in pairs.
         let swapped = usize::from(big && wide && self.allocated == 8);

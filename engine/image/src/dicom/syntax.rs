@@ -63,13 +63,9 @@ pub(crate) fn inflate(bytes: &[u8]) -> Result<Vec<u8>, ImageError> {
     })
 }
 
-/// Parses elements whose lengths were checked.
-pub(crate) fn parse(elements: &[u8], encoding: Encoding) -> Result<Attributes, ImageError> {
-    let syntax = match encoding {
-        Encoding::ImplicitLittle => entries::IMPLICIT_VR_LITTLE_ENDIAN.erased(),
-        Encoding::ExplicitLittle => entries::EXPLICIT_VR_LITTLE_ENDIAN.erased(),
-        Encoding::ExplicitBig => entries::EXPLICIT_VR_BIG_ENDIAN.erased(),
-    };
+/// Parses explicit little-endian elements whose lengths were checked.
+pub(crate) fn parse(elements: &[u8]) -> Result<Attributes, ImageError> {
+    let syntax = entries::EXPLICIT_VR_LITTLE_ENDIAN.erased();
     InMemDicomObject::read_dataset_with_ts(elements, &syntax)
         .map(Attributes)
         .map_err(|e| {
