@@ -190,6 +190,7 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
     let mut ac: [Option<Huffman>; 4] = [const { None }; 4];
     let mut restart = 0;
     let mut transform = None;
+    let mut jfif = false;
     loop {
         let (marker, segment) = match segments.next() {
             // Some writers leave the last marker out.
@@ -220,6 +221,7 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
             0xc4 => parse_huffman(segment, &mut dc, &mut ac)?,
             0xdb => parse_quantisation(segment, &mut quantisation)?,
             0xdd if segment.len() >= 2 => restart = usize::from(u16::from_be_bytes([segment[0], segment[1]])),
+            0xe0 if segment.starts_with(b"JFIF\0") => jfif = true,
             0xee if segment.starts_with(b"Adobe") => transform = segment.get(11).copied(),
             0xda => {
                 let frame = frame
@@ -254,18 +256,31 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
             "it ends before all of its components",
         ));
     }
-    // Adobe's marker settles what three components are; without it the data set around does.
-    let colour = match (frame.shape.samples, transform) {
-        (3, Some(0)) => Some(Colour::Rgb),
-        (3, Some(1)) => Some(Colour::Ybr),
-        _ => None,
-    };
+    let colour = (frame.shape.samples == 3).then(|| colour_of(&frame, transform, jfif));
+    let colour = colour.flatten();
     Ok(Planes {
         shape: frame.shape,
         planes,
         precision: frame.precision,
         colour,
+        lossless: frame.marker == 0xc3,
     })
+}
+
+/// What three components are: by Adobe's marker; by JFIF's, whose colours are YCbCr (ITU-T T.871, 6.1); by
+/// their names; and by their sampling, for nobody halves red or blue. Without any of these the data set says.
+fn colour_of(frame: &Frame, transform: Option<u8>, jfif: bool) -> Option<Colour> {
+    let ids: Vec<u8> = frame.components.iter().map(|c| c.id).collect();
+    let halved = frame.components[1..]
+        .iter()
+        .any(|c| c.h < frame.components[0].h || c.v < frame.components[0].v);
+    match transform {
+        Some(0) => Some(Colour::Rgb),
+        Some(1) => Some(Colour::Ybr),
+        _ if ids.eq_ignore_ascii_case(b"RGB") => Some(Colour::Rgb),
+        _ if (jfif && frame.marker != 0xc3) || halved => Some(Colour::Ybr),
+        _ => None,
+    }
 }
 
 /// A DHT segment: one or more tables.

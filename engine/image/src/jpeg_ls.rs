@@ -23,6 +23,7 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
     let mut segments = Segments::new(data, JPEG_LS)?;
     let mut frame = None;
     let mut preset = Preset::default();
+    let mut lossless = true;
     let mut planes: Vec<Vec<i32>> = Vec::new();
     loop {
         let (marker, segment) = match segments.next() {
@@ -75,6 +76,7 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
                     segment[2 + 2 * count],
                     segment[3 + 2 * count],
                 );
+                lossless &= near == 0;
                 let tables = segment[1..=2 * count].chunks_exact(2).any(|p| p[1] != 0);
                 if tables || shift & 15 != 0 {
                     return Err(ImageError::Unsupported(
@@ -113,6 +115,7 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
         planes,
         precision: frame.precision,
         colour: None,
+        lossless,
     })
 }
 

@@ -32,11 +32,7 @@ pub(crate) struct Meta {
 #[derive(Clone, Debug)]
 pub(crate) enum PixelData<'a> {
     /// Samples as they are. `wide` when they are 16-bit words (OW); `big` when the highest byte is first.
-    Native {
-        bytes: &'a [u8],
-        wide: bool,
-        big: bool,
-    },
+    Native { bytes: &'a [u8], wide: bool, big: bool },
     /// Float samples, of 4 or 8 bytes.
     Float { bytes: &'a [u8], size: usize },
     /// Compressed: the basic offset table and the fragments.
@@ -80,8 +76,8 @@ pub(crate) fn looks_like_dicom(bytes: &[u8]) -> bool {
         _ => return false,
     };
     Walk::new(bytes, encoding)
-    .element(0, bytes.len())
-    .is_ok_and(|e| e.length != UNDEFINED && e.value + e.length as usize <= bytes.len())
+        .element(0, bytes.len())
+        .is_ok_and(|e| e.length != UNDEFINED && e.value + e.length as usize <= bytes.len())
 }
 
 /// Reads preamble and meta group.

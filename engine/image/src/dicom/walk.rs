@@ -267,7 +267,9 @@ impl<'a> Walk<'a> {
         if big && size > 1 {
             // A tag is two words.
             let size = if &vr == b"AT" { 2 } else { size };
-            self.kept[start..].chunks_exact_mut(size).for_each(<[u8]>::reverse);
+            self.kept[start..]
+                .chunks_exact_mut(size)
+                .for_each(<[u8]>::reverse);
         }
     }
 
