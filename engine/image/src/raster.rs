@@ -275,16 +275,16 @@ fn read(format: &'static str, mut decoder: impl ImageDecoder) -> Result<Radiogra
     decoder.set_limits(limits()).map_err(|e| convert(format, e))?;
     // Damaged EXIF data are no reason to refuse a picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let picture = DynamicImage::from_decoder(decoder).map_err(|e| convert(format, e))?;
+    let decoded = DynamicImage::from_decoder(decoder).map_err(|e| convert(format, e))?;
     let mut notes: Vec<String> = turned(orientation).into_iter().collect();
-    if picture.color().has_color() {
+    if decoded.color().has_color() {
         notes.push("colour is shown as its luminance".to_owned());
     }
-    if picture.color().has_alpha() {
+    if decoded.color().has_alpha() {
         notes.push("transparency is ignored".to_owned());
     }
     let rgb = |p: [f64; 3]| luma(p[0], p[1], p[2]);
-    let (bits, values): (u32, Vec<f32>) = match picture {
+    let (bits, values): (u32, Vec<f32>) = match decoded {
         DynamicImage::ImageLuma8(p) => (8, p.iter().map(|v| f32::from(*v)).collect()),
         DynamicImage::ImageLumaA8(p) => (8, p.pixels().map(|p| f32::from(p.0[0])).collect()),
         DynamicImage::ImageLuma16(p) => (16, p.iter().map(|v| f32::from(*v)).collect()),
