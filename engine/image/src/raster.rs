@@ -277,7 +277,7 @@ fn read(format: &'static str, mut decoder: impl ImageDecoder) -> Result<Radiogra
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let decoded = DynamicImage::from_decoder(decoder).map_err(|e| convert(format, e))?;
     let mut notes: Vec<String> = turned(orientation).into_iter().collect();
-    if decoded.color().has_color() {
+    if decoded.color().has_color() && !is_grey(&decoded) {
         notes.push("colour is shown as its luminance".to_owned());
     }
     if decoded.color().has_alpha() {
@@ -313,6 +313,15 @@ fn read(format: &'static str, mut decoder: impl ImageDecoder) -> Result<Radiogra
     let (values, width, height) = turn(&values, shape.width, shape.height, orientation);
     let format = format!("{format}, {bits} bit");
     Ok(picture(width, height, values, format, bits == 8, notes))
+}
+
+/// Whether no pixel of a picture in colour has one: WebP has no other pictures.
+fn is_grey(picture: &DynamicImage) -> bool {
+    match picture {
+        DynamicImage::ImageRgb8(p) => p.pixels().all(|p| p.0[0] == p.0[1] && p.0[1] == p.0[2]),
+        DynamicImage::ImageRgba8(p) => p.pixels().all(|p| p.0[0] == p.0[1] && p.0[1] == p.0[2]),
+        _ => false,
+    }
 }
 
 /// A radiograph of a picture: 8 bits are shown as they are, deeper ones rarely fill their range.

@@ -2,6 +2,8 @@
 
 mod attributes;
 mod colour;
+#[cfg(test)]
+mod forms_tests;
 mod frames;
 mod lut;
 mod photometric;
@@ -138,10 +140,10 @@ fn assemble(
     let mut signed = module.signed;
     let values = match values {
         Values::Luminance(values, white) => {
-            notes.push(format!(
-                "colour ({}) is shown as its luminance",
-                module.photometric_name
-            ));
+            notes.push(match module.photometric {
+                Photometric::Grey(_) => "colour is shown as its luminance".to_owned(),
+                _ => format!("colour ({}) is shown as its luminance", module.photometric_name),
+            });
             display_range = Some((0.0, white));
             values
         }

@@ -138,9 +138,10 @@ impl PixelModule {
                 planes
             }
         };
-        if planes.shape.samples != self.shape.samples {
+        let encapsulated = matches!(pixels, PixelData::Encapsulated { .. });
+        if encapsulated && planes.shape.samples != self.shape.samples {
             notes.push(format!(
-                "the header declares {} samples a pixel and the pixel data has {}: the data is believed",
+                "Samples per Pixel is {} in the header and {} in the compressed data, which is believed",
                 self.shape.samples, planes.shape.samples
             ));
         }
@@ -166,7 +167,7 @@ impl PixelModule {
             // The sign is the highest bit that the codec or the module has, whichever is lower.
             let unused = 32 - planes.precision.min(self.stored);
             grey.iter_mut().for_each(|v| *v = *v << unused >> unused);
-        } else if matches!(pixels, PixelData::Encapsulated { .. }) && planes.precision < 32 {
+        } else if encapsulated && planes.precision < 32 {
             let mask = (1_i64 << planes.precision) - 1;
             grey.iter_mut().for_each(|v| *v &= mask as i32);
         }

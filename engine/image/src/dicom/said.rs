@@ -21,8 +21,11 @@ const FOR_PROCESSING: [&str; 3] = [
 
 /// The notes that an object's header asks for; `overlays` are the groups of its overlay planes.
 pub(super) fn notes(attributes: &Attributes, overlays: &[u16]) -> Vec<String> {
+    // Of a slice or a scan neither part nor view nor its sides would be news.
+    if let Some(other) = modality(attributes) {
+        return [Some(other), marks(overlays)].into_iter().flatten().collect();
+    }
     let parts = [
-        modality(attributes),
         body_part(attributes),
         view(attributes),
         orientation(attributes),
@@ -202,6 +205,11 @@ mod tests {
         one(tags::PATIENT_ORIENTATION, &["R", "H"], "180");
         one(tags::PATIENT_ORIENTATION, &["F", "R"], "side");
         one(tags::PATIENT_ORIENTATION, &["A", "F"], "lateral");
+        let slice = said(&[
+            (tags::MODALITY, &["CT"]),
+            (tags::PATIENT_ORIENTATION, &["L", "P"]),
+        ]);
+        assert!(slice.len() == 1 && slice[0].contains("CT"), "{slice:?}");
         assert!(marks(&[0x6000, 0x6002]).is_some_and(|n| n.contains("6000, 6002")));
     }
 }
