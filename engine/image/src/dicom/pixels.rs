@@ -177,7 +177,7 @@ impl PixelModule {
     /// Compares the bytes that are there with those that are declared. `true` where a header that declares
     /// grey stands over colours.
     fn is_colour_under_grey(&self, bytes: &[u8], notes: &mut Vec<String>) -> bool {
-        let frame = (self.shape.pixels() * self.native_samples(bytes) * self.allocated).div_ceil(8);
+        let frame = self.bytes_of(self.native_samples(bytes));
         let need = frame.saturating_mul(self.frames);
         // An odd length is padded, and some writers fill a block with zeros.
         if bytes.len() <= need + 1 || bytes[need..].iter().all(|b| *b == 0) {
@@ -204,10 +204,19 @@ impl PixelModule {
         false
     }
 
+    /// Bytes of a frame of `samples` samples a pixel; a shape's bits need not fit the 32 bits of a page.
+    fn bytes_of(&self, samples: usize) -> usize {
+        let count = self.shape.pixels() * samples;
+        match self.allocated / 8 {
+            0 => count.div_ceil(8),
+            size => count * size,
+        }
+    }
+
     /// Samples of a pixel as they are stored: subsampled colour has two luminances and two differences for two
     /// pixels, unless there are enough bytes for three samples each, which a decompressor has left that label.
     fn native_samples(&self, bytes: &[u8]) -> usize {
-        let full = self.shape.pixels() * self.shape.samples * self.allocated / 8;
+        let full = self.bytes_of(self.shape.samples);
         match self.photometric {
             Photometric::Colour { halved: true, .. }
                 if self.shape.samples == 3 && bytes.len() < full.saturating_mul(self.frames) =>
@@ -224,16 +233,15 @@ impl PixelModule {
         let pixels = self.shape.pixels();
         let per_pixel = self.native_samples(bytes);
         let halved = per_pixel < samples;
-        let bits = pixels * per_pixel * self.allocated;
-        if bytes.len() < bits.div_ceil(8) {
+        let need = self.bytes_of(per_pixel);
+        if bytes.len() < need {
             return Err(ImageError::truncated(
                 DICOM,
                 format!(
-                    "{} x {} pixels of {samples} x {} bits need {} bytes and {} are there",
+                    "{} x {} pixels of {samples} x {} bits need {need} bytes and {} are there",
                     self.shape.width,
                     self.shape.height,
                     self.allocated,
-                    bits.div_ceil(8),
                     bytes.len()
                 ),
             ));
