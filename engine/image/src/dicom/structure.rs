@@ -184,9 +184,8 @@ pub(crate) fn scan(data_set: &[u8], encoding: Encoding) -> Result<Structure<'_>,
             _ if element.tag == 0x0004_1220 => directory = true,
             // Overlay Data; a plane of zeros shows nothing.
             0x3000 if is_overlay(group) => {
-                if data_set[element.value..at].iter().any(|b| *b != 0) {
-                    overlays.push(group);
-                }
+                let marked = data_set[element.value..at].iter().any(|b| *b != 0);
+                overlays.extend(marked.then_some(group));
             }
             // Overlay Bits Allocated above 1: the plane is in unused bits of the pixels (retired, PS3.3 of
             // 2004, C.9.2).
