@@ -7,17 +7,11 @@
 
 mod dicom;
 pub mod encode;
-mod encode_dicom;
 mod error;
 mod guard;
 mod jpeg;
 mod jpeg2000;
-mod jpeg_dct;
-mod jpeg_huffman;
-mod jpeg_lossless;
 mod jpeg_ls;
-mod jpeg_ls_bits;
-mod jpeg_ls_scan;
 mod kind;
 pub mod limits;
 mod prepare;

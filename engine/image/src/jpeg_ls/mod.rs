@@ -1,18 +1,15 @@
 //! JPEG-LS (ITU-T T.87): lossless and near-lossless, 2 to 16 bits, components apart or interleaved by line or
 //! sample.
 
-use super::error::ImageError;
-use super::jpeg::{Segments, parse_frame};
-use super::jpeg_ls_scan::{Coding, Preset, decode_scan};
-use super::limits::{Planes, Shape};
+mod bits;
+mod frame;
+mod scan;
 
-/// The name of the format in errors.
-pub(super) const JPEG_LS: &str = "JPEG-LS";
-
-/// Error of a damaged codestream.
-pub(super) fn damaged(detail: &str) -> ImageError {
-    ImageError::malformed(JPEG_LS, detail)
-}
+use self::frame::{JPEG_LS, damaged};
+use self::scan::{Coding, Preset, decode_scan};
+use crate::error::ImageError;
+use crate::jpeg::{Segments, parse_frame};
+use crate::limits::{Planes, Shape};
 
 /// Decodes a JPEG-LS codestream.
 ///
