@@ -37,7 +37,9 @@ fn convert(format: &'static str, error: image::ImageError) -> ImageError {
             ImageError::TooLarge(format!("its {format} data need too much memory"))
         }
         image::ImageError::IoError(_) => ImageError::truncated(format, "it ends before its last row"),
-        image::ImageError::Unsupported(_) => ImageError::Unsupported(text),
+        image::ImageError::Unsupported(_) => ImageError::Unsupported(format!(
+            "this kind of {format} is not read ({text}); save the picture as a grey PNG of 8 or 16 bits"
+        )),
         _ if text.contains("unexpected end") || text.contains("unexpected EOF") => {
             ImageError::truncated(format, "it ends before its last row")
         }

@@ -183,7 +183,10 @@ impl PixelModule {
         if bytes.len() <= need + 1 || bytes[need..].iter().all(|b| *b == 0) {
             return false;
         }
-        let triple = self.frames == 1 && self.shape.samples == 1 && bytes.len() / 2 == (3 * need).div_ceil(2);
+        let triple = self.frames == 1
+            && self.shape.samples == 1
+            && need <= bytes.len() / 3
+            && bytes.len() - 3 * need <= 1;
         if triple && self.allocated == 8 && looks_like_triples(&bytes[..3 * need]) {
             notes.push(format!(
                 "the pixel data has {} bytes where the header declares {need}, three times as many: they are read \
