@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The bytes are of no format that is read here.
-    #[error("this is neither DICOM, PNG nor JPEG ({0}); give a radiograph in one of these formats")]
+    #[error("this is neither DICOM, PNG, JPEG, TIFF nor WebP: {0}")]
     NotAnImage(String),
     /// The bytes stop before what they declare.
     #[error("the {format} data is cut short: {detail}; copy or export the file again")]

@@ -21,6 +21,8 @@ struct Header {
     /// Whether three components are transformed from RGB.
     transformed: bool,
     subsampled: bool,
+    /// Whether all wavelets are the reversible one.
+    reversible: bool,
 }
 
 fn damaged(detail: impl Into<String>) -> ImageError {
@@ -94,6 +96,7 @@ fn read_header(data: &[u8]) -> Result<Header, ImageError> {
                     header.transformed = segment.get(4) == Some(&1);
                 }
                 check_parts(header.shape, uses_precincts, parameters.ok_or_else(short)?)?;
+                header.reversible &= parameters.and_then(|p| p.get(4)) == Some(&1);
                 header.high_throughput |= parameters.and_then(|p| p.get(3)).is_some_and(|s| s & 0x40 != 0);
             }
             0x50 => {
@@ -170,6 +173,7 @@ fn read_size(segment: &[u8]) -> Result<Header, ImageError> {
         high_throughput: false,
         transformed: false,
         subsampled,
+        reversible: true,
     })
 }
 
@@ -253,6 +257,7 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
         planes,
         precision: header.precision,
         colour,
+        lossless: header.reversible,
     })
 }
 

@@ -1,4 +1,4 @@
-//! Pictures in and out: decoding (DICOM, PNG, JPEG), the modality and VOI LUTs, preparation for a model,
+//! Pictures in and out: decoding (DICOM, PNG, JPEG, TIFF, WebP), the modality and VOI LUTs, preparation for a model,
 //! encoding.
 //!
 //! The way of a radiograph: [`decode`] gives values after the modality LUT, [`Radiograph::display`] applies
@@ -7,21 +7,19 @@
 
 mod dicom;
 pub mod encode;
-mod encode_dicom;
 mod error;
 mod guard;
 mod jpeg;
 mod jpeg2000;
-mod jpeg_dct;
-mod jpeg_huffman;
-mod jpeg_lossless;
 mod jpeg_ls;
-mod jpeg_ls_bits;
-mod jpeg_ls_scan;
+mod kind;
 pub mod limits;
 mod prepare;
 mod radiograph;
 mod raster;
+#[cfg(test)]
+mod raster_tests;
+mod square;
 mod voi;
 
 pub use error::ImageError;
@@ -40,21 +38,15 @@ pub fn decode(bytes: &[u8]) -> Result<Radiograph, ImageError> {
         _ if bytes.starts_with(b"\x89PNG\r\n\x1a\n") => raster::decode_png(bytes),
         _ if bytes.starts_with(b"\xff\xd8\xff") => raster::decode_jpeg(bytes),
         _ if dicom::looks_like_dicom(bytes) => dicom::decode(bytes),
-        _ => Err(ImageError::NotAnImage(describe(bytes))),
+        _ if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") => raster::decode_webp(bytes),
+        _ if [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"]
+            .iter()
+            .any(|m| bytes.starts_with(*m)) =>
+        {
+            raster::decode_tiff(bytes)
+        }
+        _ => Err(ImageError::NotAnImage(kind::describe(bytes))),
     }
-}
-
-/// The first bytes of what is not an image, in words.
-fn describe(bytes: &[u8]) -> String {
-    let head = &bytes[..bytes.len().min(64)];
-    let printable = head
-        .iter()
-        .all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace());
-    if printable {
-        return "it is text".to_owned();
-    }
-    let hex: Vec<String> = head.iter().take(8).map(|b| format!("{b:02x}")).collect();
-    format!("it begins with the bytes {}", hex.join(" "))
 }
 
 /// Reads and decodes the file at `path`.

@@ -55,10 +55,17 @@ impl Shape {
         self.width * self.height
     }
 
+    /// Whether a header may have meant this shape: grey and colour are at times mistaken for each other.
+    fn fits(self, declared: Self) -> bool {
+        let samples = [self.samples, declared.samples];
+        (self.width, self.height) == (declared.width, declared.height)
+            && (samples[0] == samples[1] || matches!(samples, [1, 3] | [3, 1]))
+    }
+
     /// Errors when a codestream of `format` declares another shape than the data set around it.
     pub fn expect(self, format: &'static str, declared: Option<Self>) -> Result<(), ImageError> {
         match declared {
-            Some(d) if d != self => Err(ImageError::malformed(
+            Some(d) if !self.fits(d) => Err(ImageError::malformed(
                 format,
                 format!(
                     "it holds {} x {} pixels of {} components where the data set declares {} x {} of {}",
@@ -77,8 +84,10 @@ pub(crate) struct Planes {
     pub planes: Vec<Vec<i32>>,
     /// Bits of a sample.
     pub precision: u32,
-    /// Whether the codestream says what its three components are.
+    /// What three components are, where the codestream says it.
     pub colour: Option<Colour>,
+    /// Whether the samples are those that were encoded.
+    pub lossless: bool,
 }
 
 /// What three components are.

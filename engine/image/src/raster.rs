@@ -1,9 +1,12 @@
-//! PNG and JPEG pictures of 8 and 16 bits.
+//! PNG, JPEG, TIFF and WebP pictures of 8 and 16 bits, turned as their cameras ask.
 
 use std::io::Cursor;
 
 use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngDecoder;
+use image::codecs::tiff::TiffDecoder;
+use image::codecs::webp::WebPDecoder;
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, Limits};
 
 use super::dicom::luma;
@@ -15,6 +18,8 @@ use super::radiograph::{Identity, Polarity, Radiograph};
 use super::voi::WindowFunction;
 
 const PNG: &str = "PNG";
+const TIFF: &str = "TIFF";
+const WEBP: &str = "WebP";
 
 /// The limits that the decoders keep themselves.
 fn limits() -> Limits {
@@ -32,7 +37,9 @@ fn convert(format: &'static str, error: image::ImageError) -> ImageError {
             ImageError::TooLarge(format!("its {format} data need too much memory"))
         }
         image::ImageError::IoError(_) => ImageError::truncated(format, "it ends before its last row"),
-        image::ImageError::Unsupported(_) => ImageError::Unsupported(text),
+        image::ImageError::Unsupported(_) => ImageError::Unsupported(format!(
+            "this kind of {format} is not read ({text}); save the picture as a grey PNG of 8 or 16 bits"
+        )),
         _ if text.contains("unexpected end") || text.contains("unexpected EOF") => {
             ImageError::truncated(format, "it ends before its last row")
         }
@@ -46,6 +53,90 @@ pub(crate) fn decode_png(bytes: &[u8]) -> Result<Radiograph, ImageError> {
         let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits()).map_err(|e| convert(PNG, e))?;
         read(PNG, decoder)
     })
+}
+
+/// Decodes a WebP: the first picture of an animation.
+pub(crate) fn decode_webp(bytes: &[u8]) -> Result<Radiograph, ImageError> {
+    // The declared size of a RIFF file counts from its eighth byte.
+    let declared = bytes
+        .get(4..8)
+        .map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
+    if bytes.len() < declared.saturating_add(8) {
+        return Err(ImageError::truncated(
+            WEBP,
+            format!(
+                "it declares {declared} bytes and {} are there",
+                bytes.len().saturating_sub(8)
+            ),
+        ));
+    }
+    guarded(WEBP, || {
+        let decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(|e| convert(WEBP, e))?;
+        read(WEBP, decoder)
+    })
+}
+
+/// Decodes the first page of a TIFF.
+pub(crate) fn decode_tiff(bytes: &[u8]) -> Result<Radiograph, ImageError> {
+    guarded(TIFF, || {
+        let decoder = TiffDecoder::new(Cursor::new(bytes)).map_err(|e| convert(TIFF, e))?;
+        let mut radiograph = read(TIFF, decoder)?;
+        if has_second_page(bytes) {
+            radiograph
+                .notes
+                .push("the first of several pages is shown".to_owned());
+        }
+        Ok(radiograph)
+    })
+}
+
+/// Whether the first directory of a TIFF names another one.
+fn has_second_page(bytes: &[u8]) -> bool {
+    let big = bytes.starts_with(b"MM");
+    let number = |at: usize, size: usize| -> Option<usize> {
+        let word = bytes.get(at..at.checked_add(size)?)?;
+        let join = |v: usize, b: &u8| v << 8 | usize::from(*b);
+        Some(match big {
+            true => word.iter().fold(0, join),
+            false => word.iter().rev().fold(0, join),
+        })
+    };
+    let next = || {
+        let first = number(4, 4)?;
+        let entries = number(first, 2)?;
+        number(first.checked_add(2 + 12 * entries)?, 4)
+    };
+    // BigTIFF, whose version is 43, is laid out otherwise.
+    number(2, 2) == Some(42) && next().is_some_and(|n| n != 0)
+}
+
+/// The orientation in the EXIF data of a JPEG that another decoder reads.
+fn exif_orientation(bytes: &[u8]) -> Orientation {
+    let mut found = None;
+    if let Ok(mut segments) = jpeg::Segments::new(bytes, "JPEG") {
+        while let Ok((marker, segment)) = segments.next() {
+            match (marker, segment.strip_prefix(b"Exif\0\0")) {
+                (0xe1, Some(chunk)) => found = Orientation::from_exif_chunk(chunk),
+                (0xda | 0xd9, _) => break,
+                _ => {}
+            }
+        }
+    }
+    found.unwrap_or(Orientation::NoTransforms)
+}
+
+/// A note on an orientation, unless it is the usual one.
+fn turned(orientation: Orientation) -> Option<String> {
+    let how = match orientation {
+        Orientation::NoTransforms => return None,
+        Orientation::Rotate90 => "turned by 90 degrees to the right",
+        Orientation::Rotate180 => "turned by 180 degrees",
+        Orientation::Rotate270 => "turned by 90 degrees to the left",
+        Orientation::FlipHorizontal => "mirrored, left to right",
+        Orientation::FlipVertical => "mirrored, top to bottom",
+        Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => "turned by 90 degrees and mirrored",
+    };
+    Some(format!("the picture is {how}, as its EXIF orientation asks"))
 }
 
 /// Decodes a JPEG photograph, or one of 12 bits or lossless.
@@ -82,14 +173,55 @@ pub(crate) fn decode_jpeg(bytes: &[u8]) -> Result<Radiograph, ImageError> {
         }
         ([], _) => Vec::new(),
     };
+    let orientation = exif_orientation(bytes);
+    notes.extend(turned(orientation));
+    let (values, width, height) = turn(&values, planes.shape.width, planes.shape.height, orientation);
     Ok(picture(
-        planes.shape.width,
-        planes.shape.height,
+        width,
+        height,
         values,
         format!("JPEG, {bits} bit"),
         bits == 8,
         notes,
     ))
+}
+
+/// Values as an orientation shows them, and their width and height.
+pub(super) fn turn(
+    values: &[f32],
+    width: usize,
+    height: usize,
+    orientation: Orientation,
+) -> (Vec<f32>, usize, usize) {
+    use Orientation::{
+        FlipHorizontal, FlipVertical, NoTransforms, Rotate90, Rotate90FlipH, Rotate180, Rotate270,
+        Rotate270FlipH,
+    };
+    let on_its_side = matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH);
+    let (new_width, new_height) = if on_its_side {
+        (height, width)
+    } else {
+        (width, height)
+    };
+    // Where the value that is shown at column x of row y is stored.
+    let stored = |x: usize, y: usize| match orientation {
+        NoTransforms => (x, y),
+        FlipHorizontal => (width - 1 - x, y),
+        Rotate180 => (width - 1 - x, height - 1 - y),
+        FlipVertical => (x, height - 1 - y),
+        Rotate90FlipH => (y, x),
+        Rotate90 => (y, height - 1 - x),
+        Rotate270FlipH => (width - 1 - y, height - 1 - x),
+        Rotate270 => (width - 1 - y, x),
+    };
+    let turned = (0..new_height)
+        .flat_map(|y| (0..new_width).map(move |x| (x, y)))
+        .map(|(x, y)| {
+            let (column, row) = stored(x, y);
+            values[row * width + column]
+        })
+        .collect();
+    (turned, new_width, new_height)
 }
 
 /// The components of a progressive JPEG inside DICOM.
@@ -121,6 +253,7 @@ pub(crate) fn photograph(bytes: &[u8]) -> Result<Planes, ImageError> {
             planes,
             precision: 8,
             colour: (!grey).then_some(Colour::Rgb),
+            lossless: false,
         })
     })
 }
@@ -142,16 +275,18 @@ fn read(format: &'static str, mut decoder: impl ImageDecoder) -> Result<Radiogra
     let (width, height) = decoder.dimensions();
     let shape = Shape::new(width as usize, height as usize, 1)?;
     decoder.set_limits(limits()).map_err(|e| convert(format, e))?;
-    let picture = DynamicImage::from_decoder(decoder).map_err(|e| convert(format, e))?;
-    let mut notes = Vec::new();
-    if picture.color().has_color() {
+    // Damaged EXIF data are no reason to refuse a picture.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let decoded = DynamicImage::from_decoder(decoder).map_err(|e| convert(format, e))?;
+    let mut notes: Vec<String> = turned(orientation).into_iter().collect();
+    if decoded.color().has_color() && !is_grey(&decoded) {
         notes.push("colour is shown as its luminance".to_owned());
     }
-    if picture.color().has_alpha() {
+    if decoded.color().has_alpha() {
         notes.push("transparency is ignored".to_owned());
     }
     let rgb = |p: [f64; 3]| luma(p[0], p[1], p[2]);
-    let (bits, values): (u32, Vec<f32>) = match picture {
+    let (bits, values): (u32, Vec<f32>) = match decoded {
         DynamicImage::ImageLuma8(p) => (8, p.iter().map(|v| f32::from(*v)).collect()),
         DynamicImage::ImageLumaA8(p) => (8, p.pixels().map(|p| f32::from(p.0[0])).collect()),
         DynamicImage::ImageLuma16(p) => (16, p.iter().map(|v| f32::from(*v)).collect()),
@@ -177,23 +312,18 @@ fn read(format: &'static str, mut decoder: impl ImageDecoder) -> Result<Radiogra
             )));
         }
     };
-    Ok(picture_of(
-        shape,
-        values,
-        format!("{format}, {bits} bit"),
-        bits == 8,
-        notes,
-    ))
+    let (values, width, height) = turn(&values, shape.width, shape.height, orientation);
+    let format = format!("{format}, {bits} bit");
+    Ok(picture(width, height, values, format, bits == 8, notes))
 }
 
-fn picture_of(
-    shape: Shape,
-    values: Vec<f32>,
-    format: String,
-    whole_range: bool,
-    notes: Vec<String>,
-) -> Radiograph {
-    picture(shape.width, shape.height, values, format, whole_range, notes)
+/// Whether no pixel of a picture in colour has one: WebP has no other pictures.
+fn is_grey(picture: &DynamicImage) -> bool {
+    match picture {
+        DynamicImage::ImageRgb8(p) => p.pixels().all(|p| p.0[0] == p.0[1] && p.0[1] == p.0[2]),
+        DynamicImage::ImageRgba8(p) => p.pixels().all(|p| p.0[0] == p.0[1] && p.0[1] == p.0[2]),
+        _ => false,
+    }
 }
 
 /// A radiograph of a picture: 8 bits are shown as they are, deeper ones rarely fill their range.
@@ -222,87 +352,5 @@ fn picture(
         notes,
         format,
         identity: Identity::default(),
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::encode::{jpeg_bytes, png_bytes};
-    use crate::radiograph::WindowChoice;
-
-    fn ramp(n: usize) -> Vec<u8> {
-        (0..n).map(|i| (i * 251 / n) as u8).collect()
-    }
-
-    #[test]
-    fn eight_bit_pictures_are_shown_as_they_are() {
-        let gray = ramp(20 * 30);
-        let r = decode_png(&png_bytes(&gray, 20, 30).unwrap()).unwrap();
-        assert_eq!((r.width, r.height), (20, 30));
-        assert_eq!(r.display(&WindowChoice::Default).unwrap().pixels, gray);
-    }
-
-    #[test]
-    fn sixteen_bits_are_kept() {
-        let values: Vec<u16> = (0..600).map(|i| i * 100).collect();
-        let mut bytes = Cursor::new(Vec::new());
-        let buffer = image::ImageBuffer::<image::Luma<u16>, _>::from_raw(20, 30, values.clone()).unwrap();
-        buffer.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
-        let r = decode_png(bytes.get_ref()).unwrap();
-        assert!(r.values.iter().zip(&values).all(|(a, b)| *a == f32::from(*b)));
-        assert_eq!(r.notes.len(), 1);
-    }
-
-    #[test]
-    fn colour_becomes_luminance() {
-        let buffer =
-            image::RgbImage::from_fn(4, 4, |x, _| image::Rgb([if x < 2 { 200 } else { 0 }, 100, 50]));
-        let mut bytes = Cursor::new(Vec::new());
-        buffer.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
-        let r = decode_png(bytes.get_ref()).unwrap();
-        assert!((r.values[0] - 124.2).abs() < 1e-4 && (r.values[3] - 64.4).abs() < 1e-4);
-    }
-
-    #[test]
-    fn pictures_cut_at_any_byte_are_errors() {
-        let png = png_bytes(&ramp(64 * 64), 64, 64).unwrap();
-        let jpeg = jpeg_bytes(&ramp(64 * 64), 64, 64, 90).unwrap();
-        for end in 2..jpeg.len() {
-            assert!(decode_jpeg(&jpeg[..end]).is_err(), "JPEG cut at {end}");
-        }
-        // The last chunk of a PNG, 12 bytes, holds nothing.
-        for end in 0..png.len() - 12 {
-            assert!(decode_png(&png[..end]).is_err(), "PNG cut at {end}");
-        }
-    }
-
-    #[test]
-    fn a_png_bomb_is_refused_by_its_header() {
-        let mut png = png_bytes(&ramp(16), 4, 4).unwrap();
-        png[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
-        // The header's checksum, over its type and 13 bytes.
-        let crc = png[12..29].iter().fold(!0_u32, |mut c, b| {
-            c ^= u32::from(*b);
-            (0..8).for_each(|_| c = if c & 1 == 1 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 });
-            c
-        });
-        png[29..33].copy_from_slice(&(!crc).to_be_bytes());
-        assert!(matches!(decode_png(&png), Err(ImageError::TooLarge(_))));
-    }
-
-    #[test]
-    fn both_jpeg_decoders_agree() {
-        let gray = ramp(48 * 40);
-        let bytes = jpeg_bytes(&gray, 48, 40, 80).unwrap();
-        let theirs = decode_jpeg(&bytes).unwrap();
-        let ours = jpeg::decode(&bytes, None).unwrap();
-        let worst = ours.planes[0]
-            .iter()
-            .zip(&theirs.values)
-            .map(|(a, b)| (*a as f32 - b).abs())
-            .fold(0.0, f32::max);
-        assert!(worst <= 1.0, "{worst}");
     }
 }

@@ -1,14 +1,15 @@
 //! Typed reading of the attributes that describe pixels and display.
 
-use dicom_core::Tag;
+use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
+use super::lut::{lut_of, read_lut, used_bits};
 use crate::error::ImageError;
 use crate::voi::{Lut, VoiLut, Window, WindowFunction};
 
 /// The name of the format in errors.
-const DICOM: &str = "DICOM";
+pub(super) const DICOM: &str = "DICOM";
 
 /// A parsed data set.
 pub(crate) struct Attributes(pub InMemDicomObject);
@@ -28,6 +29,16 @@ impl Modality {
             Self::Table(lut) => f32::from(lut.get(stored.into())),
         }
     }
+
+    /// Whether stored values from `low` to `high` may come out below 0. A table gives none (PS3.3 C.11.1.1.1).
+    pub fn is_signed(&self, low: f64, high: f64) -> bool {
+        match self {
+            Self::Linear { slope, intercept } => {
+                (low * slope + intercept).min(high * slope + intercept) < 0.0
+            }
+            Self::Table(_) => false,
+        }
+    }
 }
 
 /// The values of an element as text, trimmed; `None` where it is absent or empty.
@@ -42,10 +53,18 @@ fn texts(object: &InMemDicomObject, tag: Tag) -> Option<Vec<String>> {
 }
 
 /// The values of an element as numbers; an error where it is there and is none.
-fn numbers(object: &InMemDicomObject, tag: Tag) -> Result<Option<Vec<f64>>, ImageError> {
-    let Some(values) = texts(object, tag) else {
+pub(super) fn numbers(object: &InMemDicomObject, tag: Tag) -> Result<Option<Vec<f64>>, ImageError> {
+    let Some(mut values) = texts(object, tag) else {
         return Ok(None);
     };
+    // A comma is not allowed in a decimal string (PS3.5 6.2), but can only be its point.
+    if object.get(tag).is_some_and(|e| e.header().vr == VR::DS) {
+        for value in &mut values {
+            if !value.contains('.') && value.matches(',').count() == 1 {
+                *value = value.replace(',', ".");
+            }
+        }
+    }
     let parsed: Option<Vec<f64>> = values
         .iter()
         .map(|s| s.parse().ok().filter(|n: &f64| n.is_finite()))
@@ -75,6 +94,25 @@ impl Attributes {
         texts(&self.0, tag)
             .and_then(|v| v.into_iter().next())
             .unwrap_or_default()
+    }
+
+    /// The meaning of the code in a sequence's first item, empty where there is none.
+    pub fn meaning(&self, sequence: Tag) -> String {
+        items(&self.0, sequence)
+            .first()
+            .and_then(|item| texts(item, tags::CODE_MEANING))
+            .and_then(|v| v.into_iter().next())
+            .unwrap_or_default()
+    }
+
+    /// Where rows and columns run, by the first letters of the patient orientation: `('L', 'F')`.
+    pub fn directions(&self) -> Option<(char, char)> {
+        let values = texts(&self.0, tags::PATIENT_ORIENTATION)?;
+        let letter = |i: usize| -> Option<char> {
+            let letter = values.get(i)?.chars().next()?.to_ascii_uppercase();
+            "LRAPHF".contains(letter).then_some(letter)
+        };
+        Some((letter(0)?, letter(1)?))
     }
 
     /// A whole number of the data set.
@@ -110,8 +148,41 @@ impl Attributes {
         .find(|item| item.get(tag).is_some())
     }
 
+    /// Whether the modality LUT leads back to the intensity of X-rays and is not for display: in XA and XRF
+    /// whose pixels are its logarithm or made for display (PS3.3 C.8.7.1.1.2, C.11.1.1.2).
+    fn is_intensity(&self) -> bool {
+        // XA, XRF, biplane XA, enhanced XA and XRF.
+        const CLASSES: [&str; 5] = ["12.1", "12.2", "12.3", "12.1.1", "12.2.1"];
+        let class = self.text(tags::SOP_CLASS_UID);
+        let angiography = match class.strip_prefix("1.2.840.10008.5.1.4.1.1.") {
+            Some(class) => CLASSES.contains(&class),
+            None => {
+                let modality = self.text(tags::MODALITY);
+                class.is_empty() && matches!(modality.as_str(), "XA" | "RF")
+            }
+        };
+        let relationship = self.text(tags::PIXEL_INTENSITY_RELATIONSHIP).to_ascii_uppercase();
+        angiography && matches!(relationship.as_str(), "LOG" | "DISP")
+    }
+
     /// The modality LUT, else slope and intercept, else the identity.
-    pub fn modality(&self, signed: bool) -> Result<Modality, ImageError> {
+    pub fn modality(&self, signed: bool, notes: &mut Vec<String>) -> Result<Modality, ImageError> {
+        let found = self.declared_modality(signed);
+        let identity = Modality::Linear {
+            slope: 1.0,
+            intercept: 0.0,
+        };
+        if !self.is_intensity() || found.as_ref().is_ok_and(|f| *f == identity) {
+            return found;
+        }
+        notes.push(
+            "the modality LUT leads back to X-ray intensity and is not for display: stored values are shown"
+                .to_owned(),
+        );
+        Ok(identity)
+    }
+
+    fn declared_modality(&self, signed: bool) -> Result<Modality, ImageError> {
         if let Some(item) = items(&self.0, tags::MODALITY_LUT_SEQUENCE).first() {
             return Ok(Modality::Table(read_lut(item, signed)?));
         }
@@ -142,13 +213,15 @@ impl Attributes {
         let name = texts(object, tags::VOILUT_FUNCTION)
             .and_then(|v| v.into_iter().next())
             .unwrap_or_default();
-        let function = match name.as_str() {
+        // A code string is upper case (PS3.5 6.2), but nothing else can be meant.
+        let known = name.to_ascii_uppercase().replace([' ', '-'], "_");
+        let function = match known.as_str() {
             "SIGMOID" => WindowFunction::Sigmoid,
             "LINEAR_EXACT" => WindowFunction::LinearExact,
             "" | "LINEAR" => WindowFunction::Linear,
-            other => {
+            _ => {
                 notes.push(format!(
-                    "the VOI LUT function {other:?} is unknown: LINEAR is used"
+                    "the VOI LUT function {name:?} is unknown: LINEAR is used"
                 ));
                 WindowFunction::Linear
             }
@@ -162,19 +235,26 @@ impl Attributes {
             return (Vec::new(), function);
         };
         let explanations = texts(object, tags::WINDOW_CENTER_WIDTH_EXPLANATION).unwrap_or_default();
-        let smallest = if function == WindowFunction::Linear {
-            1.0
-        } else {
-            f64::MIN_POSITIVE
-        };
         let mut windows = Vec::new();
         for (i, (&center, &width)) in centers.iter().zip(&widths).enumerate() {
-            if width < smallest {
+            if width <= 0.0 {
                 notes.push(format!(
                     "window {i} of the file has the width {width} and is left out"
                 ));
                 continue;
             }
+            // LINEAR has no width below 1 (PS3.3 C.11.2.1.2.1), which only its exact form can show.
+            let narrow = function == WindowFunction::Linear && width < 1.0;
+            if narrow {
+                notes.push(format!(
+                    "window {i} of the file has the width {width}, below 1: it is shown as LINEAR_EXACT"
+                ));
+            }
+            let function = if narrow {
+                WindowFunction::LinearExact
+            } else {
+                function
+            };
             let explanation = explanations.get(i).filter(|e| !e.is_empty()).cloned();
             windows.push(Window {
                 center,
@@ -192,7 +272,10 @@ impl Attributes {
         for item in items(&self.0, tags::VOILUT_SEQUENCE) {
             let explanation = texts(item, tags::LUT_EXPLANATION).and_then(|v| v.into_iter().next());
             match read_lut(item, signed) {
-                Ok(lut) => luts.push(VoiLut { lut, explanation }),
+                Ok(mut lut) => {
+                    notes.extend(used_bits(&mut lut));
+                    luts.push(VoiLut { lut, explanation });
+                }
                 Err(e) => notes.push(format!("a VOI LUT of the file is left out: {e}")),
             }
         }
@@ -204,80 +287,45 @@ impl Attributes {
         lut_of(&self.0, descriptor, data, false)
     }
 
-    /// Millimetres between rows and columns: of the patient, else at the detector.
-    pub fn spacing_mm(&self) -> Option<(f32, f32)> {
-        [
-            tags::PIXEL_SPACING,
-            tags::IMAGER_PIXEL_SPACING,
-            tags::NOMINAL_SCANNED_PIXEL_SPACING,
-        ]
-        .iter()
-        .filter_map(|tag| numbers(&self.0, *tag).ok().flatten())
-        .find_map(|n| match n.as_slice() {
+    /// Two numbers above 0, of rows and columns.
+    fn pair(object: &InMemDicomObject, tag: Tag) -> Option<(f32, f32)> {
+        match numbers(object, tag).ok().flatten()?.as_slice() {
             [rows, columns, ..] if *rows > 0.0 && *columns > 0.0 => Some((*rows as f32, *columns as f32)),
             _ => None,
-        })
+        }
     }
 
-    /// The stored values, first to last, that are padding.
-    pub fn padding(&self) -> Option<(i64, i64)> {
-        let value = self.int(tags::PIXEL_PADDING_VALUE).ok().flatten()?;
-        let other = self
-            .int(tags::PIXEL_PADDING_RANGE_LIMIT)
-            .ok()
-            .flatten()
-            .unwrap_or(value);
+    /// Millimetres between rows and columns: of the patient, else at the detector.
+    pub fn spacing_mm(&self) -> Option<(f32, f32)> {
+        let patient = self
+            .holder(tags::PIXEL_SPACING, tags::PIXEL_MEASURES_SEQUENCE)
+            .and_then(|object| Self::pair(object, tags::PIXEL_SPACING));
+        let detector = || Self::pair(&self.0, tags::IMAGER_PIXEL_SPACING);
+        let film = || Self::pair(&self.0, tags::NOMINAL_SCANNED_PIXEL_SPACING);
+        patient.or_else(detector).or_else(film)
+    }
+
+    /// Height over width of a pixel: by its spacing, else by the Pixel Aspect Ratio, which stands where there
+    /// is no spacing (PS3.3 C.7.6.3.1.7).
+    pub fn aspect(&self) -> f64 {
+        let pair = self
+            .spacing_mm()
+            .or_else(|| Self::pair(&self.0, tags::PIXEL_ASPECT_RATIO));
+        pair.map_or(1.0, |(rows, columns)| f64::from(rows) / f64::from(columns))
+    }
+
+    /// The stored values, first to last, that are padding. They are signed where the pixels are, whatever an
+    /// implicit data set's dictionary says.
+    pub fn padding(&self, signed: bool) -> Option<(i64, i64)> {
+        let read = |tag| {
+            let value = self.int(tag).ok().flatten()?;
+            let wraps = signed && (32_768..=65_535).contains(&value);
+            Some(if wraps { value - 65_536 } else { value })
+        };
+        let value = read(tags::PIXEL_PADDING_VALUE)?;
+        let other = read(tags::PIXEL_PADDING_RANGE_LIMIT).unwrap_or(value);
         Some((value.min(other), value.max(other)))
     }
-}
-
-/// The LUT of an item of a Modality or VOI LUT Sequence.
-fn read_lut(item: &InMemDicomObject, signed: bool) -> Result<Lut, ImageError> {
-    lut_of(item, tags::LUT_DESCRIPTOR, tags::LUT_DATA, signed)
-}
-
-/// A LUT from its descriptor (count, first value, bits) and data.
-fn lut_of(object: &InMemDicomObject, descriptor: Tag, data: Tag, signed: bool) -> Result<Lut, ImageError> {
-    let bad = |what: String| ImageError::malformed(DICOM, format!("a look-up table {what}"));
-    let described = numbers(object, descriptor)?.unwrap_or_default();
-    let &[count, first, bits, ..] = described.as_slice() else {
-        return Err(bad("has no descriptor".to_owned()));
-    };
-    // The three words may be read as signed; only the second is, and only where the pixels are.
-    let word = |n: f64| i64::from(n as i32 as u16);
-    let count = if word(count) == 0 {
-        65_536
-    } else {
-        word(count) as usize
-    };
-    let bits = word(bits) as u32;
-    let first = if (signed && first > 32_767.0) || first < 0.0 {
-        i64::from(word(first) as u16 as i16)
-    } else {
-        word(first)
-    };
-    if !(1..=16).contains(&bits) {
-        return Err(bad(format!("has entries of {bits} bits")));
-    }
-    let element = object.get(data).ok_or_else(|| bad("has no data".to_owned()))?;
-    let values = element
-        .value()
-        .to_multi_int::<i64>()
-        .map_err(|_| bad("has data that are no numbers".to_owned()))?;
-    let mut entries: Vec<u16> = values.into_iter().map(|v| v as u16).collect();
-    // Entries of 8 bits may stand two in a word.
-    if entries.len() < count && bits <= 8 && entries.len() * 2 >= count {
-        entries = entries
-            .iter()
-            .flat_map(|w| w.to_le_bytes())
-            .map(u16::from)
-            .collect();
-    }
-    if entries.len() < count {
-        return Err(bad(format!("declares {count} entries and has {}", entries.len())));
-    }
-    entries.truncate(count);
-    Ok(Lut { first, bits, entries })
 }
 
 #[cfg(test)]
@@ -285,37 +333,9 @@ fn lut_of(object: &InMemDicomObject, descriptor: Tag, data: Tag, signed: bool) -
 mod tests {
     use super::*;
     use dicom_core::value::DataSetSequence;
-    use dicom_core::{DataElement, PrimitiveValue, VR, dicom_value};
+    use dicom_core::{DataElement, VR, dicom_value};
 
-    fn lut_item(descriptor: [u16; 3], data: &[u16]) -> InMemDicomObject {
-        InMemDicomObject::from_element_iter([
-            DataElement::new(
-                tags::LUT_DESCRIPTOR,
-                VR::US,
-                PrimitiveValue::U16(descriptor.into_iter().collect()),
-            ),
-            DataElement::new(
-                tags::LUT_DATA,
-                VR::OW,
-                PrimitiveValue::U16(data.iter().copied().collect()),
-            ),
-        ])
-    }
-
-    #[test]
-    fn tables_are_read_with_signed_starts_and_packed_bytes() {
-        let lut = read_lut(&lut_item([3, 0xfffe, 12], &[1, 2, 3]), true).unwrap();
-        assert_eq!((lut.first, lut.get(-1)), (-2, 2));
-        let lut = read_lut(&lut_item([4, 0, 8], &[0x0201, 0x0403]), false).unwrap();
-        assert_eq!(lut.entries, [1, 2, 3, 4]);
-        assert!(
-            read_lut(&lut_item([0, 0, 16], &[1, 2]), false)
-                .unwrap_err()
-                .to_string()
-                .contains("65536")
-        );
-        assert!(read_lut(&lut_item([2, 0, 40], &[1, 2]), false).is_err());
-    }
+    use super::super::lut::tests::lut_item;
 
     #[test]
     fn several_windows_keep_their_names_and_bad_ones_are_noted() {
@@ -350,10 +370,22 @@ mod tests {
     fn the_modality_table_comes_before_the_slope_and_groups_are_looked_into() {
         let slope = |v: &str| DataElement::new(tags::RESCALE_SLOPE, VR::DS, dicom_value!(Str, v));
         let mut object = InMemDicomObject::from_element_iter([slope("2.5")]);
-        assert_eq!(Attributes(object.clone()).modality(false).unwrap().apply(4), 10.0);
+        assert_eq!(
+            Attributes(object.clone())
+                .modality(false, &mut Vec::new())
+                .unwrap()
+                .apply(4),
+            10.0
+        );
         let sequence = DataSetSequence::from(vec![lut_item([2, 0, 12], &[100, 200])]);
         object.put(DataElement::new(tags::MODALITY_LUT_SEQUENCE, VR::SQ, sequence));
-        assert_eq!(Attributes(object).modality(false).unwrap().apply(4), 200.0);
+        assert_eq!(
+            Attributes(object)
+                .modality(false, &mut Vec::new())
+                .unwrap()
+                .apply(4),
+            200.0
+        );
 
         let inner = InMemDicomObject::from_element_iter([slope("3")]);
         let values = DataSetSequence::from(vec![inner]);
@@ -367,7 +399,13 @@ mod tests {
             VR::SQ,
             DataSetSequence::from(vec![group]),
         )]);
-        assert_eq!(Attributes(object).modality(false).unwrap().apply(4), 12.0);
+        assert_eq!(
+            Attributes(object)
+                .modality(false, &mut Vec::new())
+                .unwrap()
+                .apply(4),
+            12.0
+        );
     }
 
     #[test]
@@ -376,7 +414,7 @@ mod tests {
             let element = DataElement::new(tags::RESCALE_SLOPE, VR::DS, dicom_value!(Str, text));
             assert!(
                 Attributes(InMemDicomObject::from_element_iter([element]))
-                    .modality(false)
+                    .modality(false, &mut Vec::new())
                     .is_err(),
                 "{text}"
             );

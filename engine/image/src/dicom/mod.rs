@@ -1,25 +1,34 @@
 //! DICOM to a [`Radiograph`]: lengths first ([`structure`]), then attributes, then the first frame's pixels.
 
 mod attributes;
+mod colour;
+#[cfg(test)]
+mod forms_tests;
 mod frames;
+mod lut;
+mod photometric;
 mod pixels;
 mod representation;
 mod rle;
+mod said;
 mod structure;
 #[cfg(test)]
 mod structure_tests;
 mod syntax;
+mod walk;
 
 use dicom_dictionary_std::tags;
 
-pub(crate) use pixels::luma;
+pub(crate) use colour::luma;
 pub(crate) use structure::looks_like_dicom;
 
 use self::attributes::Attributes;
+use self::photometric::Photometric;
 use self::pixels::{PixelModule, Values};
 use super::error::ImageError;
 use super::guard::guarded;
 use super::radiograph::{Identity, Polarity, Radiograph};
+use super::square;
 
 /// Decodes the first frame of a DICOM file, with or without preamble and meta group.
 ///
@@ -54,26 +63,30 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Radiograph, ImageError> {
     let found = structure::scan(data_set, seen)?;
     if found.left_out > 0 {
         notes.push(format!(
-            "{} elements are left out: their lengths cannot be right",
-            found.left_out
+            "{} left out of the header: the length cannot be right",
+            match found.left_out {
+                1 => "an element is".to_owned(),
+                n => format!("{n} elements are"),
+            }
         ));
     }
-    let attributes = guarded("DICOM", || syntax::parse(&found.attributes, seen))?;
+    let attributes = guarded("DICOM", || syntax::parse(&found.attributes))?;
     let Some(pixel_data) = found.pixels else {
-        let modality = attributes.text(tags::MODALITY);
-        return Err(ImageError::NoPixels(if modality.is_empty() {
-            "it has no pixel data".to_owned()
-        } else {
-            format!("it has no pixel data, and its modality is {modality}")
-        }));
+        let class = meta.class_uid.unwrap_or_default();
+        return Err(ImageError::NoPixels(without_pixels(
+            &attributes,
+            &class,
+            found.directory,
+        )));
     };
-    let module = PixelModule::read(&attributes)?;
+    let module = PixelModule::read(&attributes, &mut notes)?;
     let values = guarded("DICOM pixel", || {
-        module.values(&pixel_data, seen, &uid, &attributes)
+        module.values(&pixel_data, seen, &uid, &attributes, &mut notes)
     })?;
     if module.frames > 1 {
         notes.push(format!("the first of {} frames is shown", module.frames));
     }
+    notes.extend(said::notes(&attributes, &found.overlays));
     let format = format!("DICOM, {}", syntax::name(&uid));
     assemble(&attributes, &module, values, format, notes)
 }
@@ -87,6 +100,28 @@ fn inferred(seen: structure::Encoding) -> &'static str {
     }
 }
 
+/// Why an object has no pixels.
+fn without_pixels(attributes: &Attributes, class: &str, directory: bool) -> String {
+    // Media Storage Directory Storage.
+    if directory || class == "1.2.840.10008.1.3.10" {
+        return "it is a DICOMDIR, the directory of a disc or folder, which only lists the images".to_owned();
+    }
+    let storage = class.strip_prefix("1.2.840.10008.5.1.4.1.1.").unwrap_or_default();
+    if storage.starts_with("104.") {
+        return "it is a document (a PDF or the like) in a DICOM wrapper".to_owned();
+    }
+    if storage.starts_with("88.") {
+        return "it is a structured report".to_owned();
+    }
+    if storage.starts_with("11.") {
+        return "it is a presentation state, which says how another object's image is shown".to_owned();
+    }
+    match attributes.text(tags::MODALITY).as_str() {
+        "" => "it has no pixel data".to_owned(),
+        modality => format!("it has no pixel data, and its modality is {modality}"),
+    }
+}
+
 /// Applies the modality LUT and gathers what display needs.
 fn assemble(
     attributes: &Attributes,
@@ -95,28 +130,26 @@ fn assemble(
     format: String,
     mut notes: Vec<String>,
 ) -> Result<Radiograph, ImageError> {
-    let photometric = match module.photometric.as_str() {
-        "MONOCHROME1" => Polarity::Monochrome1,
-        "" => {
-            notes.push("the photometric interpretation is missing: MONOCHROME2 is assumed".to_owned());
-            Polarity::Monochrome2
-        }
+    let photometric = match module.photometric {
+        Photometric::Grey(polarity) => polarity,
         _ => Polarity::Monochrome2,
     };
     let mut padding = None;
     let mut display_range = None;
+    // Whether a VOI LUT's input may be below 0 (PS3.3 C.11.2.1.1).
+    let mut signed = module.signed;
     let values = match values {
         Values::Luminance(values, white) => {
-            notes.push(format!(
-                "colour ({}) is shown as its luminance",
-                module.photometric
-            ));
+            notes.push(match module.photometric {
+                Photometric::Grey(_) => "colour is shown as its luminance".to_owned(),
+                _ => format!("colour ({}) is shown as its luminance", module.photometric_name),
+            });
             display_range = Some((0.0, white));
             values
         }
         Values::Float(values) => values,
         Values::Grey(stored) => {
-            if let Some((low, high)) = attributes.padding() {
+            if let Some((low, high)) = attributes.padding(module.signed) {
                 let mask: Vec<bool> = stored
                     .iter()
                     .map(|v| (low..=high).contains(&i64::from(*v)))
@@ -127,12 +160,14 @@ fn assemble(
                     padding = Some(mask);
                 }
             }
-            let modality = attributes.modality(module.signed)?;
+            let modality = attributes.modality(module.signed, &mut notes)?;
+            let (low, high) = module.range();
+            signed = modality.is_signed(low, high);
             stored.into_iter().map(|v| modality.apply(v)).collect()
         }
     };
     let (windows, voi_function) = attributes.windows(&mut notes);
-    let voi_luts = attributes.voi_luts(module.signed, &mut notes);
+    let voi_luts = attributes.voi_luts(signed, &mut notes);
     if windows.is_empty() && voi_luts.is_empty() && display_range.is_none() {
         notes.push("the file has no window: it is shown from its lowest to its highest value".to_owned());
     }
@@ -142,16 +177,12 @@ fn assemble(
         (windows, voi_luts)
     };
     let text = |tag| attributes.text(tag);
-    // Computed and digital radiography, fluoroscopy, film that was scanned, and pictures that were captured
-    // from a screen.
-    const RADIOGRAPHS: [&str; 7] = ["CR", "DX", "RG", "RF", "XA", "SC", "OT"];
-    let modality = text(tags::MODALITY);
-    if !modality.is_empty() && !RADIOGRAPHS.contains(&modality.as_str()) {
-        notes.push(format!(
-            "its modality is {modality}, so it is no chest radiograph, and what is said of it means nothing"
-        ));
-    }
-    Ok(Radiograph {
+    let photometric = match display_range {
+        // A luminance is never inverted.
+        Some(_) => Polarity::Monochrome2,
+        None => photometric,
+    };
+    let mut radiograph = Radiograph {
         width: module.shape.width,
         height: module.shape.height,
         values,
@@ -175,5 +206,7 @@ fn assemble(
             view_position: text(tags::VIEW_POSITION),
             laterality: text(tags::LATERALITY),
         },
-    })
+    };
+    square::square(&mut radiograph, attributes.aspect());
+    Ok(radiograph)
 }

@@ -1,22 +1,26 @@
-//! From the pixel data element to stored values: native samples, the codecs, signs, and colour to luminance.
+//! From the pixel data element to stored values: native samples, the codecs, and signs.
 
 use dicom_dictionary_std::tags;
 
 use super::attributes::Attributes;
+use super::colour::{looks_like_triples, luminance, palette};
 use super::frames::first_frame;
+use super::photometric::{self, Photometric};
 use super::rle;
 use super::structure::{Encoding, PixelData};
 use crate::error::ImageError;
 use crate::limits::{Colour, Planes, Shape};
-use crate::voi::Lut;
 use crate::{jpeg, jpeg_ls, jpeg2000, raster};
 
 const DICOM: &str = "DICOM";
 
 /// The image pixel module (PS3.3 C.7.6.3).
+#[derive(Clone)]
 pub(crate) struct PixelModule {
     pub shape: Shape,
-    pub photometric: String,
+    pub photometric: Photometric,
+    /// As the file names it.
+    pub photometric_name: String,
     pub allocated: usize,
     pub stored: u32,
     high: u32,
@@ -37,7 +41,7 @@ pub(crate) enum Values {
 
 impl PixelModule {
     /// Reads and checks the module.
-    pub fn read(attributes: &Attributes) -> Result<Self, ImageError> {
+    pub fn read(attributes: &Attributes, notes: &mut Vec<String>) -> Result<Self, ImageError> {
         let rows = attributes.required(tags::ROWS, "Rows")?;
         let columns = attributes.required(tags::COLUMNS, "Columns")?;
         let samples = attributes.int(tags::SAMPLES_PER_PIXEL)?.unwrap_or(1);
@@ -73,11 +77,13 @@ impl PixelModule {
             ));
         }
         let frames = attributes.int(tags::NUMBER_OF_FRAMES)?.unwrap_or(1);
+        let photometric_name = attributes.text(tags::PHOTOMETRIC_INTERPRETATION);
+        let (photometric, note) = photometric::read(&photometric_name, samples as usize);
+        notes.extend(note);
         Ok(Self {
             shape: Shape::new(columns, rows, samples as usize)?,
-            photometric: attributes
-                .text(tags::PHOTOMETRIC_INTERPRETATION)
-                .to_ascii_uppercase(),
+            photometric,
+            photometric_name,
             allocated,
             stored,
             high,
@@ -87,12 +93,12 @@ impl PixelModule {
         })
     }
 
-    /// What three samples are by the photometric interpretation.
-    fn colour(&self) -> Colour {
-        match self.photometric.as_str() {
-            p if p.starts_with("YBR_PARTIAL") => Colour::YbrPartial,
-            p if p.starts_with("YBR_FULL") => Colour::Ybr,
-            _ => Colour::Rgb,
+    /// The lowest and the highest value that can be stored.
+    pub fn range(&self) -> (f64, f64) {
+        let values = 2.0_f64.powi(self.stored as i32);
+        match self.signed {
+            true => (-values / 2.0, values / 2.0 - 1.0),
+            false => (0.0, values - 1.0),
         }
     }
 
@@ -103,61 +109,146 @@ impl PixelModule {
         encoding: Encoding,
         syntax: &str,
         attributes: &Attributes,
+        notes: &mut Vec<String>,
     ) -> Result<Values, ImageError> {
         let planes = match pixels {
             PixelData::Float { bytes, size } => return self.floats(bytes, *size, encoding),
-            PixelData::Native { bytes, wide } => self.native(bytes, encoding, *wide)?,
+            PixelData::Native { bytes, wide, big } => {
+                if self.is_colour_under_grey(bytes, notes) {
+                    let colour = Self {
+                        shape: Shape::new(self.shape.width, self.shape.height, 3)?,
+                        photometric: Photometric::Colour {
+                            kind: Colour::Rgb,
+                            halved: false,
+                        },
+                        ..self.clone()
+                    };
+                    colour.native(bytes, *wide, *big)?
+                } else {
+                    self.native(bytes, *wide, *big)?
+                }
+            }
             PixelData::Encapsulated { offsets, fragments } => {
                 let frame = first_frame(offsets, fragments, self.frames)
                     .filter(|f| !f.is_empty())
                     .ok_or_else(|| ImageError::NoPixels("its pixel data is empty".to_owned()))?;
-                self.compressed(&frame, syntax)?
+                let mut planes = self.compressed(&frame, syntax)?;
+                let lossy = attributes.text(tags::LOSSY_IMAGE_COMPRESSION) == "01";
+                self.cut_to_stored(&mut planes, lossy);
+                planes
             }
         };
-        if self.photometric == "PALETTE COLOR" {
-            return palette(&planes, attributes);
-        }
-        if self.shape.samples == 3 {
-            return Ok(luminance(
-                &planes,
-                planes.colour.unwrap_or_else(|| self.colour()),
-                self.stored,
+        let encapsulated = matches!(pixels, PixelData::Encapsulated { .. });
+        if encapsulated && planes.shape.samples != self.shape.samples {
+            notes.push(format!(
+                "Samples per Pixel is {} in the header and {} in the compressed data, which is believed",
+                self.shape.samples, planes.shape.samples
             ));
+        }
+        if planes.shape.samples >= 3 {
+            let declared = match self.photometric {
+                Photometric::Colour { kind, .. } => kind,
+                _ => Colour::Rgb,
+            };
+            let found = planes.colour.unwrap_or(declared);
+            if found == Colour::Ybr && self.photometric_name.eq_ignore_ascii_case("RGB") {
+                notes.push(
+                    "the pixels are labelled RGB, but the JPEG data holds YCbCr: they are read as YCbCr"
+                        .to_owned(),
+                );
+            }
+            return Ok(luminance(&planes, found, planes.precision.min(self.stored)));
+        }
+        if self.photometric == Photometric::Palette {
+            return palette(&planes, attributes);
         }
         let mut grey = planes.planes.into_iter().next().unwrap_or_default();
         if self.signed {
             // The sign is the highest bit that the codec or the module has, whichever is lower.
             let unused = 32 - planes.precision.min(self.stored);
             grey.iter_mut().for_each(|v| *v = *v << unused >> unused);
-        } else if matches!(pixels, PixelData::Encapsulated { .. }) && planes.precision < 32 {
+        } else if encapsulated && planes.precision < 32 {
             let mask = (1_i64 << planes.precision) - 1;
             grey.iter_mut().for_each(|v| *v &= mask as i32);
         }
         Ok(Values::Grey(grey))
     }
 
+    /// Compares the bytes that are there with those that are declared. `true` where a header that declares
+    /// grey stands over colours.
+    fn is_colour_under_grey(&self, bytes: &[u8], notes: &mut Vec<String>) -> bool {
+        let frame = self.bytes_of(self.native_samples(bytes));
+        let need = frame.saturating_mul(self.frames);
+        // An odd length is padded, and some writers fill a block with zeros.
+        if bytes.len() <= need + 1 || bytes[need..].iter().all(|b| *b == 0) {
+            return false;
+        }
+        let triple = self.frames == 1
+            && self.shape.samples == 1
+            && need <= bytes.len() / 3
+            && bytes.len() - 3 * need <= 1;
+        if triple && self.allocated == 8 && looks_like_triples(&bytes[..3 * need]) {
+            notes.push(format!(
+                "the pixel data has {} bytes where the header declares {need}, three times as many: they are read \
+                 as RGB",
+                bytes.len()
+            ));
+            return true;
+        }
+        let guess = if triple {
+            ", three times as many: there may be three frames, or colours, and then this picture is wrong"
+        } else {
+            ": what is left over is not shown, and the picture may be wrong"
+        };
+        notes.push(format!(
+            "the pixel data has {} bytes where the header declares {need}{guess}",
+            bytes.len()
+        ));
+        false
+    }
+
+    /// Bytes of a frame of `samples` samples a pixel; a shape's bits need not fit the 32 bits of a page.
+    fn bytes_of(&self, samples: usize) -> usize {
+        let count = self.shape.pixels() * samples;
+        match self.allocated / 8 {
+            0 => count.div_ceil(8),
+            size => count * size,
+        }
+    }
+
+    /// Samples of a pixel as they are stored: subsampled colour has two luminances and two differences for two
+    /// pixels, unless there are enough bytes for three samples each, which a decompressor has left that label.
+    fn native_samples(&self, bytes: &[u8]) -> usize {
+        let full = self.bytes_of(self.shape.samples);
+        match self.photometric {
+            Photometric::Colour { halved: true, .. }
+                if self.shape.samples == 3 && bytes.len() < full.saturating_mul(self.frames) =>
+            {
+                2
+            }
+            _ => self.shape.samples,
+        }
+    }
+
     /// Samples as they are.
-    fn native(&self, bytes: &[u8], encoding: Encoding, wide: bool) -> Result<Planes, ImageError> {
+    fn native(&self, bytes: &[u8], wide: bool, big: bool) -> Result<Planes, ImageError> {
         let Shape { samples, .. } = self.shape;
         let pixels = self.shape.pixels();
-        // Subsampled colour has two luminances and two differences for two pixels.
-        let halved = self.photometric.ends_with("_422") && samples == 3;
-        let per_pixel = if halved { 2 } else { samples };
-        let bits = pixels * per_pixel * self.allocated;
-        if bytes.len() < bits.div_ceil(8) {
+        let per_pixel = self.native_samples(bytes);
+        let halved = per_pixel < samples;
+        let need = self.bytes_of(per_pixel);
+        if bytes.len() < need {
             return Err(ImageError::truncated(
                 DICOM,
                 format!(
-                    "{} x {} pixels of {samples} x {} bits need {} bytes and {} are there",
+                    "{} x {} pixels of {samples} x {} bits need {need} bytes and {} are there",
                     self.shape.width,
                     self.shape.height,
                     self.allocated,
-                    bits.div_ceil(8),
                     bytes.len()
                 ),
             ));
         }
-        let big = encoding == Encoding::ExplicitBig;
         let size = self.allocated / 8;
         // In big-endian files bytes written as words are swapped in pairs.
         let swapped = usize::from(big && wide && self.allocated == 8);
@@ -211,6 +302,7 @@ impl PixelModule {
             planes,
             precision: self.stored,
             colour: None,
+            lossless: true,
         })
     }
 
@@ -266,7 +358,31 @@ impl PixelModule {
                 _ => jpeg::decode(frame, shape),
             };
         }
-        Err(super::syntax::unreadable(syntax))
+        Err(super::syntax::unreadable(syntax, frame))
+    }
+
+    /// Takes away what a codec has kept above Bits Stored: overlay planes are no part of the pixels (PS3.5
+    /// 8.1.1). Where a codec loses something, values above are none of an overlay but an overshoot.
+    fn cut_to_stored(&self, planes: &mut Planes, lossy: bool) {
+        if planes.precision <= self.stored {
+            return;
+        }
+        let top = ((1_i64 << self.stored) - 1) as i32;
+        let values = planes.planes.iter_mut().flatten();
+        if planes.lossless && !lossy {
+            // A codec that has all of the allocated bits has those below the stored ones, too.
+            let shift = if planes.precision > self.high {
+                self.high + 1 - self.stored
+            } else {
+                0
+            };
+            values.for_each(|v| *v = *v >> shift & top);
+        } else if self.signed {
+            return;
+        } else {
+            values.for_each(|v| *v = (*v).clamp(0, top));
+        }
+        planes.precision = self.stored;
     }
 
     /// RLE keeps the bits where they are in the allocated word.
@@ -286,65 +402,4 @@ impl PixelModule {
         planes.precision = self.stored;
         Ok(planes)
     }
-}
-
-/// The luminance of three planes, by the weights that YBR of DICOM has (ITU-R BT.601).
-fn luminance(planes: &Planes, colour: Colour, stored: u32) -> Values {
-    let white = ((1_u64 << stored) - 1) as f32;
-    let values = match (colour, planes.planes.as_slice()) {
-        (Colour::Rgb, [r, g, b]) => r
-            .iter()
-            .zip(g)
-            .zip(b)
-            .map(|((r, g), b)| luma(f64::from(*r), f64::from(*g), f64::from(*b)))
-            .collect(),
-        (Colour::YbrPartial, [y, ..]) => {
-            let unit = f64::from(white) / 255.0;
-            let spread = |v: f64| ((v - 16.0 * unit) * 255.0 / 219.0).clamp(0.0, f64::from(white)) as f32;
-            y.iter().map(|v| spread(f64::from(*v))).collect()
-        }
-        (_, [y, ..]) => y.iter().map(|v| *v as f32).collect(),
-        (_, []) => Vec::new(),
-    };
-    Values::Luminance(values, white)
-}
-
-/// The luminance of a colour.
-pub(crate) fn luma(r: f64, g: f64, b: f64) -> f32 {
-    (0.299 * r + 0.587 * g + 0.114 * b) as f32
-}
-
-/// Indices to the luminance of the palette's colours.
-fn palette(planes: &Planes, attributes: &Attributes) -> Result<Values, ImageError> {
-    let segmented = attributes
-        .0
-        .get(tags::SEGMENTED_RED_PALETTE_COLOR_LOOKUP_TABLE_DATA)
-        .is_some();
-    if segmented {
-        return Err(ImageError::Unsupported(
-            "a palette in segments is not read; export the image in grey or RGB".to_owned(),
-        ));
-    }
-    let table = |descriptor, data| attributes.palette(descriptor, data);
-    let tables: [Lut; 3] = [
-        table(
-            tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
-            tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DATA,
-        )?,
-        table(
-            tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
-            tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA,
-        )?,
-        table(
-            tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
-            tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA,
-        )?,
-    ];
-    let white = ((1_u32 << tables[0].bits) - 1) as f32;
-    let indices = planes.planes.first().map(Vec::as_slice).unwrap_or_default();
-    let value = |i: &i32| {
-        let [r, g, b] = [0, 1, 2].map(|c: usize| f64::from(tables[c].get(i64::from(*i))));
-        luma(r, g, b)
-    };
-    Ok(Values::Luminance(indices.iter().map(value).collect(), white))
 }

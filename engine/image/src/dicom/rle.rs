@@ -64,6 +64,7 @@ pub(crate) fn decode(data: &[u8], shape: Shape, bytes: usize) -> Result<Planes, 
         planes,
         precision: 8 * bytes as u32,
         colour: None,
+        lossless: true,
     })
 }
 

@@ -130,3 +130,25 @@ fn lengths_that_a_parser_might_mistake_are_left_out() {
     let found = scan(&data, Encoding::ExplicitLittle).unwrap();
     assert_eq!((found.attributes, found.left_out), (rows, 2));
 }
+
+#[test]
+fn zeros_stand_for_the_delimiters_of_a_sequence() {
+    let inner = short(0x0028_0010, b"US", &[9, 0]);
+    let mut open = vec![0x08, 0x00, 0x40, 0x11, b'S', b'Q', 0, 0, 0xff, 0xff, 0xff, 0xff];
+    open.extend(plain(0xfffe_e000, u32::MAX));
+    open.extend(&inner);
+    open.extend([0; 16]);
+    let rows = short(0x0028_0010, b"US", &[4, 0]);
+    let found = scan(&[open, rows.clone()].concat(), Encoding::ExplicitLittle).unwrap();
+    assert_eq!((found.attributes, found.left_out), (rows, 0));
+}
+
+#[test]
+fn what_is_unknown_and_no_sequence_is_left_out_and_not_refused() {
+    // The dictionary says that (0028,3010) is a sequence, and there is none in it.
+    let mut unknown = vec![0x28, 0x00, 0x10, 0x30, b'U', b'N', 0, 0, 6, 0, 0, 0];
+    unknown.extend(b"\x01\x02\x03\x04\x05\x06");
+    let rows = short(0x0028_0010, b"US", &[4, 0]);
+    let found = scan(&[rows.clone(), unknown].concat(), Encoding::ExplicitLittle).unwrap();
+    assert_eq!((found.attributes, found.left_out), (rows, 1));
+}

@@ -32,7 +32,27 @@ pub(crate) fn encoding(uid: &str) -> Encoding {
 }
 
 /// The error for a frame that no decoder here knows.
-pub(crate) fn unreadable(uid: &str) -> ImageError {
+pub(crate) fn unreadable(uid: &str, frame: &[u8]) -> ImageError {
+    // JPEG, JPEG-LS and JPEG 2000 are read, and then it is the frame that is none.
+    let is_read = match uid.strip_prefix("1.2.840.10008.1.2.4.") {
+        Some(last) => matches!(
+            last,
+            "50" | "51" | "57" | "70" | "80" | "81" | "90" | "91" | "92" | "93" | "201" | "202" | "203"
+        ),
+        None => matches!(uid, IMPLICIT | EXPLICIT | BIG_ENDIAN | DEFLATED),
+    };
+    if is_read {
+        let hex: Vec<String> = frame.iter().take(4).map(|b| format!("{b:02x}")).collect();
+        return ImageError::malformed(
+            "DICOM",
+            format!(
+                "its pixels are declared as {}, and the first frame begins with the bytes {}, as no compressed \
+                 picture does",
+                name(uid),
+                hex.join(" ")
+            ),
+        );
+    }
     let video = matches!(
         uid.strip_prefix("1.2.840.10008.1.2.4.").and_then(|n| n.get(..3)),
         Some("100" | "101" | "102" | "103" | "104" | "105" | "106" | "107" | "108")
@@ -63,13 +83,9 @@ pub(crate) fn inflate(bytes: &[u8]) -> Result<Vec<u8>, ImageError> {
     })
 }
 
-/// Parses elements whose lengths were checked.
-pub(crate) fn parse(elements: &[u8], encoding: Encoding) -> Result<Attributes, ImageError> {
-    let syntax = match encoding {
-        Encoding::ImplicitLittle => entries::IMPLICIT_VR_LITTLE_ENDIAN.erased(),
-        Encoding::ExplicitLittle => entries::EXPLICIT_VR_LITTLE_ENDIAN.erased(),
-        Encoding::ExplicitBig => entries::EXPLICIT_VR_BIG_ENDIAN.erased(),
-    };
+/// Parses explicit little-endian elements whose lengths were checked.
+pub(crate) fn parse(elements: &[u8]) -> Result<Attributes, ImageError> {
+    let syntax = entries::EXPLICIT_VR_LITTLE_ENDIAN.erased();
     InMemDicomObject::read_dataset_with_ts(elements, &syntax)
         .map(Attributes)
         .map_err(|e| {
@@ -95,14 +111,19 @@ mod tests {
         );
         assert!(name("1.2.3").contains("1.2.3"));
         assert!(
-            unreadable("1.2.840.10008.1.2.4.102")
+            unreadable("1.2.840.10008.1.2.4.102", &[])
                 .to_string()
                 .contains("a video")
         );
         assert!(
-            !unreadable("1.2.840.10008.1.2.4.110")
+            !unreadable("1.2.840.10008.1.2.4.110", &[])
                 .to_string()
                 .contains("a video")
+        );
+        let damaged = unreadable("1.2.840.10008.1.2.4.70", b"\x12\x34\xff\xc3x").to_string();
+        assert!(
+            damaged.contains("damaged") && damaged.contains("12 34 ff c3"),
+            "{damaged}"
         );
     }
 

@@ -6,7 +6,7 @@ use hilum::image::{ImageError, Polarity, Radiograph, WindowChoice, decode_file, 
 
 use crate::globals::Globals;
 
-/// Decode a radiograph (DICOM, PNG, JPEG) to an array or a picture.
+/// Decode a radiograph (DICOM, PNG, JPEG, TIFF, WebP) to an array or a picture.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The image; its format is told by its content.

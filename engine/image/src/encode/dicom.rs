@@ -9,9 +9,9 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use sha2::{Digest, Sha256};
 
-use super::encode::write_bytes;
-use super::error::ImageError;
-use super::radiograph::Polarity;
+use super::file::write_bytes;
+use crate::error::ImageError;
+use crate::radiograph::Polarity;
 
 /// Highest value of the 12 bits that are stored.
 const MAX_STORED: u16 = 0x0fff;

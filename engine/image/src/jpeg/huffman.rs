@@ -1,7 +1,7 @@
 //! The bits of a JPEG scan: unstuffing, markers, canonical Huffman codes (ITU-T T.81 annexes C and F).
 
-use super::error::ImageError;
-use super::jpeg::{JPEG, damaged};
+use super::frame::{JPEG, damaged};
+use crate::error::ImageError;
 
 /// Bits that the fast table resolves.
 const FAST: u32 = 9;

@@ -1,18 +1,15 @@
 //! JPEG-LS (ITU-T T.87): lossless and near-lossless, 2 to 16 bits, components apart or interleaved by line or
 //! sample.
 
-use super::error::ImageError;
-use super::jpeg::{Segments, parse_frame};
-use super::jpeg_ls_scan::{Coding, Preset, decode_scan};
-use super::limits::{Planes, Shape};
+mod bits;
+mod frame;
+mod scan;
 
-/// The name of the format in errors.
-pub(super) const JPEG_LS: &str = "JPEG-LS";
-
-/// Error of a damaged codestream.
-pub(super) fn damaged(detail: &str) -> ImageError {
-    ImageError::malformed(JPEG_LS, detail)
-}
+use self::frame::{JPEG_LS, damaged};
+use self::scan::{Coding, Preset, decode_scan};
+use crate::error::ImageError;
+use crate::jpeg::{Segments, parse_frame};
+use crate::limits::{Planes, Shape};
 
 /// Decodes a JPEG-LS codestream.
 ///
@@ -23,6 +20,7 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
     let mut segments = Segments::new(data, JPEG_LS)?;
     let mut frame = None;
     let mut preset = Preset::default();
+    let mut lossless = true;
     let mut planes: Vec<Vec<i32>> = Vec::new();
     loop {
         let (marker, segment) = match segments.next() {
@@ -75,6 +73,7 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
                     segment[2 + 2 * count],
                     segment[3 + 2 * count],
                 );
+                lossless &= near == 0;
                 let tables = segment[1..=2 * count].chunks_exact(2).any(|p| p[1] != 0);
                 if tables || shift & 15 != 0 {
                     return Err(ImageError::Unsupported(
@@ -113,6 +112,7 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
         planes,
         precision: frame.precision,
         colour: None,
+        lossless,
     })
 }
 

@@ -1,4 +1,7 @@
-//! Pictures and arrays to bytes and files: PNG, JPEG and NumPy's `.npy`. DICOM is in [`super::encode_dicom`].
+//! Pictures and arrays to bytes and files: PNG, JPEG and NumPy's `.npy`, and DICOM.
+
+mod dicom;
+mod file;
 
 use std::path::Path;
 
@@ -6,8 +9,9 @@ use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 
-pub use super::encode_dicom::{DicomImage, derived_uid, dicom_bytes, write_dicom};
-use super::error::ImageError;
+pub use self::dicom::{DicomImage, derived_uid, dicom_bytes, write_dicom};
+use self::file::write_bytes;
+use crate::error::ImageError;
 
 /// Errors unless `len` is `width` times `height` and both fit 32 bits.
 fn check_shape(len: usize, width: usize, height: usize) -> Result<(u32, u32), ImageError> {
@@ -18,15 +22,6 @@ fn check_shape(len: usize, width: usize, height: usize) -> Result<(u32, u32), Im
             "{len} values cannot be an image of {width} x {height} pixels"
         ))),
     }
-}
-
-/// Writes `bytes` to `path`, with the path in the error.
-pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
-    std::fs::write(path, bytes).map_err(|source| ImageError::Io {
-        verb: "write",
-        path: path.to_path_buf(),
-        source,
-    })
 }
 
 /// An 8-bit greyscale PNG of `gray`, `height` rows of `width` values.

@@ -1,7 +1,7 @@
 //! The bits of a JPEG-LS scan: after a byte of ones, the next byte has seven (ITU-T T.87, A.1).
 
-use super::error::ImageError;
-use super::jpeg_ls::JPEG_LS;
+use super::frame::JPEG_LS;
+use crate::error::ImageError;
 
 /// Reads bits up to the next marker.
 pub(super) struct BitReader<'a> {

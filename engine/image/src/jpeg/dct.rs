@@ -1,9 +1,10 @@
 //! Sequential JPEG scans of 8 and 12 bits: coefficients, inverse cosine transform, upsampling (ITU-T T.81
 //! annexes A, F).
 
-use super::error::ImageError;
-use super::jpeg::{Scan, damaged};
-use super::jpeg_huffman::BitReader;
+use super::frame::{JPEG, damaged};
+use super::huffman::BitReader;
+use super::scan::Scan;
+use crate::error::ImageError;
 
 /// Where the coefficient at a zigzag position stands in its 8x8 block.
 #[rustfmt::skip]
@@ -84,7 +85,7 @@ pub(super) fn decode_scan(
     // last units.
     if blocks / 4 > bits.capacity() {
         return Err(ImageError::truncated(
-            super::jpeg::JPEG,
+            JPEG,
             format!("{blocks} blocks are declared, too few are there"),
         ));
     }

@@ -1,8 +1,9 @@
 //! Lossless JPEG scans: a predictor and a coded difference for each sample (ITU-T T.81 annex H).
 
-use super::error::ImageError;
-use super::jpeg::{JPEG, Scan, damaged};
-use super::jpeg_huffman::BitReader;
+use super::frame::{JPEG, damaged};
+use super::huffman::BitReader;
+use super::scan::Scan;
+use crate::error::ImageError;
 
 /// Decodes one scan into the planes of its components.
 pub(super) fn decode_scan(

@@ -1,9 +1,9 @@
 //! The samples of a JPEG-LS scan: contexts, Golomb codes, runs (ITU-T T.87 annex A).
 
-use super::error::ImageError;
-use super::jpeg_ls::damaged;
-use super::jpeg_ls_bits::BitReader;
-use super::limits::Shape;
+use super::bits::BitReader;
+use super::frame::damaged;
+use crate::error::ImageError;
+use crate::limits::Shape;
 
 /// The order of the run lengths (T.87, A.2.1).
 const J: [u32; 32] = [
