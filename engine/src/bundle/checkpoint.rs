@@ -1,8 +1,11 @@
-//! Reading what others trained: safetensors files, and PyTorch's `.bin`, `.pth` and `.pt`.
+//! Reading what others trained: safetensors files, and PyTorch's `.bin`, `.pth` and `.pt`, told apart by
+//! their bytes and not by their names.
 //!
 //! PyTorch files are parsed, never unpickled: no code in them runs. Weights come back in f32 under the file's
-//! own names, less what only wraps them (`state_dict`, `model`, `module.`); renaming them is the work of
-//! [`mod@super::import`].
+//! own names, less what only wraps them (`state_dict`, `model`, `module.`, `_orig_mod.`); renaming them is
+//! the work of [`mod@super::import`].
+
+mod names;
 
 use std::borrow::Cow;
 use std::fs;
@@ -11,6 +14,8 @@ use std::path::Path;
 use pytorch_reader::{DType as Torch, PytorchError, PytorchReader};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, View};
+
+use hilum_data::Kind;
 
 use super::array::from_bytes;
 use super::{AnyArray, AnyArrays, Array, Arrays, BundleError};
@@ -24,8 +29,8 @@ const WRAPPERS: [&str; 6] = [
     "net",
     "network",
 ];
-/// What `DataParallel` puts before every name.
-const PARALLEL: &str = "module.";
+/// Endings of the names of checkpoints.
+const ENDINGS: [&str; 5] = ["safetensors", "bin", "pth", "pt", "ckpt"];
 /// A view may declare more elements than its storage has; a file may not grow more than this on being read.
 const MAX_GROWTH: u64 = 64;
 
@@ -53,23 +58,26 @@ pub fn read(path: &Path) -> Result<Arrays, BundleError> {
 /// Those of [`read`].
 pub fn read_with_notes(path: &Path) -> Result<Checkpoint, BundleError> {
     let mut notes = Vec::new();
-    let mut tensors = match extension(path).as_str() {
-        "safetensors" => read_safetensors_any(path)?,
-        "bin" | "pth" | "pt" | "ckpt" => read_pytorch(path, &mut notes)?,
-        _ => {
+    fs::metadata(path).map_err(BundleError::io("read", path))?;
+    let kind = Kind::of(path);
+    let named = ENDINGS.contains(&extension(path).as_str());
+    let tensors = match kind {
+        Some(Kind::Safetensors) => read_safetensors_any(path)?,
+        Some(kind) if kind.may_be_pytorch() => read_pytorch(path, &mut notes)?,
+        // Protocols of pickle without a signature, and what is damaged: the reader knows more.
+        None | Some(Kind::Text | Kind::Zip) if named => match extension(path).as_str() {
+            "safetensors" => read_safetensors_any(path)?,
+            _ => read_pytorch(path, &mut notes)?,
+        },
+        None | Some(Kind::Text) => {
             return Err(refuse(
                 path,
-                "its name ends in none of .safetensors, .bin, .pth, .pt; rename it if it is one",
+                "its name ends in none of .safetensors, .bin, .pth, .pt, and it is neither a safetensors nor a PyTorch file",
             ));
         }
+        Some(kind) => return Err(refuse(path, &is(kind))),
     };
-    if !tensors.is_empty() && tensors.keys().all(|name| name.starts_with(PARALLEL)) {
-        tensors = tensors
-            .into_iter()
-            .map(|(name, array)| (name[PARALLEL.len()..].to_owned(), array))
-            .collect();
-        notes.push(format!("The prefix {PARALLEL} was taken off every name."));
-    }
+    let tensors = names::unwrap(tensors, &mut notes);
     let mut arrays = Arrays::new();
     let mut integers = Vec::new();
     for (name, array) in tensors {
@@ -101,11 +109,12 @@ pub fn read_with_notes(path: &Path) -> Result<Checkpoint, BundleError> {
 /// A file that is missing, damaged, or has a tensor of a type that has no counterpart here.
 pub fn read_safetensors_any(path: &Path) -> Result<AnyArrays, BundleError> {
     let bytes = fs::read(path).map_err(BundleError::io("read", path))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| {
-        refuse(
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| match Kind::of(path) {
+        Some(kind) if kind != Kind::Safetensors => refuse(path, &is(kind)),
+        _ => refuse(
             path,
             &format!("it is no whole safetensors file ({e}); copy it again"),
-        )
+        ),
     })?;
     let mut arrays = AnyArrays::new();
     for (name, view) in file.iter() {
@@ -147,11 +156,12 @@ pub fn write_safetensors(path: &Path, arrays: &Arrays) -> Result<(), BundleError
 /// The tensors of a PyTorch file, unwrapped.
 fn read_pytorch(path: &Path, notes: &mut Vec<String>) -> Result<AnyArrays, BundleError> {
     let bytes = fs::metadata(path).map_err(BundleError::io("read", path))?.len();
-    let damaged = |e: PytorchError| {
-        refuse(
+    let damaged = |e: PytorchError| match Kind::of(path) {
+        Some(kind @ (Kind::Zip | Kind::Tar | Kind::Text)) => refuse(path, &is(kind)),
+        _ => refuse(
             path,
             &format!("it is no whole PyTorch file ({e}); copy or save it again"),
-        )
+        ),
     };
     let mut reader = PytorchReader::new(path).map_err(damaged)?;
     for key in WRAPPERS {
@@ -241,6 +251,14 @@ fn extension(path: &Path) -> String {
         .unwrap_or_default()
         .to_string_lossy()
         .to_ascii_lowercase()
+}
+
+/// Says what a file is that is no checkpoint.
+fn is(kind: Kind) -> String {
+    format!(
+        "it is {kind}, not a safetensors or PyTorch file; {}",
+        kind.remedy()
+    )
 }
 
 fn refuse(path: &Path, why: &str) -> BundleError {
@@ -363,6 +381,56 @@ mod tests {
     fn a_file_that_would_grow_without_bound_is_refused() {
         let error = read(&golden("checkpoint_expanded.pt")).unwrap_err().to_string();
         assert!(error.contains("declares 4000000 bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_checkpoint_is_read_whatever_its_name_says() {
+        let dir = tempfile::tempdir().unwrap();
+        for (file, name) in [
+            ("resnet_tiny.weights.safetensors", "a.bin"),
+            ("resnet_tiny.weights.safetensors", "a"),
+            ("checkpoint_zip.pth", "a.safetensors"),
+            ("checkpoint_zip.pth", "a.model"),
+            ("checkpoint_legacy.bin", "a.SAFETENSORS"),
+        ] {
+            let path = dir.path().join(name);
+            fs::copy(golden(file), &path).unwrap();
+            assert_eq!(
+                read(&path).unwrap(),
+                read(&golden(file)).unwrap(),
+                "{file} as {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_saved_in_a_checkpoints_place_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut npz = b"PK\x03\x04".to_vec();
+        npz.resize(26, 0);
+        npz.extend(b"\x05\0\0\0a.npy");
+        for (bytes, said) in [
+            (&b""[..], "an empty file"),
+            (
+                b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+                "git lfs pull",
+            ),
+            (b"<!DOCTYPE html>\n<html>Not found</html>", "a web page"),
+            (b"<?xml version='1.0'?><Error>AccessDenied</Error>", "an XML file"),
+            (b"{\"error\": \"gated\"}", "a JSON file"),
+            (b"\x1f\x8b\x08\0\0\0\0\0\0\x03", "decompress it"),
+            (b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "a ZIP archive"),
+            (&npz, "a NumPy archive"),
+            (b"\x89HDF\r\n\x1a\n", "HDF5"),
+            (b"Access denied\n", "plain text"),
+        ] {
+            for name in ["a.bin", "a.safetensors", "a.ckpt"] {
+                let path = dir.path().join(name);
+                fs::write(&path, bytes).unwrap();
+                let error = read(&path).unwrap_err().to_string();
+                assert!(error.contains(said) && error.contains(name), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -39,8 +39,11 @@ pub struct Args {
 
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let mut weights = Arrays::new();
+    let mut notes = Vec::new();
     for path in &args.from {
-        weights.extend(checkpoint::read(path)?);
+        let read = checkpoint::read_with_notes(path)?;
+        weights.extend(read.arrays);
+        notes.extend(read.notes);
     }
     let presets: Vec<&str> = match &args.preset {
         Some(name) => vec![name.as_str()],
@@ -58,10 +61,10 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
             );
         };
         // The vocabulary is the checkpoint's own, and so are the layers that not every checkpoint has.
-        if let Some(words) = weights
-            .iter()
-            .find(|(name, _)| name.ends_with("word_embeddings.weight"))
-        {
+        // They may be stored under the name of the decoder alone, which is tied to the word table.
+        let table = import::Table::of(&args.system)?;
+        let is_words = |name: &str| matches!(table.target(name), import::Target::Name(target) if target == "text.word_embeddings.weight");
+        if let Some(words) = weights.iter().find(|(name, _)| is_words(name)) {
             config.bert.vocabulary = words.1.shape.first().copied().unwrap_or(config.bert.vocabulary);
         }
         // The release's fine-tuned files, for generation and VQA, lack the prefix and place SEP after the
@@ -112,11 +115,12 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         manifest.tasks = vec!["draft".to_owned()];
         let json = tokenizer.map(|t| t.to_json()).transpose()?;
         write(&args.out, manifest, &arrays, json.as_deref(), args.weights)?;
-        for note in &imported.notes {
+        notes.extend(imported.notes);
+        for note in &notes {
             eprintln!("note: {note}");
         }
         return globals.tell(
-            &serde_json::json!({ "bundle": args.out, "preset": preset, "tensors": arrays.len(), "notes": imported.notes }),
+            &serde_json::json!({ "bundle": args.out, "preset": preset, "tensors": arrays.len(), "notes": notes }),
             format_args!("{}: {} {preset}, {} tensors", args.out.display(), args.system, arrays.len()),
         );
     }

@@ -24,6 +24,7 @@ mod globals;
 mod import;
 mod label;
 mod phantom;
+mod quiet;
 mod score;
 mod serve;
 mod systems;
@@ -95,6 +96,9 @@ fn main() -> ExitCode {
     // clap exits 2 on a wrong usage, 0 on help.
     let cli = Cli::parse();
     let globals = &cli.globals;
+    if globals.device != globals::DeviceChoice::Cpu {
+        quiet::settle();
+    }
     let outcome = match &cli.command {
         Command::Systems => systems::run(globals),
         Command::Doctor => doctor::run(globals),
