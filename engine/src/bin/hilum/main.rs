@@ -96,7 +96,8 @@ fn main() -> ExitCode {
     // clap exits 2 on a wrong usage, 0 on help.
     let cli = Cli::parse();
     let globals = &cli.globals;
-    if globals.device != globals::DeviceChoice::Cpu {
+    // These list adapters.
+    if globals.device != globals::DeviceChoice::Cpu || matches!(cli.command, Command::Doctor) {
         quiet::settle();
     }
     let outcome = match &cli.command {
