@@ -10,7 +10,7 @@ use super::kind::Kind;
 
 /// Names of a column that holds whole reports, in lower case; CheXpert's labeler and CheXpert's own files
 /// first.
-const WHOLE: [&str; 22] = [
+const WHOLE: [&str; 18] = [
     "report impression",
     "reports",
     "report",
@@ -23,12 +23,8 @@ const WHOLE: [&str; 22] = [
     "radiology_report",
     "report_body",
     "report_content",
-    "narrative",
     "text",
-    "note_text",
-    "note",
-    "notes",
-    "clinical_notes",
+    "narrative",
     "befund",
     "informe",
     "compte rendu",
@@ -37,13 +33,7 @@ const WHOLE: [&str; 22] = [
 
 /// Names of the two sections of a report, findings before the impression.
 const SECTIONS: [&[&str]; 2] = [
-    &[
-        "findings",
-        "finding",
-        "report findings",
-        "findings_text",
-        "section_findings",
-    ],
+    &["findings", "report findings", "findings_text", "section_findings"],
     &[
         "impression",
         "impressions",
@@ -54,28 +44,55 @@ const SECTIONS: [&[&str]; 2] = [
     ],
 ];
 
+/// Names that are read where none of the others is there: beside a report they are something else.
+const WEAK: [&str; 4] = ["note_text", "clinical_notes", "notes", "note"];
+
 /// What MIMIC-CXR's table of sections keeps of a report that has neither.
 const LAST: &str = "last_paragraph";
 
-/// Words of the names of columns that are about a report and not one, whatever stands in them.
-const ABOUT: [&str; 30] = [
+/// Words of the names of columns that never hold reports, whatever stands in them.
+const NEVER: [&str; 18] = [
     "id",
-    "study",
-    "subject",
-    "patient",
     "dicom",
     "path",
     "file",
     "filename",
-    "image",
-    "view",
-    "position",
     "date",
     "time",
     "age",
     "sex",
     "gender",
     "split",
+    "url",
+    "label",
+    "labels",
+    "author",
+    "accession",
+    "birth",
+    "name",
+];
+
+/// Words of the names of columns that do, although they may tell what of.
+const REPORT: [&str; 9] = [
+    "report",
+    "reports",
+    "findings",
+    "impression",
+    "text",
+    "note",
+    "notes",
+    "narrative",
+    "conclusion",
+];
+
+/// Words of the names of columns that are about a report and not one.
+const ABOUT: [&str; 14] = [
+    "study",
+    "subject",
+    "patient",
+    "image",
+    "view",
+    "position",
     "comparison",
     "indication",
     "history",
@@ -84,11 +101,6 @@ const ABOUT: [&str; 30] = [
     "exam",
     "procedure",
     "modality",
-    "url",
-    "label",
-    "labels",
-    "author",
-    "accession",
 ];
 
 /// How many rows are looked at to tell what a table is.
@@ -299,6 +311,10 @@ fn by_name(separator: u8, header: &csv::StringRecord) -> Option<Form> {
         Some(column) => vec![column],
         None => SECTIONS.iter().filter_map(|names| first(names)).collect(),
     };
+    let columns = match columns.is_empty() {
+        true => first(&WEAK).into_iter().collect(),
+        false => columns,
+    };
     let form = Form {
         separator,
         header: true,
@@ -356,9 +372,13 @@ fn is_code(cell: &str) -> bool {
     !cell.contains(char::is_whitespace) && cell.contains(code)
 }
 
+/// Whether a column of this name holds something about a report rather than one.
 fn is_about(name: &str) -> bool {
-    name.split(|c: char| !c.is_alphanumeric())
-        .any(|word| ABOUT.contains(&word))
+    let has = |words: &[&str]| {
+        name.split(|c: char| !c.is_alphanumeric())
+            .any(|word| words.contains(&word))
+    };
+    has(&NEVER) || (has(&ABOUT) && !has(&REPORT))
 }
 
 /// Whether a cell of several lines holds what are rows: each of its further lines begins with an identifier

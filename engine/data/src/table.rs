@@ -8,7 +8,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::delimited::{Quotes, named_separator, separator_of};
 use super::error::DataError;
-use super::files::{any_case, ends_in};
+use super::files::any_case;
 use super::kind::Kind;
 use hilum_text::{Certainty, Finding};
 
@@ -80,12 +80,13 @@ impl Table {
     pub(crate) fn open(path: PathBuf) -> Result<Self, DataError> {
         let file = File::open(&path).map_err(DataError::io("read", &path))?;
         // What was saved in a table's place is said by its name, not as a fault of line 1.
-        match Kind::of(&path) {
+        let kind = Kind::of(&path);
+        match kind {
             None | Some(Kind::Text | Kind::Gzip | Kind::Empty) => {}
             Some(kind) => return Err(DataError::other(&path, kind, "a table")),
         }
-        let compressed = ends_in(&path, "gz");
-        let bytes: Box<dyn Read> = if compressed {
+        // Browsers decompress what they save, and leave the name.
+        let bytes: Box<dyn Read> = if kind == Some(Kind::Gzip) {
             Box::new(MultiGzDecoder::new(BufReader::new(file)).take(MOST_BYTES))
         } else {
             Box::new(file)

@@ -52,6 +52,16 @@ fn findings_and_impression_are_both_read() {
     );
     assert_eq!(reports.columns, ["findings", "impression"]);
     assert_eq!(read("findings;n\nEdema.;3\n").columns, ["findings"]);
+    // Notes are read where there is nothing else.
+    assert_eq!(read("notes,findings\nA b c.,D e f.\n").texts, ["D e f."]);
+    assert_eq!(
+        read("finding,clinical_notes\nCOVID-19,D e f.\n").texts,
+        ["D e f."]
+    );
+    assert_eq!(
+        read("study_id,patient report,age\n7,D e f.,40\n").texts,
+        ["D e f."]
+    );
     // A whole report goes before its sections.
     assert_eq!(read("findings,report\nA b c.,D e f.\n").texts, ["D e f."]);
 }
