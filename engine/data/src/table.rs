@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use super::delimited::{Quotes, named_separator, separator_of};
+use super::delimited::{Quotes, decode, named_separator, separator_of};
 use super::error::DataError;
 use super::files::any_case;
 use super::kind::Kind;
@@ -221,7 +221,7 @@ impl<R: Read> Read for Closed<R> {
     }
 }
 
-/// The text of a file no longer than `most` bytes; bytes that are no UTF-8 are taken for Latin-1, as in older
+/// The text of a file no longer than `most` bytes, without a byte-order mark; bytes that are no UTF-8 are taken for Latin-1, as in older
 /// collections.
 pub(crate) fn read_text(path: &Path, most: u64) -> Result<String, DataError> {
     let file = File::open(path).map_err(DataError::io("read", path))?;
@@ -237,7 +237,11 @@ pub(crate) fn read_text(path: &Path, most: u64) -> Result<String, DataError> {
     file.take(most)
         .read_to_end(&mut buffer)
         .map_err(DataError::io("read", path))?;
-    Ok(String::from_utf8(buffer).unwrap_or_else(|e| e.as_bytes().iter().map(|b| char::from(*b)).collect()))
+    let head = &buffer[..buffer.len().min(4096)];
+    if let Some(kind @ (Kind::LfsPointer | Kind::AnnexPointer | Kind::WebPage)) = Kind::of_bytes(head) {
+        return Err(DataError::other(path, kind, "the file itself"));
+    }
+    Ok(decode(&buffer).unwrap_or_else(|_| buffer.iter().map(|b| char::from(*b)).collect()))
 }
 
 #[cfg(test)]
@@ -344,6 +348,14 @@ mod tests {
             let error = Table::open(path.clone()).and_then(|t| t.for_each(|_, _| Ok(())));
             let error = error.unwrap_err().to_string();
             assert!(error.contains(said) && error.contains("a.csv"), "{error}");
+        }
+        for (bytes, read) in [
+            (&b"\xef\xbb\xbfa\n"[..], "a\n"),
+            (b"\xff\xfea\0", "a"),
+            (b"\xe9", "\u{e9}"),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(read_text(&path, 9).unwrap(), read);
         }
         std::fs::write(&path, "a,b\n1,2,3\n").unwrap();
         assert!(matches!(

@@ -62,25 +62,24 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         eprintln!("note: {note}");
     }
     let columns = reports.columns.join(", ");
-    if globals.json {
-        let column = (!columns.is_empty()).then_some(&columns);
-        println!(
-            "{}",
-            serde_json::json!({ "n": done.reports, "column": column, "out": args.out, "notes": reports.notes })
-        );
-    } else {
-        let column = match reports.columns.len() {
-            0 => String::new(),
-            1 => format!(" of column {columns:?}"),
-            _ => format!(" of columns {columns}"),
-        };
-        println!(
+    let column = match reports.columns.len() {
+        0 => String::new(),
+        1 => format!(" of column {columns:?}"),
+        _ => format!(" of columns {columns}"),
+    };
+    globals.tell(
+        &serde_json::json!({
+            "n": done.reports,
+            "column": (!columns.is_empty()).then_some(&columns),
+            "out": args.out,
+            "notes": reports.notes,
+        }),
+        format_args!(
             "{} reports{column} labelled: {}",
             done.reports,
             args.out.display()
-        );
-    }
-    Ok(())
+        ),
+    )
 }
 
 /// The labeler that the arguments ask for.
