@@ -51,6 +51,70 @@ fn systems_and_doctor_speak_json() {
 }
 
 #[test]
+fn no_library_complains_without_a_desktop() {
+    for value in [None, Some(""), Some("run")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hilum"));
+        command
+            .args(["doctor", "--json"])
+            .env_remove("DISPLAY")
+            .env_remove("WAYLAND_DISPLAY");
+        match value {
+            None => command.env_remove("XDG_RUNTIME_DIR"),
+            Some(value) => command.env("XDG_RUNTIME_DIR", value),
+        };
+        let output = command.output().unwrap();
+        assert!(output.status.success());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!error.contains("XDG_RUNTIME_DIR"), "{value:?}: {error}");
+    }
+}
+
+#[test]
+fn scores_do_not_read_byte_order_marks() {
+    let dir = tempfile::tempdir().unwrap();
+    let texts = "clear lungs without any effusion\nsmall left pleural effusion is seen\n";
+    let wide = || {
+        "\u{feff}"
+            .encode_utf16()
+            .chain(texts.encode_utf16())
+            .flat_map(u16::to_le_bytes)
+            .collect()
+    };
+    let (plain, other) = (dir.path().join("plain.txt"), dir.path().join("other.txt"));
+    std::fs::write(&plain, texts).unwrap();
+    let forms: [Vec<u8>; 4] = [
+        texts.into(),
+        format!("\u{feff}{texts}").into(),
+        format!("\u{feff}{texts}").replace('\n', "\r\n").into(),
+        wide(),
+    ];
+    for form in forms {
+        std::fs::write(&other, &form).unwrap();
+        for (candidates, references) in [(&plain, &other), (&other, &plain)] {
+            let scored = hilum(&[
+                "score",
+                "--candidates",
+                text(candidates),
+                "--references",
+                text(references),
+                "--json",
+            ]);
+            assert!(
+                scored.status.success(),
+                "{}",
+                String::from_utf8_lossy(&scored.stderr)
+            );
+            let scores: serde_json::Value = serde_json::from_slice(&scored.stdout).unwrap();
+            let near = |value: &serde_json::Value, to: f64| (value.as_f64().unwrap() - to).abs() < 1e-6;
+            assert!(
+                near(&scores["rouge_l"], 1.0) && near(&scores["cider"], 10.0),
+                "{scores}"
+            );
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_drafted_is_one_sentence() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, bytes: &[u8]| {

@@ -51,6 +51,53 @@ fn a_table_of_reports_becomes_chexpert_csv() {
 }
 
 #[test]
+fn tables_of_other_programs_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (reports, out) = (dir.path().join("reports.csv"), dir.path().join("out.csv"));
+    let (from, to) = (reports.to_str().unwrap(), out.to_str().unwrap());
+    fs::write(
+        &reports,
+        "\u{feff}study;impression;findings\r\ns1;Pneumothorax.;\r\ns2;No edema.;Small effusion.\r\n",
+    )
+    .unwrap();
+    let done = label(&[from, "--out", to]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(
+        said.contains("2 reports of columns findings, impression"),
+        "{said}"
+    );
+    let mut rows = csv::Reader::from_path(&out).unwrap();
+    let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
+    let cell = |row: usize, finding: Finding| rows[row][1 + finding as usize].to_string();
+    assert_eq!(cell(0, Finding::Pneumothorax), "1.0");
+    assert_eq!(
+        (cell(1, Finding::PleuralEffusion), cell(1, Finding::Edema)),
+        ("1.0".into(), "0.0".into())
+    );
+    // What would swallow rows, and identifiers, leave no table behind.
+    fs::remove_file(&out).unwrap();
+    for (table, said) in [
+        (
+            "id,report\n1,\"Small effusion.\n2,Clear.\n",
+            "line 2: a quotation mark",
+        ),
+        ("study_id,subject_id\n50000001,10000001\n", "no column of reports"),
+        ("version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+    ] {
+        fs::write(&reports, table).unwrap();
+        let failed = label(&[from, "--out", to]);
+        let stderr = String::from_utf8_lossy(&failed.stderr);
+        assert_eq!(failed.status.code(), Some(1), "{stderr}");
+        assert!(
+            stderr.contains(said) && stderr.trim().lines().count() == 1,
+            "{stderr}"
+        );
+        assert!(!out.exists());
+    }
+}
+
+#[test]
 fn what_cannot_be_labelled_is_said_in_one_sentence() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_string();

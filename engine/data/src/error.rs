@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::kind::Kind;
 use crate::phantom::PhantomError;
 use hilum_image::ImageError;
 
@@ -25,6 +26,43 @@ pub enum DataError {
         path: PathBuf,
         /// Where and why.
         source: csv::Error,
+    },
+    /// A quotation mark swallows the rows after it.
+    #[error("{}, line {line}: a quotation mark opens here and is not closed, so that it would swallow the rows after it; close it, or write one inside a text twice", path.display())]
+    Quote {
+        /// Which table.
+        path: PathBuf,
+        /// Its line, counted from 1.
+        line: u64,
+    },
+    /// A text in another encoding.
+    #[error("{}, line {line}: it is not UTF-8 (invalid utf-8 there), nor UTF-16 with its mark; save the file as UTF-8", path.display())]
+    Encoding {
+        /// Which file.
+        path: PathBuf,
+        /// The first line that is not, counted from 1.
+        line: u64,
+    },
+    /// A file is something else than was asked for.
+    #[error("{} is {kind}, not {wanted}; {}", path.display(), kind.remedy())]
+    Other {
+        /// Which file.
+        path: PathBuf,
+        /// What it is.
+        kind: Kind,
+        /// What was asked for: "text", "a table".
+        wanted: &'static str,
+    },
+    /// A table without a row.
+    #[error("{} holds no report; give a CSV file with one report a row", .0.display())]
+    NoReports(PathBuf),
+    /// A table of which no column holds reports.
+    #[error("{} has no column of reports among {columns}; name the one that holds their text \"report\", or \"findings\" and \"impression\"", path.display())]
+    NoReportColumn {
+        /// Which table.
+        path: PathBuf,
+        /// The names of its columns, quoted and joined.
+        columns: String,
     },
     /// A table lacks a column.
     #[error("{} has no column {column:?}; it is not the published table, or of another version", path.display())]
@@ -138,6 +176,12 @@ impl DataError {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
+    }
+
+    /// Says what a file is.
+    pub(crate) fn other(path: &Path, kind: Kind, wanted: &'static str) -> Self {
+        let path = path.to_owned();
+        Self::Other { path, kind, wanted }
     }
 
     /// Wraps what the CSV reader said of a table.

@@ -7,13 +7,11 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::error::DataError;
+use super::files::{PICTURES, fold, is_picture};
 use super::layout::{Layout, Loaded, ReadOptions, Views};
 use super::phantom::{self, Description, View};
 use super::study::{Counts, Split, Study};
 use super::truth::read_truths;
-
-/// The endings of pictures that can be decoded.
-const ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "dcm"];
 
 /// How a picture was taken, as far as its publisher says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,15 +216,21 @@ impl Pictures {
             .map(|f| root.join(f.as_ref()))
             .filter(|f| f.is_dir())
         {
+            let mut here = Vec::new();
             for entry in std::fs::read_dir(&folder).map_err(DataError::io("read", &folder))? {
                 let entry = entry.map_err(DataError::io("read", &folder))?;
                 let name = entry.file_name().to_string_lossy().into_owned();
-                let known = Path::new(&name)
-                    .extension()
-                    .is_some_and(|e| ENDINGS.iter().any(|k| e.eq_ignore_ascii_case(k)));
-                if known {
-                    files.entry(name).or_insert_with(|| entry.path());
+                if is_picture(&name) {
+                    here.push((name, entry.path()));
                 }
+            }
+            // A name as it is goes before one that differs from it in the case of its ending.
+            here.sort();
+            for (name, path) in &here {
+                files.entry(name.clone()).or_insert_with(|| path.clone());
+            }
+            for (name, path) in here {
+                files.entry(fold(&name)).or_insert(path);
             }
         }
         let home = folders
@@ -240,7 +244,7 @@ impl Pictures {
         self.files.is_empty()
     }
 
-    /// The file of a picture: as named, with an ending added, or with another ending.
+    /// The file of a picture: as named, with an ending added, or with another ending, each in any case.
     ///
     /// # Errors
     /// Where it ought to be, when it is not there.
@@ -248,22 +252,18 @@ impl Pictures {
         if let Some(path) = self.files.get(name) {
             return Ok(path.clone());
         }
-        let stem = stem(name);
-        let found = ENDINGS
+        let name_folded = fold(name);
+        let stem = stem(&name_folded);
+        let found = PICTURES
             .iter()
-            .flat_map(|e| [format!("{name}.{e}"), format!("{stem}.{e}")])
+            .flat_map(|e| [format!("{name_folded}.{e}"), format!("{stem}.{e}")])
             .find_map(|candidate| self.files.get(&candidate));
+        let found = self.files.get(&name_folded).or(found);
         found.cloned().ok_or_else(|| self.home.join(name))
     }
 }
 
-/// A picture's name without the ending of a picture.
-pub(crate) fn stem(name: &str) -> &str {
-    match name.rsplit_once('.') {
-        Some((stem, ending)) if ENDINGS.iter().any(|e| ending.eq_ignore_ascii_case(e)) => stem,
-        _ => name,
-    }
-}
+pub(crate) use super::files::stem;
 
 /// Whether a text may be the name of a file: one component of a path, and no special one.
 pub(crate) fn is_file_name(text: &str) -> bool {
@@ -325,7 +325,14 @@ mod tests {
     fn pictures_are_found_by_name_with_any_ending() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("images")).unwrap();
-        for name in ["a.png", "b.dcm.png", "c.v2.jpg", "notes.txt"] {
+        for name in [
+            "a.png",
+            "b.dcm.png",
+            "c.v2.jpg",
+            "d.JPG",
+            "e.DCM.PNG",
+            "notes.txt",
+        ] {
             std::fs::write(folder.path().join("images").join(name), "x").unwrap();
         }
         let pictures = Pictures::of(folder.path(), &["images", "more"]).unwrap();
@@ -334,6 +341,11 @@ mod tests {
             ("a.jpg", "a.png"),
             ("b.dcm", "b.dcm.png"),
             ("c.v2", "c.v2.jpg"),
+            ("d", "d.JPG"),
+            ("d.jpg", "d.JPG"),
+            ("d.PNG", "d.JPG"),
+            ("e.dcm.png", "e.DCM.PNG"),
+            ("a.PNG", "a.png"),
         ] {
             assert_eq!(pictures.find(name).unwrap().file_name().unwrap(), file, "{name}");
         }

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::str::FromStr;
 
 use super::error::DataError;
+use super::files::ends_in;
+use super::kind::Kind;
 use super::study::{Counts, Split, Study};
 use super::{chexpert, covid, mimic_cxr, nih14, openi, vqa_rad};
 
@@ -147,7 +149,24 @@ pub fn recognise(root: &Path) -> Result<Layout, DataError> {
     let found = known.into_iter().find(|(_, is_here)| is_here(root));
     found
         .map(|(layout, _)| layout)
-        .ok_or_else(|| DataError::UnknownLayout(root.to_owned()))
+        .ok_or_else(|| replaced(root).unwrap_or_else(|| DataError::UnknownLayout(root.to_owned())))
+}
+
+/// A table of `root` in whose place something else was saved, the first by name: then nothing tells the
+/// layout.
+fn replaced(root: &Path) -> Option<DataError> {
+    let table = |path: &Path| ["csv", "json", "jsonl"].iter().any(|e| ends_in(path, e));
+    let files = std::fs::read_dir(root).ok()?.flatten().map(|e| e.path());
+    let path = files
+        .filter(|path| {
+            table(path)
+                && matches!(
+                    Kind::of(path),
+                    Some(Kind::LfsPointer | Kind::AnnexPointer | Kind::WebPage)
+                )
+        })
+        .min()?;
+    Some(DataError::other(&path, Kind::of(&path)?, "a table"))
 }
 
 /// Reads a data set; its layout is recognised by its files when it is not named.
@@ -193,6 +212,15 @@ mod tests {
     #[test]
     fn an_unknown_folder_is_refused() {
         let folder = tempfile::tempdir().unwrap();
+        let table = folder.path().join("metadata.csv");
+        std::fs::write(
+            &table,
+            "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+        )
+        .unwrap();
+        let message = recognise(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("metadata.csv is a Git LFS pointer"), "{message}");
+        std::fs::remove_file(&table).unwrap();
         assert!(matches!(
             recognise(folder.path()),
             Err(DataError::UnknownLayout(_))

@@ -4,18 +4,23 @@
 
 pub mod chexpert;
 pub mod covid;
+mod delimited;
 mod error;
+mod files;
 mod gather;
 mod json;
+mod kind;
 pub mod layout;
 pub mod mimic_cxr;
 pub mod nih14;
 pub mod openi;
 mod parallel;
 pub mod phantom;
+mod reports;
 mod study;
 mod summary;
 mod table;
+#[cfg(not(target_family = "wasm"))]
 mod tar;
 mod targets;
 #[cfg(test)]
@@ -24,9 +29,12 @@ mod truth;
 pub mod vqa_rad;
 pub mod write;
 
+pub use delimited::{decode, read_words};
 pub use error::DataError;
+pub use kind::Kind;
 pub use layout::{Layout, Loaded, ReadOptions, Views, load, recognise};
 pub use parallel::par_map;
+pub use reports::{Reports, read_reports};
 pub use study::{Counts, Question, Split, Study};
 pub use summary::Summary;
 pub use truth::{TRUTH_FILE, Truth, TruthBox};

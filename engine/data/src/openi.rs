@@ -25,11 +25,16 @@ pub(crate) use write::write;
 
 use std::path::Path;
 
-use super::table;
+use super::{files, table};
 
 const LINES: &str = "reports.jsonl";
 const XML_FOLDER: &str = "ecgen-radiology";
-const ARCHIVES: [&str; 2] = ["ecgen-radiology.tgz", "NLMCXR_reports.tgz"];
+const ARCHIVES: [&str; 4] = [
+    "ecgen-radiology.tgz",
+    "NLMCXR_reports.tgz",
+    "ecgen-radiology.tar.gz",
+    "NLMCXR_reports.tar.gz",
+];
 const REPORTS: &str = "indiana_reports.csv";
 const PROJECTIONS: &str = "indiana_projections.csv";
 const GOLD: &str = "gold14.csv";
@@ -43,7 +48,7 @@ pub(crate) fn is_here(root: &Path) -> bool {
     [LINES]
         .iter()
         .chain(&ARCHIVES)
-        .any(|name| root.join(name).is_file())
+        .any(|name| files::any_case(&root.join(name)).is_some())
         || table::has_columns(root, REPORTS, &["uid", "findings", "impression"])
         || root.join(XML_FOLDER).is_dir()
         || source::has_xml(root)

@@ -1,16 +1,22 @@
 //! Published tables: CSV by header, plain or gzip-compressed.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use super::delimited::{Quotes, decode, named_separator, separator_of};
 use super::error::DataError;
+use super::files::any_case;
+use super::kind::Kind;
 use hilum_text::{Certainty, Finding};
 
 /// No published table is longer once decompressed: a limit against archives that never end.
 const MOST_BYTES: u64 = 8 << 30;
+
+/// Nor is a line of column names.
+const MOST_LINE: u64 = 1 << 20;
 
 /// An open table, read line by line.
 pub(crate) struct Table {
@@ -20,11 +26,11 @@ pub(crate) struct Table {
     reader: csv::Reader<Box<dyn Read>>,
 }
 
-/// The file of a table: as named, or with `.gz`; `None` where neither is there.
+/// The file of a table: as named, or with `.gz`, in any case; `None` where neither is there.
 pub(crate) fn find(root: &Path, name: &str) -> Option<PathBuf> {
     [root.join(name), root.join(format!("{name}.gz"))]
-        .into_iter()
-        .find(|p| p.is_file())
+        .iter()
+        .find_map(|path| any_case(path))
 }
 
 /// Whether a table is there and has these columns; a damaged one has none.
@@ -36,13 +42,13 @@ pub(crate) fn has_columns(root: &Path, name: &str, columns: &[&str]) -> bool {
 /// The cells of a label column: positive, negative, uncertain ([`Certainty`] in its order), and blank.
 pub(crate) const LABEL_VALUES: [&str; 4] = ["1.0", "0.0", "-1.0", ""];
 
-/// Reads a cell of a label column.
+/// Reads a cell of a label column; spreadsheets of some countries write a comma for the point.
 pub(crate) fn certainty(cell: &str) -> Result<Option<Certainty>, ()> {
     match cell {
         "" => Ok(None),
-        "1.0" | "1" => Ok(Some(Certainty::Positive)),
-        "0.0" | "0" => Ok(Some(Certainty::Negative)),
-        "-1.0" | "-1" => Ok(Some(Certainty::Uncertain)),
+        "1.0" | "1" | "1,0" => Ok(Some(Certainty::Positive)),
+        "0.0" | "0" | "0,0" => Ok(Some(Certainty::Negative)),
+        "-1.0" | "-1" | "-1,0" => Ok(Some(Certainty::Uncertain)),
         _ => Err(()),
     }
 }
@@ -73,17 +79,38 @@ impl Table {
     /// Opens a file that [`find`] found.
     pub(crate) fn open(path: PathBuf) -> Result<Self, DataError> {
         let file = File::open(&path).map_err(DataError::io("read", &path))?;
-        let compressed = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz"));
-        let bytes: Box<dyn Read> = if compressed {
+        // What was saved in a table's place is said by its name, not as a fault of line 1.
+        let kind = Kind::of(&path);
+        match kind {
+            None | Some(Kind::Text | Kind::Gzip | Kind::Empty) => {}
+            Some(kind) => return Err(DataError::other(&path, kind, "a table")),
+        }
+        // Browsers decompress what they save, and leave the name.
+        let bytes: Box<dyn Read> = if kind == Some(Kind::Gzip) {
             Box::new(MultiGzDecoder::new(BufReader::new(file)).take(MOST_BYTES))
         } else {
             Box::new(file)
         };
-        let bytes: Box<dyn Read> = Box::new(Newlines {
+        let mut bytes = BufReader::new(Newlines {
             inner: BufReader::new(bytes),
             held: false,
         });
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
+        let mut first = Vec::new();
+        let line = bytes.by_ref().take(MOST_LINE).read_until(b'\n', &mut first);
+        line.map_err(DataError::io("read", &path))?;
+        let separator = named_separator(&first).unwrap_or_else(|| separator_of(&first));
+        if named_separator(&first).is_some() {
+            // Its line stays, blank, so that the lines keep their numbers.
+            first = b"\n".to_vec();
+        }
+        let bytes: Box<dyn Read> = Box::new(Closed {
+            inner: Cursor::new(first).chain(bytes),
+            quotes: Quotes::new(separator),
+        });
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .delimiter(separator)
+            .from_reader(bytes);
         let headers = reader.headers().map_err(DataError::csv(&path))?.clone();
         Ok(Self {
             path,
@@ -175,7 +202,26 @@ impl<R: BufRead> Read for Newlines<R> {
     }
 }
 
-/// The text of a file no longer than `most` bytes; bytes that are no UTF-8 are taken for Latin-1, as in older
+/// Stops where a quotation mark would swallow rows.
+struct Closed<R> {
+    inner: R,
+    quotes: Quotes,
+}
+
+impl<R: Read> Read for Closed<R> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let given = self.inner.read(out)?;
+        let state = match given {
+            0 => self.quotes.end(),
+            _ => self.quotes.feed(&out[..given]),
+        };
+        let open = |line| format!("a quotation mark that opens on line {line} is not closed");
+        state.map_err(|line| std::io::Error::new(std::io::ErrorKind::InvalidData, open(line)))?;
+        Ok(given)
+    }
+}
+
+/// The text of a file no longer than `most` bytes, without a byte-order mark; bytes that are no UTF-8 are taken for Latin-1, as in older
 /// collections.
 pub(crate) fn read_text(path: &Path, most: u64) -> Result<String, DataError> {
     let file = File::open(path).map_err(DataError::io("read", path))?;
@@ -191,7 +237,11 @@ pub(crate) fn read_text(path: &Path, most: u64) -> Result<String, DataError> {
     file.take(most)
         .read_to_end(&mut buffer)
         .map_err(DataError::io("read", path))?;
-    Ok(String::from_utf8(buffer).unwrap_or_else(|e| e.as_bytes().iter().map(|b| char::from(*b)).collect()))
+    let head = &buffer[..buffer.len().min(4096)];
+    if let Some(kind @ (Kind::LfsPointer | Kind::AnnexPointer | Kind::WebPage)) = Kind::of_bytes(head) {
+        return Err(DataError::other(path, kind, "the file itself"));
+    }
+    Ok(decode(&buffer).unwrap_or_else(|_| buffer.iter().map(|b| char::from(*b)).collect()))
 }
 
 #[cfg(test)]
@@ -262,6 +312,24 @@ mod tests {
     }
 
     #[test]
+    fn tables_that_went_through_a_spreadsheet_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in ["sep=;\r\na;b\r\n\"1,5\";x\r\n", "a;b\n1,5;x\n", "a\tb\n1,5\tx\n"] {
+            std::fs::write(folder.path().join("A.CSV"), text).unwrap();
+            let table = Table::open(find(folder.path(), "a.csv").unwrap()).unwrap();
+            let mut cells = Vec::new();
+            table
+                .for_each(|_, row| {
+                    cells.extend(row.iter().map(str::to_owned));
+                    Ok(())
+                })
+                .unwrap();
+            assert_eq!(cells, ["1,5", "x"], "{text:?}");
+        }
+        assert_eq!(certainty("-1,0"), Ok(Some(Certainty::Uncertain)));
+    }
+
+    #[test]
     fn damaged_tables_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.csv");
@@ -271,6 +339,25 @@ mod tests {
             .for_each(|_, _| Ok(()))
             .unwrap_err();
         assert!(error.to_string().contains("a.csv"), "{error}");
+        for (text, said) in [
+            ("a,b\n1,\"x\n2,y\n", "line 2"),
+            ("<!DOCTYPE html>", "web page"),
+            ("version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = Table::open(path.clone()).and_then(|t| t.for_each(|_, _| Ok(())));
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(said) && error.contains("a.csv"), "{error}");
+        }
+        for (bytes, read) in [
+            (&b"\xef\xbb\xbfa\n"[..], "a\n"),
+            (b"\xff\xfea\0", "a"),
+            (b"\xe9", "\u{e9}"),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(read_text(&path, 9).unwrap(), read);
+        }
+        std::fs::write(&path, "a,b\n1,2,3\n").unwrap();
         assert!(matches!(
             read_text(&path, 3),
             Err(DataError::TooLarge { bytes: 10, .. })

@@ -1,21 +1,36 @@
-//! The files of a `.tar.gz`, one by one, each in memory: enough for archives of reports (POSIX.1-1988 ustar,
-//! GNU and pax long names).
+//! The files of a `.tar.gz`, one by one, each in memory: enough for archives of reports. The `tar` crate reads
+//! the headers; the limits are here, since an archive that is damaged or endless is to be told with its place.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
+use std::rc::Rc;
 
 use flate2::read::MultiGzDecoder;
+use tar::{Archive, EntryType, PaxExtensions};
 
 use super::error::DataError;
-
-const BLOCK: usize = 512;
 
 /// Archives of reports have a few dozen megabytes: a limit against those that never end.
 const MOST_BYTES: u64 = 1 << 30;
 
 /// A long name is a path.
 const MOST_NAME: u64 = 4096;
+
+/// Counts what is read of an archive.
+struct Counted<R> {
+    inner: R,
+    read: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let given = self.inner.read(out)?;
+        self.read.set(self.read.get() + given as u64);
+        Ok(given)
+    }
+}
 
 /// Calls `file` on each regular file's name and bytes.
 ///
@@ -27,39 +42,30 @@ pub(crate) fn for_each(
     mut file: impl FnMut(&str, Vec<u8>) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     let archive = File::open(path).map_err(DataError::io("read", path))?;
-    let mut reader = MultiGzDecoder::new(BufReader::new(archive)).take(MOST_BYTES);
     let wrong = |number: usize, what: &str| DataError::Row {
         path: path.to_owned(),
         at: format!("entry {number}"),
         what: format!("the archive is damaged there: {what}"),
     };
+    let cut =
+        |number, e: std::io::Error| wrong(number, &format!("it ends too early or is no gzip file ({e})"));
+    let read = Rc::new(Cell::new(0));
+    let mut archive = Archive::new(Counted {
+        inner: MultiGzDecoder::new(BufReader::new(archive)).take(MOST_BYTES),
+        read: Rc::clone(&read),
+    });
     let mut long_name: Option<String> = None;
-    for number in 1.. {
-        let mut header = [0_u8; BLOCK];
-        let cut = |e: std::io::Error| wrong(number, &format!("it ends too early or is no gzip file ({e})"));
-        reader.read_exact(&mut header).map_err(cut)?;
-        // Two empty blocks end an archive; some writers leave the second out.
-        if header.iter().all(|b| *b == 0) {
-            return Ok(());
-        }
-        let size = match check(&header) {
-            true => octal(&header[124..136]).ok_or_else(|| wrong(number, "its length is no number"))?,
-            false => return Err(wrong(number, "the checksum of its header is another")),
-        };
-        let padded = size.div_ceil(BLOCK as u64) * BLOCK as u64;
-        let kind = header[156];
+    let (mut number, mut end) = (1, 0);
+    // One entry at a time, long names too, each checked before any of it is held.
+    for entry in archive.entries().map_err(|e| cut(1, e))?.raw(true) {
+        let mut entry = entry.map_err(|e| cut(number, e))?;
+        let (kind, size) = (entry.header().entry_type(), entry.size());
+        end = entry.raw_file_position().saturating_add(size);
         let limit = match kind {
-            b'L' | b'x' => MOST_NAME,
-            b'0' | 0 | b'7' => most,
-            _ => {
-                // Folders, links and the like: stepped over.
-                let skipped =
-                    std::io::copy(&mut reader.by_ref().take(padded), &mut std::io::sink()).map_err(cut)?;
-                if skipped < padded {
-                    return Err(wrong(number, "it ends too early"));
-                }
-                continue;
-            }
+            EntryType::GNULongName | EntryType::XHeader => MOST_NAME,
+            EntryType::Regular | EntryType::Continuous => most,
+            // Folders, links and the like: stepped over.
+            _ => u64::MAX,
         };
         if size > limit {
             return Err(wrong(
@@ -67,19 +73,28 @@ pub(crate) fn for_each(
                 &format!("it has {size} bytes, more than the {limit} of any of its kind"),
             ));
         }
-        let mut bytes = vec![0_u8; padded as usize];
-        reader.read_exact(&mut bytes).map_err(cut)?;
-        bytes.truncate(size as usize);
-        match kind {
-            b'L' => long_name = Some(text(&bytes)),
-            b'x' => long_name = pax_path(&bytes),
-            _ => {
-                let name = long_name.take().unwrap_or_else(|| short_name(&header));
-                file(&name, bytes)?;
+        if limit < u64::MAX {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).map_err(|e| cut(number, e))?;
+            if (bytes.len() as u64) < size {
+                return Err(wrong(number, "it ends too early"));
+            }
+            match kind {
+                EntryType::GNULongName => long_name = Some(text(&bytes)),
+                EntryType::XHeader => long_name = pax_path(&bytes),
+                _ => {
+                    let name = long_name.take().unwrap_or_else(|| text(&entry.path_bytes()));
+                    file(&name, bytes)?;
+                }
             }
         }
+        number += 1;
     }
-    Ok(())
+    // The crate takes an archive that is cut off behind a file for one that ends there; an empty block ends it.
+    match read.get() > end.div_ceil(512) * 512 {
+        true => Ok(()),
+        false => Err(wrong(number, "it ends too early")),
+    }
 }
 
 /// Up to the first zero.
@@ -88,46 +103,11 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
-fn short_name(header: &[u8; BLOCK]) -> String {
-    let (name, prefix) = (text(&header[..100]), text(&header[345..500]));
-    if header[257..262] == *b"ustar" && header[262] == 0 && !prefix.is_empty() {
-        format!("{prefix}/{name}")
-    } else {
-        name
-    }
-}
-
-/// The path of a pax header, whose records are "LENGTH KEY=VALUE\n".
+/// The path of a pax header.
 fn pax_path(bytes: &[u8]) -> Option<String> {
-    let all = String::from_utf8_lossy(bytes);
-    all.lines()
-        .find_map(|l| l.split_once(' ')?.1.strip_prefix("path=").map(str::to_owned))
-}
-
-/// The sum of all bytes, those of the sum itself as spaces.
-fn check(header: &[u8; BLOCK]) -> bool {
-    let sum: u64 = header
-        .iter()
-        .enumerate()
-        .map(|(i, b)| {
-            if (148..156).contains(&i) {
-                32
-            } else {
-                u64::from(*b)
-            }
-        })
-        .sum();
-    octal(&header[148..156]) == Some(sum)
-}
-
-fn octal(field: &[u8]) -> Option<u64> {
-    let digits = text(field);
-    let digits = digits.trim();
-    if digits.is_empty() || digits.len() > 20 {
-        None
-    } else {
-        u64::from_str_radix(digits, 8).ok()
-    }
+    let mut records = PaxExtensions::new(bytes).flatten();
+    let path = records.find(|record| record.key_bytes() == b"path")?;
+    Some(text(path.value_bytes()))
 }
 
 #[cfg(test)]
@@ -136,6 +116,8 @@ pub(crate) mod tests {
     use std::io::Write;
 
     use super::*;
+
+    const BLOCK: usize = 512;
 
     fn entry(name: &str, kind: u8, body: &[u8]) -> Vec<u8> {
         let mut header = [0_u8; BLOCK];

@@ -97,6 +97,34 @@ pub(crate) fn goes_round(layout: Layout, check: impl Fn(&Path, &Loaded)) {
             "{layout} {split}"
         );
     }
+    in_capitals(layout);
+}
+
+/// All endings of all files in capitals, as some archives and disks have them: nothing is missing.
+fn in_capitals(layout: Layout) {
+    let folder = tempfile::tempdir().unwrap();
+    let written = write(folder.path(), layout, 4, Format::Png);
+    let mut folders = vec![folder.path().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let ending = path.extension().unwrap().to_string_lossy().to_uppercase();
+            fs::rename(&path, path.with_extension(ending)).unwrap();
+        }
+    }
+    assert_eq!(recognise(folder.path()).unwrap(), layout);
+    let loaded = read(folder.path());
+    assert_eq!(loaded.counts, written, "{layout}");
+    assert!(
+        loaded
+            .studies
+            .iter()
+            .all(|s| s.description.is_some() && s.image.extension().unwrap() == "PNG")
+    );
 }
 
 /// The parts make the whole, and nothing of another part or view is among them.

@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::error::DataError;
+use super::files::any_case;
 use super::phantom::{Description, Institution, Kind, Phantom};
 use super::study::Split;
 use super::write::Planned;
@@ -95,11 +96,10 @@ pub(crate) fn truth(planned: &Planned, names: Names, phantom: &Phantom, institut
 /// # Errors
 /// When the file cannot be read, or a line of it is no such object.
 pub(crate) fn read_truths(root: &Path) -> Result<HashMap<String, Description>, DataError> {
-    let path = root.join(TRUTH_FILE);
     let mut truths = HashMap::new();
-    if !path.is_file() {
+    let Some(path) = any_case(&root.join(TRUTH_FILE)) else {
         return Ok(truths);
-    }
+    };
     let mut reader = BufReader::new(File::open(&path).map_err(DataError::io("read", &path))?);
     for number in 1.. {
         let mut line = String::new();

@@ -20,6 +20,8 @@ pub(crate) use write::write;
 
 use std::path::Path;
 
+use super::files::any_case;
+
 const TRAIN: [&str; 2] = ["train.jsonl", "trainset.json"];
 const TEST: [&str; 2] = ["test.jsonl", "testset.json"];
 const PUBLIC: &str = "VQA_RAD Dataset Public.json";
@@ -31,7 +33,7 @@ pub(crate) fn is_here(root: &Path) -> bool {
         .iter()
         .chain(&TEST)
         .chain([&PUBLIC])
-        .any(|name| root.join(name).is_file())
+        .any(|name| any_case(&root.join(name)).is_some())
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
-//! Reading what others trained: safetensors files, and PyTorch's `.bin`, `.pth` and `.pt`.
+//! Reading what others trained: safetensors files, and PyTorch's `.bin`, `.pth` and `.pt`, told apart by
+//! their bytes and not by their names.
 //!
 //! PyTorch files are parsed, never unpickled: no code in them runs. Weights come back in f32 under the file's
-//! own names, less what only wraps them (`state_dict`, `model`, `module.`); renaming them is the work of
-//! [`mod@super::import`].
+//! own names, less what only wraps them (`state_dict`, `model`, `module.`, `_orig_mod.`); renaming them is
+//! the work of [`mod@super::import`].
+
+mod names;
 
 use std::borrow::Cow;
 use std::fs;
@@ -11,6 +14,8 @@ use std::path::Path;
 use pytorch_reader::{DType as Torch, PytorchError, PytorchReader};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, View};
+
+use hilum_data::Kind;
 
 use super::array::from_bytes;
 use super::{AnyArray, AnyArrays, Array, Arrays, BundleError};
@@ -24,8 +29,8 @@ const WRAPPERS: [&str; 6] = [
     "net",
     "network",
 ];
-/// What `DataParallel` puts before every name.
-const PARALLEL: &str = "module.";
+/// Endings of the names of checkpoints.
+const ENDINGS: [&str; 5] = ["safetensors", "bin", "pth", "pt", "ckpt"];
 /// A view may declare more elements than its storage has; a file may not grow more than this on being read.
 const MAX_GROWTH: u64 = 64;
 
@@ -53,23 +58,26 @@ pub fn read(path: &Path) -> Result<Arrays, BundleError> {
 /// Those of [`read`].
 pub fn read_with_notes(path: &Path) -> Result<Checkpoint, BundleError> {
     let mut notes = Vec::new();
-    let mut tensors = match extension(path).as_str() {
-        "safetensors" => read_safetensors_any(path)?,
-        "bin" | "pth" | "pt" | "ckpt" => read_pytorch(path, &mut notes)?,
-        _ => {
+    fs::metadata(path).map_err(BundleError::io("read", path))?;
+    let kind = Kind::of(path);
+    let named = ENDINGS.contains(&extension(path).as_str());
+    let tensors = match kind {
+        Some(Kind::Safetensors) => read_safetensors_any(path)?,
+        Some(kind) if kind.may_be_pytorch() => read_pytorch(path, &mut notes)?,
+        // Protocols of pickle without a signature, and what is damaged: the reader knows more.
+        None | Some(Kind::Text | Kind::Zip) if named => match extension(path).as_str() {
+            "safetensors" => read_safetensors_any(path)?,
+            _ => read_pytorch(path, &mut notes)?,
+        },
+        None | Some(Kind::Text) => {
             return Err(refuse(
                 path,
-                "its name ends in none of .safetensors, .bin, .pth, .pt; rename it if it is one",
+                "its name ends in none of .safetensors, .bin, .pth, .pt, and it is neither a safetensors nor a PyTorch file",
             ));
         }
+        Some(kind) => return Err(refuse(path, &is(kind))),
     };
-    if !tensors.is_empty() && tensors.keys().all(|name| name.starts_with(PARALLEL)) {
-        tensors = tensors
-            .into_iter()
-            .map(|(name, array)| (name[PARALLEL.len()..].to_owned(), array))
-            .collect();
-        notes.push(format!("The prefix {PARALLEL} was taken off every name."));
-    }
+    let tensors = names::unwrap(tensors, &mut notes);
     let mut arrays = Arrays::new();
     let mut integers = Vec::new();
     for (name, array) in tensors {
@@ -101,11 +109,12 @@ pub fn read_with_notes(path: &Path) -> Result<Checkpoint, BundleError> {
 /// A file that is missing, damaged, or has a tensor of a type that has no counterpart here.
 pub fn read_safetensors_any(path: &Path) -> Result<AnyArrays, BundleError> {
     let bytes = fs::read(path).map_err(BundleError::io("read", path))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| {
-        refuse(
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| match Kind::of(path) {
+        Some(kind) if kind != Kind::Safetensors => refuse(path, &is(kind)),
+        _ => refuse(
             path,
             &format!("it is no whole safetensors file ({e}); copy it again"),
-        )
+        ),
     })?;
     let mut arrays = AnyArrays::new();
     for (name, view) in file.iter() {
@@ -147,11 +156,12 @@ pub fn write_safetensors(path: &Path, arrays: &Arrays) -> Result<(), BundleError
 /// The tensors of a PyTorch file, unwrapped.
 fn read_pytorch(path: &Path, notes: &mut Vec<String>) -> Result<AnyArrays, BundleError> {
     let bytes = fs::metadata(path).map_err(BundleError::io("read", path))?.len();
-    let damaged = |e: PytorchError| {
-        refuse(
+    let damaged = |e: PytorchError| match Kind::of(path) {
+        Some(kind @ (Kind::Zip | Kind::Tar | Kind::Text)) => refuse(path, &is(kind)),
+        _ => refuse(
             path,
             &format!("it is no whole PyTorch file ({e}); copy or save it again"),
-        )
+        ),
     };
     let mut reader = PytorchReader::new(path).map_err(damaged)?;
     for key in WRAPPERS {
@@ -243,6 +253,14 @@ fn extension(path: &Path) -> String {
         .to_ascii_lowercase()
 }
 
+/// Says what a file is that is no checkpoint.
+fn is(kind: Kind) -> String {
+    format!(
+        "it is {kind}, not a safetensors or PyTorch file; {}",
+        kind.remedy()
+    )
+}
+
 fn refuse(path: &Path, why: &str) -> BundleError {
     BundleError::Checkpoint {
         path: path.to_owned(),
@@ -251,139 +269,4 @@ fn refuse(path: &Path, why: &str) -> BundleError {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::bundle::IntArray;
-
-    fn golden(name: &str) -> std::path::PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../tests/golden")
-            .join(name)
-    }
-
-    /// The values that `make_bert.py` says it writes into every checkpoint.
-    fn check_golden_values(arrays: &Arrays) {
-        let weight = Array {
-            shape: vec![3, 2],
-            data: vec![0.5, 10.5, 1.5, 11.5, 2.5, 12.5],
-        };
-        for name in [
-            "linear.weight",
-            "tied.weight",
-            "half.weight",
-            "brain.weight",
-            "double.weight",
-        ] {
-            assert_eq!(arrays[name], weight, "{name}");
-        }
-        assert_eq!(
-            arrays["linear.bias"],
-            Array {
-                shape: vec![3],
-                data: vec![-1.0, 0.25, 3.0]
-            }
-        );
-        assert_eq!(arrays.len(), 6);
-    }
-
-    #[test]
-    fn parity_pytorch_files_of_every_form_hold_the_same_weights() {
-        for name in [
-            "checkpoint_zip.pth",
-            "checkpoint_legacy.bin",
-            "checkpoint_nested.pt",
-        ] {
-            let checkpoint = read_with_notes(&golden(name)).unwrap();
-            check_golden_values(&checkpoint.arrays);
-            let notes = checkpoint.notes.join(" ");
-            assert!(
-                notes.contains("bn.num_batches_tracked") && notes.contains("position_ids"),
-                "{name}: {notes}"
-            );
-            assert_eq!(notes.contains("state_dict"), name.contains("nested"), "{notes}");
-        }
-    }
-
-    #[test]
-    fn parity_safetensors_of_transformers_and_torchvision_are_read() {
-        let arrays = read(&golden("bert_tiny.weights.safetensors")).unwrap();
-        assert_eq!(arrays["bert.embeddings.word_embeddings.weight"].shape, [50, 32]);
-        let io = read_safetensors_any(&golden("bert_tiny.io.safetensors")).unwrap();
-        assert_eq!(io["in.input_ids"].int().unwrap().shape, [2, 11]);
-        assert_eq!(io["out.pooled"].float().unwrap().shape, [2, 32]);
-    }
-
-    #[test]
-    fn what_is_written_is_read_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.safetensors");
-        let array = Array {
-            shape: vec![2, 2],
-            data: vec![1.0, f32::MIN_POSITIVE, -0.0, 3.0],
-        };
-        let arrays = Arrays::from([("module.a".to_owned(), array.clone())]);
-        write_safetensors(&path, &arrays).unwrap();
-        assert_eq!(
-            read_safetensors_any(&path).unwrap()["module.a"],
-            AnyArray::Float(array.clone())
-        );
-        assert_eq!(read(&path).unwrap(), Arrays::from([("a".to_owned(), array)]));
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn integers_are_kept_where_they_are_asked_for() {
-        let io = read_safetensors_any(&golden("bert_tiny.io.safetensors")).unwrap();
-        let AnyArray::Int(IntArray { data, .. }) = &io["in.attention_mask"] else {
-            panic!("it is integer")
-        };
-        assert_eq!(data.iter().sum::<i64>(), 11 + 8);
-    }
-
-    #[test]
-    fn every_truncation_of_a_checkpoint_is_an_error_that_names_the_file() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in [
-            "checkpoint_zip.pth",
-            "checkpoint_legacy.bin",
-            "resnet_tiny.weights.safetensors",
-        ] {
-            let bytes = fs::read(golden(name)).unwrap();
-            let path = dir.path().join(name);
-            for length in (0..bytes.len()).step_by(bytes.len() / 23) {
-                fs::write(&path, &bytes[..length]).unwrap();
-                let error = read(&path).unwrap_err().to_string();
-                assert!(error.contains(name), "{length}: {error}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_file_that_would_grow_without_bound_is_refused() {
-        let error = read(&golden("checkpoint_expanded.pt")).unwrap_err().to_string();
-        assert!(error.contains("declares 4000000 bytes"), "{error}");
-    }
-
-    #[test]
-    fn what_is_no_checkpoint_is_refused_with_a_reason() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("weights.onnx");
-        fs::write(&path, b"x").unwrap();
-        assert!(read(&path).unwrap_err().to_string().contains(".safetensors"));
-        assert!(
-            read(&dir.path().join("no.pt"))
-                .unwrap_err()
-                .to_string()
-                .contains("no.pt")
-        );
-        let wrong = Arrays::from([(
-            "a".to_owned(),
-            Array {
-                shape: vec![3],
-                data: vec![1.0],
-            },
-        )]);
-        assert!(write_safetensors(&dir.path().join("y.safetensors"), &wrong).is_err());
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{TRAIN, VALID};
 use crate::error::DataError;
+use crate::files::picture;
 use crate::gather::{Gather, Projection, by_patient, is_file_name, stem};
 use crate::layout::{Layout, Loaded, ReadOptions};
 use crate::study::{Split, Study};
@@ -71,7 +72,7 @@ fn read(
         };
         let published = &row[path];
         let parts: Vec<&str> = published.split('/').collect();
-        let [.., patient, study, picture] = parts.as_slice() else {
+        let [.., patient, study, file_name] = parts.as_slice() else {
             return Err(wrong(
                 published,
                 "path of a picture (.../patient00001/study1/view1_frontal.jpg)",
@@ -107,7 +108,7 @@ fn read(
             labels[*finding as usize] = certainty(&row[*column])
                 .map_err(|()| wrong(&row[*column], "label (1.0, 0.0, -1.0 or blank)"))?;
         }
-        let name = format!("{id}/{}", stem(picture));
+        let name = format!("{id}/{}", stem(file_name));
         let study = Study {
             labels: Some(labels),
             ..Study::new(id, (*patient).to_owned(), found, projection.view(), split)
@@ -124,7 +125,7 @@ fn locate(root: &Path, parts: &[&str]) -> Option<PathBuf> {
         let path: PathBuf = std::iter::once(root.to_owned())
             .chain(parts[skipped..].iter().map(PathBuf::from))
             .collect();
-        if path.is_file() {
+        if let Some(path) = picture(&path) {
             return Some(path);
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{CHEXPERT, METADATA, NEGBIO, SPLIT, report_file, study_folder};
 use crate::error::DataError;
+use crate::files;
 use crate::gather::{Gather, Projection};
 use crate::layout::{Layout, Loaded, ReadOptions};
 use crate::phantom::View;
@@ -29,7 +30,7 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
     let splits = read_splits(root)?;
     let labels = read_labels(root)?;
     for image in choose(root, &splits, &mut gather)? {
-        let Some((path, report)) = files(root, &image, &mut gather.counts)? else {
+        let Some((path, report)) = files_of(root, &image, &mut gather.counts)? else {
             continue;
         };
         let labels = labels.get(&image.study).copied();
@@ -169,17 +170,19 @@ fn choose(
 }
 
 /// An image's file and its report; `None`, and noted, where one is not there.
-fn files(root: &Path, image: &Image, counts: &mut Counts) -> Result<Option<(PathBuf, Report)>, DataError> {
+fn files_of(root: &Path, image: &Image, counts: &mut Counts) -> Result<Option<(PathBuf, Report)>, DataError> {
     let folder = root.join(study_folder(&image.subject, &image.study));
     let named = |ending: &str| folder.join(format!("{}.{ending}", image.dicom));
-    let Some(picture) = ["jpg", "png", "dcm"].into_iter().map(named).find(|p| p.is_file()) else {
+    // The endings first that the publisher uses; in whichever case, or another one, they are looked up after.
+    let usual = ["jpg", "png", "dcm"].into_iter().map(named).find(|p| p.is_file());
+    let Some(picture) = usual.or_else(|| files::picture(&named("jpg"))) else {
         counts.miss(named("jpg"));
         return Ok(None);
     };
     let below = report_file(&image.subject, &image.study);
     let report = [root.join(&below), root.join("mimic-cxr-reports").join(&below)]
-        .into_iter()
-        .find(|p| p.is_file());
+        .iter()
+        .find_map(|path| files::any_case(path));
     let Some(report) = report else {
         counts.miss(root.join(below));
         return Ok(None);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{CLASSES, NONE, SMALL, TEST_LIST, TRAIN_LIST, entries, to_chexpert};
 use crate::error::DataError;
+use crate::files::{any_case, fold};
 use crate::gather::{Gather, Pictures, Projection, by_patient, is_file_name, settle};
 use crate::layout::{Layout, Loaded, ReadOptions};
 use crate::study::{Split, Study};
@@ -102,7 +103,7 @@ fn split_of(
     if let Some(split) = image.split {
         return Ok(split);
     }
-    match official.map(|lists| lists.get(&image.name)) {
+    match official.map(|lists| lists.get(&fold(&image.name))) {
         Some(Some(Split::Test)) => Ok(Split::Test),
         Some(Some(_)) => {
             say(
@@ -126,33 +127,25 @@ fn split_of(
 }
 
 fn read_lists(root: &Path) -> Result<Option<HashMap<String, Split>>, DataError> {
-    let paths = [
-        (root.join(TRAIN_LIST), Split::Train),
-        (root.join(TEST_LIST), Split::Test),
-    ];
-    match paths.iter().filter(|(p, _)| p.is_file()).count() {
-        0 => return Ok(None),
-        1 => {
-            let name = if paths[0].0.is_file() {
-                TEST_LIST
-            } else {
-                TRAIN_LIST
-            };
-            return Err(DataError::NoTable {
-                root: root.to_owned(),
-                name,
-                layout: Layout::Nih14,
-            });
-        }
-        _ => {}
-    }
+    let lacks = |name| DataError::NoTable {
+        root: root.to_owned(),
+        name,
+        layout: Layout::Nih14,
+    };
+    let lists = [TRAIN_LIST, TEST_LIST].map(|name| any_case(&root.join(name)));
+    let [train, test] = match lists {
+        [None, None] => return Ok(None),
+        [Some(train), Some(test)] => [train, test],
+        [None, _] => return Err(lacks(TRAIN_LIST)),
+        [_, None] => return Err(lacks(TEST_LIST)),
+    };
     let mut splits = HashMap::new();
-    for (path, split) in paths {
+    for (path, split) in [(train, Split::Train), (test, Split::Test)] {
         for line in read_text(&path, MOST_LIST)?
             .lines()
             .map(|l| l.trim_start_matches('\u{feff}').trim())
         {
-            splits.insert(line.to_owned(), split);
+            splits.insert(fold(line), split);
         }
     }
     Ok(Some(splits))

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::source::entries;
 use super::{CHEXPERT, NORMAL};
 use crate::error::DataError;
+use crate::files::any_case;
 use crate::gather::{Gather, Pictures, Projection, by_patient};
 use crate::json::rows;
 use crate::layout::{Layout, Loaded, ReadOptions};
@@ -107,11 +108,10 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
 
 /// Positive categories by the CheXpert labeler; it tells nothing of the others.
 fn read_labels(root: &Path) -> Result<HashMap<String, Labels>, DataError> {
-    let path = root.join(CHEXPERT);
     let mut all = HashMap::new();
-    if !path.is_file() {
+    let Some(path) = any_case(&root.join(CHEXPERT)) else {
         return Ok(all);
-    }
+    };
     for row in rows(&path, MOST_LABELS)? {
         let mut labels: Labels = [None; 14];
         for name in row.texts("positive")? {

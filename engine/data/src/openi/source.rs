@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::{ARCHIVES, GOLD, LINES, NORMAL, PROJECTIONS, REPORTS, XML_FOLDER, xml};
 use crate::error::DataError;
+use crate::files::{any_case, ends_in, fold};
 use crate::gather::is_file_name;
 use crate::json::{Row, rows};
 use crate::layout::Layout;
 use crate::nih14::CLASSES;
 use crate::table::{Table, find, read_text};
-use crate::tar;
 
 /// A report has a few kilobytes.
 const MOST_REPORT: u64 = 1 << 20;
@@ -33,14 +33,13 @@ pub(super) struct Entry {
 /// Whether there are XML files right in a folder.
 pub(super) fn has_xml(root: &Path) -> bool {
     let mut entries = std::fs::read_dir(root).into_iter().flatten().flatten();
-    entries.any(|e| e.path().extension().is_some_and(|x| x == "xml"))
+    entries.any(|e| ends_in(&e.path(), "xml"))
 }
 
 /// All entries of the richest form that is there, by number, each once.
 pub(super) fn entries(root: &Path) -> Result<Vec<Entry>, DataError> {
-    let lines = root.join(LINES);
-    let archive = ARCHIVES.iter().map(|n| root.join(n)).find(|p| p.is_file());
-    let mut entries = if lines.is_file() {
+    let archive = ARCHIVES.iter().find_map(|n| any_case(&root.join(n)));
+    let mut entries = if let Some(lines) = any_case(&root.join(LINES)) {
         rows(&lines, MOST_LINES)?
             .iter()
             .map(of_line)
@@ -95,19 +94,31 @@ fn of_folder(folder: &Path) -> Result<Vec<Entry>, DataError> {
     let mut entries = Vec::new();
     for file in std::fs::read_dir(folder).map_err(DataError::io("read", folder))? {
         let path = file.map_err(DataError::io("read", folder))?.path();
-        if path.extension().is_some_and(|e| e == "xml") {
+        if ends_in(&path, "xml") {
             entries.push(xml::read(&path, "", &read_text(&path, MOST_REPORT)?)?);
         }
     }
     Ok(entries)
 }
 
+#[cfg(target_family = "wasm")]
+fn of_archive(archive: &Path) -> Result<Vec<Entry>, DataError> {
+    let what = "archives are not read in a browser; unpack it".to_owned();
+    let path = archive.to_owned();
+    Err(DataError::Row {
+        path,
+        at: "entry 1".to_owned(),
+        what,
+    })
+}
+
+#[cfg(not(target_family = "wasm"))]
 fn of_archive(archive: &Path) -> Result<Vec<Entry>, DataError> {
     let mut entries = Vec::new();
-    tar::for_each(archive, MOST_REPORT, |name, bytes| {
+    crate::tar::for_each(archive, MOST_REPORT, |name, bytes| {
         // macOS adds files of its own, beginning with "._".
         let own = name.rsplit('/').next().is_some_and(|n| n.starts_with("._"));
-        if name.ends_with(".xml") && !own {
+        if ends_in(Path::new(name), "xml") && !own {
             entries.push(xml::read(archive, name, &String::from_utf8_lossy(&bytes))?);
         }
         Ok(())
@@ -209,7 +220,8 @@ fn add_projections(path: PathBuf, entries: &mut [Entry]) -> Result<(), DataError
         .collect();
     // The table's names lack the XML's "CXR" and end in ".dcm.png".
     let plain = |name: &str| {
-        name.trim_start_matches("CXR")
+        fold(name)
+            .trim_start_matches("CXR")
             .split(".dcm")
             .next()
             .unwrap_or_default()

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{FOLDERS, PUBLIC, TEST, TRAIN};
 use crate::error::DataError;
+use crate::files::any_case;
 use crate::gather::{Gather, Pictures, Projection, by_patient, is_file_name, stem};
 use crate::json::{Row, rows};
 use crate::layout::{Layout, Loaded, ReadOptions};
@@ -142,7 +143,7 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
 }
 
 fn read_all(root: &Path) -> Result<Vec<Asked>, DataError> {
-    let first = |names: &[&str]| names.iter().map(|n| root.join(n)).find(|p| p.is_file());
+    let first = |names: &[&str]| names.iter().find_map(|n| any_case(&root.join(n)));
     let mut files: Vec<(PathBuf, Split)> = Vec::new();
     files.extend(first(&TRAIN).map(|p| (p, Split::Train)));
     files.extend(first(&TEST).map(|p| (p, Split::Test)));

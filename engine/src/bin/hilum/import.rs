@@ -49,8 +49,11 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         None => system.presets.to_vec(),
     };
     let mut weights = Arrays::new();
+    let mut notes = Vec::new();
     for path in &args.from {
-        weights.extend(checkpoint::read(path)?);
+        let read = checkpoint::read_with_notes(path)?;
+        weights.extend(read.arrays);
+        notes.extend(read.notes);
     }
     let tokenizer = args.tokenizer.as_deref().map(Tokenizer::read).transpose()?;
     let specials = tokenizer.as_ref().map_or(Specials::BERT, Tokenizer::specials);
@@ -92,11 +95,12 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         manifest.tasks = served.into_iter().filter(|task| *task == Task::Draft).collect();
         let json = tokenizer.map(|t| t.to_json()).transpose()?;
         write(&args.out, manifest, &arrays, json.as_deref(), args.weights)?;
-        for note in &imported.notes {
+        notes.extend(imported.notes);
+        for note in &notes {
             eprintln!("note: {note}");
         }
         return globals.tell(
-            &serde_json::json!({ "bundle": args.out, "preset": preset, "tensors": arrays.len(), "notes": imported.notes }),
+            &serde_json::json!({ "bundle": args.out, "preset": preset, "tensors": arrays.len(), "notes": notes }),
             format_args!("{}: {} {preset}, {} tensors", args.out.display(), args.system, arrays.len()),
         );
     }

@@ -1,10 +1,11 @@
 //! `hilum label`: CheXpert's 14 labels of a table of reports.
 
 use std::fs;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use hilum::data::read_reports;
 use hilum::text::{LEXICON, Labeler};
 
 use crate::globals::Globals;
@@ -12,8 +13,9 @@ use crate::globals::Globals;
 /// Label reports as CheXpert's labeler does
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A CSV of reports: the column "Report Impression", "Reports" or "report", else the first; one column
-    /// needs no header
+    /// A CSV of reports, its cells separated by commas, semicolons or tabs: the column "Report Impression",
+    /// "Reports", "report" or the like, else "findings" and "impression" together, else the one that reads
+    /// like prose; one column needs no header
     reports: PathBuf,
     /// Where to write the CSV: Reports and 14 columns, 1.0 present, 0.0 absent, -1.0 uncertain, blank not
     /// mentioned
@@ -33,8 +35,6 @@ pub struct Args {
 /// Runs it.
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let labeler = labeler(args)?;
-    let input =
-        fs::File::open(&args.reports).with_context(|| format!("cannot open {}", args.reports.display()))?;
     let same =
         fs::canonicalize(&args.out).is_ok_and(|out| fs::canonicalize(&args.reports).is_ok_and(|r| r == out));
     ensure!(
@@ -45,31 +45,41 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     // The labels are written only when all rows could be read, so that no half a table is taken for a whole
     // one.
     let mut labels = Vec::new();
+    let reports = read_reports(&args.reports)?;
+    let mut table = csv::Writer::from_writer(Vec::new());
+    for text in std::iter::once("Reports").chain(reports.texts.iter().map(String::as_str)) {
+        table.write_record([text])?;
+    }
     let done = labeler
-        .label_csv(BufReader::new(input), &mut labels)
+        .label_csv(&table.into_inner()?[..], &mut labels)
         .with_context(|| args.reports.display().to_string())?;
     let file = fs::File::create(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
     let mut file = BufWriter::new(file);
     file.write_all(&labels)
         .and_then(|()| file.flush())
         .with_context(|| format!("cannot write {}", args.out.display()))?;
-    if globals.json {
-        println!(
-            "{}",
-            serde_json::json!({ "n": done.reports, "column": done.column, "out": args.out })
-        );
-    } else {
-        let column = done
-            .column
-            .map(|c| format!(" of column {c:?}"))
-            .unwrap_or_default();
-        println!(
+    for note in &reports.notes {
+        eprintln!("note: {note}");
+    }
+    let columns = reports.columns.join(", ");
+    let column = match reports.columns.len() {
+        0 => String::new(),
+        1 => format!(" of column {columns:?}"),
+        _ => format!(" of columns {columns}"),
+    };
+    globals.tell(
+        &serde_json::json!({
+            "n": done.reports,
+            "column": (!columns.is_empty()).then_some(&columns),
+            "out": args.out,
+            "notes": reports.notes,
+        }),
+        format_args!(
             "{} reports{column} labelled: {}",
             done.reports,
             args.out.display()
-        );
-    }
-    Ok(())
+        ),
+    )
 }
 
 /// The labeler that the arguments ask for.

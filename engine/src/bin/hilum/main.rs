@@ -24,6 +24,7 @@ mod globals;
 mod import;
 mod label;
 mod phantom;
+mod quiet;
 mod score;
 mod serve;
 mod session;
@@ -96,6 +97,10 @@ fn main() -> ExitCode {
     // clap exits 2 on a wrong usage, 0 on help.
     let cli = Cli::parse();
     let globals = &cli.globals;
+    // These list adapters.
+    if globals.device != globals::DeviceChoice::Cpu || matches!(cli.command, Command::Doctor) {
+        quiet::settle();
+    }
     let outcome = match &cli.command {
         Command::Systems => systems::run(globals),
         Command::Doctor => doctor::run(globals),

@@ -1,9 +1,9 @@
 //! `hilum score`: measures of generated reports, a table or JSON.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use hilum::data::read_words;
 use hilum::metrics::{ClinicalScores, GenerationScores, Texts, clinical_scores, generation_scores};
 use hilum::text::Labeler;
 use serde::Serialize;
@@ -57,7 +57,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {} as text", path.display()))
+    let text = read_words(path).with_context(|| format!("cannot read {} as text", path.display()))?;
+    // Files that were joined keep the marks with which each of them began.
+    Ok(text.replace("\n\u{feff}", "\n"))
 }
 
 /// The references of a line; what is blank beside another is a stray tab.

@@ -452,7 +452,7 @@ impl SystemConfig for MedVillConfig {
         }
         // The release's fine-tuned files, for generation and VQA, lack the prefix and place SEP after the image.
         self.separator_after_visual =
-            any(&|name| name.contains("img_encoder.model.") && !name.starts_with("enc."));
+            any(&|name| name.contains("img_encoder.model.") && !name.split('.').any(|part| part == "enc"));
         // The paper's ablations have another image encoder: R-101, D-121.
         self.densenet = any(&|name| name.ends_with("conv0.weight")).then(DenseNetConfig::densenet121);
         if any(&|name| name.contains("layer3.22.") || name.contains("img_encoder.model.6.22.")) {
