@@ -1,18 +1,20 @@
-//! Self-attention with a pluggable mask: the one place that chooses between kernel and reference.
+//! Self-attention with a pluggable mask, and the one place that chooses between kernel and reference.
 
 use std::cell::{OnceCell, RefCell};
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, Linear};
+use burn::nn::{Dropout, Initializer, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use super::{LayerNorm, dense, linear};
+use super::{LayerConfig, LayerNorm, Residual, dense, linear};
 use crate::kernels::{
     MAX_HEAD_DIM, Mask, attention_reference, decode_attention, decode_attention_reference, masked_attention,
     runs_wgsl,
 };
 
-/// What all layers of one pass share: the mask, and what is made of it once and only where it is needed.
+/// What all layers of one pass share: the mask, and what is made of it once and only where it is needed. Its
+/// layers have the same queries and keys, so self- and cross-attention are two passes.
+#[derive(Debug)]
 pub struct Attend {
     mask: Mask,
     lengths: OnceCell<Tensor<1, Int>>,
@@ -51,7 +53,7 @@ impl Attend {
     ///
     /// The kernel serves WebGPU in inference; the reference serves the CPU, autodiff, and heads too wide for
     /// the kernel.
-    fn attention(
+    pub(super) fn attention(
         &self,
         query: Tensor<3>,
         key: Tensor<3>,
@@ -136,8 +138,15 @@ impl KeyValueCache {
     }
 }
 
-/// BERT's self-attention with its output projection, residual and norm (Devlin et al. 2019; Vaswani et al.
-/// 2017, eq. 1).
+/// A projection to queries, keys or values.
+pub(super) fn projection(input: usize, output: usize, bias: bool, device: &Device) -> Linear {
+    let weight = Initializer::Normal { mean: 0.0, std: 0.02 }.init([input, output], device);
+    let bias = bias.then(|| Initializer::Zeros.init([output], device));
+    Linear { weight, bias }
+}
+
+/// Multi-head self-attention with its output projection, residual and norm (Vaswani et al. 2017, eq. 1; the norm
+/// after as in BERT, Devlin et al. 2019, or before as in ViT, Dosovitskiy et al. 2021, eq. 2).
 #[derive(Module, Debug)]
 pub struct SelfAttention {
     query: Linear,
@@ -145,21 +154,33 @@ pub struct SelfAttention {
     value: Linear,
     output: Linear,
     norm: LayerNorm,
-    dropout: Dropout,
+    residual: Residual,
     heads: usize,
 }
 
 impl SelfAttention {
-    /// `width` must be a multiple of `heads`.
+    /// BERT's. `width` must be a multiple of `heads`.
     pub fn new(width: usize, heads: usize, dropout: f64, norm_eps: f64, device: &Device) -> Self {
+        let config = LayerConfig {
+            dropout,
+            norm_eps,
+            ..LayerConfig::new(width, heads, width)
+        };
+        Self::init(&config, device)
+    }
+
+    /// As a layer's config says.
+    pub fn init(config: &LayerConfig, device: &Device) -> Self {
+        let width = config.width;
+        let project = || projection(width, width, config.qkv_bias, device);
         Self {
-            query: linear(width, width, device),
-            key: linear(width, width, device),
-            value: linear(width, width, device),
+            query: project(),
+            key: project(),
+            value: project(),
             output: linear(width, width, device),
-            norm: LayerNorm::new(width, norm_eps, device),
-            dropout: DropoutConfig::new(dropout).init(),
-            heads,
+            norm: LayerNorm::new(width, config.norm_eps, device),
+            residual: Residual::new(config.dropout, config.drop_path, config.pre_norm),
+            heads: config.heads,
         }
     }
 
@@ -168,12 +189,11 @@ impl SelfAttention {
     ///
     /// With a `cache`, the keys and values of the pass are put at its front.
     pub fn forward(&self, x: Tensor<3>, attend: &Attend, cache: Option<&mut KeyValueCache>) -> Tensor<3> {
-        let project = |layer: &Linear| dense(layer, x.clone(), false);
-        let (query, key, value) = (project(&self.query), project(&self.key), project(&self.value));
+        let [query, key, value] = self.project(&x);
         if let Some(cache) = cache {
             cache.prefill(key.clone(), value.clone());
         }
-        let mixed = attend.attention(query, key, value, self.heads, &self.dropout);
+        let mixed = attend.attention(query, key, value, self.heads, &self.residual.dropout);
         self.close(mixed, x)
     }
 
@@ -183,8 +203,7 @@ impl SelfAttention {
     /// # Shapes
     /// - x `(batch, rows, width)` -> the same
     pub fn decode(&self, x: Tensor<3>, start: usize, cache: &mut KeyValueCache) -> Tensor<3> {
-        let project = |layer: &Linear| dense(layer, x.clone(), false);
-        let (query, key, value) = (project(&self.query), project(&self.key), project(&self.value));
+        let [query, key, value] = self.project(&x);
         let [_, rows, width] = query.dims();
         // Four projections of every row, then scores and mixtures over the columns in use.
         cache.count(rows * width * (4 * width + 2 * (start + rows)));
@@ -201,8 +220,14 @@ impl SelfAttention {
         self.close(mixed, x)
     }
 
-    fn close(&self, mixed: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
-        self.norm
-            .forward_sum(self.dropout.forward(dense(&self.output, mixed, false)), residual)
+    /// Queries, keys and values of `x`.
+    fn project(&self, x: &Tensor<3>) -> [Tensor<3>; 3] {
+        let x = self.residual.open(&self.norm, x);
+        [&self.query, &self.key, &self.value].map(|layer| dense(layer, x.clone(), false))
+    }
+
+    fn close(&self, mixed: Tensor<3>, x: Tensor<3>) -> Tensor<3> {
+        self.residual
+            .close(&self.norm, dense(&self.output, mixed, false), x)
     }
 }

@@ -3,14 +3,33 @@
 
 mod attention;
 mod bert;
+mod cross_attention;
+mod decode;
 mod densenet;
+pub mod ema;
 mod layers;
+pub mod loss;
 mod parameters;
+mod positions;
+pub mod queue;
+mod residual;
 mod resnet;
+mod trace;
+mod transformer;
+pub mod vit;
 
 pub use attention::{Attend, KeyValueCache, SelfAttention};
-pub use bert::{BertConfig, BertLayer, Encoder, MlmHead, TextEmbeddings};
+pub use bert::{BertConfig, MlmHead, TextEmbeddings};
+pub use cross_attention::{CrossAttention, Memory};
+pub use decode::DecodeState;
 pub use densenet::{DenseNet, DenseNetConfig};
+pub use ema::Ema;
 pub use layers::{LayerNorm, dense, linear, norm_channels};
 pub use parameters::{Array, Arrays, ParameterError, gradients, ids, load, parameters, place, shapes};
+pub use positions::{SinCos, sincos_positions};
+pub use queue::{FeatureQueue, QueueMarks};
+pub use residual::{DropPath, Residual};
 pub use resnet::{Block, ResNet, ResNetConfig};
+pub use trace::{Trace, TraceError};
+pub use transformer::{Cross, Encoder, LayerConfig, TransformerLayer};
+pub use vit::{Vit, VitConfig};
