@@ -12,13 +12,12 @@ use crate::kernels::{
     runs_wgsl,
 };
 
-/// What all layers of one pass share: the mask, and what is made of it once and only where it is needed. Its
-/// layers have the same queries and keys, so self- and cross-attention are two passes.
+/// What all layers of one pass share: the mask, and what is made of it once and only where it is needed.
 #[derive(Debug)]
 pub struct Attend {
     mask: Mask,
     lengths: OnceCell<Tensor<1, Int>>,
-    forbidden: OnceCell<Tensor<4, Bool>>,
+    forbidden: RefCell<Option<Tensor<4, Bool>>>,
     kept: Option<RefCell<Vec<Tensor<4>>>>,
 }
 
@@ -28,7 +27,7 @@ impl Attend {
         Self {
             mask,
             lengths: OnceCell::new(),
-            forbidden: OnceCell::new(),
+            forbidden: RefCell::default(),
             kept: None,
         }
     }
@@ -68,15 +67,23 @@ impl Attend {
             return masked_attention(query, key, value, lengths.clone(), &self.mask, heads);
         }
         let keys = key.dims()[1];
-        let forbidden = self
-            .forbidden
-            .get_or_init(|| self.mask.forbidden(queries, keys, &device));
-        attention_reference(query, key, value, forbidden.clone(), heads, |probabilities| {
+        let forbidden = self.forbidden(queries, keys, &device);
+        attention_reference(query, key, value, forbidden, heads, |probabilities| {
             if let Some(kept) = &self.kept {
                 kept.borrow_mut().push(probabilities.clone());
             }
             drop.forward(probabilities)
         })
+    }
+
+    /// The mask as a tensor, made anew where a layer has other queries or keys than the one before.
+    fn forbidden(&self, queries: usize, keys: usize, device: &Device) -> Tensor<4, Bool> {
+        let mut made = self.forbidden.borrow_mut();
+        let fits = |mask: &Tensor<4, Bool>| mask.dims()[2..] == [queries, keys];
+        match made.as_ref().filter(|mask| fits(mask)) {
+            Some(mask) => mask.clone(),
+            None => made.insert(self.mask.forbidden(queries, keys, device)).clone(),
+        }
     }
 }
 

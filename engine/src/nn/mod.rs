@@ -9,6 +9,7 @@ mod densenet;
 pub mod ema;
 mod layers;
 pub mod loss;
+pub mod names;
 mod parameters;
 mod positions;
 pub mod queue;

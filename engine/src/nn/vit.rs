@@ -1,8 +1,6 @@
 //! Vision transformer (Dosovitskiy et al. 2021) with timm's parts: class token or none, pooling by it or by the
 //! mean, learned or fixed positions, taps between its blocks, and passes over some of the patches (He et al. 2022).
 
-mod timm;
-
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Initializer, PaddingConfig2d};
@@ -12,8 +10,6 @@ use thiserror::Error;
 
 use super::{Attend, LayerConfig, LayerNorm, SinCos, TransformerLayer, sincos_positions};
 use crate::kernels::Mask;
-
-pub use timm::{TIMM_BLOCK, from_timm, timm_name};
 
 /// What stands for the whole image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -215,7 +211,8 @@ impl PatchEmbed {
     }
 }
 
-/// The transformer. Names are timm's but for those inside a block, see [`TIMM_BLOCK`].
+/// The transformer. Names are timm's but for those inside a block, see
+/// [`TIMM_BLOCK`](super::names::TIMM_BLOCK).
 #[derive(Module, Debug)]
 pub struct Vit {
     patch_embed: PatchEmbed,
