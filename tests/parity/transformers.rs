@@ -1,5 +1,6 @@
-//! Parity of what the transformers of several systems share: ViT, fixed positions, masked patches, cross-attention,
-//! step by step decoding, losses. The reference tensors are timm's and those of two systems' released code.
+//! Parity of what the transformers of several systems share: ViT, fixed positions, masked patches,
+//! cross-attention, step by step decoding, losses. The reference tensors are timm's and those of two systems'
+//! released code.
 
 use hilum::nn::loss::{binary_cross_entropy, cross_entropy, similarities, soft_cross_entropy};
 use hilum::nn::names::{from_bert, from_timm};
@@ -92,8 +93,8 @@ fn parity_vit_timm_gap() {
     check_vit("vit_timm_gap", Pooling::Mean);
 }
 
-/// MRM's encoder over the patches that it sees, and its image decoder: the released code's frequencies, positions
-/// before masking.
+/// MRM's encoder over the patches that it sees, and its image decoder: the released code's frequencies,
+/// positions before masking.
 #[test]
 fn parity_masked_autoencoder_of_mrm_tiny() {
     let Some(dir) = parity_dir() else { return };

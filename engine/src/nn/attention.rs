@@ -152,8 +152,8 @@ pub(super) fn projection(input: usize, output: usize, bias: bool, device: &Devic
     Linear { weight, bias }
 }
 
-/// Multi-head self-attention with its output projection, residual and norm (Vaswani et al. 2017, eq. 1; the norm
-/// after as in BERT, Devlin et al. 2019, or before as in ViT, Dosovitskiy et al. 2021, eq. 2).
+/// Multi-head self-attention with its output projection, residual and norm (Vaswani et al. 2017, eq. 1; the
+/// norm after as in BERT, Devlin et al. 2019, or before as in ViT, Dosovitskiy et al. 2021, eq. 2).
 #[derive(Module, Debug)]
 pub struct SelfAttention {
     query: Linear,

@@ -1,4 +1,5 @@
-//! BERT (Devlin et al. 2019): embeddings, masked-language-model head; its layers are [`super::TransformerLayer`]s.
+//! BERT (Devlin et al. 2019): embeddings, masked-language-model head; its layers are
+//! [`super::TransformerLayer`]s.
 
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, Linear};

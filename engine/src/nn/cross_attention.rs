@@ -9,8 +9,8 @@ use burn::tensor::{Int, Tensor};
 use super::attention::projection;
 use super::{Attend, LayerConfig, LayerNorm, Residual, dense, linear};
 
-/// Keys and values of a sequence that is attended to, `(batch, keys, width)` each: computed once, read at every
-/// decoding step.
+/// Keys and values of a sequence that is attended to, `(batch, keys, width)` each: computed once, read at
+/// every decoding step.
 #[derive(Clone, Debug)]
 pub struct Memory {
     key: Tensor<3>,

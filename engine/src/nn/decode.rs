@@ -5,8 +5,8 @@ use burn::tensor::{Int, Tensor, TensorData};
 use super::{Attend, Encoder, KeyValueCache, Memory};
 use crate::kernels::Mask;
 
-/// Keys and values of all layers: those of the tokens so far and those of the memory, and how many tokens there
-/// are. [`Encoder::step`] moves it on.
+/// Keys and values of all layers: those of the tokens so far and those of the memory, and how many tokens
+/// there are. [`Encoder::step`] moves it on.
 #[derive(Debug)]
 pub struct DecodeState {
     caches: Vec<KeyValueCache>,
@@ -19,8 +19,8 @@ pub struct DecodeState {
 }
 
 impl DecodeState {
-    /// Nothing written yet, room for `capacity` tokens a sample, and no memory: a decoder whose prefix, if any,
-    /// is its first step.
+    /// Nothing written yet, room for `capacity` tokens a sample, and no memory: a decoder whose prefix, if
+    /// any, is its first step.
     ///
     /// # Shapes
     /// - `like` `(batch, _, width)`: whatever the decoder is going to read has its batch, width and device
@@ -36,8 +36,8 @@ impl DecodeState {
         }
     }
 
-    /// The same over a memory whose first `lengths` columns are real, a count a sample. Its keys and values are
-    /// computed here, once.
+    /// The same over a memory whose first `lengths` columns are real, a count a sample. Its keys and values
+    /// are computed here, once.
     ///
     /// # Shapes
     /// - memory `(batch, keys, memory_width)`
@@ -60,8 +60,8 @@ impl DecodeState {
         self.capacity - self.position
     }
 
-    /// Forgets the newest `tokens`, whose place the next step takes: a decoder that appends MASK overwrites it
-    /// by the token that was predicted.
+    /// Forgets the newest `tokens`, whose place the next step takes: a decoder that appends MASK overwrites
+    /// it by the token that was predicted.
     ///
     /// # Panics
     /// When fewer were written.

@@ -50,7 +50,8 @@ impl<M: Module> Ema<M> {
     /// Takes the student's newest weights in.
     pub fn update(self, student: &M) -> Self {
         let mut new = Collect(BTreeMap::new());
-        // `valid` brings running statistics up to the last update; a plain visit finds them one update behind.
+        // `valid` brings running statistics up to the last update; a plain visit finds them one update
+        // behind.
         student.valid().visit(&mut new);
         let module = self.module.map(&mut Blend {
             new: &new.0,

@@ -1,5 +1,5 @@
-//! Losses and poolings that the systems share. A loss that finds nothing to learn from is `None`, never a zero that
-//! looks learned.
+//! Losses and poolings that the systems share. A loss that finds nothing to learn from is `None`, never a
+//! zero that looks learned.
 
 use burn::tensor::activation::{log_sigmoid, log_softmax, sigmoid};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -14,8 +14,8 @@ fn indices(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(values, [count]), device)
 }
 
-/// Mean cross-entropy, in nats, over the rows that have a target (of a masked language model: the masked tokens,
-/// Devlin et al. 2019, section 3.1).
+/// Mean cross-entropy, in nats, over the rows that have a target (of a masked language model: the masked
+/// tokens, Devlin et al. 2019, section 3.1).
 ///
 /// # Shapes
 /// - logits `(rows, classes)`, a target a row -> `(1)`, `None` where no row has one
@@ -84,14 +84,14 @@ pub fn binary_cross_entropy<const D: usize>(
     let weight = |target: &Option<bool>| f32::from(u8::from(target.is_some()));
     let signs = row(targets.iter().map(sign).collect(), &device);
     let weights = row(targets.iter().map(weight).collect(), &device);
-    // log sigma(z) where present, log sigma(-z) where absent
+    // log sigma(z) where present, log sigma(-z) where absent; (..) -> (count)
     let likelihoods = log_sigmoid(logits.reshape([count]) * signs);
     Some((likelihoods * weights).sum().div_scalar(known as f64).neg())
 }
 
-/// Mean focal loss of independent logits (Lin et al. 2017, eq. 5):
-/// `-alpha_t (1 - p_t)^gamma log p_t`, where `p_t` is the probability of what is true, and `alpha_t` is `alpha`
-/// for what is present and `1 - alpha` for what is absent (`None`: 1 for both, eq. 4).
+/// Mean focal loss of independent logits (Lin et al. 2017, eq. 5): `-alpha_t (1 - p_t)^gamma log p_t`, where
+/// `p_t` is the probability of what is true, and `alpha_t` is `alpha` for what is present and `1 - alpha` for
+/// what is absent (`None`: 1 for both, eq. 4).
 ///
 /// # Shapes
 /// - logits, targets (0 or 1) of one shape -> `(1)`
@@ -134,8 +134,8 @@ pub fn similarities(queries: Tensor<2>, keys: Tensor<2>, temperature: Tensor<1>)
     queries.matmul(keys.transpose()) / temperature.reshape([1, 1])
 }
 
-/// InfoNCE (van den Oord et al. 2018, eq. 4): of row `i` the key is column `i`, and all other columns, those of a
-/// queue too, are negatives.
+/// InfoNCE (van den Oord et al. 2018, eq. 4): of row `i` the key is column `i`, and all other columns, those
+/// of a queue too, are negatives.
 ///
 /// # Shapes
 /// - logits of [`similarities`], `(rows, columns)` with at least as many columns as rows -> `(1)`
@@ -148,12 +148,13 @@ pub fn info_nce(logits: Tensor<2>) -> Tensor<1> {
         rows > 0 && columns >= rows,
         "{rows} rows have no key each in {columns} columns"
     );
+    // (rows) -> (rows, 1)
     let own = indices((0..rows as i32).collect(), &logits.device()).reshape([rows, 1]);
     log_softmax(logits, 1).gather(1, own).mean().neg()
 }
 
-/// Log-sum-exp pooling over dimension `dim`: `log(mean(exp(r x))) / r`, between the mean (r to 0) and the maximum
-/// (r to infinity) (Pinheiro and Collobert 2015, eq. 3; Wang et al. 2017, eq. 1).
+/// Log-sum-exp pooling over dimension `dim`: `log(mean(exp(r x))) / r`, between the mean (r to 0) and the
+/// maximum (r to infinity) (Pinheiro and Collobert 2015, eq. 3; Wang et al. 2017, eq. 1).
 ///
 /// # Shapes
 /// - x of any shape -> the same with 1 at `dim`

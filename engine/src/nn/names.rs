@@ -1,11 +1,11 @@
-//! What other libraries call the parts of a transformer layer, as data. Layers are counted in all of them, so a name
-//! is changed inside its layer alone: what stands before the layers stays.
+//! What other libraries call the parts of a transformer layer, as data. Layers are counted in all of them, so
+//! a name is changed inside its layer alone: what stands before the layers stays.
 
 use super::{Array, Arrays};
 
-/// Parts of a block of timm's ViT, in timm and here. Outside of blocks (`patch_embed.proj`, `cls_token`, `pos_embed`,
-/// `norm`, `fc_norm`) the names agree. Queries, keys and values are one tensor in timm, `attn.qkv`, which
-/// [`from_timm`] splits first.
+/// Parts of a block of timm's ViT, in timm and here. Outside of blocks (`patch_embed.proj`, `cls_token`,
+/// `pos_embed`, `norm`, `fc_norm`) the names agree. Queries, keys and values are one tensor in timm,
+/// `attn.qkv`, which [`from_timm`] splits first.
 pub const TIMM_BLOCK: &[(&str, &str)] = &[
     ("norm1", "attention.norm"),
     ("attn.query", "attention.query"),
@@ -34,8 +34,8 @@ pub const BERT_LAYER: &[(&str, &str)] = &[
     ("output.LayerNorm", "output_norm"),
 ];
 
-/// `name` with what stands behind `stack` and a number ("blocks.", 3) renamed by `parts`; a name that is in no
-/// layer stays.
+/// `name` with what stands behind `stack` and a number ("blocks.", 3) renamed by `parts`; a name that is in
+/// no layer stays.
 pub fn layer_name(name: &str, stack: &str, parts: &[(&str, &str)]) -> String {
     let renamed = || {
         let (before, inside) = name.split_at(name.find(stack)? + stack.len());
@@ -48,7 +48,8 @@ pub fn layer_name(name: &str, stack: &str, parts: &[(&str, &str)]) -> String {
     renamed().unwrap_or_else(|| name.to_owned())
 }
 
-/// A checkpoint in timm's names and layout in the engine's: renamed, and `qkv` split into query, key and value.
+/// A checkpoint in timm's names and layout in the engine's: renamed, and `qkv` split into query, key and
+/// value.
 ///
 /// A `qkv` whose rows are no multiple of 3 stays as it is, so that loading names it.
 pub fn from_timm(checkpoint: &Arrays) -> Arrays {

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 pub enum SinCos {
     /// MAE's: 1 / 10,000^(i / (D / 2)) of D values a direction.
     Mae,
-    /// What MRM's released code computes, 1 / 10,000^(i / D / 2): a slip of brackets that its checkpoints were
-    /// trained with.
+    /// What MRM's released code computes, 1 / 10,000^(i / D / 2): a slip of brackets that its checkpoints
+    /// were trained with.
     MrmRelease,
 }
 
-/// A row a patch, row by row of the grid: the first half of its values tells the column, the second the row, sines
-/// before cosines. `class_token` puts a row of zeros in front. `(class + rows * columns, width)`, `width` a
-/// multiple of 4.
+/// A row a patch, row by row of the grid: the first half of its values tells the column, the second the row,
+/// sines before cosines. `class_token` puts a row of zeros in front. `(class + rows * columns, width)`,
+/// `width` a multiple of 4.
 pub fn sincos_positions(
     width: usize,
     [rows, columns]: [usize; 2],

@@ -1,5 +1,5 @@
-//! What stands around a sub-layer of a transformer: dropout, stochastic depth, the residual and the norm, before
-//! or after.
+//! What stands around a sub-layer of a transformer: dropout, stochastic depth, the residual and the norm,
+//! before or after.
 
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
@@ -7,8 +7,8 @@ use burn::tensor::Tensor;
 
 use super::LayerNorm;
 
-/// Stochastic depth (Huang et al. 2016): in training, a sample's branch is dropped as a whole with probability
-/// `rate`, and grows by 1 / (1 - rate) where it stays.
+/// Stochastic depth (Huang et al. 2016): in training, a sample's branch is dropped as a whole with
+/// probability `rate`, and grows by 1 / (1 - rate) where it stays.
 #[derive(Module, Debug)]
 pub struct DropPath {
     drop: Dropout,

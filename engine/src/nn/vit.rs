@@ -1,5 +1,6 @@
-//! Vision transformer (Dosovitskiy et al. 2021) with timm's parts: class token or none, pooling by it or by the
-//! mean, learned or fixed positions, taps between its blocks, and passes over some of the patches (He et al. 2022).
+//! Vision transformer (Dosovitskiy et al. 2021) with timm's parts: class token or none, pooling by it or by
+//! the mean, learned or fixed positions, taps between its blocks, and passes over some of the patches (He et
+//! al. 2022).
 
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -276,7 +277,8 @@ impl Vit {
     /// alone, in that order; then the class token in front.
     ///
     /// # Shapes
-    /// - patches `(batch, patches, width)`, visible `(batch, kept)` -> `(batch, class + kept or patches, width)`
+    /// - patches `(batch, patches, width)`, visible `(batch, kept)` -> `(batch, class + kept or patches,
+    ///   width)`
     pub fn embed(&self, patches: Tensor<3>, visible: Option<Tensor<2, Int>>) -> Tensor<3> {
         let [batch, count, width] = patches.dims();
         let class = usize::from(self.cls_token.is_some());
