@@ -5,12 +5,13 @@
 // like Q. One workgroup owns ROWS query rows of one head; it walks the keys in tiles of COLS and keeps a
 // running softmax (row maximum, row sum, weighted values). A row that may attend to nothing yields zeros.
 //
-// `{{ head_dim }}` is filled in by engine/src/kernels/attention.rs, which also holds the reference.
+// `{{ head_dim }}` and `{{ columns }}` are filled in by engine/src/kernels/attention.rs, which also holds the
+// reference: the wider the head, the fewer columns a tile has, so that all tiles fit 16 KiB.
 
 const HEAD_DIM: u32 = {{ head_dim }}u;
 const ROWS: u32 = 16u;
 const LANES: u32 = 4u;
-const COLS: u32 = 16u;
+const COLS: u32 = {{ columns }}u;
 const THREADS: u32 = 64u;
 const SLICE: u32 = (HEAD_DIM + LANES - 1u) / LANES;
 const NOTHING: f32 = -3.0e38;

@@ -9,6 +9,8 @@
 
 const HEAD_DIM: u32 = {{ head_dim }}u;
 const THREADS: u32 = 64u;
+// Values of a head that one invocation mixes: thread, thread + THREADS, ..
+const SLICE: u32 = (HEAD_DIM + THREADS - 1u) / THREADS;
 const NOTHING: f32 = -3.0e38;
 
 struct Params {
@@ -56,12 +58,15 @@ fn main(
 
     for (var r = 0u; r < params.rows; r++) {
         let columns = min(params.start + r + 1u, params.capacity);
-        if (thread < HEAD_DIM) {
-            query_row[thread] = query[new_base + r * width + thread];
+        for (var d = thread; d < HEAD_DIM; d += THREADS) {
+            query_row[d] = query[new_base + r * width + d];
         }
         var best = NOTHING;
         var total = 0.0;
-        var mixed = 0.0;
+        var mixed: array<f32, SLICE>;
+        for (var t = 0u; t < SLICE; t++) {
+            mixed[t] = 0.0;
+        }
         for (var first = 0u; first < columns; first += THREADS) {
             workgroupBarrier();
             let column = first + thread;
@@ -84,17 +89,26 @@ fn main(
             let fade = exp(best - chunk_best);
             best = chunk_best;
             total *= fade;
-            mixed *= fade;
+            for (var t = 0u; t < SLICE; t++) {
+                mixed[t] *= fade;
+            }
             for (var c = 0u; c < count; c++) {
                 let weight = exp(scores[c] - best);
                 total += weight;
-                if (thread < HEAD_DIM) {
-                    mixed += weight * value_cache[cache_base + (first + c) * width + thread];
+                let at = cache_base + (first + c) * width;
+                for (var t = 0u; t < SLICE; t++) {
+                    let d = thread + t * THREADS;
+                    if (d < HEAD_DIM) {
+                        mixed[t] += weight * value_cache[at + d];
+                    }
                 }
             }
         }
-        if (thread < HEAD_DIM) {
-            output[new_base + r * width + thread] = select(0.0, mixed / total, total > 0.0);
+        for (var t = 0u; t < SLICE; t++) {
+            let d = thread + t * THREADS;
+            if (d < HEAD_DIM) {
+                output[new_base + r * width + d] = select(0.0, mixed[t] / total, total > 0.0);
+            }
         }
         workgroupBarrier();
     }

@@ -1,9 +1,12 @@
-//! Parity with reference tensors that other libraries computed: ResNet, BERT and MedViLL, on the CPU and on
-//! WebGPU.
+//! Parity with reference tensors that other libraries computed: ResNet, BERT, MedViLL and, in
+//! `parity/transformers.rs`, ViT, cross-attention and losses, on the CPU and on WebGPU.
 //!
 //! `tests/golden` holds small ones (its scripts name the libraries and versions); `HILUM_PARITY_DIR` may name a folder with
 //! more. Where it is not set, the tests that need it say so and pass.
 #![allow(clippy::unwrap_used)]
+
+#[path = "parity/transformers.rs"]
+mod transformers;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

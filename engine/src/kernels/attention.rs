@@ -13,8 +13,21 @@ use super::launch::{Kernel, contiguous, empty_like};
 
 pub(super) const SOURCE: &str = include_str!("../../../shaders/attention.wgsl");
 
-/// Largest head that the kernels hold in workgroup memory under WebGPU's default 16 KiB.
-pub const MAX_HEAD_DIM: usize = 64;
+/// Largest head that the kernels take: MRM's image decoder has 6 heads of 128.
+pub const MAX_HEAD_DIM: usize = 128;
+
+/// Keys that a tile of the kernel holds for heads of `head_dim`: a multiple of its four lanes, at most 16, so
+/// that 16 rows of queries, the tile's keys and values, and their scores fit WebGPU's default 16 KiB of
+/// workgroup memory.
+pub(super) fn columns(head_dim: usize) -> usize {
+    const BUDGET: usize = 16_384;
+    const ROWS: usize = 16;
+    const LANES: usize = 4;
+    const BYTES: usize = size_of::<f32>();
+    let left = BUDGET.saturating_sub(ROWS * head_dim * BYTES);
+    let column = (2 * head_dim + ROWS) * BYTES;
+    (left / column / LANES * LANES).clamp(LANES, 16)
+}
 
 /// Which columns a row may attend to; `context` is the leading block of CLS, visual tokens and SEP.
 ///
@@ -92,6 +105,28 @@ pub struct Mask {
 }
 
 impl Mask {
+    /// Every row sees all of its sample's columns but padding, as encoders and cross-attention have it;
+    /// `lengths` are the columns' (keys').
+    pub const fn padding(lengths: Vec<usize>) -> Self {
+        Self {
+            rule: Rule::Bidirectional,
+            context: 0,
+            query_start: 0,
+            lengths,
+        }
+    }
+
+    /// Every row sees the columns up to and including its own, as left-to-right decoders have it. Padding
+    /// stands behind what is real, so that no real row sees it.
+    pub fn causal(batch: usize) -> Self {
+        Self {
+            rule: Rule::Seq2Seq,
+            context: 0,
+            query_start: 0,
+            lengths: vec![0; batch],
+        }
+    }
+
     /// The mask as a tensor for the reference, true where attention is forbidden: `(batch, 1, queries,
     /// keys)`.
     pub fn forbidden(&self, queries: usize, keys: usize, device: &burn::tensor::Device) -> Tensor<4, Bool> {
@@ -172,7 +207,11 @@ impl AttentionBackend for CubeBackend {
         let (batch, queries, width) = (shape[0], shape[1], shape[2]);
         let keys = key.meta.shape()[1];
         let output = empty_like(&query);
-        let constants = vec![("head_dim", (width / heads).to_string())];
+        let head_dim = width / heads;
+        let constants = vec![
+            ("head_dim", head_dim.to_string()),
+            ("columns", columns(head_dim).to_string()),
+        ];
         let kernel = Kernel {
             name: "attention",
             source: SOURCE,
@@ -295,6 +334,11 @@ mod tests {
             (2, 50, 3, 20),
             (1, 70, 2, 64),
             (2, 16, 2, 7),
+            (2, 19, 2, 65),
+            (1, 37, 3, 80),
+            (2, 29, 2, 96),
+            (2, 33, 2, 127),
+            (1, 53, 3, 128),
         ];
         for (batch, tokens, heads, dim) in sizes {
             let context = (tokens / 2).max(1);
@@ -331,7 +375,18 @@ mod tests {
                 query_start: keys - queries,
                 lengths: vec![keys; 2],
             };
-            compare(&gpu, 2, queries, keys, 2, 16, &mask);
+            for dim in [16, 128] {
+                compare(&gpu, 2, queries, keys, 2, dim, &mask);
+            }
+        }
+    }
+
+    #[test]
+    fn kernel_takes_more_queries_than_keys() {
+        let Some(gpu) = webgpu() else { return };
+        for (queries, keys, dim) in [(19, 1, 12), (33, 5, 64), (21, 17, 96)] {
+            let mask = Mask::padding(vec![keys, keys / 2]);
+            compare(&gpu, 2, queries, keys, 2, dim, &mask);
         }
     }
 

@@ -176,7 +176,16 @@ mod tests {
     fn kernel_equals_reference_step_by_step() {
         let Some(gpu) = webgpu() else { return };
         let cpu = Device::flex();
-        for (batch, capacity, heads, dim, rows) in [(1, 9, 1, 8, 1), (2, 70, 3, 20, 2), (3, 130, 2, 64, 2)] {
+        for (batch, capacity, heads, dim, rows) in [
+            (1, 9, 1, 8, 1),
+            (2, 70, 3, 20, 2),
+            (3, 130, 2, 64, 2),
+            (2, 17, 2, 65, 1),
+            (2, 33, 3, 80, 2),
+            (1, 70, 2, 96, 2),
+            (2, 67, 2, 127, 1),
+            (1, 130, 2, 128, 2),
+        ] {
             let width = heads * dim;
             let empty = |device: &Device| {
                 (

@@ -123,10 +123,23 @@ pub(super) mod tests {
     #[test]
     fn every_shader_is_valid_wgsl() {
         for (name, source) in crate::kernels::SHADERS {
-            for (head_dim, rows, on) in [(1, 1, false), (7, 3, true), (32, 5, false), (64, 8, true)] {
+            for (head_dim, rows, on) in [
+                (1, 1, false),
+                (7, 3, true),
+                (32, 5, false),
+                (64, 8, true),
+                (65, 2, false),
+                (80, 2, true),
+                (96, 2, false),
+                (128, 2, true),
+            ] {
                 // The same constants for all: a shader takes those that it names.
                 let constants = [
                     ("head_dim", head_dim.to_string()),
+                    (
+                        "columns",
+                        crate::kernels::attention::columns(head_dim).to_string(),
+                    ),
                     ("rows", rows.to_string()),
                     ("gelu", on.to_string()),
                     ("relu", on.to_string()),

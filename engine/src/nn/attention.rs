@@ -1,22 +1,23 @@
-//! Self-attention with a pluggable mask: the one place that chooses between kernel and reference.
+//! Self-attention with a pluggable mask, and the one place that chooses between kernel and reference.
 
 use std::cell::{OnceCell, RefCell};
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, Linear};
+use burn::nn::{Dropout, Initializer, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use super::{LayerNorm, dense, linear};
+use super::{LayerConfig, LayerNorm, Residual, dense, linear};
 use crate::kernels::{
     MAX_HEAD_DIM, Mask, attention_reference, decode_attention, decode_attention_reference, masked_attention,
     runs_wgsl,
 };
 
 /// What all layers of one pass share: the mask, and what is made of it once and only where it is needed.
+#[derive(Debug)]
 pub struct Attend {
     mask: Mask,
     lengths: OnceCell<Tensor<1, Int>>,
-    forbidden: OnceCell<Tensor<4, Bool>>,
+    forbidden: RefCell<Option<Tensor<4, Bool>>>,
     kept: Option<RefCell<Vec<Tensor<4>>>>,
 }
 
@@ -26,7 +27,7 @@ impl Attend {
         Self {
             mask,
             lengths: OnceCell::new(),
-            forbidden: OnceCell::new(),
+            forbidden: RefCell::default(),
             kept: None,
         }
     }
@@ -51,7 +52,7 @@ impl Attend {
     ///
     /// The kernel serves WebGPU in inference; the reference serves the CPU, autodiff, and heads too wide for
     /// the kernel.
-    fn attention(
+    pub(super) fn attention(
         &self,
         query: Tensor<3>,
         key: Tensor<3>,
@@ -66,15 +67,23 @@ impl Attend {
             return masked_attention(query, key, value, lengths.clone(), &self.mask, heads);
         }
         let keys = key.dims()[1];
-        let forbidden = self
-            .forbidden
-            .get_or_init(|| self.mask.forbidden(queries, keys, &device));
-        attention_reference(query, key, value, forbidden.clone(), heads, |probabilities| {
+        let forbidden = self.forbidden(queries, keys, &device);
+        attention_reference(query, key, value, forbidden, heads, |probabilities| {
             if let Some(kept) = &self.kept {
                 kept.borrow_mut().push(probabilities.clone());
             }
             drop.forward(probabilities)
         })
+    }
+
+    /// The mask as a tensor, made anew where a layer has other queries or keys than the one before.
+    fn forbidden(&self, queries: usize, keys: usize, device: &Device) -> Tensor<4, Bool> {
+        let mut made = self.forbidden.borrow_mut();
+        let fits = |mask: &Tensor<4, Bool>| mask.dims()[2..] == [queries, keys];
+        match made.as_ref().filter(|mask| fits(mask)) {
+            Some(mask) => mask.clone(),
+            None => made.insert(self.mask.forbidden(queries, keys, device)).clone(),
+        }
     }
 }
 
@@ -141,8 +150,15 @@ impl KeyValueCache {
     }
 }
 
-/// BERT's self-attention with its output projection, residual and norm (Devlin et al. 2019; Vaswani et al.
-/// 2017, eq. 1).
+/// A projection to queries, keys or values.
+pub(super) fn projection(input: usize, output: usize, bias: bool, device: &Device) -> Linear {
+    let weight = Initializer::Normal { mean: 0.0, std: 0.02 }.init([input, output], device);
+    let bias = bias.then(|| Initializer::Zeros.init([output], device));
+    Linear { weight, bias }
+}
+
+/// Multi-head self-attention with its output projection, residual and norm (Vaswani et al. 2017, eq. 1; the
+/// norm after as in BERT, Devlin et al. 2019, or before as in ViT, Dosovitskiy et al. 2021, eq. 2).
 #[derive(Module, Debug)]
 pub struct SelfAttention {
     query: Linear,
@@ -150,21 +166,33 @@ pub struct SelfAttention {
     value: Linear,
     output: Linear,
     norm: LayerNorm,
-    dropout: Dropout,
+    residual: Residual,
     heads: usize,
 }
 
 impl SelfAttention {
-    /// `width` must be a multiple of `heads`.
+    /// BERT's. `width` must be a multiple of `heads`.
     pub fn new(width: usize, heads: usize, dropout: f64, norm_eps: f64, device: &Device) -> Self {
+        let config = LayerConfig {
+            dropout,
+            norm_eps,
+            ..LayerConfig::new(width, heads, width)
+        };
+        Self::init(&config, device)
+    }
+
+    /// As a layer's config says.
+    pub fn init(config: &LayerConfig, device: &Device) -> Self {
+        let width = config.width;
+        let project = || projection(width, width, config.qkv_bias, device);
         Self {
-            query: linear(width, width, device),
-            key: linear(width, width, device),
-            value: linear(width, width, device),
+            query: project(),
+            key: project(),
+            value: project(),
             output: linear(width, width, device),
-            norm: LayerNorm::new(width, norm_eps, device),
-            dropout: DropoutConfig::new(dropout).init(),
-            heads,
+            norm: LayerNorm::new(width, config.norm_eps, device),
+            residual: Residual::new(config.dropout, config.drop_path, config.pre_norm),
+            heads: config.heads,
         }
     }
 
@@ -173,12 +201,11 @@ impl SelfAttention {
     ///
     /// With a `cache`, the keys and values of the pass are put at its front.
     pub fn forward(&self, x: Tensor<3>, attend: &Attend, cache: Option<&mut KeyValueCache>) -> Tensor<3> {
-        let project = |layer: &Linear| dense(layer, x.clone(), false);
-        let (query, key, value) = (project(&self.query), project(&self.key), project(&self.value));
+        let [query, key, value] = self.project(&x);
         if let Some(cache) = cache {
             cache.prefill(key.clone(), value.clone());
         }
-        let mixed = attend.attention(query, key, value, self.heads, &self.dropout);
+        let mixed = attend.attention(query, key, value, self.heads, &self.residual.dropout);
         self.close(mixed, x)
     }
 
@@ -188,8 +215,7 @@ impl SelfAttention {
     /// # Shapes
     /// - x `(batch, rows, width)` -> the same
     pub fn decode(&self, x: Tensor<3>, start: usize, cache: &mut KeyValueCache) -> Tensor<3> {
-        let project = |layer: &Linear| dense(layer, x.clone(), false);
-        let (query, key, value) = (project(&self.query), project(&self.key), project(&self.value));
+        let [query, key, value] = self.project(&x);
         let [_, rows, width] = query.dims();
         // Four projections of every row, then scores and mixtures over the columns in use.
         cache.count(rows * width * (4 * width + 2 * (start + rows)));
@@ -206,8 +232,14 @@ impl SelfAttention {
         self.close(mixed, x)
     }
 
-    fn close(&self, mixed: Tensor<3>, residual: Tensor<3>) -> Tensor<3> {
-        self.norm
-            .forward_sum(self.dropout.forward(dense(&self.output, mixed, false)), residual)
+    /// Queries, keys and values of `x`.
+    fn project(&self, x: &Tensor<3>) -> [Tensor<3>; 3] {
+        let x = self.residual.open(&self.norm, x);
+        [&self.query, &self.key, &self.value].map(|layer| dense(layer, x.clone(), false))
+    }
+
+    fn close(&self, mixed: Tensor<3>, x: Tensor<3>) -> Tensor<3> {
+        self.residual
+            .close(&self.norm, dense(&self.output, mixed, false), x)
     }
 }

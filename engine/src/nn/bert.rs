@@ -1,11 +1,12 @@
-//! BERT (Devlin et al. 2019): embeddings, encoder with a pluggable mask, masked-language-model head.
+//! BERT (Devlin et al. 2019): embeddings, masked-language-model head; its layers are
+//! [`super::TransformerLayer`]s.
 
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, Linear};
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Attend, KeyValueCache, LayerNorm, SelfAttention, dense, linear};
+use super::{Encoder, LayerConfig, LayerNorm, dense, linear};
 
 /// Sizes of a BERT encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +42,15 @@ impl BertConfig {
             positions: 512,
             dropout: 0.1,
             norm_eps: 1e-12,
+        }
+    }
+
+    /// One of its layers.
+    pub const fn layer(&self) -> LayerConfig {
+        LayerConfig {
+            dropout: self.dropout,
+            norm_eps: self.norm_eps,
+            ..LayerConfig::new(self.width, self.heads, self.intermediate)
         }
     }
 }
@@ -95,92 +105,10 @@ impl TextEmbeddings {
     }
 }
 
-/// One encoder layer.
-#[derive(Module, Debug)]
-pub struct BertLayer {
-    attention: SelfAttention,
-    intermediate: Linear,
-    output: Linear,
-    output_norm: LayerNorm,
-    dropout: Dropout,
-}
-
-impl BertLayer {
-    fn new(config: &BertConfig, device: &Device) -> Self {
-        Self {
-            attention: SelfAttention::new(
-                config.width,
-                config.heads,
-                config.dropout,
-                config.norm_eps,
-                device,
-            ),
-            intermediate: linear(config.width, config.intermediate, device),
-            output: linear(config.intermediate, config.width, device),
-            output_norm: LayerNorm::new(config.width, config.norm_eps, device),
-            dropout: DropoutConfig::new(config.dropout).init(),
-        }
-    }
-
-    fn feed_forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let inner = dense(&self.intermediate, x.clone(), true);
-        self.output_norm
-            .forward_sum(self.dropout.forward(dense(&self.output, inner, false)), x)
-    }
-}
-
-/// A stack of layers.
-#[derive(Module, Debug)]
-pub struct Encoder {
-    layer: Vec<BertLayer>,
-}
-
 impl Encoder {
-    /// Layers as the config says.
+    /// BERT's encoder: layers as the config says, norms after, no memory.
     pub fn new(config: &BertConfig, device: &Device) -> Self {
-        Self {
-            layer: (0..config.layers)
-                .map(|_| BertLayer::new(config, device))
-                .collect(),
-        }
-    }
-
-    /// # Shapes
-    /// - x `(batch, tokens, width)` -> the same
-    ///
-    /// `caches` is empty or has one entry a layer; `watch` is called with each layer's number and output.
-    pub fn forward(
-        &self,
-        mut x: Tensor<3>,
-        attend: &Attend,
-        caches: &mut [KeyValueCache],
-        mut watch: impl FnMut(usize, &Tensor<3>),
-    ) -> Tensor<3> {
-        for (number, layer) in self.layer.iter().enumerate() {
-            x = layer.attention.forward(x, attend, caches.get_mut(number));
-            x = layer.feed_forward(x);
-            watch(number, &x);
-        }
-        x
-    }
-
-    /// One decoding step, see [`SelfAttention::decode`].
-    pub fn decode(&self, mut x: Tensor<3>, start: usize, caches: &mut [KeyValueCache]) -> Tensor<3> {
-        for (layer, cache) in self.layer.iter().zip(caches) {
-            x = layer.attention.decode(x, start, cache);
-            x = layer.feed_forward(x);
-            let ([_, rows, width], [_, inner]) = (x.dims(), layer.intermediate.weight.dims());
-            cache.count(2 * rows * width * inner);
-        }
-        x
-    }
-
-    /// Empty caches for `batch` samples of up to `capacity` tokens, one a layer.
-    pub fn caches(&self, batch: usize, capacity: usize, width: usize, device: &Device) -> Vec<KeyValueCache> {
-        self.layer
-            .iter()
-            .map(|_| KeyValueCache::new(batch, capacity, width, device))
-            .collect()
+        Self::from_layers(&vec![config.layer(); config.layers], device)
     }
 }
 

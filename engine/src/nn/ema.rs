@@ -1,11 +1,11 @@
-//! The exponential moving average of the weights.
+//! The exponential average of a module's weights: mean teacher, momentum encoder.
 
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 
-/// An exponential moving average of a module's parameters and statistics: a mean teacher (Tarvainen and Valpola
+/// An exponential average of a module's parameters and statistics: a mean teacher (Tarvainen and Valpola
 /// 2017), a momentum encoder (He et al. 2020), or simply smoother weights.
 pub struct Ema<M> {
     /// The averaged module, which does not learn by itself.
@@ -41,8 +41,8 @@ impl ModuleMapper for Blend<'_> {
 }
 
 impl<M: Module> Ema<M> {
-    /// An average that begins as `module`, which must not be on an autodiff device; `decay` of it is kept each
-    /// step.
+    /// An average that begins as `module`, which must not be on an autodiff device; `decay` of it is kept
+    /// each step.
     pub const fn new(module: M, decay: f64) -> Self {
         Self { module, decay }
     }
@@ -50,7 +50,8 @@ impl<M: Module> Ema<M> {
     /// Takes the student's newest weights in.
     pub fn update(self, student: &M) -> Self {
         let mut new = Collect(BTreeMap::new());
-        // `valid` brings running statistics up to the last update; a plain visit finds them one update behind.
+        // `valid` brings running statistics up to the last update; a plain visit finds them one update
+        // behind.
         student.valid().visit(&mut new);
         let module = self.module.map(&mut Blend {
             new: &new.0,
@@ -68,8 +69,8 @@ mod tests {
     use burn::nn::LinearConfig;
     use burn::tensor::Device;
 
-    use super::super::Array;
     use super::*;
+    use crate::nn::Array;
 
     #[test]
     fn parity_of_the_average() {

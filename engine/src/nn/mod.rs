@@ -3,17 +3,27 @@
 
 mod attention;
 mod bert;
+mod cross_attention;
+mod decode;
 mod densenet;
-mod ema;
+pub mod ema;
 mod layers;
 pub mod loss;
+pub mod names;
 mod parameters;
-mod queue;
+mod positions;
+pub mod queue;
+mod residual;
 mod resnet;
 mod tensor;
+mod trace;
+mod transformer;
+pub mod vit;
 
 pub use attention::{Attend, KeyValueCache, SelfAttention};
-pub use bert::{BertConfig, BertLayer, Encoder, MlmHead, TextEmbeddings};
+pub use bert::{BertConfig, MlmHead, TextEmbeddings};
+pub use cross_attention::{CrossAttention, Memory};
+pub use decode::DecodeState;
 pub use densenet::{DenseNet, DenseNetConfig};
 pub use ema::Ema;
 pub use layers::{LayerNorm, dense, linear, norm_channels};
@@ -21,6 +31,11 @@ pub use parameters::{
     AnyArray, AnyArrays, Array, Arrays, IntArray, ParameterError, gradients, ids, load, parameters, place,
     shapes,
 };
-pub use queue::FeatureQueue;
+pub use positions::{SinCos, sincos_positions};
+pub use queue::{FeatureQueue, QueueMarks};
+pub use residual::{DropPath, Residual};
 pub use resnet::{Block, ResNet, ResNetConfig};
 pub use tensor::{column, indices, ints, padded, read_array, stream, vector};
+pub use trace::{Trace, TraceError};
+pub use transformer::{Cross, Encoder, LayerConfig, TransformerLayer};
+pub use vit::{Vit, VitConfig};

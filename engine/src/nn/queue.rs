@@ -1,11 +1,11 @@
-//! A queue of the newest features (He et al. 2020).
+//! The queue of the newest features that contrastive losses compare with (He et al. 2020, MoCo, section 3.2).
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 
-use super::{Array, ParameterError, read_array, vector};
+use super::{Array, ParameterError};
 
-/// A ring of the newest feature vectors, as contrastive losses compare with (He et al. 2020): `(capacity,
-/// width)`.
+/// A ring of feature vectors: `(capacity, width)`.
 #[derive(Clone, Debug)]
 pub struct FeatureQueue {
     rows: Tensor<2>,
@@ -13,8 +13,18 @@ pub struct FeatureQueue {
     filled: usize,
 }
 
+/// Where a queue stands, beside its rows in a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueueMarks {
+    /// The row that the next feature takes.
+    pub next: u64,
+    /// Rows that hold a feature.
+    pub filled: u64,
+}
+
 impl FeatureQueue {
-    /// An empty queue.
+    /// An empty queue; `capacity` is at least 1.
     pub fn new(capacity: usize, width: usize, device: &Device) -> Self {
         Self {
             rows: Tensor::zeros([capacity, width], device),
@@ -24,7 +34,7 @@ impl FeatureQueue {
     }
 
     /// Puts `features`, `(batch, width)`, in the place of the oldest; of more than the capacity the last
-    /// remain.
+    /// remain. No gradient flows into the queue.
     pub fn push(&mut self, features: Tensor<2>) {
         let [capacity, width] = self.rows.dims();
         let [count, _] = features.dims();
@@ -46,69 +56,112 @@ impl FeatureQueue {
         self.filled = (self.filled + kept).min(capacity);
     }
 
-    /// What it holds, in no particular order: `(filled, width)`.
-    pub fn features(&self) -> Tensor<2> {
-        let width = self.rows.dims()[1];
-        self.rows.clone().slice([0..self.filled, 0..width])
+    /// What it holds, in no particular order: `(filled, width)`, `None` while it is empty.
+    pub fn features(&self) -> Option<Tensor<2>> {
+        (self.filled > 0).then(|| self.rows.clone().narrow(0, 0, self.filled))
     }
 
-    /// Its rows, for a checkpoint.
+    /// Rows that hold a feature.
+    pub const fn len(&self) -> usize {
+        self.filled
+    }
+
+    /// Whether nothing was put in yet.
+    pub const fn is_empty(&self) -> bool {
+        self.filled == 0
+    }
+
+    /// Its rows, `(capacity, width)`, and where it stands, for a checkpoint.
     ///
     /// # Errors
     /// When the device does not return a value.
-    pub fn rows(&self) -> Result<Array, ParameterError> {
-        read_array("queue", self.rows.clone())
+    pub fn state(&self) -> Result<(Array, QueueMarks), ParameterError> {
+        let data = self.rows.clone().try_into_data().map_err(|e| e.to_string());
+        let data = data.and_then(|data| data.try_to_vec::<f32>().map_err(|e| format!("{e:?}")));
+        let data = data.map_err(|reason| ParameterError::Read {
+            name: "the feature queue".to_owned(),
+            reason,
+        })?;
+        let shape = self.rows.dims().to_vec();
+        let marks = QueueMarks {
+            next: self.next as u64,
+            filled: self.filled as u64,
+        };
+        Ok((Array { shape, data }, marks))
     }
 
-    /// Where the next row goes, and how many are filled.
-    pub fn position(&self) -> [u64; 2] {
-        [self.next as u64, self.filled as u64]
-    }
-
-    /// The queue of [`FeatureQueue::rows`] and [`FeatureQueue::position`]; `None` where those are not one.
-    pub fn restore(rows: &Array, position: [u64; 2], device: &Device) -> Option<Self> {
+    /// The queue of [`FeatureQueue::state`]; `None` where rows and marks are none of a queue.
+    pub fn restore(rows: &Array, marks: QueueMarks, device: &Device) -> Option<Self> {
         let &[capacity, width] = &rows.shape[..] else {
             return None;
         };
-        let [next, filled] = position.map(|at| usize::try_from(at).unwrap_or(usize::MAX));
-        if next >= capacity.max(1) || filled > capacity || rows.data.len() != capacity * width {
+        let next = usize::try_from(marks.next).ok()?;
+        let filled = usize::try_from(marks.filled).ok()?;
+        // While it fills, the next row is the first that is free.
+        let stands = next < capacity && filled <= capacity && (filled == capacity || next == filled);
+        if !stands || capacity.checked_mul(width) != Some(rows.data.len()) {
             return None;
         }
-        // (capacity * width) -> (capacity, width)
-        let rows = vector(rows, device).reshape([capacity, width]);
-        Some(Self { rows, next, filled })
+        let data = TensorData::new(rows.data.clone(), [capacity, width]);
+        Some(Self {
+            rows: Tensor::from_data(data, device),
+            next,
+            filled,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::TensorData;
-
     use super::*;
+
+    fn push(queue: &mut FeatureQueue, values: &[f32]) {
+        queue.push(Tensor::from_data(
+            TensorData::new(values.to_vec(), [values.len(), 1]),
+            &Device::flex(),
+        ));
+    }
+
+    fn held(queue: &FeatureQueue) -> Vec<f32> {
+        let mut held: Vec<f32> = queue.features().unwrap().into_data().iter::<f32>().collect();
+        held.sort_by(f32::total_cmp);
+        held
+    }
 
     #[test]
     fn the_queue_forgets_its_oldest() {
         let device = Device::flex();
         let mut queue = FeatureQueue::new(5, 1, &device);
-        let push = |queue: &mut FeatureQueue, values: &[f32]| {
-            queue.push(Tensor::from_data(
-                TensorData::new(values.to_vec(), [values.len(), 1]),
-                &device,
-            ));
-        };
-        let held = |queue: &FeatureQueue| {
-            let mut held: Vec<f32> = queue.features().into_data().iter::<f32>().collect();
-            held.sort_by(f32::total_cmp);
-            held
-        };
+        assert!(queue.is_empty() && queue.features().is_none());
         push(&mut queue, &[1.0, 2.0, 3.0]);
         assert_eq!(held(&queue), [1.0, 2.0, 3.0]);
         push(&mut queue, &[4.0, 5.0, 6.0]);
         assert_eq!(held(&queue), [2.0, 3.0, 4.0, 5.0, 6.0]);
-        let mut queue = FeatureQueue::restore(&queue.rows().unwrap(), queue.position(), &device).unwrap();
+        let (rows, marks) = queue.state().unwrap();
+        assert_eq!(marks, QueueMarks { next: 1, filled: 5 });
+        let mut queue = FeatureQueue::restore(&rows, marks, &device).unwrap();
         push(&mut queue, &[7.0, 8.0]);
         assert_eq!(held(&queue), [4.0, 5.0, 6.0, 7.0, 8.0]);
         push(&mut queue, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
         assert_eq!(held(&queue), [3.0, 4.0, 5.0, 6.0, 7.0]);
+    }
+
+    #[test]
+    fn what_is_no_queue_is_not_restored() {
+        let rows = |shape: &[usize], count: usize| Array {
+            shape: shape.to_vec(),
+            data: vec![0.0; count],
+        };
+        let restore = |rows: &Array, next, filled| {
+            FeatureQueue::restore(rows, QueueMarks { next, filled }, &Device::flex())
+        };
+        assert!(restore(&rows(&[3, 2], 6), 2, 3).is_some());
+        assert!(restore(&rows(&[3, 2], 6), 2, 2).is_some());
+        assert!(restore(&rows(&[3, 2], 6), 3, 3).is_none());
+        assert!(restore(&rows(&[3, 2], 6), 0, 4).is_none());
+        assert!(restore(&rows(&[3, 2], 6), 0, 2).is_none());
+        assert!(restore(&rows(&[3, 2], 5), 0, 3).is_none());
+        assert!(restore(&rows(&[6], 6), 0, 3).is_none());
+        assert!(restore(&rows(&[usize::MAX, 2], 0), 0, 0).is_none());
     }
 }

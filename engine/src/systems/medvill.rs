@@ -19,7 +19,7 @@ use burn::tensor::{Device, Int, Tensor};
 
 use self::image::ImageEncoder;
 use super::baselines::{LstmWriter, mean_of_visual};
-use super::{ConfigError, DecodeState, Generator, Input, Spec, System, SystemConfig, Task, TraceError};
+use super::{ConfigError, Generator, GeneratorState, Input, Spec, System, SystemConfig, Task, TraceError};
 use crate::image::Norm;
 use crate::kernels::{Mask, Rule};
 use crate::nn::{
@@ -471,12 +471,12 @@ impl Generator for MedVill {
     }
 
     /// Under S2S the context never sees the text, so it goes through the encoder once.
-    fn start(&self, image: Tensor<3>, capacity: usize) -> DecodeState {
+    fn start(&self, image: Tensor<3>, capacity: usize) -> GeneratorState {
         let [batch, tokens, _] = image.dims();
         let device = image.device();
         if let Some(writer) = &self.recurrent {
             let state = Box::new(writer.start(self.visual(image)));
-            return DecodeState::Recurrent { state, written: 0 };
+            return GeneratorState::Recurrent { state, written: 0 };
         }
         let context = tokens + 2;
         // A MASK stands behind the last token.
@@ -493,7 +493,7 @@ impl Generator for MedVill {
         let embedded = self.embed_context(image, None);
         self.encoder
             .forward(embedded, &Attend::new(mask), &mut caches, |_, _| ());
-        DecodeState::Transformer {
+        GeneratorState::Transformer {
             caches,
             context,
             written: 0,
@@ -501,16 +501,16 @@ impl Generator for MedVill {
     }
 
     /// Settles `last`, appends MASK, predicts it.
-    fn step(&self, state: &mut DecodeState, last: Option<Tensor<2, Int>>) -> Tensor<2> {
+    fn step(&self, state: &mut GeneratorState, last: Option<Tensor<2, Int>>) -> Tensor<2> {
         let settled = usize::from(last.is_some());
         match state {
-            DecodeState::Recurrent { state, written } => {
+            GeneratorState::Recurrent { state, written } => {
                 let last = last.unwrap_or_else(|| column(self.specials.cls, state.batch(), &state.device()));
                 *written += settled;
                 let (hidden, _) = state.step(self.embed_tokens(last, *written));
                 self.mlm_logits(hidden)
             }
-            DecodeState::Transformer {
+            GeneratorState::Transformer {
                 caches,
                 context,
                 written,

@@ -10,7 +10,7 @@ use super::train::{Batch, Images, Losses, Objective, ParamGroup, StepContext, Tr
 use super::{ConfigError, DataFacts, Input, Spec, System, SystemConfig, Task, TextSpec, TraceError};
 use crate::image::{Norm, Preprocessing};
 use crate::nn::loss::{binary_cross_entropy, cross_entropy};
-use crate::nn::{AnyArrays, Arrays, indices, read_array};
+use crate::nn::{AnyArrays, Arrays, read_array};
 use crate::text::{LabelSet, Specials, Target};
 
 /// The config.
@@ -172,7 +172,8 @@ impl Trainable for Pixels {
         };
         if let Some(image) = image.filter(|_| step.weights.on("findings")) {
             let targets: Vec<Target> = batch.examples.iter().flat_map(|e| e.targets.clone()).collect();
-            losses.push(("findings", binary_cross_entropy(self.logits(image), &targets)));
+            let loss = binary_cross_entropy(self.logits(image), &targets);
+            losses.extend(loss.map(|loss| ("findings", loss)));
         }
         let tokens: Vec<usize> = batch
             .examples
@@ -180,13 +181,10 @@ impl Trainable for Pixels {
             .flat_map(|e| e.tokens.iter().map(|token| *token as usize))
             .collect();
         if step.weights.on("words") && !tokens.is_empty() {
-            let device = self.words.val().device();
-            let count = tokens.len();
             let logits: Tensor<2> = self.words.val().unsqueeze_dim(0);
-            losses.push((
-                "words",
-                cross_entropy(logits.repeat_dim(0, count), indices(tokens, &device)),
-            ));
+            let targets: Vec<Option<usize>> = tokens.into_iter().map(Some).collect();
+            let loss = cross_entropy(logits.repeat_dim(0, targets.len()), &targets);
+            losses.extend(loss.map(|loss| ("words", loss)));
         }
         losses
     }

@@ -108,14 +108,14 @@ pub trait Generator {
     ///
     /// # Shapes
     /// - image `(B, K, F)`; `capacity` tokens can follow
-    fn start(&self, image: Tensor<3>, capacity: usize) -> DecodeState;
+    fn start(&self, image: Tensor<3>, capacity: usize) -> GeneratorState;
 
     /// Logits of the next token after `last`, `(B, 1)`, or of the first where there is none. Whatever else the model
     /// needs to predict, such as a MASK token, is its own affair.
     ///
     /// # Shapes
     /// - -> `(B, V)`
-    fn step(&self, state: &mut DecodeState, last: Option<Tensor<2, Int>>) -> Tensor<2>;
+    fn step(&self, state: &mut GeneratorState, last: Option<Tensor<2, Int>>) -> Tensor<2>;
 
     /// Teacher forcing: logits of each token from those before it, and of the token after the last. It is what
     /// [`Generator::step`] must equal, perplexity, and the way without a cache.
@@ -135,7 +135,7 @@ pub trait Generator {
 }
 
 /// What a model keeps from token to token.
-pub enum DecodeState {
+pub enum GeneratorState {
     /// A transformer's keys and values, a cache a layer.
     Transformer {
         /// The caches.
@@ -154,7 +154,7 @@ pub enum DecodeState {
     },
 }
 
-impl DecodeState {
+impl GeneratorState {
     /// Keeps the samples of `rows`, in that order, as a beam search does.
     pub fn select(&mut self, rows: &[usize]) {
         match self {

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, activation::log_softmax};
 use super::error::TaskError;
 use super::session::Session;
 use crate::nn::ints;
-use crate::systems::{DecodeState, Generator, Task};
+use crate::systems::{Generator, GeneratorState, Task};
 use crate::text::Specials;
 
 /// How to search.
@@ -275,7 +275,7 @@ impl Drafting<'_> {
 /// Where the next token's probabilities come from: the cache, or the whole sequence anew.
 enum Source {
     Cached {
-        state: Box<DecodeState>,
+        state: Box<GeneratorState>,
         last: Option<Vec<u32>>,
     },
     Whole {

@@ -15,7 +15,7 @@ use super::config::RunConfig;
 use super::curves;
 use super::error::{TrainError, io};
 use crate::bundle::checkpoint::{read, write_safetensors};
-use crate::nn::Arrays;
+use crate::nn::{Arrays, QueueMarks};
 use crate::systems::SystemConfig;
 use crate::text::Tokenizer;
 
@@ -65,7 +65,7 @@ pub(super) struct State {
     pub best: Option<BestSoFar>,
     /// Where each queue of the memory stands: its next row, and how many are filled.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub queues: BTreeMap<String, [u64; 2]>,
+    pub queues: BTreeMap<String, QueueMarks>,
 }
 
 /// The tensors of a checkpoint, by file.

@@ -429,8 +429,8 @@ impl Loop<'_> {
             queues: memory
                 .queues
                 .iter()
-                .map(|(name, queue)| (name.clone(), queue.position()))
-                .collect(),
+                .map(|(name, queue)| Ok((name.clone(), queue.state()?.1)))
+                .collect::<Result<_, TrainError>>()?,
         };
         let tensors = Tensors {
             // `valid` brings running statistics up to the last update; a plain visit finds them one update behind.

@@ -99,7 +99,7 @@ impl Validation {
 pub(super) fn save_memory(memory: &Memory) -> Result<Arrays, TrainError> {
     let mut arrays = Arrays::new();
     for (name, queue) in &memory.queues {
-        arrays.insert(format!("queue.{name}"), queue.rows()?);
+        arrays.insert(format!("queue.{name}"), queue.state()?.0);
     }
     for (name, centre) in &memory.centres {
         arrays.insert(format!("centre.{name}"), read_array(name, centre.clone())?);

@@ -201,16 +201,18 @@ impl MedVill {
         );
         let lengths = words.iter().map(|t| first + t.len()).collect();
         let encoded = self.encode(context, self.embed_text(texts, scheme), *rule, lengths, |_, _| ());
-        let mlm = (!hidden.is_empty()).then(|| {
+        let mlm = if hidden.is_empty() {
+            None
+        } else {
             let rows = hidden
                 .iter()
                 .map(|(sample, t, _)| sample * (first + longest) + first + t);
-            let targets = indices(hidden.iter().map(|h| h.2 as usize), &device);
-            cross_entropy(self.mlm_logits(rows_of(encoded.hidden, rows)), targets)
-        });
-        let itm = matched.as_ref().map(|matched| {
-            let targets = indices(matched.iter().map(|m| usize::from(*m)), &device);
-            cross_entropy(self.itm_logits(encoded.pooled), targets)
+            let targets: Vec<Option<usize>> = hidden.iter().map(|h| Some(h.2 as usize)).collect();
+            cross_entropy(self.mlm_logits(rows_of(encoded.hidden, rows)), &targets)
+        };
+        let itm = matched.as_ref().and_then(|matched| {
+            let targets: Vec<Option<usize>> = matched.iter().map(|m| Some(usize::from(*m))).collect();
+            cross_entropy(self.itm_logits(encoded.pooled), &targets)
         });
         (mlm, itm)
     }
@@ -253,7 +255,7 @@ impl MedVill {
             .collect();
         let texts = with_report.then_some(texts.as_slice());
         let logits = self.diagnose(select(features, &rows), texts)?;
-        Some(binary_cross_entropy(logits, &targets(batch, &rows, 14)))
+        binary_cross_entropy(logits, &targets(batch, &rows, 14))
     }
 
     /// A binary classifier on CLS: does this report belong to this image (section 4.1, retrieval)? Half of the images
@@ -274,8 +276,8 @@ impl MedVill {
         };
         let texts: Vec<&[u32]> = rows.iter().zip(&matched).map(text).collect();
         let logits = self.itm_logits(self.encode_pair(select(features, &rows), &texts).pooled);
-        let targets = indices(matched.iter().map(|m| usize::from(*m)), &features.device());
-        Some(cross_entropy(logits, targets))
+        let targets: Vec<Option<usize>> = matched.iter().map(|m| Some(usize::from(*m))).collect();
+        cross_entropy(logits, &targets)
     }
 
     /// Answer classes (section 4.1; *release*: binary cross-entropy, summed over the classes). `None` where no question of
@@ -298,15 +300,15 @@ impl MedVill {
         let questions: Vec<&[u32]> = asked.iter().map(|a| a.1).collect();
         let logits = self.answer_logits(select(features, &rows), &questions)?;
         if self.config.answer_softmax {
-            let targets = indices(asked.iter().map(|a| a.2), &features.device());
-            return Some(cross_entropy(logits, targets));
+            let targets: Vec<Option<usize>> = asked.iter().map(|a| Some(a.2)).collect();
+            return cross_entropy(logits, &targets);
         }
         let classes = logits.dims()[1];
         let mut targets: Vec<Target> = vec![Some(false); asked.len() * classes];
         for (row, (.., answer)) in asked.iter().enumerate() {
             targets[row * classes + answer] = Some(true);
         }
-        Some(binary_cross_entropy(logits, &targets).mul_scalar(classes as f64))
+        binary_cross_entropy(logits, &targets).map(|loss| loss.mul_scalar(classes as f64))
     }
 
     /// Every token from the tokens before it, all at once (see [`MedVill::pseudo_masked`]): what the drafter does, in one
@@ -345,19 +347,17 @@ impl MedVill {
                     sides.push(places.len());
                 }
                 places.push(sample * columns + t);
-                targets.push(*token as usize);
+                targets.push(Some(*token as usize));
             }
         }
         let logits = self.mlm_logits(rows_of(hidden, places));
-        let targets = indices(targets, &device);
-        let side = (!sides.is_empty()).then(|| {
-            let sides = indices(sides, &device);
-            cross_entropy(
-                logits.clone().select(0, sides.clone()),
-                targets.clone().select(0, sides),
-            )
-        });
-        (Some(cross_entropy(logits, targets)), side)
+        let side = if sides.is_empty() {
+            None
+        } else {
+            let own: Vec<Option<usize>> = sides.iter().map(|&place| targets[place]).collect();
+            cross_entropy(logits.clone().select(0, indices(sides, &device)), &own)
+        };
+        (cross_entropy(logits, &targets), side)
     }
 
     /// Findings and sides from the image's map alone (binary cross-entropy). *Ours*.
@@ -367,7 +367,7 @@ impl MedVill {
             return None;
         }
         let logits = self.findings_logits(select(features, &rows), None)?;
-        Some(binary_cross_entropy(logits, &targets(batch, &rows, 3 * 14)))
+        binary_cross_entropy(logits, &targets(batch, &rows, 3 * 14))
     }
 
     /// AP (true) or PA from the mean of the map, where the view is published. *Ours*.
@@ -379,7 +379,7 @@ impl MedVill {
         }
         let targets: Vec<Target> = rows.iter().map(|&row| batch.examples[row].ap).collect();
         let logits = self.view_logits(select(features, &rows))?;
-        Some(binary_cross_entropy(logits, &targets))
+        binary_cross_entropy(logits, &targets)
     }
 }
 

@@ -252,27 +252,16 @@ pub(super) fn trace(model: &MedVill, given: &AnyArrays) -> Result<Arrays, TraceE
             if flat.len() != batch * sequence {
                 return fail("in.mlm_labels", format!("must be ({batch}, {sequence})"));
             }
-            let at: Vec<i32> = (0..flat.len())
-                .filter(|&i| flat[i] >= 0)
-                .map(|i| i as i32)
-                .collect();
-            if !at.is_empty() {
-                let targets = ints(
-                    at.iter().map(|&i| flat[i as usize] as i32).collect(),
-                    [at.len()],
-                    device,
-                );
-                let count = at.len();
-                let loss = cross_entropy(logits.clone().select(0, ints(at, [count], device)), targets);
+            let targets: Vec<Option<usize>> = flat.iter().map(|&label| usize::try_from(label).ok()).collect();
+            if let Some(loss) = cross_entropy(logits.clone(), &targets) {
                 out.put_scalar(&format!("out.{name}.loss_mlm"), loss)?;
             }
         }
         if let Some(aligned) = &input.aligned {
-            let targets = ints(aligned.iter().map(|&a| a as i32).collect(), [batch], device);
-            out.put_scalar(
-                &format!("out.{name}.loss_itm"),
-                cross_entropy(itm.clone(), targets),
-            )?;
+            let targets: Vec<Option<usize>> = aligned.iter().map(|&a| usize::try_from(a).ok()).collect();
+            if let Some(loss) = cross_entropy(itm.clone(), &targets) {
+                out.put_scalar(&format!("out.{name}.loss_itm"), loss)?;
+            }
         }
         let vocabulary = logits.dims()[1];
         out.put(
