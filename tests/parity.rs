@@ -19,8 +19,8 @@ use hilum::nn::{
     self, Array, Attend, BertConfig, DenseNet, DenseNetConfig, Encoder, MlmHead, ResNet, ResNetConfig,
     TextEmbeddings,
 };
+use hilum::systems::System;
 use hilum::systems::medvill::{MedVill, MedVillConfig};
-use hilum::tasks::{TraceInput, trace};
 use hilum::text::Specials;
 
 /// Largest difference allowed: absolute, and, for a map whose values are in the hundreds or thousands,
@@ -103,7 +103,7 @@ fn below(arrays: &Arrays, prefix: &str) -> Arrays {
 
 /// Names and shapes of a whole MedViLL whose parts a checkpoint may hold.
 fn medvill_shapes(config: &MedVillConfig) -> BTreeMap<String, Vec<usize>> {
-    nn::shapes(&MedVill::new(config, &Device::flex()).unwrap())
+    nn::shapes(&MedVill::init(config, Specials::BERT, &Device::flex()).unwrap())
 }
 
 fn check_resnet(weights: &Path, io: &Path, config: &ResNetConfig, stages: &[(&str, &str)]) {
@@ -359,33 +359,15 @@ fn parity_medvill_tiny() {
     let weights = checkpoint::read(&dir.join("medvill_tiny.weights.safetensors")).unwrap();
     let config = MedVillConfig::tiny();
     let imported = import("medvill", &weights, &medvill_shapes(&config), false).unwrap();
-    let (shape, ids) = ints(&given, "in.input_ids");
-    let (_, kept) = ints(&given, "out.visual_positions");
-    let (labels_shape, labels) = ints(&given, "in.mlm_labels");
-    let input = TraceInput {
-        image: given["in.image"].float().unwrap().clone(),
-        words: ids
-            .chunks(shape[1])
-            .map(|row| row.iter().map(|id| *id as u32).collect())
-            .collect(),
-        grid: kept[..config.sampled].iter().map(|i| *i as usize).collect(),
-        specials: Specials {
-            cls: ints(&given, "in.cls_tok").1[0] as u32,
-            sep: ints(&given, "in.sep_tok").1[0] as u32,
-            ..Specials::BERT
-        },
-        mlm_labels: Some(labels.chunks(labels_shape[1]).map(<[i64]>::to_vec).collect()),
-        aligned: Some(ints(&given, "in.is_aligned").1),
-    };
     for (label, device) in test_devices() {
         let model = nn::load(
-            MedVill::new(&config, &device).unwrap(),
+            MedVill::init(&config, Specials::BERT, &device).unwrap(),
             &imported.arrays,
             &device,
             false,
         )
         .unwrap();
-        let outputs = trace(&model, &input, &device).unwrap();
+        let outputs = model.trace(&given).unwrap();
         let mut worst = 0.0;
         let mut compared = 0;
         for (name, reference) in &given {

@@ -14,7 +14,7 @@ use hilum::kernels::Rule;
 use hilum::nn::{self, Array};
 use hilum::systems::medvill::{Masked, MedVill, MedVillConfig};
 use hilum::text::Specials;
-use hilum::train::{Method, Optimizer, Pace, Sum};
+use hilum::train::{GradientAccumulator, Method, Optimizer, ParamOptions};
 
 /// Largest gap of a loss, and of any value of a gradient relative to the largest of its tensor, or absolute
 /// below 1.
@@ -135,7 +135,7 @@ fn parity_of_a_training_step() {
                 continue;
             }
             let autodiff = device.clone().autodiff();
-            let fresh = MedVill::new(&config, &autodiff).unwrap();
+            let fresh = MedVill::init(&config, specials, &autodiff).unwrap();
             let named = import("medvill", &weights, &nn::shapes(&fresh), false)
                 .unwrap()
                 .arrays;
@@ -143,8 +143,8 @@ fn parity_of_a_training_step() {
             let pixels = given["in.image"].float().unwrap();
             let picture =
                 Tensor::<4>::from_data(TensorData::new(pixels.data.clone(), [4, 3, 96, 96]), &autodiff);
-            let features = model.encode_image(picture, |_, _| ());
-            let (mlm, irm) = model.pretraining_pass(features, &drawn(&given, rule), specials);
+            let features = model.visual_features(picture, |_, _| ());
+            let (mlm, irm) = model.pretraining_pass(features, &drawn(&given, rule));
             let (mlm, irm) = (mlm.unwrap(), irm.unwrap());
             for (what, loss) in [("mlm_loss", &mlm), ("irm_loss", &irm)] {
                 let found = loss.clone().inner().into_scalar::<f32>();
@@ -173,11 +173,11 @@ fn parity_of_a_training_step() {
             }
 
             let mut optimizer = Optimizer::new(Method::AdamW, [0.9, 0.999], 0.9);
-            let mut sum = Sum::default();
+            let mut sum = GradientAccumulator::default();
             sum.add(&model, &gradients, 1.0);
-            let pace = |_: &str, rank: usize| Pace {
-                rate: 1e-3,
-                decay: if rank > 1 { 0.01 } else { 0.0 },
+            let pace = |_: &str, rank: usize| ParamOptions {
+                lr: 1e-3,
+                weight_decay: if rank > 1 { 0.01 } else { 0.0 },
             };
             let (moved, whole) = optimizer.step(model, &sum, 1.0, &pace);
             let expected = number(&given, &format!("out.{scheme}.norm"));

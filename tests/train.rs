@@ -39,7 +39,7 @@ fn config(dir: &Path, data: &Path, name: &str, steps: usize, more: &str) -> Path
     let path = dir.join(format!("{name}.toml"));
     let text = format!(
         "system = \"medvill\"\npreset = \"tiny\"\nout = {:?}\nseed = 9\ncheckpoint_every = 2\n{more}\n\
-         [model]\ndiagnosis = true\nsize = 64\nsampled = 3\n\
+         [model]\ndiagnosis = true\npreprocessing = {{ size = 64 }}\nsampled = 3\n\
          [data]\nroots = [{data:?}]\naugment = true\n\
          [objectives]\nmlm = 1.0\nitm = 1.0\ndiagnosis = 0.5\nreport = 1.0\n\
          [[mix]]\nshare = 2\nof = [\"mlm\", \"itm\"]\n[[mix]]\nshare = 1\nof = [\"diagnosis\", \"report\"]\n\

@@ -1,235 +1,244 @@
-//! The loop with a system that is none of the five: what a system must bring is all that it brings.
+//! The engine with a system that is none of the five: what a system must bring is all that it brings.
 
-use burn::module::Module;
-use burn::nn::{Initializer, Linear};
-use burn::tensor::activation::sigmoid;
-use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
 
 use super::*;
+use crate::bundle::{Bundle, Dtype};
 use crate::data::phantom::Institution;
 use crate::data::{Format, Layout, ReadOptions, WriteOptions, load, write_phantoms};
-use crate::systems::learn::{Batch, Settled, SizesError, Target, binary_cross_entropy};
+use crate::image::{WindowChoice, decode_file};
+use crate::systems::Task;
+use crate::systems::medvill::MedVillConfig;
+use crate::systems::pixels::PixelsConfig;
+use crate::tasks::{
+    EvaluateOptions, Session, Subject, TaskError, TaskRequest, TaskResult, evaluate, perform,
+};
+use crate::train::{ExportOptions, export};
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct PixelSizes {
-    size: usize,
-    vocabulary: usize,
-}
-
-impl Sizes for PixelSizes {
-    const SYSTEM: &'static str = "pixels";
-    const PRESETS: &'static [&'static str] = &["tiny"];
-
-    fn preset(name: &str) -> Option<Self> {
-        (name == "tiny").then_some(Self {
-            size: 24,
-            vocabulary: 80,
-        })
-    }
-
-    fn check(&self) -> Result<(), SizesError> {
-        if self.size == 0 {
-            Err(SizesError {
-                key: "size",
-                must: "be greater than 0",
-            })
-        } else {
-            Ok(())
-        }
-    }
-
-    fn lacks(&self, _: &dyn Fn(&str) -> bool) -> Option<&'static str> {
-        None
-    }
-
-    fn settled(self, by: &Settled<'_, Self>) -> Result<Self, SizesError> {
-        Ok(Self {
-            vocabulary: by.vocabulary,
-            ..self
-        })
-    }
-
-    fn picture(&self) -> usize {
-        self.size
-    }
-
-    fn words(&self) -> usize {
-        8
-    }
-
-    fn vocabulary(&self) -> usize {
-        self.vocabulary
-    }
-
-    fn answers(&self) -> usize {
-        0
-    }
-}
-
-/// Logistic regression on pixels.
-#[derive(Module, Debug)]
-struct Pixels {
-    head: Linear,
-    #[module(skip)]
-    sizes: PixelSizes,
-}
-
-impl Pixels {
-    fn logits(&self, batch: &Batch<'_>) -> Tensor<2> {
-        let seen = match &batch.pictures {
-            Pictures::Pixels(pixels) => self.features(pixels.clone()),
-            Pictures::Features(features) => features.clone(),
-        };
-        let [count, _, width] = seen.dims();
-        self.head.forward(seen.reshape([count, width]))
-    }
-
-    fn targets(batch: &Batch<'_>) -> Vec<Target> {
-        batch
-            .examples
-            .iter()
-            .flat_map(|example| example.findings[0])
-            .collect()
-    }
-}
-
-impl Learner for Pixels {
-    type Config = PixelSizes;
-
-    const OBJECTIVES: &'static [&'static str] = &["findings"];
-
-    fn random(sizes: &PixelSizes, device: &Device) -> Result<Self, SizesError> {
-        sizes.check()?;
-        // From nothing, since other tests draw from the same device's stream.
-        let zeros = |shape| Initializer::Zeros.init(shape, device);
-        let bias = Some(Initializer::Zeros.init([14], device));
-        Ok(Self {
-            head: Linear {
-                weight: zeros([sizes.size * sizes.size, 14]),
-                bias,
-            },
-            sizes: sizes.clone(),
-        })
-    }
-
-    fn losses(&self, batch: &Batch<'_>, _: &BTreeMap<String, f64>, _: &Words, _: &mut ChaCha8Rng) -> Losses {
-        vec![(
-            "findings",
-            binary_cross_entropy(self.logits(batch), &Self::targets(batch)),
-        )]
-    }
-
-    fn measures(
-        &self,
-        batch: &Batch<'_>,
-        _: &BTreeMap<String, f64>,
-        _: &Words,
-    ) -> Vec<(&'static str, f64, f64)> {
-        let said: Vec<f32> = sigmoid(self.logits(batch)).into_data().iter::<f32>().collect();
-        let targets = Self::targets(batch);
-        let right = said
-            .iter()
-            .zip(&targets)
-            .filter(|(p, target)| Some(**p > 0.5) == **target)
-            .count();
-        vec![("accuracy", right as f64, targets.len() as f64)]
-    }
-
-    fn features(&self, pixels: Tensor<3>) -> Tensor<3> {
-        let [count, rows, columns] = pixels.dims();
-        pixels.reshape([count, 1, rows * columns])
-    }
-
-    fn sizes(&self) -> &PixelSizes {
-        &self.sizes
-    }
-
-    fn depth(&self) -> usize {
-        0
-    }
-
-    fn place(_: &str) -> Place {
-        Place::Head
-    }
-
-    fn freeze_backbone(self) -> Self {
-        self
-    }
-}
-
-fn config(out: &Path, steps: usize) -> RunConfig {
+fn config(out: &Path, steps: usize, objective: &str) -> RunConfig {
     let text = format!(
         "system = \"pixels\"\npreset = \"tiny\"\nout = {out:?}\nseed = 3\ncheckpoint_every = 10\n[data]\nroots = []\naugment = true\n\
-         [objectives]\nfindings = 1.0\n[optim]\nrate = 3e-3\nbatch = 16\nsteps = {steps}\nschedule = \"constant\"\nwarmup = 0.0\n"
+         [objectives]\n{objective} = 1.0\n[optim]\nlr = 3e-3\nbatch = 16\nsteps = {steps}\nschedule = \"constant\"\nwarmup = 0.0\n"
     );
     toml::from_str(&text).unwrap()
 }
 
-#[test]
-fn another_system_trains_resumes_and_is_told_apart() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
+fn phantoms(root: &Path, count: usize, size: usize, seed: u64, split_all: Option<Split>) -> Vec<Study> {
     let options = WriteOptions {
-        root: data.clone(),
+        root: root.to_owned(),
         layout: Layout::MimicCxr,
-        count: 64,
-        size: 64,
+        count,
+        size,
         format: Format::Png,
-        seed: 4,
-        split_all: None,
+        seed,
+        split_all,
         institution: Institution::First,
     };
     write_phantoms(&options, &mut |_| ()).unwrap();
-    let studies = load(&data, None, &ReadOptions::default()).unwrap().studies;
+    load(root, None, &ReadOptions::default()).unwrap().studies
+}
+
+fn losses(dir: &Path, name: &str) -> Vec<f32> {
+    let lines = std::fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
+    let value = |line: &str| serde_json::from_str::<Line>(line).unwrap().values[name];
+    lines.lines().map(value).collect()
+}
+
+fn mean(part: &[f32]) -> f32 {
+    part.iter().sum::<f32>() / part.len() as f32
+}
+
+#[test]
+fn another_system_trains_resumes_exports_loads_and_serves() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let studies = phantoms(&data, 64, 64, 4, None);
     let device = Device::flex();
-    let train = |config: &RunConfig, resume: bool| {
-        train_as::<Pixels>(config, &studies, &[], &device, resume, &|| false, &|_| ()).unwrap();
+    let go = |config: &RunConfig, resume: bool| {
+        train(config, &studies, &[], &device, resume, &|| false, &|_| ()).unwrap();
         Run::open(&config.out, Which::Newest).unwrap()
     };
-    let whole = train(&config(&dir.path().join("whole"), 60), false);
-    let broken = dir.path().join("broken");
-    train(&config(&broken, 20), false);
-    let resumed = train(&config(&broken, 60), true);
+    let whole_config = |name: &str, steps: usize| {
+        let mut config = config(&dir.path().join(name), steps, "findings");
+        config.data.roots = vec![data.clone()];
+        config
+    };
+    // It trains, and a run that was broken off ends as one that was not, bit for bit.
+    let whole = go(&whole_config("whole", 60), false);
+    go(&whole_config("broken", 20), false);
+    let resumed = go(&whole_config("broken", 60), true);
     assert_eq!(whole.step, 60);
     assert!(
         whole.weights["head.weight"].data == resumed.weights["head.weight"].data,
         "the resumed run ends elsewhere"
     );
+    let learned = losses(&whole.dir, "findings");
+    assert!(mean(&learned[50..]) < 0.8 * mean(&learned[..5]), "{learned:?}");
+    // Its checkpoint is scored as `hilum evaluate` scores it.
+    let log = std::fs::read_to_string(whole.dir.join("metrics.jsonl")).unwrap();
+    let last: Line = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    let validated = last.values["validation_findings_micro_auroc"];
+    assert!(last.values.contains_key("validation_findings"));
 
-    let lines = std::fs::read_to_string(whole.dir.join("metrics.jsonl")).unwrap();
-    let losses: Vec<f32> = lines
-        .lines()
-        .map(|line| serde_json::from_str::<Line>(line).unwrap().values["findings"])
+    // It exports, and the bundle opens.
+    let root = dir.path().join("bundle");
+    let options = ExportOptions {
+        weights: Dtype::F32,
+        which: Which::Newest,
+        average: false,
+        name: None,
+        data: None,
+        command: None,
+    };
+    let manifest = export(&whole.dir, &root, &options, &device, &|_| ()).unwrap();
+    assert_eq!(
+        (manifest.system.as_str(), &manifest.tasks[..]),
+        ("pixels", &[Task::Findings][..])
+    );
+    assert_eq!(manifest.labels.len(), 14);
+    let session = Session::open(&Bundle::open(&root).unwrap(), &device).unwrap();
+
+    // It is evaluated, with the same score.
+    let held_out: Vec<Study> = studies
+        .iter()
+        .filter(|s| s.split == Split::Validate)
+        .cloned()
         .collect();
-    let mean = |part: &[f32]| part.iter().sum::<f32>() / part.len() as f32;
-    assert!(mean(&losses[50..]) < 0.8 * mean(&losses[..5]), "{losses:?}");
+    let evaluated = |task| {
+        pollster::block_on(evaluate(
+            &session,
+            task,
+            &held_out,
+            &EvaluateOptions::default(),
+            |_| (),
+        ))
+    };
+    let cases = evaluated(Task::Findings).unwrap();
+    assert!((cases.all()["micro_auroc"] - f64::from(validated)).abs() < 1e-6);
+    assert!(evaluated(Task::Vqa).is_err());
 
-    // The command knows the systems of the papers only, and a run's sizes are those of its own system.
-    let known = train_error(&config(&dir.path().join("other"), 1));
-    assert!(known.contains("pixels") && known.contains("medvill"), "{known}");
-    let wrong = whole.sizes::<MedVillConfig>().unwrap_err().to_string();
-    assert!(wrong.contains("medvill"), "{wrong}");
+    // It answers the worker's protocol, and says what it does not offer.
+    let radiograph = decode_file(&held_out[0].image).unwrap();
+    let image = session.encode(&radiograph, &WindowChoice::Default).unwrap();
+    let ask = |request: TaskRequest| {
+        let subject = Subject {
+            image: Some(&image),
+            gallery: None,
+        };
+        let go_on = async |_| ControlFlow::Continue(());
+        pollster::block_on(perform(&session, &request, subject, &|| 0.0, go_on))
+    };
+    let Ok(TaskResult::Findings(readings)) = ask(TaskRequest::Findings) else {
+        panic!("no findings")
+    };
+    assert_eq!(readings.len(), 14);
+    assert!(readings.is_sorted_by(|a, b| a.probability >= b.probability));
+    let refused = ask(TaskRequest::Draft).unwrap_err();
+    assert!(matches!(refused, TaskError::NotOffered { .. }));
+    assert!(refused.to_string().contains("draft") && refused.to_string().contains("findings"));
+
+    // It traces.
+    let size = session.spec().preprocessing.size;
+    let pixels = crate::nn::Array {
+        shape: vec![1, 1, size, size],
+        data: image.prepared.pixels.clone(),
+    };
+    let traced = session
+        .system()
+        .trace(&[("in.image".to_owned(), crate::nn::AnyArray::Float(pixels))].into())
+        .unwrap();
+    assert_eq!(traced["out.logits"].shape, [1, 14]);
+    assert!(session.system().trace(&Default::default()).is_err());
+
+    // A run's model is that of its own system, in its own folder and as another's beginning.
+    let wrong = whole.model_config::<MedVillConfig>().unwrap_err().to_string();
+    assert!(wrong.contains("pixels") && wrong.contains("medvill"), "{wrong}");
+    let mut other = whole_config("whole", 80);
+    other.system = "medvill".to_owned();
+    let wrong = train(&other, &studies, &[], &device, true, &|| false, &|_| ()).unwrap_err();
+    assert!(wrong.to_string().contains("pixels"), "{wrong}");
+    let mut unknown = whole_config("unknown", 1);
+    unknown.system = "oracle".to_owned();
+    let error = train(&unknown, &studies, &[], &device, false, &|| false, &|_| ())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("oracle") && error.contains("medvill"), "{error}");
+}
+
+#[test]
+fn a_bundle_is_refused_where_it_does_not_fit_its_model() {
+    let device = Device::flex();
+    let config = PixelsConfig::preset("tiny").unwrap();
+    let model = || -> crate::systems::Model {
+        crate::systems::pixels::Pixels::init(&config, crate::text::Specials::BERT, &device)
+            .unwrap()
+            .into()
+    };
+    let mut manifest = crate::bundle::Manifest::new("b", "pixels", "tiny", serde_json::Value::Null);
+    manifest.tasks = vec![Task::Findings];
+    let open = |manifest: &crate::bundle::Manifest, tokenizer: Option<crate::text::Tokenizer>| {
+        Session::from_parts(manifest.clone(), model(), tokenizer, device.clone())
+            .map(|_| ())
+            .map_err(|e| e.to_string())
+    };
+    let error = open(&manifest, None).unwrap_err();
+    assert!(
+        error.contains("14 labels") && error.contains("names 0"),
+        "{error}"
+    );
+    let set = crate::text::LabelSet::chexpert14();
+    manifest.labels = set.labels.iter().map(crate::bundle::Label::new).collect();
+    open(&manifest, None).unwrap();
+    let texts = ["no effusion".to_owned(), "the heart is large".to_owned()];
+    let tokenizer = crate::text::Tokenizer::train(texts.into_iter(), 60).unwrap();
+    let error = open(&manifest, Some(tokenizer)).unwrap_err();
+    assert!(error.contains("80"), "{error}");
+}
+
+#[test]
+fn images_alone_and_words_alone_can_be_learned_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let studies = phantoms(&dir.path().join("data"), 32, 48, 5, Some(Split::Train));
+    let device = Device::flex();
+    let go = |name: &str, objective: &str, studies: &[Study]| {
+        let config = config(&dir.path().join(name), 30, objective);
+        train(&config, studies, &[], &device, false, &|| false, &|_| ()).map(|_| config.out)
+    };
+    let silent: Vec<Study> = studies
+        .iter()
+        .cloned()
+        .map(|study| Study {
+            report: Default::default(),
+            ..study
+        })
+        .collect();
+    let run = go("images", "findings", &silent).unwrap();
+    assert!(Run::tokenizer(&run).unwrap().is_none());
+    let learned = losses(&run, "findings");
+    assert!(mean(&learned[25..]) < mean(&learned[..5]), "{learned:?}");
+
+    let blind: Vec<Study> = studies
+        .iter()
+        .cloned()
+        .map(|study| Study {
+            image: PathBuf::new(),
+            ..study
+        })
+        .collect();
+    let run = go("words", "words", &blind).unwrap();
+    let learned = losses(&run, "words");
+    assert!(mean(&learned[25..]) < mean(&learned[..5]), "{learned:?}");
+    let error = go("none", "findings", &blind).unwrap_err().to_string();
+    assert!(error.contains("no study with an image"), "{error}");
 }
 
 #[test]
 fn the_recurrent_writer_learns_four_phantoms_by_heart() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let options = WriteOptions {
-        root: data.clone(),
-        layout: Layout::MimicCxr,
-        count: 4,
-        size: 96,
-        format: Format::Png,
-        seed: 9,
-        split_all: Some(Split::Train),
-        institution: Institution::First,
-    };
-    write_phantoms(&options, &mut |_| ()).unwrap();
-    let studies = load(&data, None, &ReadOptions::default()).unwrap().studies;
+    let studies = phantoms(&data, 4, 96, 9, Some(Split::Train));
     let text = format!(
-        "system = \"medvill\"\npreset = \"tiny\"\nout = {:?}\nseed = 1\n[model]\nrecurrent = true\n[data]\nroots = []\n\
+        "system = \"medvill\"\npreset = \"tiny\"\nout = {:?}\nseed = 1\n[model]\nbaseline = \"tienet\"\n[data]\nroots = []\n\
          [objectives]\nreport = 1.0\n[optim]\nrate = 1e-2\nimage_rate = 0.0\nbatch = 4\nsteps = 150\n",
         dir.path().join("run")
     );
@@ -248,10 +257,4 @@ fn the_recurrent_writer_learns_four_phantoms_by_heart() {
         losses[0],
         losses[149]
     );
-}
-
-fn train_error(config: &RunConfig) -> String {
-    train(config, &[], &[], &Device::flex(), false, &|| false, &|_| ())
-        .unwrap_err()
-        .to_string()
 }
