@@ -139,7 +139,8 @@ fn zeros_stand_for_the_delimiters_of_a_sequence() {
     open.extend(&inner);
     open.extend([0; 16]);
     let rows = short(0x0028_0010, b"US", &[4, 0]);
-    let found = scan(&[open, rows.clone()].concat(), Encoding::ExplicitLittle).unwrap();
+    let data = [open, rows.clone()].concat();
+    let found = scan(&data, Encoding::ExplicitLittle).unwrap();
     assert_eq!((found.attributes, found.left_out), (rows, 0));
 }
 
@@ -149,6 +150,7 @@ fn what_is_unknown_and_no_sequence_is_left_out_and_not_refused() {
     let mut unknown = vec![0x28, 0x00, 0x10, 0x30, b'U', b'N', 0, 0, 6, 0, 0, 0];
     unknown.extend(b"\x01\x02\x03\x04\x05\x06");
     let rows = short(0x0028_0010, b"US", &[4, 0]);
-    let found = scan(&[rows.clone(), unknown].concat(), Encoding::ExplicitLittle).unwrap();
+    let data = [rows.clone(), unknown].concat();
+    let found = scan(&data, Encoding::ExplicitLittle).unwrap();
     assert_eq!((found.attributes, found.left_out), (rows, 1));
 }
