@@ -222,7 +222,7 @@ mod tests {
 
     fn manifest() -> Manifest {
         let mut manifest = Manifest::new("demo", "medvill", "tiny", serde_json::json!({"hidden": 64}));
-        manifest.tasks = vec!["draft".to_owned()];
+        manifest.tasks = vec![crate::systems::Task::Draft];
         manifest.provenance.seeds = vec![1, 2];
         manifest
     }

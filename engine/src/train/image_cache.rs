@@ -170,7 +170,12 @@ pub fn keep(file: &Path, bytes: &[u8]) -> Result<(), TrainError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::Norm;
     use crate::image::encode::write_png;
+
+    fn small() -> Preprocessing {
+        Preprocessing::padded(32, Norm::PerImage)
+    }
 
     #[test]
     fn a_cached_picture_is_the_decoded_one_and_a_changed_file_is_decoded_again() {
@@ -183,8 +188,8 @@ mod tests {
         draw(3);
         let cache = dir.path().join("cache");
         let read = |cache: Option<&Path>| {
-            let store = ImageCache::new(vec![path.clone()], 32, cache).unwrap();
-            store.with(0, <[u8]>::to_vec).unwrap()
+            let store = ImageCache::new(vec![path.clone()], small(), cache).unwrap();
+            store.read(0, <[u8]>::to_vec).unwrap()
         };
         let plain = read(None);
         assert_eq!(plain, read(Some(&cache)));
@@ -193,7 +198,7 @@ mod tests {
         draw(200);
         assert_eq!(read(None), read(Some(&cache)));
         std::fs::write(&path, b"no picture").unwrap();
-        let store = ImageCache::new(vec![path.clone()], 32, Some(&cache)).unwrap();
-        assert!(store.with(0, |_| ()).unwrap_err().to_string().contains("a.png"));
+        let store = ImageCache::new(vec![path.clone()], small(), Some(&cache)).unwrap();
+        assert!(store.read(0, |_| ()).unwrap_err().to_string().contains("a.png"));
     }
 }

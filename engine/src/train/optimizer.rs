@@ -244,9 +244,10 @@ impl Optimizer {
 #[cfg(test)]
 mod tests {
     use burn::nn::LinearConfig;
-    use burn::tensor::Device;
+    use burn::tensor::{Device, TensorData};
 
     use super::*;
+    use crate::nn::Array;
 
     /// `weight x + bias`, then tanh, as `tests/golden/make_optim.py` has it.
     fn loss(model: &burn::nn::Linear, row: &[f32], target: &[f32], device: &Device) -> Tensor<1> {
@@ -292,8 +293,8 @@ mod tests {
                     );
                 }
                 let options = |_: &str, rank: usize| ParamOptions {
-                    rate: setting("lr").unwrap(),
-                    decay: if rank > 1 {
+                    lr: setting("lr").unwrap(),
+                    weight_decay: if rank > 1 {
                         setting("weight_decay").unwrap()
                     } else {
                         0.0

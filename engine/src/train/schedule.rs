@@ -60,7 +60,7 @@ mod tests {
     fn parity_with_the_schedules_of_transformers() {
         let golden: serde_json::Value =
             serde_json::from_str(include_str!("../../../tests/golden/optim.json")).unwrap();
-        for (name, fall) in [
+        for (name, decay) in [
             ("cosine", Decay::Cosine),
             ("linear", Decay::Linear),
             ("polynomial", Decay::Poly),
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn rates_rise_then_fall() {
-        for fall in [Decay::Cosine, Decay::Linear, Decay::Poly] {
+        for decay in [Decay::Cosine, Decay::Linear, Decay::Poly] {
             let schedule = Schedule {
                 decay,
                 warmup_steps: 10.0,
