@@ -1,6 +1,6 @@
 //! The page whole: the state of the engine above, the radiograph and the report side by side.
 
-use hilum_protocol::{Phase, Wish};
+use hilum_protocol::{DeviceChoice, Phase};
 use leptos::prelude::*;
 
 use super::desk::{Desk, Picture, Status};
@@ -21,27 +21,35 @@ fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
+/// What the model was trained on, as its bundle says, and what that means for all else.
+fn provenance(data: &str) -> String {
+    match data.trim().trim_end_matches('.') {
+        "" => " The bundle does not say what this model was trained on.".to_owned(),
+        data => format!(
+            " This model was trained on: {data}. On other radiographs its text may be fluent and wrong, and its \
+             probabilities may not hold."
+        ),
+    }
+}
+
 /// The engine's state in words, and how far it is.
 fn progress(phase: Phase, done: u64, total: u64) -> (String, Option<f64>) {
     let share = (total > 0).then(|| done as f64 / total as f64);
     match phase {
         Phase::Program => ("Loading the engine …".to_owned(), None),
-        Phase::Device => ("Looking for a graphics device …".to_owned(), None),
+        Phase::Device => ("Looking for a GPU …".to_owned(), None),
         Phase::Weights => (
             format!("Loading the model: {} of {}", megabytes(done), megabytes(total)),
             share,
         ),
-        Phase::Warming => (
-            "Preparing the device: its programs are compiled once …".to_owned(),
-            share,
-        ),
+        Phase::Warming => ("Compiling GPU kernels (first run only) …".to_owned(), share),
     }
 }
 
 #[component]
 fn Engine(desk: Desk) -> impl IntoView {
     let choose = move |event: leptos::ev::Event| {
-        desk.compute_on(Wish::parse(&event_target_value(&event)).unwrap_or_default());
+        desk.compute_on(DeviceChoice::parse(&event_target_value(&event)).unwrap_or_default());
     };
     let words = move || match desk.status.get() {
         Status::Loading(phase, done, total) => {
@@ -50,7 +58,7 @@ fn Engine(desk: Desk) -> impl IntoView {
                 .into_any()
         }
         Status::Ready(opened) => {
-            let why = opened.why.map(|why| format!(", since {why}"));
+            let why = opened.why.map(|why| format!(" ({why})"));
             let from = if opened.downloaded == 0 {
                 "from this browser's storage"
             } else {
@@ -67,16 +75,16 @@ fn Engine(desk: Desk) -> impl IntoView {
         }
         Status::Failed(why) => view! {
             <span class="failed" role="alert">{why}</span>
-            <button on:click=move |_| desk.compute_on(desk.wish.get_untracked())>"Try again"</button>
-            <button on:click=move |_| desk.compute_on(Wish::Cpu)>"Let the CPU compute"</button>
+            <button on:click=move |_| desk.compute_on(desk.device.get_untracked())>"Try again"</button>
+            <button on:click=move |_| desk.compute_on(DeviceChoice::Cpu)>"Use CPU"</button>
         }
         .into_any(),
     };
     view! {
         <div class="engine" id="engine" aria-live="polite">{words}</div>
         <label class="device">"Compute on "
-            <select id="device" prop:value=move || desk.wish.get().name() on:change=choose>
-                <option value="auto">"what fits"</option>
+            <select id="device" prop:value=move || desk.device.get().name() on:change=choose>
+                <option value="auto">"Automatic"</option>
                 <option value="webgpu">"WebGPU"</option>
                 <option value="cpu">"CPU"</option>
             </select>
@@ -123,7 +131,7 @@ fn App() -> impl IntoView {
         Picture::None => view! {
             <div class="empty">
                 <p class="large">"Drop a chest radiograph here"</p>
-                <p class="hint">"or paste it, or open a file. DICOM, PNG or JPEG. It stays on this device: nothing is sent anywhere."</p>
+                <p class="hint">"or paste one, or open a file: DICOM, PNG or JPEG. It stays on this device; nothing is uploaded."</p>
             </div>
         }
         .into_any(),
@@ -138,6 +146,10 @@ fn App() -> impl IntoView {
         Picture::Read(..) => ().into_any(),
     }
     };
+    let trained = Memo::new(move |before: Option<&String>| match desk.status.get() {
+        Status::Ready(opened) => provenance(&opened.data),
+        _ => before.cloned().unwrap_or_default(),
+    });
     view! {
         <header>
             <h1>"Hilum"</h1>
@@ -161,7 +173,7 @@ fn App() -> impl IntoView {
                     <Report desk/>
                     <Panels desk/>
                 </div>
-                <p class="disclaimer" id="disclaimer">{DISCLAIMER}" The bundled model has seen synthetic drawings only: on real radiographs it writes fluent, wrong sentences, and its probabilities are wrong."</p>
+                <p class="disclaimer" id="disclaimer">{DISCLAIMER}{move || trained.get()}</p>
             </div>
         </main>
     }

@@ -1,14 +1,16 @@
-//! What lies on the reader's desk: the engine's state, the picture, the report. All of the page's state is
-//! here.
+//! What lies on the reader's desk: the engine's state, the image, the report. All of the page's state is here.
 
 use std::sync::Arc;
 
 use hilum_image::Radiograph;
-use hilum_protocol::{Drafted, FromEngine, Opened, Phase, ToEngine, Wish};
+use hilum_protocol::{
+    DeviceChoice, Drafted, FromEngine, Opened, Partial, Phase, Shown, Task, TaskRequest, TaskResult, ToEngine,
+};
 use leptos::leptos_dom::helpers::{set_timeout, window};
 use leptos::prelude::*;
 use std::time::Duration;
 
+use super::address::{parameter, same_origin};
 use super::link;
 use super::questions::Questions;
 
@@ -30,14 +32,14 @@ pub enum Status {
     Failed(String),
 }
 
-/// The picture on the desk.
+/// The image on the desk.
 #[derive(Clone, Debug)]
 pub enum Picture {
     /// None yet.
     None,
     /// Being decoded: the file's name.
     Reading(String),
-    /// Decoded: its name, the picture for the screen, its size in the file.
+    /// Decoded: its name, the image for the screen, its size in the file.
     Read(String, Arc<Radiograph>, (usize, usize)),
     /// Not readable: the file's name, why.
     Unreadable(String, String),
@@ -61,24 +63,24 @@ pub enum Draft {
 pub struct Desk {
     /// The engine.
     pub status: RwSignal<Status>,
-    /// The picture.
+    /// The image.
     pub picture: RwSignal<Picture>,
     /// The draft.
     pub draft: RwSignal<Draft>,
     /// The report's text, as drafted and edited.
     pub text: RwSignal<String>,
-    /// What was asked of the picture besides a draft.
+    /// What was asked about the image besides a draft.
     pub questions: Questions,
-    /// The text that a new draft or picture replaced.
+    /// The text that a new draft or image replaced.
     pub replaced: RwSignal<Option<String>>,
     /// What the reader should know: a device rebuilt, storage refused.
     pub notice: RwSignal<Option<String>>,
     /// Where to compute.
-    pub wish: RwSignal<Wish>,
-    /// The file's bytes, for an engine that is started anew.
+    pub device: RwSignal<DeviceChoice>,
+    /// The file's bytes, for an engine that is restarted.
     bytes: StoredValue<Arc<Vec<u8>>>,
-    /// The numbers of the newest picture's and draft's requests: whatever else answers comes too late.
-    picture_request: StoredValue<u32>,
+    /// The numbers of the newest requests for an image and for a draft: whatever else answers comes too late.
+    image_request: StoredValue<u32>,
     draft_request: StoredValue<u32>,
     rebuilt: StoredValue<Option<f64>>,
     greeted: StoredValue<bool>,
@@ -86,10 +88,10 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// An empty desk, with the wishes of the page's address.
+    /// An empty desk, with what the page's address asks for.
     pub fn new() -> Self {
-        let wish = parameter("device")
-            .and_then(|text| Wish::parse(&text))
+        let device = parameter("device")
+            .and_then(|text| DeviceChoice::parse(&text))
             .unwrap_or_default();
         Self {
             status: RwSignal::new(Status::Loading(Phase::Program, 0, 0)),
@@ -98,10 +100,10 @@ impl Desk {
             text: RwSignal::new(String::new()),
             replaced: RwSignal::new(None),
             notice: RwSignal::new(None),
-            wish: RwSignal::new(wish),
+            device: RwSignal::new(device),
             bytes: StoredValue::new(Arc::default()),
             questions: Questions::new(),
-            picture_request: StoredValue::new(0),
+            image_request: StoredValue::new(0),
             draft_request: StoredValue::new(0),
             rebuilt: StoredValue::new(None),
             greeted: StoredValue::new(false),
@@ -109,7 +111,7 @@ impl Desk {
         }
     }
 
-    /// Starts the engine, or starts it anew.
+    /// Starts the engine, or restarts it.
     pub fn start(self) {
         self.status.set(Status::Loading(Phase::Program, 0, 0));
         self.greeted.set_value(false);
@@ -118,7 +120,7 @@ impl Desk {
         }
     }
 
-    /// The worker listens: what it must know comes first, and then the picture that lies here.
+    /// The worker listens: what it must know comes first, and then the image that lies here.
     fn greet(self) {
         let own = BUNDLE.to_owned();
         let bundle = parameter("bundle").unwrap_or_else(|| own.clone());
@@ -126,12 +128,11 @@ impl Desk {
         let Some(url) = same_origin(&bundle) else {
             link::end();
             return self.status.set(Status::Failed(format!(
-                "the bundle {bundle:?} is not on this page's own server, and nothing is fetched from elsewhere"
+                "the bundle {bundle:?} is not on this page's own server; copy it there, since nothing is loaded from elsewhere"
             )));
         };
-        let wish = self.wish.get_untracked();
         link::send(&ToEngine::Open {
-            wish,
+            device: self.device.get_untracked(),
             bundle: url,
             sha256: sha256.map(str::to_owned),
         });
@@ -139,13 +140,13 @@ impl Desk {
             self.picture.get_untracked(),
             Picture::Reading(_) | Picture::Read(..)
         ) {
-            self.send_picture();
+            self.send_image();
         }
     }
 
     /// Lets the engine compute elsewhere.
-    pub fn compute_on(self, wish: Wish) {
-        self.wish.set(wish);
+    pub fn compute_on(self, device: DeviceChoice) {
+        self.device.set(device);
         self.rebuilt.set_value(None);
         self.start();
     }
@@ -160,7 +161,7 @@ impl Desk {
         self.bytes.set_value(Arc::new(bytes));
         // A worker that does not listen yet gets it when it does.
         if self.greeted.get_value() {
-            self.send_picture();
+            self.send_image();
         }
     }
 
@@ -170,7 +171,7 @@ impl Desk {
         self.picture.set(Picture::Unreadable(name, why));
     }
 
-    /// Asks for a draft of the picture.
+    /// Asks for a draft of the image.
     pub fn ask_draft(self) {
         self.lay_aside();
         self.draft.set(Draft::Running);
@@ -180,12 +181,17 @@ impl Desk {
     fn send_draft(self) {
         let request = self.questions.number();
         self.draft_request.set_value(request);
-        link::send(&ToEngine::Draft { request });
+        link::send(&ToEngine::Run {
+            request,
+            task: TaskRequest::Draft,
+        });
     }
 
-    /// Ends the draft after the present word.
+    /// Ends the draft after the present token.
     pub fn stop(self) {
-        link::send(&ToEngine::Stop);
+        link::send(&ToEngine::Cancel {
+            request: self.draft_request.get_value(),
+        });
     }
 
     /// Brings the replaced text back.
@@ -197,7 +203,7 @@ impl Desk {
         }
     }
 
-    /// Asks a worker that may have slept whether it is alive, and starts it anew where it is not.
+    /// Asks a worker that may have slept whether it is alive, and restarts it where it is not.
     pub fn wake(self) {
         if !matches!(self.status.get_untracked(), Status::Ready(_)) {
             return;
@@ -207,7 +213,7 @@ impl Desk {
         set_timeout(
             move || {
                 if self.heard.get_value() == heard {
-                    self.rebuild("The engine did not wake up with the page");
+                    self.rebuild("The engine stopped responding while the page was in the background");
                 }
             },
             PATIENCE,
@@ -228,10 +234,10 @@ impl Desk {
         self.text.set(String::new());
     }
 
-    fn send_picture(self) {
+    fn send_image(self) {
         let request = self.questions.number();
-        self.picture_request.set_value(request);
-        link::send(&ToEngine::Picture {
+        self.image_request.set_value(request);
+        link::send(&ToEngine::Image {
             request,
             bytes: self.bytes.get_value().to_vec(),
         });
@@ -239,7 +245,6 @@ impl Desk {
 
     fn hear(self, message: FromEngine) {
         self.heard.update_value(|count| *count = count.wrapping_add(1));
-        let drafts = |request: u32| request == self.draft_request.get_value();
         match message {
             FromEngine::Pong => {
                 if !self.greeted.get_value() {
@@ -256,45 +261,44 @@ impl Desk {
                 if let Some(why) = &opened.not_kept {
                     self.notice.set(Some(why.clone()));
                 }
+                let drafts = opened.tasks.contains(&Task::Draft);
                 self.status.set(Status::Ready(opened));
-                // A draft that was under way when the engine was started anew begins again.
-                if self.draft.get_untracked() == Draft::Running {
+                // A draft that was under way when the engine was restarted begins again.
+                if drafts && self.draft.get_untracked() == Draft::Running {
                     self.text.set(String::new());
                     self.send_draft();
                 }
                 self.questions.again();
             }
-            FromEngine::Picture { request, result } => {
-                self.take_picture(request == self.picture_request.get_value(), result);
+            FromEngine::Image { request, result } => {
+                self.take_image(request == self.image_request.get_value(), result);
             }
-            FromEngine::Words { request, text } if drafts(request) => {
-                self.text.update(|whole| *whole += &text)
-            }
-            FromEngine::Words { .. } => {}
-            FromEngine::Drafted { request, result } if drafts(request) => match result {
-                Ok(drafted) => {
-                    // The words came one by one; this is the same text, whole.
-                    self.text.set(drafted.text.clone());
-                    self.draft.set(Draft::Done(drafted));
+            FromEngine::Partial { request, partial } => match partial {
+                Partial::Text(text) if request == self.draft_request.get_value() => {
+                    self.text.update(|whole| *whole += &text);
                 }
-                Err(why) => self.draft.set(Draft::Failed(why)),
+                partial => self.questions.take_partial(request, partial),
             },
-            FromEngine::Drafted { .. } => {}
-            FromEngine::Findings { request, result } => self.questions.take_findings(request, result),
-            FromEngine::Answers { request, result } => self.questions.take_answers(request, &result),
-            FromEngine::Searching {
-                request,
-                phase,
-                done,
-                total,
-            } => {
-                self.questions.take_progress(request, phase, done, total);
+            FromEngine::Done { request, result } if request == self.draft_request.get_value() => {
+                self.take_draft(result);
             }
-            FromEngine::Found { request, result } => self.questions.take_found(request, result),
+            FromEngine::Done { request, result } => self.questions.take(request, result),
         }
     }
 
-    fn take_picture(self, current: bool, result: Result<Box<hilum_protocol::Shown>, String>) {
+    fn take_draft(self, result: Result<TaskResult, String>) {
+        self.draft.set(match result {
+            Ok(TaskResult::Draft(drafted)) => {
+                // The words came one by one; this is the same text, whole.
+                self.text.set(drafted.text.clone());
+                Draft::Done(drafted)
+            }
+            Ok(_) => Draft::None,
+            Err(why) => Draft::Failed(why),
+        });
+    }
+
+    fn take_image(self, current: bool, result: Result<Box<Shown>, String>) {
         let Picture::Reading(name) = self.picture.get_untracked() else {
             return;
         };
@@ -311,20 +315,19 @@ impl Desk {
     }
 
     fn broken(self, why: &str) {
-        // A decoder that crashes takes the engine with it, and would again: the picture is put aside, the
+        // A decoder that crashes takes the engine with it, and would again: the image is put aside, the
         // engine comes back.
         if let Picture::Reading(name) = self.picture.get_untracked()
             && self.greeted.get_value()
         {
-            let why =
-                "the engine stopped while it read the file, which is probably damaged; it was started anew";
+            let why = "the engine stopped while reading the file, which is probably damaged; the engine was restarted";
             self.picture.set(Picture::Unreadable(name, why.to_owned()));
             return self.start();
         }
         self.rebuild(&format!("The engine stopped ({why})"));
     }
 
-    /// Once: a new worker, a new device, the picture again and the draft that was under way. Twice in a
+    /// Once: a new worker, a new device, the image again and the draft that was under way. Twice in a
     /// minute: words.
     fn rebuild(self, what: &str) {
         let now = window().performance().map_or(0.0, |clock| clock.now());
@@ -333,32 +336,18 @@ impl Desk {
             link::end();
             if self.draft.get_untracked() == Draft::Running {
                 self.draft.set(Draft::Failed(
-                    "the engine was lost before the draft came to its end".to_owned(),
+                    "the engine stopped before the draft was complete".to_owned(),
                 ));
             }
             self.questions
-                .give_up("the engine was lost before it came to an end");
+                .give_up("the engine stopped before it had an answer");
             self.notice.set(None);
-            let way = "It was started anew once already; try again, or let the CPU compute.";
+            let way = "It was already restarted once; try again, or use the CPU.";
             return self.status.set(Status::Failed(format!("{what}. {way}")));
         }
         self.rebuilt.set_value(Some(now));
-        self.notice.set(Some(format!(
-            "{what}. It was started anew; nothing of yours is lost."
-        )));
+        self.notice
+            .set(Some(format!("{what}. Restarted; your work is kept.")));
         self.start();
     }
-}
-
-/// A parameter of the page's address.
-fn parameter(name: &str) -> Option<String> {
-    let search = window().location().search().ok()?;
-    web_sys::UrlSearchParams::new_with_str(&search).ok()?.get(name)
-}
-
-/// The absolute address of a folder, where it is on the page's own server.
-fn same_origin(path: &str) -> Option<String> {
-    let location = window().location();
-    let url = web_sys::Url::new_with_base(path.trim_end_matches('/'), &location.href().ok()?).ok()?;
-    (url.origin() == location.origin().ok()?).then(|| format!("{}{}", url.origin(), url.pathname()))
 }

@@ -24,7 +24,7 @@ fn take(desk: Desk, file: File) {
     if file.size() > LARGEST {
         return desk.unreadable(
             name,
-            "the file is larger than 512 MiB; no radiograph is".to_owned(),
+            "the file is larger than 512 MiB, too large for a radiograph".to_owned(),
         );
     }
     spawn_local(async move {
@@ -46,7 +46,7 @@ fn take_first(desk: Desk, data: Option<DataTransfer>) -> bool {
     let more = files.map_or(0, |files| files.length()).saturating_sub(1);
     if more > 0 {
         desk.notice.set(Some(format!(
-            "One radiograph at a time: {} was opened, {more} more were left out.",
+            "One radiograph at a time: {} was opened, {more} more ignored.",
             file.name()
         )));
     }
@@ -61,7 +61,7 @@ pub fn listen(desk: Desk) {
         event.prevent_default();
         if !take_first(desk, event.data_transfer()) {
             desk.notice.set(Some(
-                "What was dropped is no file; drop a DICOM, PNG or JPEG file.".to_owned(),
+                "That is not a file; drop a DICOM, PNG or JPEG file.".to_owned(),
             ));
         }
     });
@@ -91,7 +91,7 @@ fn sample(desk: Desk, file: &'static str) {
             Some(bytes) => desk.open(file.to_owned(), bytes),
             None => desk.unreadable(
                 file.to_owned(),
-                "the sample did not arrive; is the server there?".to_owned(),
+                "the sample could not be loaded; check the connection to the server".to_owned(),
             ),
         }
     });
@@ -128,7 +128,7 @@ pub fn Samples(desk: Desk) -> impl IntoView {
         }
     });
     view! {
-        <section class="samples" aria-label="Sample phantoms, synthetic radiographs" title="Synthetic radiographs, drawn from a description">
+        <section class="samples" aria-label="Sample phantoms: synthetic radiographs" title="Synthetic radiographs, drawn by a program">
             <span class="hint">"Phantoms:"</span>
             {buttons.into_iter().collect_view()}
         </section>

@@ -1,4 +1,4 @@
-//! The line to the worker: start it, send, and start it anew when it is of no use any more.
+//! The line to the worker: start it, send, and replace it when it is of no use any more.
 
 use std::cell::RefCell;
 
@@ -40,7 +40,7 @@ pub fn start(
     let options = WorkerOptions::new();
     options.set_type(WorkerType::Module);
     let worker = Worker::new_with_options(PROGRAM, &options)
-        .map_err(|e| format!("this browser does not start module workers ({e:?}); a newer one does"))?;
+        .map_err(|e| format!("this browser cannot run module workers ({e:?}); use a newer one"))?;
     let failed = broken.clone();
     let message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
         // What the boot program says of a failure is under this key; all else is the engine's.

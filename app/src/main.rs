@@ -1,6 +1,8 @@
 //! The page: a reading room. What is read and written here never leaves it.
 
 #[cfg(target_family = "wasm")]
+mod address;
+#[cfg(target_family = "wasm")]
 mod app;
 #[cfg(target_family = "wasm")]
 mod desk;

@@ -1,6 +1,6 @@
 //! The panels below the report: findings, similar cases, questions; each where the bundle offers it.
 
-use hilum_protocol::{Answer, Case, Found, Offers, Reading, Search};
+use hilum_protocol::{Answer, Case, Found, Partial, Reading, Task};
 use leptos::ev::SubmitEvent;
 use leptos::html::Canvas;
 use leptos::prelude::*;
@@ -20,6 +20,29 @@ fn read(desk: Desk) -> bool {
     ready(desk) && matches!(desk.picture.get(), Picture::Read(..))
 }
 
+/// A sentence about what the bundle cannot be asked for, where there is such a thing.
+fn not_offered(tasks: &[Task]) -> Option<String> {
+    let lacks: Vec<&str> = Task::ALL
+        .into_iter()
+        .filter(|task| !tasks.contains(task))
+        .map(|task| match task {
+            Task::Draft => "draft reports",
+            Task::Findings => "read findings",
+            Task::Retrieve => "search for similar cases",
+            Task::Vqa => "answer questions",
+        })
+        .collect();
+    let (last, rest) = lacks.split_last()?;
+    let list = if rest.is_empty() {
+        (*last).to_owned()
+    } else {
+        format!("{} or {last}", rest.join(", "))
+    };
+    Some(format!(
+        "This bundle does not {list}; open one that does to get that here."
+    ))
+}
+
 /// A share of the whole as a length of the bar.
 fn percent(share: f64) -> String {
     format!("{:.1}%", 100.0 * share.clamp(0.0, 1.0))
@@ -37,15 +60,21 @@ fn words<T>(outcome: &Outcome<T>, running: &str, what: &str) -> String {
 /// The panels.
 #[component]
 pub fn Panels(desk: Desk) -> impl IntoView {
-    // While an engine is started anew, the panels stay with what they show.
-    let offers = Memo::new(move |before: Option<&Offers>| match desk.status.get() {
-        Status::Ready(opened) => opened.offers,
-        _ => before.copied().unwrap_or_default(),
-    });
+    // While an engine is restarted, the panels stay with what they show.
+    let tasks = Memo::new(
+        move |before: Option<&Option<Vec<Task>>>| match desk.status.get() {
+            Status::Ready(opened) => Some(opened.tasks),
+            _ => before.cloned().flatten(),
+        },
+    );
+    let offers = move |task: Task| Memo::new(move |_| tasks.get().is_some_and(|tasks| tasks.contains(&task)));
+    let (findings, retrieve, vqa) = (offers(Task::Findings), offers(Task::Retrieve), offers(Task::Vqa));
+    let lacks = move || tasks.get().and_then(|tasks| not_offered(&tasks));
     view! {
-        {move || offers.get().findings.then(|| view! { <Findings desk/> })}
-        {move || offers.get().search.then(|| view! { <Similar desk/> })}
-        {move || offers.get().answers.then(|| view! { <Ask desk/> })}
+        {move || findings.get().then(|| view! { <Findings desk/> })}
+        {move || retrieve.get().then(|| view! { <Similar desk/> })}
+        {move || vqa.get().then(|| view! { <Ask desk/> })}
+        {move || lacks().map(|lacks| view! { <p class="hint" id="not-offered">{lacks}</p> })}
     }
 }
 
@@ -59,7 +88,7 @@ fn bar(reading: Reading) -> impl IntoView {
     } = reading;
     let place = side.map(|side| format!(", {side}"));
     let category = name.clone();
-    let mark = format!("{probability:.3}, present from {operating_point:.3}");
+    let mark = format!("{probability:.3}, threshold {operating_point:.3}");
     view! {
         <tr class:present=present data-name=category data-probability=probability.to_string() data-present=present.to_string()>
             <th scope="row">{name}{place}</th>
@@ -68,7 +97,7 @@ fn bar(reading: Reading) -> impl IntoView {
                     <div class="fill" style:width=percent(probability)></div>
                     <div class="mark" style:left=percent(operating_point)></div>
                 </div>
-                <span class="unseen">{if present { "present" } else { "not present" }}{format!(", from {operating_point:.2}")}</span>
+                <span class="unseen">{if present { "present" } else { "not present" }}{format!(", threshold {operating_point:.2}")}</span>
             </td>
             <td class="number">{format!("{probability:.2}")}</td>
         </tr>
@@ -82,21 +111,18 @@ fn Findings(desk: Desk) -> impl IntoView {
     let told = move || match findings.get() {
         Outcome::Done(readings) => {
             let present = readings.iter().filter(|reading| reading.present).count();
-            format!(
-                "{present} of {} categories at or above their mark.",
-                readings.len()
-            )
+            format!("{present} of {} findings above their threshold.", readings.len())
         }
         other => words(&other, "Reading the radiograph …", "findings"),
     };
     let table = move || match findings.get() {
         Outcome::Done(readings) => Some(view! {
             <table class="findings" aria-describedby="disclaimer">
-                <caption class="unseen">"Findings, likeliest first"</caption>
+                <caption class="unseen">"Findings, most probable first"</caption>
                 <thead class="unseen"><tr><th scope="col">"Finding"</th><th scope="col">"Present"</th><th scope="col">"Probability"</th></tr></thead>
                 <tbody>{readings.into_iter().map(bar).collect_view()}</tbody>
             </table>
-            <p class="hint">"The bar is the calibrated probability; from the mark on, a finding counts as present."</p>
+            <p class="hint">"The bar is the calibrated probability; the mark is the threshold from which a finding counts as present."</p>
         }),
         _ => None,
     };
@@ -113,7 +139,7 @@ fn Findings(desk: Desk) -> impl IntoView {
     }
 }
 
-/// Puts a picture of bytes onto its canvas.
+/// Paints gray bytes onto a canvas.
 fn paint(canvas: &HtmlCanvasElement, gray: &[u8], side: usize) -> Option<()> {
     let rgba: Vec<u8> = gray.iter().flat_map(|&v| [v, v, v, 255]).collect();
     let side = u32::try_from(side).ok()?;
@@ -146,17 +172,17 @@ fn case(case: Case, side: usize) -> impl IntoView {
         probability,
         labels,
         report,
-        picture,
+        thumbnail,
     } = case;
     let name = id.clone();
     let labels = if labels.is_empty() {
-        "no category named".to_owned()
+        "no finding labelled".to_owned()
     } else {
         labels.join(", ")
     };
     view! {
         <li class="case" data-id=name data-probability=probability.to_string()>
-            <Thumbnail gray=picture side name=format!("Radiograph of case {id}")/>
+            <Thumbnail gray=thumbnail side name=format!("Radiograph of case {id}")/>
             <div>
                 <p class="labels">{labels}</p>
                 <p class="quoted">{report}</p>
@@ -179,35 +205,33 @@ fn Similar(desk: Desk) -> impl IntoView {
         }
     };
     let told = move || match (questions.found.get(), questions.progress.get()) {
-        (Outcome::Running, Some((Search::Loading, done, total))) => {
+        (Outcome::Running, Some(Partial::Loading(done, total))) => {
             format!(
                 "Loading the gallery: {:.1} of {:.1} MB",
                 done as f64 / 1e6,
                 total as f64 / 1e6
             )
         }
-        (Outcome::Running, Some((Search::Comparing, _, total))) => format!("Comparing {total} cases …"),
+        (Outcome::Running, Some(Partial::Comparing(_, total))) => format!("Comparing {total} cases …"),
         (Outcome::Done(Found { searched, cases, .. }), _) => {
-            format!(
-                "The {} likeliest of {searched} cases for {}.",
-                cases.len(),
-                questions.sought()
-            )
+            format!("Top {} of {searched} for {}.", cases.len(), questions.sought())
         }
         (other, _) => words(&other, "Searching …", "cases"),
     };
     let share = move || {
-        questions
-            .progress
-            .get()
-            .map(|(_, done, total)| done as f64 / total.max(1) as f64)
+        questions.progress.get().and_then(|partial| match partial {
+            Partial::Loading(done, total) | Partial::Comparing(done, total) => {
+                Some(done as f64 / total.max(1) as f64)
+            }
+            Partial::Text(_) => None,
+        })
     };
     let list = move || match questions.found.get() {
         Outcome::Done(found) => {
             let side = found.side;
             Some(view! {
                 <ol class="cases" aria-describedby="disclaimer">{found.cases.into_iter().map(|c| case(c, side)).collect_view()}</ol>
-                <p class="hint">{format!("Match: the probability that report and picture belong together. Cases: {}", found.source)}</p>
+                <p class="hint">{format!("Match: the probability that report and radiograph belong together. Cases: {}", found.source)}</p>
             })
         }
         _ => None,
@@ -216,16 +240,16 @@ fn Similar(desk: Desk) -> impl IntoView {
         <section class="panel" id="similar" aria-labelledby="similar-title" data-state=move || questions.found.get().name()>
             <div class="toolbar">
                 <h2 id="similar-title">"Similar cases"</h2>
-                <button id="search-picture" hidden=running disabled=move || !read(desk) on:click=move |_| questions.search(None)>"Like this radiograph"</button>
+                <button id="search-picture" hidden=running disabled=move || !read(desk) on:click=move |_| questions.search(None)>"Find similar"</button>
                 <button id="search-stop" hidden=move || !running() on:click=move |_| questions.stop_search()>"Stop"</button>
             </div>
             <form class="line" on:submit=submit>
-                <label class="unseen" for="search-text">"Words of a report to search for"</label>
-                <input id="search-text" type="text" maxlength="1000" autocomplete="off" placeholder="or words of a report" prop:value=move || text.get() on:input=move |event| text.set(event_target_value(&event))/>
+                <label class="unseen" for="search-text">"Search by report text"</label>
+                <input id="search-text" type="text" maxlength="1000" autocomplete="off" placeholder="or search by report text" prop:value=move || text.get() on:input=move |event| text.set(event_target_value(&event))/>
                 <button id="search" type="submit" disabled=move || running() || !ready(desk) || text.get().trim().is_empty()>"Search"</button>
             </form>
             <p class="told" role="status">{told}</p>
-            <progress max="1" hidden=move || !running() aria-label="Search" prop:value=move || share().unwrap_or(0.0)></progress>
+            <progress max="1" hidden=move || !running() aria-label="Search progress" prop:value=move || share().unwrap_or(0.0)></progress>
             {list}
             <p class="brief">{DISCLAIMER}</p>
         </section>
@@ -278,7 +302,7 @@ fn Ask(desk: Desk) -> impl IntoView {
     };
     view! {
         <section class="panel" id="asking" aria-labelledby="ask-title" data-state=state>
-            <h2 id="ask-title">"Ask"</h2>
+            <h2 id="ask-title">"Questions"</h2>
             <form class="line" on:submit=submit>
                 <label class="unseen" for="question">"A question about this radiograph"</label>
                 <input id="question" type="text" maxlength="300" autocomplete="off" placeholder="Is there a pleural effusion?" prop:value=move || question.get() on:input=move |event| question.set(event_target_value(&event))/>

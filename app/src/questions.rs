@@ -1,7 +1,6 @@
-//! What is asked of the picture besides a draft, and what came of it. All of it belongs to the picture on the
-//! desk.
+//! What is asked about the image besides a draft, and what came of it. All of it belongs to the image on the desk.
 
-use hilum_protocol::{Answer, Found, Reading, Search, ToEngine};
+use hilum_protocol::{Answer, Found, Partial, Reading, TaskRequest, TaskResult, ToEngine};
 use leptos::prelude::*;
 
 use super::link;
@@ -31,15 +30,6 @@ impl<T> Outcome<T> {
     }
 }
 
-impl<T> From<Result<T, String>> for Outcome<T> {
-    fn from(result: Result<T, String>) -> Self {
-        match result {
-            Ok(done) => Self::Done(done),
-            Err(why) => Self::Failed(why),
-        }
-    }
-}
-
 /// A question in words with its answers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asked {
@@ -58,11 +48,11 @@ pub struct Questions {
     pub findings: RwSignal<Outcome<Vec<Reading>>>,
     /// What the search found.
     pub found: RwSignal<Outcome<Found>>,
-    /// What a search is busy with, how far, of how much.
-    pub progress: RwSignal<Option<(Search, u64, u64)>>,
+    /// How far a search is.
+    pub progress: RwSignal<Option<Partial>>,
     /// The questions in words, newest first.
     pub asked: RwSignal<Vec<Asked>>,
-    /// The text that is searched for; none for the picture.
+    /// The text that is searched for; none for the image.
     text: StoredValue<Option<String>>,
     findings_request: StoredValue<u32>,
     search_request: StoredValue<u32>,
@@ -90,7 +80,7 @@ impl Questions {
         self.newest.get_value()
     }
 
-    /// Forgets all: there is another picture.
+    /// Forgets all: there is another image.
     pub fn clear(self) {
         self.findings_request.set_value(0);
         self.search_request.set_value(0);
@@ -105,16 +95,18 @@ impl Questions {
         self.findings.set(Outcome::Running);
         let request = self.number();
         self.findings_request.set_value(request);
-        link::send(&ToEngine::Findings { request });
+        run(request, TaskRequest::Findings);
     }
 
     /// Asks a question.
     pub fn ask(self, question: String) {
         let request = self.number();
-        link::send(&ToEngine::Ask {
+        run(
             request,
-            question: question.clone(),
-        });
+            TaskRequest::Vqa {
+                question: question.clone(),
+            },
+        );
         self.asked.update(|all| {
             all.insert(
                 0,
@@ -127,7 +119,7 @@ impl Questions {
         });
     }
 
-    /// Searches for cases like a text or, without one, like the picture; a search that is under way is given
+    /// Searches for cases like a text or, without one, like the image; a search that is under way is given
     /// up.
     pub fn search(self, text: Option<String>) {
         self.found.set(Outcome::Running);
@@ -135,12 +127,14 @@ impl Questions {
         let request = self.number();
         self.search_request.set_value(request);
         self.text.set_value(text.clone());
-        link::send(&ToEngine::Search { request, text });
+        run(request, TaskRequest::Retrieve { text });
     }
 
     /// Ends the search.
     pub fn stop_search(self) {
-        link::send(&ToEngine::StopSearch);
+        link::send(&ToEngine::Cancel {
+            request: self.search_request.get_value(),
+        });
         self.search_request.set_value(0);
         self.progress.set(None);
         self.found.set(Outcome::None);
@@ -153,7 +147,7 @@ impl Questions {
             .map_or("this radiograph".to_owned(), |text| format!("“{text}”"))
     }
 
-    /// Asks an engine that was started anew for what the one before it owed.
+    /// Asks a restarted engine for what the one before it owed.
     pub fn again(self) {
         if self.findings.get_untracked() == Outcome::Running {
             self.ask_findings();
@@ -167,10 +161,8 @@ impl Questions {
             .into_iter()
             .filter(|asked| asked.answers == Outcome::Running);
         for asked in owed {
-            link::send(&ToEngine::Ask {
-                request: asked.request,
-                question: asked.question,
-            });
+            let question = asked.question;
+            run(asked.request, TaskRequest::Vqa { question });
         }
     }
 
@@ -189,34 +181,48 @@ impl Questions {
         });
     }
 
-    /// The findings have come.
-    pub fn take_findings(self, request: u32, result: Result<Vec<Reading>, String>) {
-        if request == self.findings_request.get_value() {
-            self.findings.set(result.into());
-        }
-    }
-
-    /// Answers have come.
-    pub fn take_answers(self, request: u32, result: &Result<Vec<Answer>, String>) {
-        self.asked.update(|all| {
-            for asked in all.iter_mut().filter(|asked| asked.request == request) {
-                asked.answers = result.clone().into();
-            }
-        });
-    }
-
     /// A search goes on.
-    pub fn take_progress(self, request: u32, phase: Search, done: u64, total: u64) {
+    pub fn take_partial(self, request: u32, partial: Partial) {
         if request == self.search_request.get_value() {
-            self.progress.set(Some((phase, done, total)));
+            self.progress.set(Some(partial));
         }
     }
 
-    /// A search has ended.
-    pub fn take_found(self, request: u32, result: Result<Found, String>) {
-        if request == self.search_request.get_value() {
+    /// A request has ended: one of these, or one that was given up.
+    pub fn take(self, request: u32, result: Result<TaskResult, String>) {
+        if request == self.findings_request.get_value() {
+            self.findings.set(outcome(result, |result| match result {
+                TaskResult::Findings(readings) => Some(readings),
+                _ => None,
+            }));
+        } else if request == self.search_request.get_value() {
             self.progress.set(None);
-            self.found.set(result.into());
+            self.found.set(outcome(result, |result| match result {
+                TaskResult::Retrieve(found) => Some(found),
+                _ => None,
+            }));
+        } else {
+            let answers = outcome(result, |result| match result {
+                TaskResult::Vqa(answers) => Some(answers),
+                _ => None,
+            });
+            self.asked.update(|all| {
+                if let Some(asked) = all.iter_mut().find(|asked| asked.request == request) {
+                    asked.answers = answers;
+                }
+            });
         }
+    }
+}
+
+fn run(request: u32, task: TaskRequest) {
+    link::send(&ToEngine::Run { request, task });
+}
+
+/// What came of a request: its own form of result, or none where it was cancelled.
+fn outcome<T>(result: Result<TaskResult, String>, own: impl FnOnce(TaskResult) -> Option<T>) -> Outcome<T> {
+    match result {
+        Ok(result) => own(result).map_or(Outcome::None, Outcome::Done),
+        Err(why) => Outcome::Failed(why),
     }
 }

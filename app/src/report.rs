@@ -1,6 +1,6 @@
 //! The report: drafted word by word into an editor, stopped, edited, copied, downloaded.
 
-use hilum_protocol::Opened;
+use hilum_protocol::{Opened, Task};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use wasm_bindgen::prelude::*;
@@ -14,7 +14,8 @@ pub const DISCLAIMER: &str = "Research software, not for clinical use.";
 
 /// The text with where it came from.
 fn signed(text: &str, opened: Option<&Opened>) -> String {
-    let model = opened.map_or(String::new(), |o| {
+    let drafts = |o: &&Opened| o.tasks.contains(&Task::Draft);
+    let model = opened.filter(drafts).map_or(String::new(), |o| {
         format!(
             "Drafted by Hilum with {} ({}), bundle SHA-256 {}.\n",
             o.bundle, o.system, o.sha256
@@ -47,6 +48,18 @@ fn download(name: &str, text: &str) -> Result<(), JsValue> {
 #[component]
 pub fn Report(desk: Desk) -> impl IntoView {
     let running = move || desk.draft.get() == Draft::Running;
+    // A bundle that drafts nothing leaves the editor to the reader; while one is loading, it may.
+    let drafts = move || match desk.status.get() {
+        Status::Ready(opened) => opened.tasks.contains(&Task::Draft),
+        _ => true,
+    };
+    let placeholder = move || {
+        if drafts() {
+            "The draft appears here for you to correct."
+        } else {
+            "This bundle does not draft reports; write one here."
+        }
+    };
     let empty = move || desk.text.get().trim().is_empty();
     let can_draft = move || {
         matches!(desk.status.get(), Status::Ready(_))
@@ -61,7 +74,7 @@ pub fn Report(desk: Desk) -> impl IntoView {
             copied.set(if done.is_ok() {
                 "Copied."
             } else {
-                "The browser did not allow it; select the text and copy it."
+                "The browser did not allow copying; select the text and copy it yourself."
             });
         });
     };
@@ -81,11 +94,11 @@ pub fn Report(desk: Desk) -> impl IntoView {
             let end = match (d.stopped, d.finished) {
                 (true, _) => "Stopped",
                 (_, true) => "Done",
-                _ => "Ended at its greatest length",
+                _ => "Reached the maximum length",
             };
             let digits = usize::from(d.pieces_per_s < 10.0);
             format!(
-                "{end}: first word after {:.0} ms, {:.digits$} word pieces a second.",
+                "{end}: first word after {:.0} ms, {:.digits$} tokens per second.",
                 d.first_ms, d.pieces_per_s
             )
         }
@@ -109,17 +122,17 @@ pub fn Report(desk: Desk) -> impl IntoView {
     view! {
         <section class="report" aria-label="Report" data-draft=state data-pieces=pieces>
             <div class="toolbar" role="toolbar" aria-label="Report">
-                <button id="draft" class="primary" hidden=running disabled=move || !can_draft() on:click=move |_| desk.ask_draft()>"Draft"</button>
+                <button id="draft" class="primary" hidden=move || running() || !drafts() disabled=move || !can_draft() on:click=move |_| desk.ask_draft()>"Draft"</button>
                 <button id="stop" class="primary" hidden=move || !running() on:click=move |_| desk.stop()>"Stop"</button>
                 <button id="copy" disabled=empty on:click=copy>"Copy"</button>
                 <button id="download" disabled=empty on:click=save>"Download"</button>
-                <button id="restore" hidden=move || desk.replaced.get().is_none() disabled=running on:click=move |_| desk.restore()>"Bring back the text before"</button>
+                <button id="restore" hidden=move || desk.replaced.get().is_none() disabled=running on:click=move |_| desk.restore()>"Restore previous text"</button>
             </div>
-            <label class="unseen" for="text">"Report, a draft to correct"</label>
+            <label class="unseen" for="text">"Report: a draft to be corrected"</label>
             <textarea
                 id="text"
                 spellcheck="true"
-                placeholder="The draft appears here, to be corrected."
+                placeholder=placeholder
                 readonly=running
                 prop:value=move || desk.text.get()
                 on:input=move |event| { copied.set(""); desk.text.set(event_target_value(&event)) }

@@ -292,22 +292,30 @@ pub fn Viewer(desk: Desk) -> impl IntoView {
     let facts = move || {
         read.get().map(|(name, picture, (width, height))| {
             let polarity = if picture.photometric == Polarity::Monochrome1 { ", MONOCHROME1" } else { "" };
-            let notes = picture.notes.iter().map(|note| view! { <li>{note.clone()}</li> }).collect_view();
             view! {
                 <p class="facts"><strong>{name}</strong>{format!(" · {} · {width} × {height}{polarity}", picture.format)}</p>
-                <ul class="notes">{notes}</ul>
             }
         })
     };
+    let notes = move || {
+        let notes = picture().map(|picture| picture.notes.clone()).unwrap_or_default();
+        let items = || {
+            notes
+                .iter()
+                .map(|note| view! { <li>{note.clone()}</li> })
+                .collect_view()
+        };
+        (!notes.is_empty()).then(|| view! { <ul class="notes">{items()}</ul> })
+    };
     view! {
         <div class="viewer" class:reading=move || read.get().is_some()>
-            <div class="toolbar" role="toolbar" aria-label="Picture" hidden=move || read.get().is_none()>
+            <div class="toolbar" role="toolbar" aria-label="View" hidden=move || read.get().is_none()>
                 <button aria-pressed=move || is_window().to_string() on:click=move |_| tool.set(Tool::Window)>"Window"</button>
-                <button aria-pressed=move || (!is_window()).to_string() on:click=move |_| tool.set(Tool::Move)>"Move"</button>
-                <label>"Centre" <input id="window-center" type="number" step="any" aria-label="Window centre" prop:value=number(0) on:change=set_number(0)/></label>
+                <button aria-pressed=move || (!is_window()).to_string() on:click=move |_| tool.set(Tool::Move)>"Pan"</button>
+                <label>"Center" <input id="window-center" type="number" step="any" aria-label="Window center" prop:value=number(0) on:change=set_number(0)/></label>
                 <label>"Width" <input id="window-width" type="number" step="any" min="0" aria-label="Window width" prop:value=number(1) on:change=set_number(1)/></label>
                 <select
-                    aria-label="Window of the file"
+                    aria-label="Windows in the file"
                     hidden=move || names().len() < 2
                     prop:value=move || match look.get().window { WindowChoice::Index(i) => i.to_string(), _ => "0".to_owned() }
                     on:change=choose
@@ -320,6 +328,7 @@ pub fn Viewer(desk: Desk) -> impl IntoView {
                 <button on:click=move |_| look.update(|look| { look.zoom = 1.0; look.shift = (0.0, 0.0) })>"Fit"</button>
                 <button on:click=move |_| look.set(Look::default())>"Reset"</button>
             </div>
+            <div id="notes" role="status">{notes}</div>
             <div class="stage" hidden=move || read.get().is_none() class:moving=move || !is_window()>
                 <canvas
                     node_ref=canvas

@@ -25,7 +25,7 @@ hilum finetune engine/configs/demo-close.toml --device cpu --resume
 hilum finetune engine/configs/demo-words.toml --device cpu --resume
 rm -rf www/models/demo
 hilum export --from runs/demo-words --out www/models/demo --weights f16 --name demo --device cpu \
-  --data "58,000 phantoms at 256, 384 and 512 px (seeds 1000000, 2000000, 3000000, 5000000, 6000000, 7000000 and 8000000), 500 for validation (seed 101); nothing of a patient" \
+  --data "synthetic drawings of chest radiographs (phantoms) only, nothing of a patient: 58,000 phantoms at 256, 384 and 512 px (seeds 1000000, 2000000, 3000000, 5000000, 6000000, 7000000 and 8000000), 500 for validation (seed 101)" \
   --command "engine/configs/demo.sh"
 hilum gallery build --bundle www/models/demo --data runs/data/gallery --count 200 --device cpu \
   --source "200 phantoms that training has not seen (seed 4000000); nothing of a patient"

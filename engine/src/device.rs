@@ -28,7 +28,7 @@ pub struct DeviceError {
 impl DeviceError {
     fn new(reason: impl Into<String>) -> Self {
         let remedy = match cfg!(target_family = "wasm") {
-            true => "use a browser with WebGPU, or let the CPU compute",
+            true => "use a browser with WebGPU, or use the CPU",
             false => "install a Vulkan, Metal or DirectX 12 driver, or pass --device cpu",
         };
         Self {

@@ -23,10 +23,12 @@ fn page_with_tasks(setting: &Setting, dir: &Path) -> PathBuf {
     let bundle = page.join("models/tasks").to_str().unwrap().to_owned();
     let text = format!(
         "system = \"medvill\"\npreset = \"tiny\"\nout = {run:?}\nseed = 4\n\
-         [model]\nsize = 64\nsampled = 3\nwords = 40\nmap_findings = true\nanswer_softmax = true\n\
+         [model]\nsampled = 3\nmax_tokens = 40\nanswer_softmax = true\n\
+         [model.preprocessing]\nsize = 64\n\
+         [model.ours]\nfindings_head = true\n\
          [data]\nroots = [{data:?}]\n\
          [objectives]\nfindings = 1.0\nreport = 1.0\npairs = 1.0\nvqa = 1.0\n\
-         [optim]\nrate = 2e-3\nbatch = 8\nsteps = 24\n"
+         [optim]\nlr = 2e-3\nbatch = 8\nsteps = 24\n"
     );
     std::fs::write(&config, text).unwrap();
     let cpu = ["--device", "cpu"];
@@ -360,6 +362,48 @@ fn a_panel_is_there_only_where_the_bundle_offers_it() {
                 .await;
             assert_eq!(there, offered, "{panel}");
         }
+        browser.end().await;
+    });
+}
+
+#[test]
+fn a_bundle_that_cannot_draft_opens_and_the_page_says_what_it_lacks() {
+    let Some(setting) = Setting::find() else { return };
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let page = dir.path().join("page");
+        copy(&setting.page, &page);
+        let bundle = page.join("models/findings");
+        copy(&page.join("models/demo"), &bundle);
+        let manifest = bundle.join("bundle.json");
+        let mut value: Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+        value["tasks"] = json!(["findings"]);
+        value["provenance"]["data"] = json!("a thousand drawings");
+        std::fs::write(&manifest, value.to_string()).unwrap();
+        let server = Server::start(&setting, &page);
+        let browser = Browser::start(&setting).await;
+        browser
+            .open(&format!("{}?device=cpu&bundle=models/findings", server.url))
+            .await;
+        browser.ready().await;
+        let hidden = "return document.querySelector('#draft').hidden";
+        assert_eq!(browser.script(hidden).await, true);
+        let said = browser.text("#not-offered").await;
+        assert!(
+            said.contains("draft reports") && said.contains("answer questions"),
+            "{said}"
+        );
+        let said = browser.text("#disclaimer").await;
+        assert!(
+            said.contains("a thousand drawings") && said.contains("not for clinical use"),
+            "{said}"
+        );
+        browser.sample("effusion.png").await;
+        browser.click("#find").await;
+        done(&browser, "#findings").await;
+        assert!(!data(&browser, "#findings tbody tr").await.is_empty());
+        browser.picture("findings-only-1280.png").await;
+        assert_eq!(browser.complaints().await, Vec::<String>::new());
         browser.end().await;
     });
 }

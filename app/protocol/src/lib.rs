@@ -7,9 +7,7 @@
 use hilum_image::Radiograph;
 use serde::{Deserialize, Serialize};
 
-pub use hilum_task::{
-    Answer, Case, Drafted, Found, Partial, Piece, Reading, Task, TaskRequest, TaskResult,
-};
+pub use hilum_task::{Answer, Case, Drafted, Found, Partial, Piece, Reading, Task, TaskRequest, TaskResult};
 
 /// Where to compute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

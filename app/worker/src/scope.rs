@@ -24,8 +24,8 @@ pub fn now() -> f64 {
     scope().performance().map_or(0.0, |clock| clock.now())
 }
 
-/// Lets the browser deliver what is waiting, a stop for instance.
-pub async fn breathe() {
+/// Lets the browser deliver what is waiting, for instance a cancellation.
+pub async fn yield_now() {
     let turn = js_sys::Promise::new(&mut |resolve, _| {
         // Where no timer can be had, the promise is settled at once.
         if scope().set_timeout_with_callback(&resolve).is_err() {

@@ -3,6 +3,7 @@
 
 use hilum::bundle::{FileEntry, Manifest, sha256_hex, verify};
 
+use super::error::WorkerError;
 use super::store::{Store, fetch};
 
 /// A manifest is read whole; it is no longer than this.
@@ -40,8 +41,8 @@ impl Source {
     /// A file, verified, from storage or the network.
     ///
     /// # Errors
-    /// A sentence: it did not arrive, or is not what the manifest says.
-    pub async fn file(&mut self, entry: &FileEntry) -> Result<Vec<u8>, String> {
+    /// It did not arrive, or is not what the manifest says.
+    pub async fn file(&mut self, entry: &FileEntry) -> Result<Vec<u8>, WorkerError> {
         let before = self.read;
         let mut bytes = None;
         if let Some(kept) = self.store.get(&entry.sha256).await {
@@ -56,7 +57,7 @@ impl Source {
             None => {
                 let url = format!("{}/{}", self.url, entry.path);
                 let bytes = fetch(&url, entry.bytes, |read| (self.tell)(before + read, self.total)).await?;
-                verify(entry, &bytes).map_err(|e| e.to_string())?;
+                verify(entry, &bytes)?;
                 self.downloaded += entry.bytes;
                 self.store.put(&entry.sha256, &self.url, &bytes).await;
                 bytes
@@ -70,26 +71,22 @@ impl Source {
     /// `bundle.json`, verified where its hash is known beforehand.
     ///
     /// # Errors
-    /// A sentence: it did not arrive, or is not the one that was expected.
-    pub async fn manifest(&mut self, sha256: Option<&str>) -> Result<(Manifest, String), String> {
+    /// It did not arrive, or is not the one that was expected.
+    pub async fn manifest(&mut self, sha256: Option<&str>) -> Result<(Manifest, String), WorkerError> {
         if let Some(sha256) = sha256
             && let Some(kept) = self.store.get(sha256).await
             && sha256_hex(&kept) == sha256
         {
-            let manifest = Manifest::parse(&kept).map_err(|e| e.to_string())?;
+            let manifest = Manifest::parse(&kept)?;
             self.read = kept.len() as u64;
             return Ok((manifest, sha256.to_owned()));
         }
         let bytes = fetch(&format!("{}/bundle.json", self.url), MANIFEST_BYTES, |_| ()).await?;
         let found = sha256_hex(&bytes);
         if sha256.is_some_and(|expected| expected != found) {
-            return Err(
-                "the model on the server is not the one that this page was made with; reload the page, or \
-                        publish page and model together"
-                    .to_owned(),
-            );
+            return Err(WorkerError::OtherBundle);
         }
-        let manifest = Manifest::parse(&bytes).map_err(|e| e.to_string())?;
+        let manifest = Manifest::parse(&bytes)?;
         self.read = bytes.len() as u64;
         self.downloaded += self.read;
         self.store.put(&found, &self.url, &bytes).await;

@@ -11,6 +11,7 @@ use web_sys::{
     Cache, Headers, ReadableStreamDefaultReader, Request, RequestCache, RequestInit, Response, ResponseInit,
 };
 
+use super::error::WorkerError;
 use super::scope::{scope, words};
 
 const NAME: &str = "hilum-bundles-1";
@@ -73,8 +74,8 @@ impl Store {
         };
         if let Err(thrown) = kept.await {
             self.refused = Some(format!(
-                "the browser's storage did not take the model ({}), so it is downloaded at every visit; free some space, \
-                 or leave the private window",
+                "the model could not be kept in the browser's storage ({}), so it is downloaded at every visit; free some \
+                 space, or leave the private window",
                 words(&thrown)
             ));
             self.cache = None;
@@ -122,14 +123,12 @@ fn key(sha256: &str) -> String {
 /// Fetches a file of at most `most` bytes, telling `progress` how many have come.
 ///
 /// # Errors
-/// A sentence: no connection, no such file, or more bytes than it should have.
-pub async fn fetch(url: &str, most: u64, mut progress: impl FnMut(u64)) -> Result<Vec<u8>, String> {
+/// No connection, no such file, or more bytes than it should have.
+pub async fn fetch(url: &str, most: u64, mut progress: impl FnMut(u64)) -> Result<Vec<u8>, WorkerError> {
     let name = url.rsplit('/').next().unwrap_or(url);
-    let lost = |thrown: JsValue| {
-        format!(
-            "{name} did not arrive ({}); check the connection to the server and try again",
-            words(&thrown)
-        )
+    let lost = |thrown: JsValue| WorkerError::NotLoaded {
+        name: name.to_owned(),
+        reason: words(&thrown),
     };
     let init = RequestInit::new();
     // It is kept by its hash; the browser need not keep it twice.
@@ -139,10 +138,10 @@ pub async fn fetch(url: &str, most: u64, mut progress: impl FnMut(u64)) -> Resul
         .map_err(lost)?;
     let response: Response = response.unchecked_into();
     if !response.ok() {
-        return Err(format!(
-            "the server has no {name} (it answered {}); is the bundle's folder whole?",
-            response.status()
-        ));
+        return Err(WorkerError::NotThere {
+            name: name.to_owned(),
+            status: response.status(),
+        });
     }
     let mut bytes = Vec::new();
     let Some(body) = response.body() else {
@@ -159,9 +158,8 @@ pub async fn fetch(url: &str, most: u64, mut progress: impl FnMut(u64)) -> Resul
         let end = begin + chunk.length() as usize;
         if end as u64 > most {
             let _ = reader.cancel();
-            return Err(format!(
-                "{name} is longer than the {most} bytes that it should have; the bundle is damaged"
-            ));
+            let name = name.to_owned();
+            return Err(WorkerError::TooLong { name, most });
         }
         if bytes.capacity() == 0 {
             bytes.reserve_exact(usize::try_from(most.min(1 << 26)).unwrap_or(0).max(end));

@@ -7,11 +7,13 @@
 mod by_hand;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use hilum::bundle::Manifest;
 use hilum::device::{self, DeviceChoice};
-use hilum::image::{Gray8, WindowChoice, decode, prepare};
+use hilum::image::{Gray8, WindowChoice, decode};
 use hilum::nn;
+use hilum::systems::Task;
 use hilum::systems::medvill::{MedVill, MedVillConfig};
-use hilum::tasks::{Draft, DraftOptions, Drafter};
+use hilum::tasks::{Draft, DraftOptions, Drafter, Session};
 use hilum::text::Tokenizer;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
@@ -30,7 +32,8 @@ fn words() -> Tokenizer {
 fn weights(config: &MedVillConfig, tokenizer: &Tokenizer) -> nn::Arrays {
     let cpu = Device::flex();
     cpu.seed(7);
-    let mut weights = nn::parameters(&MedVill::new(config, &cpu).unwrap()).unwrap();
+    let model = MedVill::init(config, tokenizer.specials(), &cpu).unwrap();
+    let mut weights = nn::parameters(&model).unwrap();
     // Without SEP the draft does not end early; louder words make it one whose words differ.
     weights.get_mut("mlm.decoder.bias").unwrap().data[tokenizer.specials().sep as usize] = -1e4;
     weights
@@ -42,39 +45,39 @@ fn weights(config: &MedVillConfig, tokenizer: &Tokenizer) -> nn::Arrays {
     weights
 }
 
+fn session(device: &Device, config: &MedVillConfig, tokenizer: &Tokenizer) -> Session {
+    let model = MedVill::init(config, tokenizer.specials(), device).unwrap();
+    let model = nn::load(model, &weights(config, tokenizer), device, false).unwrap();
+    let config = serde_json::to_value(config).unwrap();
+    let mut manifest = Manifest::new("test", "medvill", "tiny", config);
+    manifest.tasks = vec![Task::Draft];
+    Session::from_parts(manifest, model.into(), Some(tokenizer.clone()), device.clone()).unwrap()
+}
+
 async fn draft(device: &Device, config: &MedVillConfig, tokenizer: &Tokenizer, cache: bool) -> Draft {
-    let model = nn::load(
-        MedVill::new(config, device).unwrap(),
-        &weights(config, tokenizer),
-        device,
-        false,
-    )
-    .unwrap();
-    let side = config.size;
-    let picture = Gray8 {
+    let session = session(device, config, tokenizer);
+    let side = config.preprocessing.size;
+    let image = Gray8 {
         width: side,
         height: side,
         pixels: (0..side * side).map(|i| (i * 7 % 251) as u8).collect(),
     };
-    let drafter = Drafter::new(&model, tokenizer);
-    let features = drafter.encode(&prepare(&picture, side), device).unwrap();
-    let mut drafting = drafter.begin(
-        features,
-        DraftOptions {
-            beam: 1,
-            words: 12,
-            cache,
-        },
-    );
+    let drafter = Drafter::new(&session).unwrap();
+    let options = DraftOptions {
+        beam: 1,
+        max_tokens: 12,
+        cache,
+    };
+    let mut drafting = drafter.begin(session.encode_gray(&image).tokens, options);
     while drafting.next().await.unwrap().is_some() {}
     drafting.draft().clone()
 }
 
-/// The words are the same up to the first near tie.
+/// The tokens are the same up to the first near tie.
 fn same(a: &Draft, b: &Draft) {
-    assert!(a.words.len() > 3, "too short to prove anything");
-    let parts = a.words.iter().zip(&b.words).find(|(a, b)| a.id != b.id);
-    assert!(parts.is_none_or(|(a, _)| a.lead < 1e-3), "{a:?} {b:?}");
+    assert!(a.tokens.len() > 3, "too short to prove anything");
+    let parts = a.tokens.iter().zip(&b.tokens).find(|(a, b)| a.id != b.id);
+    assert!(parts.is_none_or(|(a, _)| a.margin < 1e-3), "{a:?} {b:?}");
 }
 
 #[wasm_bindgen_test]

@@ -187,3 +187,99 @@ impl Model {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push(path);
+            }
+        }
+    }
+
+    /// The product code of a file: what stands before its tests.
+    fn product(path: &Path) -> String {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.split("#[cfg(test)]\nmod ")
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    #[test]
+    fn nothing_but_its_own_rooms_names_a_system() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut files = Vec::new();
+        for folder in ["engine", "app"] {
+            sources(&root.join(folder), &mut files);
+        }
+        let own = |path: &Path| {
+            let path = path.to_string_lossy().replace('\\', "/");
+            let rooms = [
+                "engine/src/systems/",
+                "bundle/import/medvill.rs",
+                "train/tables/medvill.rs",
+            ];
+            let tests = path.ends_with("tests.rs") || path.contains("/tests/");
+            tests || rooms.iter().any(|room| path.contains(room))
+        };
+        let named: Vec<PathBuf> = files
+            .into_iter()
+            .filter(|path| !own(path) && product(path).contains("MedVill"))
+            .collect();
+        assert!(named.is_empty(), "{named:?}");
+    }
+
+    #[test]
+    fn every_system_of_the_list_has_presets_that_make_a_model_of_its_name() {
+        for system in SYSTEMS {
+            for preset in system.presets {
+                assert!(Model::config_for(system.name, preset, &Arrays::new()).is_ok());
+            }
+            let config = Model::config_for(system.name, "tiny", &Arrays::new()).unwrap();
+            let model = Model::new(system.name, &config, Specials::BERT, &Device::flex()).unwrap();
+            assert!(
+                model
+                    .as_system()
+                    .tasks()
+                    .iter()
+                    .all(|task| system.tasks.contains(task))
+            );
+        }
+        let error = Model::config_for("oracle", "tiny", &Arrays::new())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("oracle") && error.contains("medvill"), "{error}");
+    }
+
+    #[test]
+    fn adding_a_system_touches_the_places_that_contributing_lists() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let text = std::fs::read_to_string(root.join("CONTRIBUTING.md")).unwrap();
+        let section = text
+            .split("## Add a system")
+            .nth(1)
+            .unwrap()
+            .split("\n## ")
+            .next()
+            .unwrap();
+        let places: Vec<&str> = section
+            .lines()
+            .filter(|l| l.starts_with(|c: char| c.is_ascii_digit()))
+            .collect();
+        assert!((1..=5).contains(&places.len()), "{places:?}");
+        // Each place is a file or folder that MedViLL has.
+        for place in places {
+            let path = place.split('`').nth(1).unwrap().replace("NAME", "medvill");
+            assert!(root.join(&path).exists(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What the worker does with each message.
+
+use std::rc::Rc;
+
+use hilum::image::{WindowChoice, decode};
+use hilum_protocol::{FromEngine, Shown, ToEngine};
+use wasm_bindgen::prelude::*;
+use web_sys::MessageEvent;
+
+use super::error::WorkerError;
+use super::open::open;
+use super::run::run;
+use super::scope::{post, scope};
+use super::state::{Image, State};
+
+/// An image is shown at most so large: more than a screen has, and quick to apply a window to.
+const SHOWN: usize = 1536;
+
+/// Takes messages from now on.
+pub fn listen() {
+    let state = Rc::new(State::default());
+    let handler = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+        match serde_wasm_bindgen::from_value(event.data()) {
+            Ok(message) => wasm_bindgen_futures::spawn_local(handle(state.clone(), message)),
+            Err(error) => {
+                wasm_bindgen::throw_str(&format!("page and worker are of different versions: {error}"))
+            }
+        }
+    });
+    scope().set_onmessage(Some(handler.as_ref().unchecked_ref()));
+    handler.forget();
+    post(&FromEngine::Pong);
+}
+
+async fn handle(state: Rc<State>, message: ToEngine) {
+    match message {
+        ToEngine::Ping => post(&FromEngine::Pong),
+        ToEngine::Cancel { request } => state.cancel(request),
+        ToEngine::LoseDevice => {
+            if let Some(engine) = state.engine.borrow().as_ref() {
+                engine.chosen.lose();
+            }
+        }
+        ToEngine::Open {
+            device,
+            bundle,
+            sha256,
+        } => match open(device, bundle, sha256).await {
+            Ok((engine, opened)) => {
+                *state.engine.borrow_mut() = Some(Rc::new(engine));
+                post(&FromEngine::Opened(opened));
+            }
+            Err(why) => post(&FromEngine::NotOpened(why.to_string())),
+        },
+        ToEngine::Image { request, bytes } => {
+            state.cancel_all();
+            let result = read(&state, &bytes).map_err(|e| e.to_string());
+            post(&FromEngine::Image { request, result });
+        }
+        ToEngine::Run { request, task } => {
+            state.begin(task.task(), request);
+            let result = run(&state, request, &task).await;
+            // A request whose device was lost is sent again by the page: that it failed would only be in the way.
+            let lost = match (&result, state.engine()) {
+                (Err(_), Ok(engine)) => engine.is_lost().await,
+                _ => false,
+            };
+            if !lost {
+                let result = result.map_err(|e| e.to_string());
+                post(&FromEngine::Done { request, result });
+            }
+        }
+    }
+}
+
+/// Decodes a file and keeps it as the image at hand.
+fn read(state: &State, bytes: &[u8]) -> Result<Box<Shown>, WorkerError> {
+    let radiograph = decode(bytes)?;
+    // What cannot be shown is no radiograph either.
+    radiograph.display(&WindowChoice::Default)?;
+    let shown = Box::new(Shown::new(&radiograph, SHOWN));
+    *state.image.borrow_mut() = Some(Rc::new(Image::new(radiograph)));
+    Ok(shown)
+}
