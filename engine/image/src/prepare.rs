@@ -383,6 +383,39 @@ mod tests {
     }
 
     #[test]
+    fn parity_of_both_filters_with_pillow() {
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/golden/resize.json")).unwrap();
+        let number = |v: &serde_json::Value| v.as_u64().unwrap() as usize;
+        let pixels = golden["pixels"].as_array().unwrap();
+        let source = Gray8 {
+            width: number(&golden["width"]),
+            height: number(&golden["height"]),
+            pixels: pixels.iter().map(|p| number(p) as u8).collect(),
+        };
+        let whole = Rect {
+            x: 0,
+            y: 0,
+            width: source.width,
+            height: source.height,
+        };
+        for case in golden["cases"].as_array().unwrap() {
+            let filter = match case["filter"].as_str().unwrap() {
+                "triangle" => Filter::Triangle,
+                _ => Filter::Bicubic,
+            };
+            let found = resize(&source, whole, number(&case["width"]), number(&case["height"]), filter);
+            let expected = case["values"].as_array().unwrap();
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(expected) {
+                // Cubic convolution overshoots; pixels do not.
+                let expected = (expected.as_f64().unwrap() / 255.0).clamp(0.0, 1.0);
+                assert!((f64::from(*found) - expected).abs() < 1e-5, "{case}: {found}, Pillow says {expected}");
+            }
+        }
+    }
+
+    #[test]
     fn the_margin_is_cut_and_what_is_left_is_centred() {
         // A white frame of 10 around a black one of 5 around 100 x 50 pixels of content.
         let picture = gray(130, 80, |x, y| {
