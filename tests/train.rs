@@ -271,7 +271,7 @@ fn ablations_of_visual_features_and_the_recurrent_writer_have_rows() {
     assert!(own("all-features-pretraining").contains("sampled = 16"));
     assert!(
         own("d-121-first-generation").contains("growth = 8")
-            && own("tienet-first-generation").contains("recurrent")
+            && own("tienet-first-generation").contains("tienet")
     );
 }
 

@@ -82,6 +82,10 @@ impl Kind {
         if head.is_empty() {
             return Some(Self::Empty);
         }
+        // First, since its length may look like any sign: a header's length in eight bytes, then the header, which is an object of JSON.
+        if head.get(8) == Some(&b'{') && head.get(5..8) == Some(&[0; 3]) {
+            return Some(Self::Safetensors);
+        }
         if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
             return Some(zip(head));
         }
@@ -96,10 +100,6 @@ impl Kind {
         }
         if head.get(TAR..TAR + 5) == Some(b"ustar") {
             return Some(Self::Tar);
-        }
-        // A header's length in eight bytes, then the header, which is an object of JSON.
-        if head.get(8) == Some(&b'{') && head.get(5..8) == Some(&[0; 3]) {
-            return Some(Self::Safetensors);
         }
         words(head)
     }

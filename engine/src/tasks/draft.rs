@@ -192,7 +192,8 @@ impl<'a> Drafter<'a> {
                 } else if next.len() < width {
                     next.push((sum, parent, token));
                 }
-                if next.len() == width {
+                // At the last step only what ends counts.
+                if next.len() == width && step + 1 < limit {
                     break;
                 }
             }

@@ -9,6 +9,7 @@
 //! accidents of its parser included, for tables of labels ([`Labeler::like_chexpert`]). The second is the
 //! first with `lexicon-chexpert.toml` laid over it.
 
+mod language;
 mod lexicon;
 mod matcher;
 mod places;
@@ -76,11 +77,14 @@ impl Reading {
     }
 }
 
+pub use language::foreign as foreign_language;
+
 /// Reads reports. Make one and use it for all: building its tables takes longer than reading a hundred
 /// reports.
 #[derive(Clone, Debug)]
 pub struct Labeler {
     lexicon: Lexicon,
+    cutting: scan::Cutting,
 }
 
 impl Default for Labeler {
@@ -110,8 +114,11 @@ impl Labeler {
     /// [`TextError::Lexicon`] when it is not TOML of that form, [`TextError::LexiconEntry`] when an entry is
     /// wrong.
     pub fn from_toml(text: &str) -> Result<Self, TextError> {
+        let lexicon = Lexicon::from_toml(text, None)?;
+        let items = Some(lexicon.vocabulary.get("absent"));
         Ok(Self {
-            lexicon: Lexicon::from_toml(text, None)?,
+            cutting: scan::Cutting { items },
+            lexicon,
         })
     }
 
@@ -122,6 +129,7 @@ impl Labeler {
     pub fn with_overlay(text: &str, overlay: &str) -> Result<Self, TextError> {
         Ok(Self {
             lexicon: Lexicon::from_toml(text, Some(overlay))?,
+            cutting: scan::Cutting::default(),
         })
     }
 
@@ -131,13 +139,17 @@ impl Labeler {
             .labels
     }
 
-    /// Reads a text. One without any word says nothing, not even No Finding.
+    /// Reads a text. One without any word says nothing, not even No Finding, and so does one that is not English, see
+    /// [`foreign_language`](crate::foreign_language).
     pub fn read(&self, text: &str) -> Reading {
+        if language::foreign(text).is_some() {
+            return Reading::default();
+        }
         let mut sum = Sum::default();
         let (mut findings, mut cues, mut places) = (Vec::new(), Vec::new(), Vec::new());
         let (mut scope, mut located, mut slips) = (Scope::default(), Vec::new(), Slips::default());
         let lexicon = &self.lexicon;
-        scan::sentences(text, &lexicon.vocabulary, |tokens| {
+        scan::sentences(text, &lexicon.vocabulary, self.cutting, |tokens| {
             sum.words |= true;
             lexicon.findings.find(tokens, &mut findings);
             if findings.is_empty() {

@@ -10,6 +10,7 @@ mod tokenizer;
 
 pub use error::TextError;
 pub use finding::{Certainty, Finding, Labels, Side, Zone};
+pub use label::foreign_language;
 pub use label::{LEXICON, Labeler, Labelled, Mention, Reading};
 pub use labels::{Blank, LabelName, LabelSet, Target, Uncertain};
 pub use question::AllowedAnswers;

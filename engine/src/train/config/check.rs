@@ -241,15 +241,15 @@ mod tests {
     }
 
     const GOOD: &str = "system = \"medvill\"\npreset = \"demo\"\nout = \"x\"\n[data]\nroots = [\"ROOT\"]\n\
-                        [objectives]\nmlm = 1.0\n[optim]\nrate = 1e-3\nbatch = 8\nsteps = 10\n";
+                        [objectives]\nmlm = 1.0\n[optim]\nlr = 1e-3\nbatch = 8\nsteps = 10\n";
 
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
         assert_eq!(refusal(GOOD), "accepted");
         for (from, to, wants) in [
             ("out = \"x\"", "out = \"x\"\nrates = 3", ["rates", "line 4"]),
-            ("rate = 1e-3", "rate = \"fast\"", ["rate", "line 9"]),
-            ("rate = 1e-3", "rate = -1.0", ["optim.lr", "line 9"]),
+            ("lr = 1e-3", "lr = \"fast\"", ["lr", "line 9"]),
+            ("lr = 1e-3", "lr = -1.0", ["optim.lr", "line 9"]),
             ("mlm = 1.0", "mlm = 1.0\nmemory = 1.0", ["memory", "line 6"]),
             ("mlm = 1.0", "diagnosis = 1.0", ["model.diagnosis", "line 6"]),
             ("ROOT", "/no/such/folder", ["data.roots", "line 5"]),

@@ -52,7 +52,7 @@ fn mean(part: &[f32]) -> f32 {
 fn another_system_trains_resumes_exports_loads_and_serves() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let studies = phantoms(&data, 64, 64, 4, None);
+    let studies = phantoms(&data, 200, 64, 4, None);
     let device = Device::flex();
     let go = |config: &RunConfig, resume: bool| {
         train(config, &studies, &[], &device, resume, &|| false, &|_| ()).unwrap();
@@ -198,7 +198,7 @@ fn a_bundle_is_refused_where_it_does_not_fit_its_model() {
 #[test]
 fn images_alone_and_words_alone_can_be_learned_from() {
     let dir = tempfile::tempdir().unwrap();
-    let studies = phantoms(&dir.path().join("data"), 32, 48, 5, Some(Split::Train));
+    let studies = phantoms(&dir.path().join("data"), 32, 64, 5, Some(Split::Train));
     let device = Device::flex();
     let go = |name: &str, objective: &str, studies: &[Study]| {
         let config = config(&dir.path().join(name), 30, objective);

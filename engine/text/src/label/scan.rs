@@ -103,23 +103,88 @@ impl Vocabulary {
     }
 }
 
+/// Tokens of one sentence at most: a text without stops is cut, so that reading it takes time in proportion to its length.
+const LONGEST: usize = 256;
+
+/// Characters of a line at most that is an item of a list and no line of wrapped text.
+const ITEM: usize = 60;
+
+/// Words that answer "no" to what stands before them: "Pneumothorax: No".
+const NOES: [&str; 8] = [
+    "no",
+    "none",
+    "negative",
+    "neg",
+    "absent",
+    "nil",
+    "not present",
+    "not seen",
+];
+
+/// Words that answer "yes".
+const YESES: [&str; 4] = ["yes", "present", "positive", "seen"];
+
+/// Characters that are not seen: soft hyphen, zero-width space and joiners, byte-order mark.
+const UNSEEN: [char; 6] = [
+    '\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}',
+];
+
+/// How a text is cut.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cutting {
+    /// Lists without full stops, and answers after a colon or a dash, are read as a person reads them: an item is a
+    /// sentence. `no` is the word that an answer "no" is read as.
+    pub(super) items: Option<u32>,
+}
+
 /// Words after which a full stop ends no sentence.
 const ABBREVIATIONS: [&str; 8] = ["vs", "dr", "mr", "mrs", "approx", "e.g", "i.e", "cf"];
 
 /// Cuts a text into sentences of words; calls `each` with every sentence that has any.
-pub(super) fn sentences(text: &str, vocabulary: &Vocabulary, mut each: impl FnMut(&[Token])) {
+pub(super) fn sentences(
+    text: &str,
+    vocabulary: &Vocabulary,
+    cutting: Cutting,
+    mut each: impl FnMut(&[Token]),
+) {
     let bytes = text.as_bytes();
     let mut sentence: Vec<Token> = Vec::with_capacity(64);
     let mut lower = String::with_capacity(32);
     let mut at = 0;
     while at < bytes.len() {
+        if sentence.len() >= LONGEST {
+            flush(&mut sentence, &mut each);
+        }
         let start = at;
         let byte = bytes[at];
+        if let Some(no) = cutting.items.filter(|_| !sentence.is_empty())
+            && let Some((end, says_no)) = answer(text, at)
+        {
+            if says_no {
+                sentence.push(Token {
+                    word: no,
+                    span: start..end,
+                });
+            }
+            at = end;
+            // "Effusion: Yes, small" goes on, a "no" does not.
+            if says_no || ends(text, at) {
+                flush(&mut sentence, &mut each);
+            }
+            continue;
+        }
+        if let Some(space) = space_at(text, at) {
+            at += space;
+            continue;
+        }
         if byte.is_ascii_alphanumeric() || byte >= 0x80 {
-            at = word_end(bytes, at);
+            at = word_end(text, at);
             lower.clear();
-            lower.push_str(&text[start..at]);
+            lower.extend(text[start..at].chars().filter(|c| !UNSEEN.contains(c)));
             lower.make_ascii_lowercase();
+            if lower.is_empty() {
+                continue;
+            }
             sentence.push(Token {
                 word: vocabulary.get(&lower),
                 span: start..at,
@@ -148,6 +213,10 @@ pub(super) fn sentences(text: &str, vocabulary: &Vocabulary, mut each: impl FnMu
                 flush(&mut sentence, &mut each);
                 continue;
             }
+            b'\n' if cutting.items.is_some() && item_ends(text, start) => {
+                flush(&mut sentence, &mut each);
+                continue;
+            }
             _ => continue,
         };
         sentence.push(Token {
@@ -159,6 +228,68 @@ pub(super) fn sentences(text: &str, vocabulary: &Vocabulary, mut each: impl FnMu
         }
     }
     flush(&mut sentence, &mut each);
+}
+
+/// The length of a space outside ASCII at `at`, such as a no-break space.
+fn space_at(text: &str, at: usize) -> Option<usize> {
+    let first = text[at..].chars().next().filter(|c| !c.is_ascii())?;
+    first.is_whitespace().then_some(first.len_utf8())
+}
+
+/// Whether a line ends at `at` that is an item: the next begins with a bullet or a number, or this one is short and the next
+/// begins with a capital.
+fn item_ends(text: &str, at: usize) -> bool {
+    let next = text[at..].trim_start();
+    let numbered = next
+        .trim_start_matches(|c: char| c.is_ascii_digit())
+        .starts_with(['.', ')']);
+    if next.starts_with(['-', '*', '\u{2022}', '\u{2013}', '\u{2014}', '\u{b7}', '+'])
+        || (next.starts_with(|c: char| c.is_ascii_digit()) && numbered)
+    {
+        return true;
+    }
+    let line = text[..at].rsplit('\n').next().unwrap_or_default().trim();
+    let goes_on = line.ends_with([',', '-']) || line.is_empty();
+    !goes_on && line.len() <= ITEM && next.starts_with(char::is_uppercase)
+}
+
+/// Whether a sentence or a line ends at `at`.
+fn ends(text: &str, at: usize) -> bool {
+    let rest = text[at..].trim_start_matches([' ', '\t']);
+    rest.is_empty() || rest.starts_with(['.', ';', '\n', '\r', '!'])
+}
+
+/// An answer after a colon or a dash at `at`: where it ends, and whether it is a "no". An answer has its end right after it,
+/// or a comma.
+fn answer(text: &str, at: usize) -> Option<(usize, bool)> {
+    let bytes = text.as_bytes();
+    let dash = bytes[at] == b'-' && at > 0 && bytes[at - 1] == b' ' && bytes.get(at + 1) == Some(&b' ');
+    let sign = if bytes[at] == b':' || bytes[at] == b'=' || dash {
+        1
+    } else {
+        [" \u{2013} ", " \u{2014} "]
+            .iter()
+            .find(|dash| text[at..].starts_with(dash.trim()) && at > 0 && bytes[at - 1] == b' ')
+            .map(|dash| dash.trim().len())?
+    };
+    let from = at + sign;
+    let rest = &text[from..];
+    let words = rest.trim_start_matches([' ', '\t']);
+    let skipped = rest.len() - words.len();
+    let marks = [("(-)", true), ("(+)", false)];
+    if let Some((mark, says_no)) = marks.iter().find(|(mark, _)| words.starts_with(mark)) {
+        return Some((from + skipped + mark.len(), *says_no));
+    }
+    let said = |word: &&&str| {
+        let head = words.get(..word.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(word)) && {
+            let after = from + skipped + word.len();
+            ends(text, after) || text[after..].starts_with([',', '('])
+        }
+    };
+    let no = NOES.iter().find(said).map(|word| (word.len(), true));
+    let (length, says_no) = no.or_else(|| YESES.iter().find(said).map(|word| (word.len(), false)))?;
+    Some((from + skipped + length, says_no))
 }
 
 /// Whether the slash at `at` stands between two words of four letters or more.
@@ -180,10 +311,13 @@ fn starts_phrase(bytes: &[u8], at: usize) -> bool {
 }
 
 /// The end of a word: letters, digits, apostrophes inside, a point between digits or in "e.g.".
-fn word_end(bytes: &[u8], mut at: usize) -> usize {
-    let start = at;
+fn word_end(text: &str, mut at: usize) -> usize {
+    let (bytes, start) = (text.as_bytes(), at);
     while at < bytes.len() {
         let byte = bytes[at];
+        if byte >= 0x80 && text.is_char_boundary(at) && space_at(text, at).is_some() {
+            break;
+        }
         let next = bytes.get(at + 1).copied().unwrap_or(b' ');
         let inside = byte.is_ascii_alphanumeric()
             || byte >= 0x80
@@ -207,7 +341,7 @@ mod tests {
 
     fn cut(text: &str) -> Vec<Vec<String>> {
         let mut out = Vec::new();
-        sentences(text, &Vocabulary::default(), |s| {
+        sentences(text, &Vocabulary::default(), Cutting::default(), |s| {
             out.push(s.iter().map(|t| text[t.span.clone()].to_string()).collect())
         });
         out
