@@ -140,7 +140,11 @@ fn the_demo_offers_every_task() {
     );
     let labels = manifest["labels"].as_array().unwrap();
     assert_eq!(labels.len(), 3 * 14, "anywhere, on the left, on the right");
-    assert!(labels[..14].iter().all(|label| label["operating_point"].is_number()));
+    assert!(
+        labels[..14]
+            .iter()
+            .all(|label| label["operating_point"].is_number())
+    );
     assert!(labels[14..].iter().all(|label| label["side"].is_string()));
 }
 

@@ -68,6 +68,7 @@ macro_rules! with_system {
         $unknown
     }};
 }
+#[cfg(not(target_family = "wasm"))]
 pub(crate) use with_system;
 
 /// A system, for the shell's table.

@@ -8,7 +8,9 @@ use crate::bundle::{Bundle, load_model};
 use crate::bundle::{Label, Manifest};
 use crate::image::{Gray8, Prepared, Radiograph, WindowChoice};
 use crate::systems::{Generator, Model, Spec, System, Task};
-use crate::text::{Specials, Tokenizer};
+#[cfg(not(target_family = "wasm"))]
+use crate::text::Specials;
+use crate::text::Tokenizer;
 
 /// A bundle at work.
 pub struct Session {

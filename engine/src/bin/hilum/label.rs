@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use hilum::data::read_reports;
-use hilum::text::{LEXICON, Labeler};
+use hilum::text::{LEXICON, Labeler, foreign_language};
 
 use crate::globals::Globals;
 
@@ -45,7 +45,18 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     // The labels are written only when all rows could be read, so that no half a table is taken for a whole
     // one.
     let mut labels = Vec::new();
-    let reports = read_reports(&args.reports)?;
+    let mut reports = read_reports(&args.reports)?;
+    let foreign: Vec<&str> = reports
+        .texts
+        .iter()
+        .filter_map(|text| foreign_language(text))
+        .collect();
+    if let Some(language) = foreign.first() {
+        reports.notes.push(format!(
+            "{} of the reports are not English ({language}, by their words); the labeler reads English alone, so their labels stay blank",
+            foreign.len()
+        ));
+    }
     let mut table = csv::Writer::from_writer(Vec::new());
     for text in std::iter::once("Reports").chain(reports.texts.iter().map(String::as_str)) {
         table.write_record([text])?;
