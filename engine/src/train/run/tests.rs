@@ -73,7 +73,9 @@ fn another_system_trains_resumes_exports_loads_and_serves() {
         "the resumed run ends elsewhere"
     );
     let learned = losses(&whole.dir, "findings");
-    assert!(mean(&learned[50..]) < 0.8 * mean(&learned[..5]), "{learned:?}");
+    // The first loss is that of a model that knows nothing: ln 2.
+    assert!((learned[0] - std::f32::consts::LN_2).abs() < 1e-5);
+    assert!(mean(&learned[50..]) < 0.8 * learned[0], "{learned:?}");
     // Its checkpoint is scored as `hilum evaluate` scores it.
     let log = std::fs::read_to_string(whole.dir.join("metrics.jsonl")).unwrap();
     let last: Line = serde_json::from_str(log.lines().last().unwrap()).unwrap();
@@ -209,13 +211,14 @@ fn images_alone_and_words_alone_can_be_learned_from() {
         .cloned()
         .map(|study| Study {
             report: Default::default(),
+            questions: Vec::new(),
             ..study
         })
         .collect();
     let run = go("images", "findings", &silent).unwrap();
     assert!(Run::tokenizer(&run).unwrap().is_none());
     let learned = losses(&run, "findings");
-    assert!(mean(&learned[25..]) < mean(&learned[..5]), "{learned:?}");
+    assert!(mean(&learned[25..]) < learned[0], "{learned:?}");
 
     let blind: Vec<Study> = studies
         .iter()
@@ -227,7 +230,7 @@ fn images_alone_and_words_alone_can_be_learned_from() {
         .collect();
     let run = go("words", "words", &blind).unwrap();
     let learned = losses(&run, "words");
-    assert!(mean(&learned[25..]) < mean(&learned[..5]), "{learned:?}");
+    assert!(mean(&learned[25..]) < learned[0], "{learned:?}");
     let error = go("none", "findings", &blind).unwrap_err().to_string();
     assert!(error.contains("no study with an image"), "{error}");
 }
