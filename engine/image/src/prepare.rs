@@ -404,13 +404,22 @@ mod tests {
                 "triangle" => Filter::Triangle,
                 _ => Filter::Bicubic,
             };
-            let found = resize(&source, whole, number(&case["width"]), number(&case["height"]), filter);
+            let found = resize(
+                &source,
+                whole,
+                number(&case["width"]),
+                number(&case["height"]),
+                filter,
+            );
             let expected = case["values"].as_array().unwrap();
             assert_eq!(found.len(), expected.len());
             for (found, expected) in found.iter().zip(expected) {
                 // Cubic convolution overshoots; pixels do not.
                 let expected = (expected.as_f64().unwrap() / 255.0).clamp(0.0, 1.0);
-                assert!((f64::from(*found) - expected).abs() < 1e-5, "{case}: {found}, Pillow says {expected}");
+                assert!(
+                    (f64::from(*found) - expected).abs() < 1e-5,
+                    "{case}: {found}, Pillow says {expected}"
+                );
             }
         }
     }
