@@ -79,7 +79,7 @@ fn another_system_trains_resumes_exports_loads_and_serves() {
     // Its checkpoint is scored as `hilum evaluate` scores it.
     let log = std::fs::read_to_string(whole.dir.join("metrics.jsonl")).unwrap();
     let last: Line = serde_json::from_str(log.lines().last().unwrap()).unwrap();
-    let validated = last.values["validation_findings_micro_auroc"];
+    let validated = last.values["validation_findings_macro_auroc"];
     assert!(last.values.contains_key("validation_findings"));
 
     // It exports, and the bundle opens.
@@ -100,7 +100,7 @@ fn another_system_trains_resumes_exports_loads_and_serves() {
     assert_eq!(manifest.labels.len(), 14);
     let session = Session::open(&Bundle::open(&root).unwrap(), &device).unwrap();
 
-    // It is evaluated, with the same score.
+    // It is evaluated, with the same score: the areas of labels do not hang on their temperatures.
     let held_out: Vec<Study> = studies
         .iter()
         .filter(|s| s.split == Split::Validate)
@@ -116,7 +116,7 @@ fn another_system_trains_resumes_exports_loads_and_serves() {
         ))
     };
     let cases = evaluated(Task::Findings).unwrap();
-    assert!((cases.all()["micro_auroc"] - f64::from(validated)).abs() < 1e-6);
+    assert!((cases.all()["macro_auroc"] - f64::from(validated)).abs() < 1e-6);
     assert!(evaluated(Task::Vqa).is_err());
 
     // It answers the worker's protocol, and says what it does not offer.
