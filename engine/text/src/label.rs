@@ -139,6 +139,17 @@ impl Labeler {
             .labels
     }
 
+    /// Reads a report with its headings and lines: its findings and its impression, as [`Report::parse`] tells
+    /// them. In plain sense a line can be an item of its own; CheXpert's labeler joins all lines.
+    pub fn read_report(&self, text: &str) -> Reading {
+        let parse = match self.cutting.items {
+            Some(_) => Report::parse_lines,
+            None => Report::parse,
+        };
+        let Report { findings, impression } = parse(text);
+        self.read(&[findings, impression].join("\n\n"))
+    }
+
     /// Reads a text. One without any word says nothing, not even No Finding, and so does one that is not English, see
     /// [`foreign_language`](crate::foreign_language).
     pub fn read(&self, text: &str) -> Reading {

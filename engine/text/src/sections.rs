@@ -92,6 +92,16 @@ impl Report {
     /// heading and the paragraphs after the first under the last other heading are findings. With neither
     /// heading and no such paragraphs, nothing tells what is what, and the whole text is findings.
     pub fn parse(text: &str) -> Self {
+        Self::parse_by(text, join)
+    }
+
+    /// As [`parse`](Self::parse), but lines stay lines: for who reads lists whose items end with their line.
+    pub fn parse_lines(text: &str) -> Self {
+        Self::parse_by(text, |text| text.trim().to_string())
+    }
+
+    /// Reads a report whose parts go through `join`.
+    fn parse_by(text: &str, join: fn(&str) -> String) -> Self {
         let parts = split(text);
         let gather = |wanted: Section| -> String {
             let bodies: Vec<String> = parts
@@ -99,7 +109,7 @@ impl Report {
                 .filter(|p| p.0 == wanted)
                 .map(|p| join(p.1))
                 .collect();
-            join(&bodies.join(" "))
+            join(&bodies.join("\n\n"))
         };
         let mut report = Self {
             findings: gather(Section::Findings),
@@ -107,16 +117,11 @@ impl Report {
         };
         if report.findings.is_empty() {
             let before = gather(Section::Untitled);
-            let after = paragraphs(
-                parts
-                    .iter()
-                    .rev()
-                    .find(|p| p.0 == Section::Other)
-                    .map_or("", |p| p.1),
-            );
+            let other = parts.iter().rev().find(|p| p.0 == Section::Other);
+            let after = join(paragraphs(other.map_or("", |p| p.1)));
             report.findings = match (report.impression.is_empty(), after.is_empty()) {
                 (true, true) => join(text),
-                _ => join(&[before, after].join(" ")),
+                _ => join(&[before, after].join("\n\n")),
             };
         }
         report
@@ -134,20 +139,16 @@ impl Report {
 
 /// The paragraphs after the first of a section. "COMPARISON: none.<blank line>The heart is ...": what follows
 /// the heading's own paragraph belongs to nobody else.
-fn paragraphs(body: &str) -> String {
-    let mut all: Vec<String> = Vec::new();
-    let mut current = String::new();
-    for line in body.lines().chain([""]) {
+fn paragraphs(body: &str) -> &str {
+    let body = body.trim_start();
+    let mut at = 0;
+    for line in body.split_inclusive('\n') {
         if line.trim().is_empty() {
-            if !current.is_empty() {
-                all.push(join(&std::mem::take(&mut current)));
-            }
-        } else {
-            current.push_str(line);
-            current.push('\n');
+            return &body[at..];
         }
+        at += line.len();
     }
-    all.get(1..).unwrap_or_default().join(" ")
+    ""
 }
 
 /// Cuts a text at its headings; the headings themselves are left out.
@@ -282,6 +283,14 @@ mod tests {
         );
         assert_eq!(paragraphs.findings, "The heart is large.");
         assert_eq!(paragraphs.impression, "Large heart.");
+        let lists = Report::parse_lines("Findings:\n- clear lungs\n- no mass\nIMPRESSION:\n\nNormal\n");
+        assert_eq!(
+            lists,
+            Report {
+                findings: "- clear lungs\n- no mass".into(),
+                impression: "Normal".into()
+            }
+        );
         assert_eq!(Report::parse("INDICATION: cough").findings, "INDICATION: cough");
         let line = "Two views. Comparison: none. The heart is large.";
         assert_eq!(Report::parse(line).findings, line);

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 
 use super::Labeler;
-use crate::{Certainty, Finding, Report, TextError};
+use crate::{Certainty, Finding, TextError};
 
 /// Names of a column of reports, in lower case; CheXpert's labeler and CheXpert's own files first.
 const COLUMNS: [&str; 6] = [
@@ -70,7 +70,7 @@ impl Labeler {
         let mut more = if header { rows.read_record(&mut row)? } else { true };
         while more {
             let text = row.get(column).unwrap_or_default();
-            let labels = self.labels(&Report::parse(text));
+            let labels = self.read_report(text).labels;
             out.write_record(std::iter::once(text).chain(labels.map(cell)))?;
             reports += 1;
             more = rows.read_record(&mut row)?;
@@ -139,6 +139,26 @@ mod tests {
         assert_eq!(lines[1], "Clear lungs.,1.0,,,,,,,,,,,,,");
         assert_eq!(lines[2], ",,,,,,,,,,,,,,");
         assert_eq!(label("\u{feff}reports\nEdema.\n").0.reports, 1);
+    }
+
+    #[test]
+    fn lines_of_a_list_are_items() {
+        let input =
+            "reports\n\"Edema: No\nFracture: Yes\"\n\"* no mass\n* edema\"\n\"No edema\nRib fracture\"\n";
+        let (done, lines) = label(input);
+        assert_eq!(done.reports, 3);
+        assert!(
+            lines.iter().any(|l| l == "Fracture: Yes\",,,,,,0.0,,,,,,,1.0,"),
+            "{lines:?}"
+        );
+        assert!(
+            lines.iter().any(|l| l == "* edema\",,,,0.0,,1.0,,,,,,,,"),
+            "{lines:?}"
+        );
+        assert!(
+            lines.iter().any(|l| l == "Rib fracture\",,,,,,0.0,,,,,,,1.0,"),
+            "{lines:?}"
+        );
     }
 
     #[test]
