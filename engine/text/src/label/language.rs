@@ -222,24 +222,29 @@ const ENGLISH: [&str; 44] = [
     "findings",
 ];
 
+/// Letters from which a word is more than a particle that English names hold too.
+const TELLING: usize = 4;
+
 /// The language of a text that is not English; `None` for English, and for a text of which too little tells.
 pub fn foreign(text: &str) -> Option<&'static str> {
     let mut english = 0usize;
     let mut others = [0usize; LANGUAGES.len()];
+    let mut telling = [false; LANGUAGES.len()];
     let words = text.split(|c: char| !c.is_alphabetic() && c != '\'');
     for word in words.filter(|word| !word.is_empty()) {
         let word = word.to_lowercase();
         english += usize::from(ENGLISH.contains(&word.as_str()));
-        for (count, (_, known)) in others.iter_mut().zip(LANGUAGES) {
-            *count += usize::from(known.contains(&word.as_str()));
+        for (at, (_, known)) in LANGUAGES.iter().enumerate() {
+            if known.contains(&word.as_str()) {
+                others[at] += 1;
+                telling[at] |= word.chars().count() >= TELLING;
+            }
         }
     }
-    let (count, name) = others
-        .into_iter()
-        .zip(LANGUAGES.map(|(name, _)| name))
-        .max_by_key(|(count, _)| *count)?;
-    // Two words of another language, and more of them than of English.
-    (count >= 2 && count > english).then_some(name)
+    let most = (0..LANGUAGES.len()).max_by_key(|&at| others[at])?;
+    // Two words of another language, one of them no mere particle ("Mr. De La Cruz"), and more of them than of English.
+    let foreign = others[most] >= 2 && telling[most] && others[most] > english;
+    foreign.then_some(LANGUAGES[most].0)
 }
 
 #[cfg(test)]
@@ -268,6 +273,8 @@ mod tests {
         for text in [
             "No effusion.",
             "Cardiomegaly",
+            "Mr. De La Cruz: cardiomegaly",
+            "Dr. van der Berg, Dr. De La Rosa: edema",
             "RLL PNA",
             "La, small. Pneumothorax: no",
             "Picc line with tip in the SVC; no pneumothorax",

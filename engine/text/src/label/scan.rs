@@ -124,6 +124,14 @@ const NOES: [&str; 8] = [
 /// Words that answer "yes".
 const YESES: [&str; 4] = ["yes", "present", "positive", "seen"];
 
+/// Words after which a thought goes on, so that a line which ends in one is wrapped and no item.
+const OPEN: [&str; 44] = [
+    "a", "an", "the", "no", "not", "nor", "neither", "without", "with", "of", "for", "in", "on", "at", "to",
+    "from", "by", "or", "and", "is", "are", "was", "were", "be", "been", "has", "have", "any", "there",
+    "this", "that", "these", "may", "might", "could", "can", "cannot", "versus", "vs", "as", "possible",
+    "probable", "small", "new",
+];
+
 /// Characters that are not seen: soft hyphen, zero-width space and joiners, byte-order mark.
 const UNSEEN: [char; 6] = [
     '\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}',
@@ -249,8 +257,15 @@ fn item_ends(text: &str, at: usize) -> bool {
         return true;
     }
     let line = text[..at].rsplit('\n').next().unwrap_or_default().trim();
-    let goes_on = line.ends_with([',', '-']) || line.is_empty();
-    !goes_on && line.len() <= ITEM && next.starts_with(char::is_uppercase)
+    let last = line
+        .rsplit(char::is_whitespace)
+        .next()
+        .unwrap_or_default()
+        .to_lowercase();
+    // "There is no" does not end there, and in a line of capitals a capital tells nothing.
+    let goes_on = line.is_empty() || line.ends_with([',', '-']) || OPEN.contains(&last.as_str());
+    let capitals = !line.chars().any(char::is_lowercase);
+    !goes_on && !capitals && line.len() <= ITEM && next.starts_with(char::is_uppercase)
 }
 
 /// Whether a sentence or a line ends at `at`.
@@ -390,6 +405,20 @@ mod tests {
             (plural, UNKNOWN)
         );
         assert_eq!(vocabulary.get("efsuion"), UNKNOWN);
+    }
+
+    #[test]
+    fn a_wrapped_line_is_no_item() {
+        let items = |text: &str| {
+            let mut count = 0;
+            let cutting = Cutting { items: Some(UNKNOWN) };
+            sentences(text, &Vocabulary::default(), cutting, |_| count += 1);
+            count
+        };
+        assert_eq!(items("There is no\nPneumothorax"), 1);
+        assert_eq!(items("NO MASS OR PLEURAL\nEFFUSION"), 1);
+        assert_eq!(items("No effusion\nCardiomegaly"), 2);
+        assert_eq!(items("NO EFFUSION\n- CARDIOMEGALY"), 2);
     }
 
     #[test]
