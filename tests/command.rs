@@ -241,7 +241,8 @@ fn a_run_becomes_a_bundle_and_drafts() {
     let draft: serde_json::Value = serde_json::from_slice(&drafted.stdout).unwrap();
     assert_eq!(draft["device"], "CPU");
     assert_eq!(draft["bundle"]["sha256"].as_str().unwrap().len(), 64);
-    assert!(draft["timing"]["first_token_ms"].as_f64().unwrap() > 0.0);
+    let time = |name: &str| draft["timing"][name].as_f64().unwrap();
+    assert!(time("first_token_ms") > time("prepare_ms") + time("encode_ms"));
     let whole = hilum(&[
         "draft",
         text(&image),

@@ -222,10 +222,12 @@ fn the_best_checkpoint_is_kept_and_exported() {
             .unwrap(),
     );
     let manifest = std::fs::read_to_string(bundle.join("bundle.json")).unwrap();
-    assert!(
-        manifest.contains("findings") && manifest.contains("retrieve") && manifest.contains("draft"),
-        "{manifest}"
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(
+        manifest["tasks"],
+        serde_json::json!(["draft", "findings", "retrieve"])
     );
+    assert_eq!(manifest["labels"].as_array().unwrap().len(), 14);
     let unknown = "best = { key = \"validation_luck\" }";
     let refused = hilum()
         .arg("pretrain")

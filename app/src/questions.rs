@@ -37,7 +37,7 @@ pub struct Asked {
     pub request: u32,
     /// The question.
     pub question: String,
-    /// Its likeliest answers.
+    /// Its most probable answers.
     pub answers: Outcome<Vec<Answer>>,
 }
 

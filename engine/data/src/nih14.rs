@@ -34,23 +34,8 @@ const TEST_LIST: &str = "test_list.txt";
 /// How a picture without any of the classes is labelled.
 pub(crate) const NONE: &str = "No Finding";
 
-/// The classes in the published order.
-pub const CLASSES: [&str; 14] = [
-    "Atelectasis",
-    "Cardiomegaly",
-    "Effusion",
-    "Infiltration",
-    "Mass",
-    "Nodule",
-    "Pneumonia",
-    "Pneumothorax",
-    "Consolidation",
-    "Edema",
-    "Emphysema",
-    "Fibrosis",
-    "Pleural_Thickening",
-    "Hernia",
-];
+/// Its classes, as its table spells them.
+pub use hilum_text::NIH14 as CLASSES;
 
 /// Those that mean what one of CheXpert's categories means.
 const SAME: [(&str, Finding); 7] = [

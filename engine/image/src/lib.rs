@@ -19,12 +19,14 @@ mod radiograph;
 mod raster;
 #[cfg(test)]
 mod raster_tests;
+mod resize;
 mod square;
 mod voi;
 
 pub use error::ImageError;
-pub use prepare::{Filter, Fit, Norm, Prepared, Preprocessing, Rect, find_content, prepare};
-pub use radiograph::{Gray8, GrayImage8, Identity, Polarity, Radiograph, WindowChoice};
+pub use prepare::{Fit, Norm, Prepared, Preprocessing, Rect, find_content, prepare};
+pub use radiograph::{Gray8, Identity, Polarity, Radiograph, WindowChoice};
+pub use resize::Filter;
 pub use voi::{Lut, VoiLut, Window, WindowFunction};
 
 /// Decodes an image by its first bytes, whatever its file was called.

@@ -27,9 +27,6 @@ pub struct Gray8 {
     pub pixels: Vec<u8>,
 }
 
-/// The same under its longer name.
-pub type GrayImage8 = Gray8;
-
 /// What a DICOM object says of itself; empty where it says nothing, and for PNG and JPEG.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {

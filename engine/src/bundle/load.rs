@@ -100,8 +100,6 @@ pub fn load_model(
 mod tests {
     use super::*;
     use crate::bundle::{Dtype, write};
-    use crate::systems::SystemConfig;
-    use crate::systems::medvill::{MedVill, MedVillConfig};
     use crate::text::Tokenizer;
 
     /// `HILUM_PAPER_BUNDLE=DIR cargo test --release -p hilum --lib paper_bundle -- --ignored`: then `?bundle=` opens it in the page.
@@ -111,22 +109,19 @@ mod tests {
         let dir = std::env::var_os("HILUM_PAPER_BUNDLE")
             .map(std::path::PathBuf::from)
             .expect("HILUM_PAPER_BUNDLE names a folder");
-        let config = MedVillConfig::paper();
-        let weights =
-            nn::parameters(&MedVill::init(&config, Specials::BERT, &Device::flex()).unwrap()).unwrap();
+        let system = "medvill";
+        let config = Model::config_for(system, "paper", &Arrays::new()).unwrap();
+        let model = Model::new(system, &config, Specials::BERT, &Device::flex()).unwrap();
+        let weights = nn::parameters(&model).unwrap();
+        let tokens = model.as_system().spec().text.unwrap().vocabulary;
         let names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned);
-        let words = (names.len()..config.bert.vocabulary).map(|i| format!("word{i}"));
+        let words = (names.len()..tokens).map(|i| format!("word{i}"));
         let vocabulary: Vec<String> = names.into_iter().chain(words).collect();
         let tokenizer = Tokenizer::from_vocab_txt(&vocabulary.join("\n"))
             .unwrap()
             .to_json()
             .unwrap();
-        let manifest = Manifest::new(
-            "paper",
-            MedVillConfig::NAME,
-            "paper",
-            serde_json::to_value(&config).unwrap(),
-        );
+        let manifest = Manifest::new("paper", system, "paper", config);
         let manifest = write(&dir, manifest, &weights, Some(&tokenizer), Dtype::F16).unwrap();
         let numbers: usize = weights.values().map(|array| array.data.len()).sum();
         println!("{numbers} weights, {} bytes in shards", manifest.shard_bytes());

@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::BundleError;
+use super::{BundleError, Label};
 use crate::metrics::Calibration;
 use crate::systems::Task;
-use crate::text::{LabelName, Side};
 
 /// The format version that this engine writes and the only one that it reads.
 pub const VERSION: u32 = 1;
@@ -57,71 +56,6 @@ impl std::str::FromStr for Dtype {
             .into_iter()
             .find(|dtype| dtype.name() == text)
             .ok_or_else(|| format!("{text:?} is no weight type; use f32, f16 or q8"))
-    }
-}
-
-/// A label that the model predicts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Label {
-    /// The label's name, for findings CheXpert's column name.
-    pub name: String,
-    /// The side that it speaks of, `left` or `right`; anywhere where it is not given.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "side")]
-    pub side: Option<Side>,
-    /// The probability from which on the label counts as present, chosen on validation data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub operating_point: Option<f64>,
-    /// The logit is divided by this before it becomes a probability (Guo et al. 2017), fitted on validation
-    /// data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub temperature: Option<f64>,
-}
-
-impl Label {
-    /// A label that is not calibrated.
-    pub fn new(label: &LabelName) -> Self {
-        Self {
-            name: label.name.clone(),
-            side: label.side,
-            operating_point: None,
-            temperature: None,
-        }
-    }
-
-    /// How its logit becomes a probability and a decision.
-    pub fn calibration(&self) -> Calibration {
-        let default = Calibration::default();
-        Calibration {
-            temperature: self.temperature.unwrap_or(default.temperature),
-            operating_point: self.operating_point.unwrap_or(default.operating_point),
-        }
-    }
-}
-
-/// A side as the word that reports use.
-mod side {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use crate::text::Side;
-
-    pub fn serialize<S: Serializer>(side: &Option<Side>, serializer: S) -> Result<S::Ok, S::Error> {
-        match side {
-            Some(side) => serializer.serialize_str(side.name()),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Side>, D::Error> {
-        let text = Option::<String>::deserialize(deserializer)?;
-        let parse = |text: String| {
-            let known = [Side::Left, Side::Right, Side::Bilateral];
-            let wrong = || D::Error::custom(format!("{text:?} is not a side, left or right"));
-            known
-                .into_iter()
-                .find(|side| side.name() == text)
-                .ok_or_else(wrong)
-        };
-        text.map(parse).transpose()
     }
 }
 
@@ -450,12 +384,12 @@ mod tests {
         let mut manifest = manifest();
         manifest.labels.push(Label {
             name: "Fracture".to_owned(),
-            side: Some(Side::Left),
+            side: Some(crate::text::Side::Left),
             operating_point: None,
             temperature: None,
         });
         let read = Manifest::parse(&manifest.to_bytes().unwrap()).unwrap();
-        assert_eq!(read.labels[1].side, Some(Side::Left));
+        assert_eq!(read.labels[1].side, Some(crate::text::Side::Left));
         let edema = Calibration {
             temperature: 1.2,
             operating_point: 0.4,

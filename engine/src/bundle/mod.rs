@@ -14,6 +14,7 @@ pub mod checkpoint;
 pub mod error;
 pub mod gallery;
 pub mod import;
+mod label;
 mod load;
 pub mod manifest;
 pub mod quant;
@@ -27,8 +28,9 @@ pub use array::{AnyArray, AnyArrays, Array, Arrays, IntArray};
 pub use error::BundleError;
 pub use gallery::{Gallery, GalleryCase, GalleryIndex};
 pub use import::{Imported, import};
+pub use label::Label;
 pub use load::{ModelLoader, load_model};
-pub use manifest::{Dtype, FileEntry, Label, Manifest, Provenance, sha256_hex, verify};
+pub use manifest::{Dtype, FileEntry, Manifest, Provenance, sha256_hex, verify};
 #[cfg(not(target_family = "wasm"))]
 pub use reader::Bundle;
 pub use shard::{ShardDecoder, Stored};

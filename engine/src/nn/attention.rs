@@ -101,7 +101,6 @@ fn lengths_tensor(mask: &Mask, device: &Device) -> Tensor<1, Int> {
 #[derive(Clone, Debug)]
 pub struct KeyValueCache {
     tensors: (Tensor<3>, Tensor<3>),
-    work: u64,
 }
 
 impl KeyValueCache {
@@ -111,7 +110,6 @@ impl KeyValueCache {
         let empty = || Tensor::zeros([batch, capacity, width], device);
         Self {
             tensors: (empty(), empty()),
-            work: 0,
         }
     }
 
@@ -121,16 +119,6 @@ impl KeyValueCache {
         let put = |cache: Tensor<3>, x: Tensor<3>| cache.slice_assign([0..batch, 0..rows, 0..width], x);
         let (keys, values) = self.tensors.clone();
         self.tensors = (put(keys, key), put(values, value));
-    }
-
-    /// Multiply-adds that decoding steps over this cache have cost in its layer, projections and feed-forward
-    /// included.
-    pub fn work(&self) -> u64 {
-        self.work
-    }
-
-    pub(super) fn count(&mut self, multiply_adds: usize) {
-        self.work += multiply_adds as u64;
     }
 
     /// Samples.
@@ -216,9 +204,7 @@ impl SelfAttention {
     /// - x `(batch, rows, width)` -> the same
     pub fn decode(&self, x: Tensor<3>, start: usize, cache: &mut KeyValueCache) -> Tensor<3> {
         let [query, key, value] = self.project(&x);
-        let [_, rows, width] = query.dims();
-        // Four projections of every row, then scores and mixtures over the columns in use.
-        cache.count(rows * width * (4 * width + 2 * (start + rows)));
+        let [_, _, width] = query.dims();
         let mixed = if runs_wgsl(&query.device()) && width / self.heads <= MAX_HEAD_DIM {
             decode_attention(query, key, value, &cache.tensors, start, self.heads)
         } else {

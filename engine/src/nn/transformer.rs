@@ -124,8 +124,6 @@ impl TransformerLayer {
         if let (Some(layer), Some((memory, attend))) = (&self.crossattention, memory) {
             x = layer.forward(x, memory, attend);
         }
-        let ([_, rows, width], [_, inner]) = (x.dims(), self.intermediate.weight.dims());
-        cache.count(2 * rows * width * inner);
         self.feed_forward(x)
     }
 

@@ -9,7 +9,7 @@ use crate::text::LabelSet;
 
 /// What is wrong with a config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the model's config key {key} must {must}")]
+#[error("the config key {key} must {must}")]
 pub struct ConfigError {
     /// Which key.
     pub key: &'static str,

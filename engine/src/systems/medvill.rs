@@ -3,10 +3,11 @@
 //! interchangeable masks.
 //!
 //! The sequence is CLS, V1..VK, SEP, W1..WN, SEP (section 3.2). *Release* marks what only the authors' code tells,
-//! *ours* what neither tells. The config is in `config`, the losses of all objectives in `objectives`, what is ours for
+//! *ours* what neither tells. The config is in `config`, how it writes in `generation`, the losses of all objectives in `objectives`, what is ours for
 //! a small model in `ours`, the names of the reference tensors in `trace`.
 
 mod config;
+mod generation;
 mod image;
 mod objectives;
 mod ours;
@@ -19,11 +20,11 @@ use burn::tensor::{Device, Int, Tensor};
 
 use self::image::ImageEncoder;
 use super::baselines::{LstmWriter, mean_of_visual};
-use super::{ConfigError, Generator, GeneratorState, Input, Spec, System, SystemConfig, Task, TraceError};
+use super::{ConfigError, Generator, Input, Spec, System, SystemConfig, Task, TraceInputError};
 use crate::image::Norm;
 use crate::kernels::{Mask, Rule};
 use crate::nn::{
-    AnyArrays, Arrays, Attend, Encoder, MlmHead, TextEmbeddings, column, indices, ints, linear, padded,
+    AnyArrays, Attend, Encoder, MlmHead, TextEmbeddings, Trace, column, indices, ints, linear, padded,
 };
 use crate::text::Specials;
 
@@ -346,49 +347,6 @@ impl MedVill {
         let joint = self.encode_pair(image, questions).joint;
         Some(head.output.forward(relu(head.inner.forward(joint))))
     }
-
-    /// Every step of a known report at once: after the words come as many MASK tokens, the t-th of which sees the
-    /// context, the words before t and itself: the pseudo-masked language model of UniLMv2 (Bao et al. 2020),
-    /// [`Rule::Cloze`]. One MASK more than words predicts what comes after the last.
-    ///
-    /// # Shapes
-    /// - image `(B, K, F)`, words `(B, T)` -> the context `(B, K + 2, width)` and the text `(B, 2 (T + 1), width)`
-    fn pseudo_masked(&self, image: Tensor<3>, words: Tensor<2, Int>) -> (Tensor<3>, Tensor<3>, Rule) {
-        let [batch, length] = words.dims();
-        let device = image.device();
-        let context = self.embed_context(image, None);
-        let words = Tensor::cat(vec![words, column(self.specials.pad, batch, &device)], 1);
-        let masks = Tensor::full([batch, length + 1], i64::from(self.specials.mask), &device);
-        let text = Tensor::cat(vec![self.embed_tokens(words, 0), self.embed_tokens(masks, 0)], 1);
-        (context, text, Rule::Cloze { words: length + 1 })
-    }
-
-    /// The hidden states that predict each token from those before it, and the token after the last.
-    ///
-    /// # Shapes
-    /// - image `(B, K, F)`, words `(B, T)` -> `(B, T + 1, width)`
-    fn teacher_forced(&self, image: Tensor<3>, words: Tensor<2, Int>) -> Tensor<3> {
-        let ([_, tokens, _], [batch, length]) = (image.dims(), words.dims());
-        if let Some(writer) = &self.recurrent {
-            return writer.forward(self.visual(image), self.tokens_before(words)).0;
-        }
-        let (context, text, rule) = self.pseudo_masked(image, words);
-        let columns = tokens + 2 + 2 * (length + 1);
-        let encoded = self.encode(context, text, rule, vec![columns; batch], |_, _| ());
-        encoded.hidden.narrow(1, tokens + 2 + length + 1, length + 1)
-    }
-
-    /// What the recurrent writer attends to: the embedded visual tokens, `(B, K, width)`.
-    fn visual(&self, image: Tensor<3>) -> Tensor<3> {
-        let tokens = image.dims()[1];
-        self.embed_context(image, None).narrow(1, 1, tokens)
-    }
-
-    /// CLS and the words, embedded: what the recurrent writer reads before each step. `(B, T)` -> `(B, T + 1, width)`
-    fn tokens_before(&self, words: Tensor<2, Int>) -> Tensor<3> {
-        let cls = column(self.specials.cls, words.dims()[0], &words.device());
-        self.embed_tokens(Tensor::cat(vec![cls, words], 1), 0)
-    }
 }
 
 impl System for MedVill {
@@ -459,116 +417,8 @@ impl System for MedVill {
         (self.config.baseline != Some(Baseline::DualEncoder)).then_some(self as &dyn Generator)
     }
 
-    fn trace(&self, inputs: &AnyArrays) -> Result<Arrays, TraceError> {
-        trace::trace(self, inputs)
-    }
-}
-
-/// Reports word by word (section 3.4): MASK is appended, predicted, replaced.
-impl Generator for MedVill {
-    fn max_tokens(&self) -> usize {
-        self.config.max_tokens
-    }
-
-    /// Under S2S the context never sees the text, so it goes through the encoder once.
-    fn start(&self, image: Tensor<3>, capacity: usize) -> GeneratorState {
-        let [batch, tokens, _] = image.dims();
-        let device = image.device();
-        if let Some(writer) = &self.recurrent {
-            let state = Box::new(writer.start(self.visual(image)));
-            return GeneratorState::Recurrent { state, written: 0 };
-        }
-        let context = tokens + 2;
-        // A MASK stands behind the last token.
-        let columns = context + capacity + 1;
-        let mut caches = self
-            .encoder
-            .caches(batch, columns, self.config.bert.width, &device);
-        let mask = Mask {
-            rule: Rule::Seq2Seq,
-            context,
-            query_start: 0,
-            lengths: vec![context; batch],
-        };
-        let embedded = self.embed_context(image, None);
-        self.encoder
-            .forward(embedded, &Attend::new(mask), &mut caches, |_, _| ());
-        GeneratorState::Transformer {
-            caches,
-            context,
-            written: 0,
-        }
-    }
-
-    /// Settles `last`, appends MASK, predicts it.
-    fn step(&self, state: &mut GeneratorState, last: Option<Tensor<2, Int>>) -> Tensor<2> {
-        let settled = usize::from(last.is_some());
-        match state {
-            GeneratorState::Recurrent { state, written } => {
-                let last = last.unwrap_or_else(|| column(self.specials.cls, state.batch(), &state.device()));
-                *written += settled;
-                let (hidden, _) = state.step(self.embed_tokens(last, *written));
-                self.mlm_logits(hidden)
-            }
-            GeneratorState::Transformer {
-                caches,
-                context,
-                written,
-            } => {
-                *written += settled;
-                let batch = caches.first().map_or(1, crate::nn::KeyValueCache::batch);
-                let mask = column(self.specials.mask, batch, &self.device());
-                let (tokens, first) = match last {
-                    Some(last) => (Tensor::cat(vec![last, mask], 1), *written - 1),
-                    None => (mask, *written),
-                };
-                let rows = tokens.dims()[1];
-                let embedded = self.embed_tokens(tokens, first);
-                let hidden = self.encoder.decode(embedded, *context + first, caches);
-                self.mlm_logits(column_of(&hidden, rows - 1))
-            }
-        }
-    }
-
-    fn forward(&self, image: Tensor<3>, tokens: Tensor<2, Int>) -> Tensor<3> {
-        let hidden = self.teacher_forced(image, tokens);
-        let [batch, steps, width] = hidden.dims();
-        // (B, T + 1, width) -> (B * (T + 1), width) and back with V
-        let logits = self.mlm_logits(hidden.reshape([batch * steps, width]));
-        let vocabulary = logits.dims()[1];
-        logits.reshape([batch, steps, vocabulary])
-    }
-
-    /// The attention of each token's MASK (Figure 5a), the mean over heads and layers. What a row lacks to 1 goes to
-    /// CLS, SEP, the words before and the MASK itself.
-    fn attention(&self, image: Tensor<3>, tokens: Tensor<2, Int>) -> Option<Tensor<3>> {
-        let ([_, cells, _], [batch, length]) = (image.dims(), tokens.dims());
-        if let Some(writer) = &self.recurrent {
-            let (_, attention) = writer.forward(self.visual(image), self.tokens_before(tokens));
-            return Some(attention.narrow(1, 0, length));
-        }
-        let (context, text, rule) = self.pseudo_masked(image, tokens);
-        let first = cells + 2 + length + 1;
-        let mask = Mask {
-            rule,
-            context: cells + 2,
-            query_start: 0,
-            lengths: vec![cells + 2 + 2 * (length + 1); batch],
-        };
-        let attend = Attend::keeping(mask);
-        self.encoder
-            .forward(Tensor::cat(vec![context, text], 1), &attend, &mut [], |_, _| ());
-        let layers = attend.probabilities();
-        let count = layers.len().max(1) as f64;
-        let seen = |probabilities: Tensor<4>| {
-            let mean = probabilities
-                .mean_dim(1)
-                .slice([0..batch, 0..1, first..first + length, 1..cells + 1]);
-            // (B, 1, T, K) -> (B, T, K)
-            mean.reshape([batch, length, cells])
-        };
-        let sum = layers.into_iter().map(seen).reduce(|sum, layer| sum + layer)?;
-        Some(sum.div_scalar(count))
+    fn trace(&self, inputs: &AnyArrays, trace: &mut Trace) -> Result<(), TraceInputError> {
+        trace::trace(self, inputs, trace)
     }
 }
 

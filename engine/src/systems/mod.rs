@@ -18,7 +18,7 @@ use thiserror::Error;
 
 pub use config::{ConfigError, DataFacts, SystemConfig, TextSpec};
 pub use hilum_task::Task;
-pub use system::{Generator, GeneratorState, Input, Spec, System, TraceError};
+pub use system::{Generator, GeneratorState, Input, Spec, System, TraceInputError};
 pub use train::Trainable;
 
 use crate::nn::Arrays;

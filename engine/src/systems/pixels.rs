@@ -7,10 +7,10 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::train::{Batch, Images, Losses, Objective, ParamGroup, StepContext, Trainable};
-use super::{ConfigError, DataFacts, Input, Spec, System, SystemConfig, Task, TextSpec, TraceError};
+use super::{ConfigError, DataFacts, Input, Spec, System, SystemConfig, Task, TextSpec, TraceInputError};
 use crate::image::{Norm, Preprocessing};
 use crate::nn::loss::{binary_cross_entropy, cross_entropy};
-use crate::nn::{AnyArrays, Arrays, read_array};
+use crate::nn::{AnyArrays, Trace};
 use crate::text::{LabelSet, Specials, Target};
 
 /// The config.
@@ -114,27 +114,21 @@ impl System for Pixels {
         Some(self.logits(input.image?))
     }
 
-    fn trace(&self, inputs: &AnyArrays) -> Result<Arrays, TraceError> {
-        let fault = |must: &str| TraceError::Input {
+    fn trace(&self, inputs: &AnyArrays, trace: &mut Trace) -> Result<(), TraceInputError> {
+        let fault = |must: &str| TraceInputError {
             name: "in.image".to_owned(),
             must: must.to_owned(),
         };
-        let image = inputs
-            .get("in.image")
-            .and_then(|a| a.float())
-            .ok_or_else(|| fault("is missing"))?;
+        let image = inputs.get("in.image").and_then(|a| a.float());
+        let image = image.ok_or_else(|| fault("is missing"))?;
         let size = self.config.preprocessing.size;
         if image.shape != [1, 1, size, size] {
             return Err(fault("must be (1, 1, S, S)"));
         }
         let device = self.words.val().device();
         let pixels = crate::nn::vector(image, &device).reshape([1, 1, size, size]);
-        let logits = self.logits(self.encode_image(pixels));
-        let logits = read_array("out.logits", logits).map_err(|e| TraceError::Device {
-            name: "out.logits".to_owned(),
-            reason: e.to_string(),
-        })?;
-        Ok([("out.logits".to_owned(), logits)].into())
+        trace.put("out.logits", &self.logits(self.encode_image(pixels)));
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::baselines::WriterState;
 use super::{Task, TextSpec};
 use crate::image::Preprocessing;
-use crate::nn::{AnyArrays, Arrays, KeyValueCache, indices};
+use crate::nn::{AnyArrays, KeyValueCache, Trace, indices};
 
 /// What a task must know of a model before it runs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,11 +92,11 @@ pub trait System {
         None
     }
 
-    /// Named intermediates of a forward pass, by the names of the system's reference tensors.
+    /// Puts the named intermediates of a forward pass into `trace`, by the names of the system's reference tensors.
     ///
     /// # Errors
-    /// When an input is missing or does not fit the model, or the device fails.
-    fn trace(&self, inputs: &AnyArrays) -> Result<Arrays, TraceError>;
+    /// When an input is missing or does not fit the model.
+    fn trace(&self, inputs: &AnyArrays, trace: &mut Trace) -> Result<(), TraceInputError>;
 }
 
 /// A model that writes text token by token.
@@ -171,23 +171,12 @@ impl GeneratorState {
     }
 }
 
-/// Why there is no trace.
+/// An input of a trace that is missing or does not fit the model.
 #[derive(Debug, Error)]
-pub enum TraceError {
-    /// A tensor is missing or has another shape.
-    #[error("the trace's input {name} {must}")]
-    Input {
-        /// Which.
-        name: String,
-        /// What it must be.
-        must: String,
-    },
-    /// The device would not give its values.
-    #[error("the device did not return {name}: {reason}")]
-    Device {
-        /// Which tensor.
-        name: String,
-        /// What it said.
-        reason: String,
-    },
+#[error("the trace's input {name} {must}")]
+pub struct TraceInputError {
+    /// Which.
+    pub name: String,
+    /// What it must be.
+    pub must: String,
 }

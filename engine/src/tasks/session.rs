@@ -3,9 +3,9 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::error::TaskError;
+use crate::bundle::Manifest;
 #[cfg(not(target_family = "wasm"))]
 use crate::bundle::{Bundle, load_model};
-use crate::bundle::{Label, Manifest};
 use crate::image::{Gray8, Prepared, Radiograph, WindowChoice};
 use crate::systems::{Generator, Model, Spec, System, Task};
 #[cfg(not(target_family = "wasm"))]
@@ -161,11 +161,5 @@ impl Session {
         let size = self.spec().preprocessing.size;
         let data = TensorData::new(pixels, [count, 1, size, size]);
         self.system().encode_image(Tensor::from_data(data, &self.device))
-    }
-
-    /// The label that speaks of the same finding on a side.
-    pub fn label_of(&self, name: &str, side: Option<crate::text::Side>) -> Option<usize> {
-        let wanted = |label: &Label| label.name == name && label.side == side;
-        self.manifest.labels.iter().position(wanted)
     }
 }

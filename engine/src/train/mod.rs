@@ -2,6 +2,7 @@
 //! and memory.
 
 mod augment;
+mod begin;
 mod config;
 mod corpus;
 mod curves;
@@ -18,14 +19,14 @@ mod start;
 mod tables;
 mod validate;
 
-pub use config::{Augment, AugmentChoice};
-pub use config::{Best, DataConfig, Method, Mix, OptimConfig, RunConfig, ViewChoice};
+pub use begin::train;
+pub use config::{Augment, AugmentChoice, Best, DataConfig, Method, Mix, OptimConfig, RunConfig, ViewChoice};
 pub use corpus::{Corpus, CorpusOptions, answers, training_text};
 pub use error::TrainError;
 pub use export::{ExportOptions, export};
 pub use folder::{BestSoFar, Run, Which};
 pub use optimizer::{GradientAccumulator, Optimizer, ParamOptions};
-pub use run::{Progress, train};
+pub use run::Progress;
 pub use schedule::{Decay, Schedule};
 #[cfg(feature = "cli")]
 pub use tables::{Part, TASKS, TableError, TableOptions, Tables, VARIANTS, markdown, svg, tables};

@@ -1,8 +1,7 @@
-//! The loop: order, schedule, parts of a batch, clipping, average, validation, checkpoints. One for all
-//! systems.
+//! The loop: order, schedule, parts of a batch, clipping, EMA, validation, checkpoints. One for all systems.
 //!
 //! Whatever is drawn at step n depends on the seed and n alone, so that a run that was broken off and resumed
-//! does what it would have done (on the CPU to the last bit).
+//! does what it would have done (on the CPU bit for bit).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,20 +12,19 @@ use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
 use super::config::{OptimConfig, RunConfig};
-use super::corpus::{Corpus, CorpusOptions, Drawn};
-use super::error::{TrainError, io};
+use super::corpus::{Corpus, Drawn};
+use super::error::TrainError;
 use super::feature_cache::FeatureCache;
-use super::folder::{self, BestSoFar, Line, Run, State, Tensors, Which};
+use super::folder::{self, BestSoFar, Line, Run, State, Tensors};
 use super::optimizer::{GradientAccumulator, Optimizer, ParamOptions};
 use super::schedule::Schedule;
-use super::start::{Start, first_model, frozen_parts, prepare, tell_changes};
+use super::start::frozen_parts;
 use super::validate::{Validation, restore_memory, save_memory};
-use crate::data::{Split, Study};
 use crate::nn::{self, Ema, stream};
+use crate::systems::Trainable;
 use crate::systems::train::{
     Images, Losses, Memory, ParamGroup, Progress as StepProgress, StepContext, Vocabulary, Weights,
 };
-use crate::systems::{SystemConfig, Trainable, names, with_system};
 
 /// Purposes of random streams beside the order of the examples.
 const DRAW: u64 = 0x5eed;
@@ -50,172 +48,25 @@ pub enum Progress<'a> {
     Checkpoint(&'a Path),
 }
 
-/// Trains as `config` says, from scratch, from `init`, or on from its own newest checkpoint with `resume`.
-///
-/// `more_words` are further texts for the tokenizer. `stop` is asked after each step: when it says so, a checkpoint is
-/// written and the run ends there.
-///
-/// # Errors
-/// See [`TrainError`]; what was trained until the newest checkpoint stays.
-pub fn train(
-    config: &RunConfig,
-    studies: &[Study],
-    more_words: &[String],
-    device: &Device,
-    resume: bool,
-    stop: &dyn Fn() -> bool,
-    progress: &dyn Fn(Progress<'_>),
-) -> Result<PathBuf, TrainError> {
-    let run = Arguments {
-        config,
-        studies,
-        more_words,
-        device,
-        resume,
-        stop,
-        progress,
-    };
-    with_system!(
-        config.system.as_str(),
-        S => run.train::<S>(),
-        Err(TrainError::Config {
-            path: config.out.clone(),
-            reason: format!("system {:?} is not one of: {}", config.system, names()),
-        })
-    )
-}
-
-/// What [`train`] is given.
-struct Arguments<'a> {
-    config: &'a RunConfig,
-    studies: &'a [Study],
-    more_words: &'a [String],
-    device: &'a Device,
-    resume: bool,
-    stop: &'a dyn Fn() -> bool,
-    progress: &'a dyn Fn(Progress<'_>),
-}
-
-impl Arguments<'_> {
-    /// The studies of some splits that serve an objective, at most so many.
-    fn part<S: Trainable>(&self, splits: &[Split], most: usize) -> Vec<Study> {
-        let on = || S::OBJECTIVES.iter().filter(|o| self.config.on(o.name));
-        let serves = |s: &&Study| {
-            let written = !s.report.longer().is_empty();
-            on().any(|o| (!o.image || s.has_image()) && (!o.text || written))
-        };
-        let of = self.studies.iter().filter(|s| splits.contains(&s.split));
-        of.filter(serves).take(most).cloned().collect()
-    }
-
-    fn train<S: Trainable>(&self) -> Result<PathBuf, TrainError> {
-        let (config, dir) = (self.config, &self.config.out);
-        let refuse = |reason: String| {
-            Err(TrainError::Run {
-                path: dir.clone(),
-                reason,
-            })
-        };
-        let whole = folder::newest(dir)?;
-        if !self.resume && whole.is_some() {
-            return refuse(
-                "it holds a run already; pass --resume to go on with it, or name another out".to_owned(),
-            );
-        }
-        std::fs::create_dir_all(dir).map_err(io("creating", dir))?;
-        let own = whole
-            .as_ref()
-            .map(|_| Run::open(dir, Which::Newest))
-            .transpose()?;
-        if let Some(run) = &own {
-            // A run of another system is told before anything of it is read.
-            run.model_config::<S::Config>()?;
-        }
-        if let (Some(run), Some(whole)) = (&own, whole)
-            && run.step >= config.optim.steps
-        {
-            return Ok(whole);
-        }
-        let init = match (&own, &config.init) {
-            (None, Some(from)) => Some(Start::open(from)?),
-            _ => None,
-        };
-        if own.is_some() {
-            tell_changes(config, &|note| (self.progress)(Progress::Note(note)));
-        }
-        let (learned, judged): (&[Split], &[Split]) = if config.data.all {
-            (&[Split::Train, Split::Validate], &[])
-        } else {
-            (&[Split::Train], &[Split::Validate])
-        };
-        let training = self.part::<S>(learned, config.data.limit.unwrap_or(usize::MAX));
-        let held_out = self.part::<S>(judged, config.data.validate_limit);
-        if training.is_empty() {
-            let on = S::OBJECTIVES.iter().filter(|o| config.on(o.name));
-            let (image, text) = on.fold((true, true), |(i, t), o| (i && o.image, t && o.text));
-            let what = match (image, text) {
-                (true, true) => "an image and a report",
-                (true, false) => "an image",
-                (false, true) => "a report",
-                (false, false) => "an image or a report",
-            };
-            return Err(TrainError::Empty {
-                reason: format!("the data sets have no study with {what} in their training split"),
-            });
-        }
-        let prepared = prepare::<S::Config>(config, own.as_ref(), init.as_ref(), &training, self.more_words)?;
-        folder::write_about(config, prepared.tokenizer.as_ref(), &prepared.answers)?;
-        let labels = prepared.model.labels();
-        let options = CorpusOptions {
-            preprocessing: *prepared.model.preprocessing(),
-            max_tokens: prepared.model.text().map_or(0, |text| text.max_tokens),
-            tokenizer: prepared.tokenizer.as_ref(),
-            answers: &prepared.answers,
-            labels: &labels,
-            negatives: S::NEGATIVES,
-            views: S::VIEWS,
-        };
-        let corpus = Corpus::new(&training, &options, &config.data)?;
-        let validation = Corpus::new(&held_out, &options, &config.data)?;
-        let model: S = first_model(config, &prepared, own.as_ref(), init.as_ref(), self.device)?;
-        let vocabulary = prepared
-            .tokenizer
-            .as_ref()
-            .map(Vocabulary::new)
-            .unwrap_or_default();
-        let held_out = Validation::new::<S>(config, &prepared, held_out);
-        Loop {
-            config,
-            device: self.device,
-            vocabulary,
-            corpus,
-            validation,
-            held_out,
-            own,
-            stop: self.stop,
-            progress: self.progress,
-        }
-        .run(model)
-    }
-}
-
-struct Loop<'a> {
-    config: &'a RunConfig,
-    device: &'a Device,
-    vocabulary: Vocabulary,
-    corpus: Corpus,
-    validation: Corpus,
-    held_out: Validation,
-    own: Option<Run>,
-    stop: &'a dyn Fn() -> bool,
-    progress: &'a dyn Fn(Progress<'_>),
+/// A run between its first step and its last.
+pub(super) struct Loop<'a> {
+    pub(super) config: &'a RunConfig,
+    pub(super) device: &'a Device,
+    pub(super) vocabulary: Vocabulary,
+    pub(super) corpus: Corpus,
+    pub(super) validation: Corpus,
+    pub(super) held_out: Validation,
+    pub(super) own: Option<Run>,
+    pub(super) stop: &'a dyn Fn() -> bool,
+    pub(super) progress: &'a dyn Fn(Progress<'_>),
 }
 
 /// The parts of one step's batch, ready for the network, or why there are none.
 type Ready = Result<Vec<Drawn>, TrainError>;
 
 impl Loop<'_> {
-    fn run<S: Trainable>(&self, model: S) -> Result<PathBuf, TrainError> {
+    /// Trains to the end, or until it is stopped; the newest checkpoint's folder.
+    pub(super) fn run<S: Trainable>(&self, model: S) -> Result<PathBuf, TrainError> {
         let start = self.own.as_ref().map_or(0, |run| run.step);
         let frozen = !frozen_parts(&model, self.config).is_empty();
         let still = |corpus: &Corpus| frozen && corpus.has_images();

@@ -56,7 +56,7 @@ const CHEXPERT5: [&str; 5] = [
 ];
 
 /// NIH ChestX-ray14's (Wang et al. 2017), as its table spells them.
-const NIH14: [&str; 14] = [
+pub const NIH14: [&str; 14] = [
     "Atelectasis",
     "Cardiomegaly",
     "Effusion",

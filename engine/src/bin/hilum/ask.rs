@@ -22,7 +22,7 @@ pub struct Args {
     /// The window: a number, a name, or CENTRE,WIDTH.
     #[arg(long, allow_hyphen_values = true)]
     window: Option<WindowChoice>,
-    /// So many answers, likeliest first.
+    /// Answers to show, most probable first.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
     answers: u8,
 }

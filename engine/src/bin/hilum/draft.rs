@@ -128,7 +128,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     say(stream.finish())?;
     if !draft.finished {
         eprintln!(
-            "note: the draft stopped at {} word pieces without coming to its end",
+            "note: the draft stopped at {} tokens, before the model ended it",
             draft.tokens.len()
         );
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use hilum::bundle::checkpoint;
+use hilum::nn::Trace;
 
 use super::globals::Globals;
 use super::session;
@@ -26,7 +27,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let chosen = globals.open_device()?;
     let (_, session) = session::open(Some(&args.bundle), &chosen.device)?;
     let given = checkpoint::read_safetensors_any(&args.input)?;
-    let outputs = session.system().trace(&given)?;
+    let mut trace = Trace::on();
+    session.system().trace(&given, &mut trace)?;
+    let outputs = trace.into_arrays()?;
     checkpoint::write_safetensors(&args.out, &outputs)?;
     globals.tell(
         &serde_json::json!({ "out": args.out, "tensors": outputs.len(), "device": chosen.name }),

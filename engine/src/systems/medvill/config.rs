@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::MedVill;
 use crate::image::{Norm, Preprocessing};
 use crate::kernels::Rule;
 use crate::nn::{Arrays, BertConfig, Block, DenseNetConfig, ResNetConfig};
-use crate::systems::{ConfigError, DataFacts, SystemConfig, TextSpec};
+use crate::systems::{ConfigError, DataFacts, SystemConfig, TextSpec, Trainable};
 use crate::text::LabelSet;
 
 /// Figure 2's masking schemes; one that mixes two draws one of them a mini-batch.
@@ -434,7 +435,15 @@ impl SystemConfig for MedVillConfig {
                 "be 0, since the tokenizer holds no whole left and right",
             );
         }
-        self.bert.vocabulary = data.vocabulary;
+        // Without any text nothing is read: the preset's vocabulary stays, and its tables with their first weights.
+        if data.vocabulary > 0 {
+            self.bert.vocabulary = data.vocabulary;
+        } else if MedVill::OBJECTIVES.iter().any(|o| o.text && (data.on)(o.name)) {
+            return fail(
+                "objectives",
+                "name none that reads reports, since the data hold no text; learn findings from images alone",
+            );
+        }
         self.answers = data.answers;
         self.validate()?;
         Ok(self)

@@ -7,8 +7,8 @@
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::{MedVill, Scheme};
-use crate::nn::{AnyArrays, Array, Arrays, ints, loss::cross_entropy};
-use crate::systems::TraceError;
+use crate::nn::{AnyArrays, Array, Trace, indices, ints, loss::cross_entropy};
+use crate::systems::TraceInputError;
 use crate::text::Specials;
 
 /// What a trace begins with.
@@ -27,15 +27,15 @@ struct TraceInput {
     aligned: Option<Vec<i64>>,
 }
 
-fn fault(name: &str, must: impl Into<String>) -> TraceError {
-    TraceError::Input {
+fn fault(name: &str, must: impl Into<String>) -> TraceInputError {
+    TraceInputError {
         name: name.to_owned(),
         must: must.into(),
     }
 }
 
 impl TraceInput {
-    fn read(given: &AnyArrays, specials: Specials) -> Result<Self, TraceError> {
+    fn read(given: &AnyArrays, specials: Specials) -> Result<Self, TraceInputError> {
         let image = given
             .get("in.image")
             .and_then(|a| a.float())
@@ -81,7 +81,7 @@ impl TraceInput {
 }
 
 /// An integer tensor as rows of its last axis.
-fn rows(given: &AnyArrays, name: &str) -> Result<Option<Vec<Vec<i64>>>, TraceError> {
+fn rows(given: &AnyArrays, name: &str) -> Result<Option<Vec<Vec<i64>>>, TraceInputError> {
     let Some(array) = given.get(name) else {
         return Ok(None);
     };
@@ -91,7 +91,7 @@ fn rows(given: &AnyArrays, name: &str) -> Result<Option<Vec<Vec<i64>>>, TraceErr
 }
 
 /// All named intermediates, under `out.` and, for what depends on the mask, `out.SCHEME.`.
-pub(super) fn trace(model: &MedVill, given: &AnyArrays) -> Result<Arrays, TraceError> {
+pub(super) fn trace(model: &MedVill, given: &AnyArrays, out: &mut Trace) -> Result<(), TraceInputError> {
     let input = &TraceInput::read(given, model.specials)?;
     let model = &MedVill {
         specials: input.specials,
@@ -176,27 +176,22 @@ pub(super) fn trace(model: &MedVill, given: &AnyArrays) -> Result<Arrays, TraceE
         return fail("in.is_aligned", format!("must be {batch} values of 0 or 1"));
     }
 
-    let mut out = Outputs(Arrays::new());
     let image = Tensor::<4>::from_data(
         TensorData::new(input.image.data.clone(), [batch, channels, rows, columns]),
         device,
     );
-    let mut stages = Vec::new();
-    let all = model.visual_features(image, |name, x| stages.push((name.to_owned(), x.clone())));
-    for (name, x) in stages {
-        out.put(&format!("out.{name}"), x)?;
-    }
+    let all = model.visual_features(image, |name, x| out.put(format_args!("out.{name}"), x));
     let features = all.dims()[2];
-    out.put("out.visual_features_all", all.clone())?;
+    out.put("out.visual_features_all", &all);
     let grid: Vec<usize> = if input.grid.is_empty() {
         (0..tokens).collect()
     } else {
         input.grid.clone()
     };
-    let kept = ints(grid.iter().map(|&i| i as i32).collect(), [grid.len()], device);
+    let kept = indices(grid.iter().copied(), device);
     let sampled = all.select(1, kept);
     debug_assert_eq!(sampled.dims(), [batch, grid.len(), features]);
-    out.put("out.visual_features_sampled", sampled.clone())?;
+    out.put("out.visual_features_sampled", &sampled);
 
     let words: Tensor<2, Int> = ints(
         input.words.iter().flatten().map(|w| *w as i32).collect(),
@@ -207,8 +202,8 @@ pub(super) fn trace(model: &MedVill, given: &AnyArrays) -> Result<Arrays, TraceE
     let text = model.embed_tokens(words.clone(), 0);
     out.put(
         "out.embeddings",
-        Tensor::cat(vec![context.clone(), text.clone()], 1),
-    )?;
+        &Tensor::cat(vec![context.clone(), text.clone()], 1),
+    );
     let lengths: Vec<usize> = input
         .words
         .iter()
@@ -226,26 +221,19 @@ pub(super) fn trace(model: &MedVill, given: &AnyArrays) -> Result<Arrays, TraceE
         (Scheme::Bar, "bar"),
         (Scheme::NonCrossing, "noncross"),
     ] {
-        let put = |layer: usize, x: &Tensor<3>, layers: &mut Vec<(String, Tensor<3>)>| {
-            layers.push((format!("out.{name}.layer{layer}"), x.clone()));
-        };
-        let mut layers = Vec::new();
         let rule = scheme.rule(config, 0.0);
         let text = model.embed_text(words.clone(), scheme);
         let opened = text.dims()[1] - length;
         let lengths = lengths.iter().map(|n| n + opened).collect();
         let encoded = model.encode(context.clone(), text, rule, lengths, |layer, x| {
-            put(layer, x, &mut layers);
+            out.put(format_args!("out.{name}.layer{layer}"), x);
         });
-        for (name, x) in layers {
-            out.put(&name, x)?;
-        }
         let [_, sequence, width] = encoded.hidden.dims();
         let rows = encoded.hidden.clone().reshape([batch * sequence, width]);
         let logits = model.mlm_logits(rows);
         let itm = model.itm_logits(encoded.pooled.clone());
-        out.put(&format!("out.{name}.hidden"), encoded.hidden)?;
-        out.put(&format!("out.{name}.pooled"), encoded.pooled)?;
+        out.put(format_args!("out.{name}.hidden"), &encoded.hidden);
+        out.put(format_args!("out.{name}.pooled"), &encoded.pooled);
         // Labels are laid out without a second CLS.
         if let Some(labels) = input.mlm_labels.as_ref().filter(|_| opened == 0) {
             let flat: Vec<i64> = labels.iter().flatten().copied().collect();
@@ -254,53 +242,21 @@ pub(super) fn trace(model: &MedVill, given: &AnyArrays) -> Result<Arrays, TraceE
             }
             let targets: Vec<Option<usize>> = flat.iter().map(|&label| usize::try_from(label).ok()).collect();
             if let Some(loss) = cross_entropy(logits.clone(), &targets) {
-                out.put_scalar(&format!("out.{name}.loss_mlm"), loss)?;
+                out.put_scalar(format_args!("out.{name}.loss_mlm"), &loss);
             }
         }
         if let Some(aligned) = &input.aligned {
             let targets: Vec<Option<usize>> = aligned.iter().map(|&a| usize::try_from(a).ok()).collect();
             if let Some(loss) = cross_entropy(itm.clone(), &targets) {
-                out.put_scalar(&format!("out.{name}.loss_itm"), loss)?;
+                out.put_scalar(format_args!("out.{name}.loss_itm"), &loss);
             }
         }
         let vocabulary = logits.dims()[1];
         out.put(
-            &format!("out.{name}.mlm_logits"),
-            logits.reshape([batch, sequence, vocabulary]),
-        )?;
-        out.put(&format!("out.{name}.itm_logits"), itm)?;
-    }
-    Ok(out.0)
-}
-
-struct Outputs(Arrays);
-
-impl Outputs {
-    fn put<const D: usize>(&mut self, name: &str, tensor: Tensor<D>) -> Result<(), TraceError> {
-        let shape = tensor.dims().to_vec();
-        let data = read(name, tensor)?;
-        self.0.insert(name.to_owned(), Array { shape, data });
-        Ok(())
-    }
-
-    fn put_scalar(&mut self, name: &str, tensor: Tensor<1>) -> Result<(), TraceError> {
-        let data = read(name, tensor)?;
-        self.0.insert(
-            name.to_owned(),
-            Array {
-                shape: Vec::new(),
-                data,
-            },
+            format_args!("out.{name}.mlm_logits"),
+            &logits.reshape([batch, sequence, vocabulary]),
         );
-        Ok(())
+        out.put(format_args!("out.{name}.itm_logits"), &itm);
     }
-}
-
-fn read<const D: usize>(name: &str, tensor: Tensor<D>) -> Result<Vec<f32>, TraceError> {
-    let fail = |reason: String| TraceError::Device {
-        name: name.to_owned(),
-        reason,
-    };
-    let data = tensor.try_into_data().map_err(|e| fail(e.to_string()))?;
-    Ok(data.iter::<f32>().collect())
+    Ok(())
 }

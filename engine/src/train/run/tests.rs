@@ -5,15 +5,15 @@ use std::ops::ControlFlow;
 use super::*;
 use crate::bundle::{Bundle, Dtype};
 use crate::data::phantom::Institution;
-use crate::data::{Format, Layout, ReadOptions, WriteOptions, load, write_phantoms};
+use crate::data::{Format, Layout, ReadOptions, Split, Study, WriteOptions, load, write_phantoms};
 use crate::image::{WindowChoice, decode_file};
-use crate::systems::Task;
 use crate::systems::medvill::MedVillConfig;
 use crate::systems::pixels::PixelsConfig;
+use crate::systems::{SystemConfig, Task};
 use crate::tasks::{
     EvaluateOptions, Session, Subject, TaskError, TaskRequest, TaskResult, evaluate, perform,
 };
-use crate::train::{ExportOptions, export};
+use crate::train::{ExportOptions, Which, export, train};
 
 fn config(out: &Path, steps: usize, objective: &str) -> RunConfig {
     let text = format!(
@@ -145,12 +145,17 @@ fn another_system_trains_resumes_exports_loads_and_serves() {
         shape: vec![1, 1, size, size],
         data: image.prepared.pixels.clone(),
     };
-    let traced = session
-        .system()
-        .trace(&[("in.image".to_owned(), crate::nn::AnyArray::Float(pixels))].into())
-        .unwrap();
+    let mut trace = nn::Trace::on();
+    let given = [("in.image".to_owned(), nn::AnyArray::Float(pixels))].into();
+    session.system().trace(&given, &mut trace).unwrap();
+    let traced = trace.into_arrays().unwrap();
     assert_eq!(traced["out.logits"].shape, [1, 14]);
-    assert!(session.system().trace(&Default::default()).is_err());
+    assert!(
+        session
+            .system()
+            .trace(&Default::default(), &mut nn::Trace::off())
+            .is_err()
+    );
 
     // A run's model is that of its own system, in its own folder and as another's beginning.
     let wrong = whole.model_config::<MedVillConfig>().unwrap_err().to_string();
@@ -260,4 +265,69 @@ fn the_recurrent_writer_learns_four_phantoms_by_heart() {
         losses[0],
         losses[149]
     );
+}
+
+/// MedViLL from films that nobody wrote of, as NIH publishes them, and from reports without films.
+#[test]
+fn medvill_learns_from_films_alone_and_from_reports_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let studies = phantoms(&dir.path().join("data"), 12, 64, 6, Some(Split::Train));
+    let device = Device::flex();
+    let go = |name: &str, objectives: &str, studies: &[Study]| {
+        let text = format!(
+            "system = \"medvill\"\npreset = \"tiny\"\nout = {:?}\n[model]\npreprocessing = {{ size = 64 }}\nsampled = 3\n\
+             ours = {{ findings_head = true }}\n[data]\nroots = []\n[objectives]\n{objectives}\n\
+             [optim]\nlr = 3e-3\nbatch = 4\nsteps = 12\n",
+            dir.path().join(name)
+        );
+        let config: RunConfig = toml::from_str(&text).unwrap();
+        train(&config, studies, &[], &device, false, &|| false, &|_| ()).map(|_| config.out)
+    };
+    let films = |study: Study| Study {
+        report: Default::default(),
+        questions: Vec::new(),
+        ..study
+    };
+    let films: Vec<Study> = studies.iter().cloned().map(films).collect();
+    let run = go("films", "findings = 1.0", &films).unwrap();
+    let learned = losses(&run, "findings");
+    assert!(mean(&learned[9..]) < mean(&learned[..3]), "{learned:?}");
+    let options = ExportOptions {
+        weights: Dtype::F32,
+        which: Which::Newest,
+        average: false,
+        name: None,
+        data: None,
+        command: None,
+    };
+    let root = dir.path().join("bundle");
+    let manifest = export(&run, &root, &options, &device, &|_| ()).unwrap();
+    assert_eq!(
+        (manifest.tasks.as_slice(), &manifest.tokenizer),
+        (&[Task::Findings][..], &None)
+    );
+    let session = Session::open(&Bundle::open(&root).unwrap(), &device).unwrap();
+    let cases = pollster::block_on(evaluate(
+        &session,
+        Task::Findings,
+        &films,
+        &EvaluateOptions::default(),
+        |_| (),
+    ));
+    assert_eq!(cases.unwrap().len(), 12);
+    let error = go("mixed", "findings = 1.0\nmlm = 1.0", &films)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("hold no text"), "{error}");
+
+    let reports: Vec<Study> = studies
+        .into_iter()
+        .map(|study| Study {
+            image: PathBuf::new(),
+            ..study
+        })
+        .collect();
+    let run = go("reports", "mlm = 1.0", &reports).unwrap();
+    let learned = losses(&run, "mlm");
+    assert!(mean(&learned[9..]) < mean(&learned[..3]), "{learned:?}");
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 
+use super::super::begin::train;
 use super::super::config::RunConfig;
 use super::super::error::{TrainError, io};
 use super::super::folder::{Run, Which};
-use super::super::run::train;
 use super::rows::{TASKS, TableTask, Variant};
 use super::{Cell, RESAMPLES, TableError, TableOptions, Tables};
 use crate::bundle::{Label, Manifest, load_model};
