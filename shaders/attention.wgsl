@@ -25,9 +25,9 @@ struct Params {
     context: u32,
     // Position of query row 0 in the sequence.
     query_start: u32,
-    // Code of the rule, see `may_attend`.
-    rule: u32,
-    // Words in front of their masked copies (cloze rule alone).
+    // Code of the kind, see `may_attend`.
+    kind: u32,
+    // Words in front of their masked copies (pseudo-masked kind alone).
     words: u32,
 }
 
@@ -46,7 +46,7 @@ var<workgroup> score_tile: array<f32, ROWS * COLS>;
 
 fn may_attend(row: u32, column: u32, length: u32) -> bool {
     let c = params.context;
-    switch params.rule {
+    switch params.kind {
         case 0u: { // bidirectional
             return column < length;
         }
@@ -65,7 +65,7 @@ fn may_attend(row: u32, column: u32, length: u32) -> bool {
         case 4u: { // non-crossing
             return (row < c) == (column < c) && column < length;
         }
-        case 5u: { // cloze: word rows as sequence to sequence, masked copy t sees the words before t and itself
+        case 5u: { // pseudo-masked: word rows as sequence to sequence, masked copy t sees the words before t and itself
             let copies = c + params.words;
             if (row < copies) {
                 return column < c || (row >= c && column <= row);

@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use hilum::bundle::{AnyArrays, Arrays, checkpoint, import};
 use hilum::device::test_devices;
-use hilum::kernels::{Mask, Rule};
+use hilum::kernels::{Mask, MaskKind};
 use hilum::nn::{
-    self, Array, Attend, BertConfig, DenseNet, DenseNetConfig, Encoder, MlmHead, ResNet, ResNetConfig,
+    self, Array, AttentionPass, BertConfig, DenseNet, DenseNetConfig, Encoder, MlmHead, ResNet, ResNetConfig,
     TextEmbeddings,
 };
 use hilum::systems::System;
@@ -221,8 +221,8 @@ struct BertCase<'a> {
     mlm_norm_eps: f64,
     /// The number in the name of the first layer's output.
     first_layer: usize,
-    /// Under which names, and with which rule and context.
-    passes: &'a [(&'a str, Rule, usize)],
+    /// Under which names, and with which kind and context.
+    passes: &'a [(&'a str, MaskKind, usize)],
 }
 
 fn check_bert(weights: &Path, io: &Path, case: &BertCase<'_>) {
@@ -268,17 +268,17 @@ fn check_bert(weights: &Path, io: &Path, case: &BertCase<'_>) {
             &values(embedded.clone()),
             label,
         );
-        for &(prefix, rule, context) in case.passes {
+        for &(prefix, kind, context) in case.passes {
             let mask = Mask {
-                rule,
+                kind,
                 context,
                 query_start: 0,
                 lengths: lengths.clone(),
             };
-            // Under our causal rule a row of padding sees padding, as in MedViLL's release; nobody reads such
+            // Under our causal kind a row of padding sees padding, as in MedViLL's release; nobody reads such
             // rows.
-            let rows = (rule == Rule::Seq2Seq).then_some(lengths.as_slice());
-            let hidden = encoder.forward(embedded.clone(), &Attend::new(mask), &mut [], |layer, x| {
+            let rows = (kind == MaskKind::Seq2Seq).then_some(lengths.as_slice());
+            let hidden = encoder.forward(embedded.clone(), &AttentionPass::new(mask), |layer, x| {
                 let name = format!("out.{prefix}layer{}", layer + case.first_layer);
                 if given.contains_key(&name) {
                     expect_rows(&mut worst, &given, &name, &values(x.clone()), label, rows);
@@ -287,13 +287,13 @@ fn check_bert(weights: &Path, io: &Path, case: &BertCase<'_>) {
             let name = |layer: usize| format!("out.{prefix}attention{}", layer + case.first_layer);
             if rows.is_none() && given.contains_key(&name(0)) {
                 let mask = Mask {
-                    rule,
+                    kind,
                     context,
                     query_start: 0,
                     lengths: lengths.clone(),
                 };
-                let keeping = Attend::keeping(mask);
-                encoder.forward(embedded.clone(), &keeping, &mut [], |_, _| ());
+                let keeping = AttentionPass::with_weights(mask);
+                encoder.forward(embedded.clone(), &keeping, |_, _| ());
                 let kept = keeping.probabilities();
                 assert_eq!(kept.len(), config.layers);
                 for (layer, probabilities) in kept.into_iter().enumerate() {
@@ -341,7 +341,7 @@ fn parity_bert_h64_under_both_namings() {
         "bert_h64.weights.safetensors",
         "bert_h64_legacy_names.weights.safetensors",
     ] {
-        let passes = [("", Rule::Bidirectional, 0)];
+        let passes = [("", MaskKind::Bidirectional, 0)];
         let case = BertCase {
             config: &config,
             mlm_norm_eps: 1e-12,
@@ -395,7 +395,10 @@ fn parity_golden_bert_bidirectional_and_causal() {
         dropout: 0.1,
         norm_eps: 1e-12,
     };
-    let passes = [("", Rule::Bidirectional, 0), ("causal.", Rule::Seq2Seq, 5)];
+    let passes = [
+        ("", MaskKind::Bidirectional, 0),
+        ("causal.", MaskKind::Seq2Seq, 5),
+    ];
     let case = BertCase {
         config: &config,
         mlm_norm_eps: 1e-12,

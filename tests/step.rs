@@ -10,7 +10,7 @@ use burn::tensor::{Tensor, TensorData};
 use hilum::bundle::import::{Table, Target};
 use hilum::bundle::{AnyArrays, Arrays, checkpoint, import};
 use hilum::device::test_devices;
-use hilum::kernels::Rule;
+use hilum::kernels::MaskKind;
 use hilum::nn::{self, Array};
 use hilum::systems::medvill::{Masked, MedVill, MedVillConfig};
 use hilum::text::Specials;
@@ -80,7 +80,7 @@ fn sizes() -> MedVillConfig {
     config
 }
 
-fn drawn(given: &AnyArrays, rule: Rule) -> Masked {
+fn drawn(given: &AnyArrays, kind: MaskKind) -> Masked {
     let lengths = ints(given, "in.lengths");
     let ids = ints(given, "in.input_ids");
     let words = lengths.iter().zip(ids.chunks(10));
@@ -98,7 +98,7 @@ fn drawn(given: &AnyArrays, rule: Rule) -> Masked {
     let matched = ints(given, "in.is_aligned").iter().map(|&a| a == 1).collect();
     Masked {
         grid,
-        rule,
+        kind,
         words,
         hidden,
         matched: Some(matched),
@@ -125,10 +125,10 @@ fn parity_of_a_training_step() {
             let entry = worst.entry(kind).or_insert(0f32);
             *entry = entry.max(gap);
         };
-        for (scheme, rule) in [
-            ("bi", Rule::Bidirectional),
-            ("s2s", Rule::Seq2Seq),
-            ("bar", Rule::BidirectionalAutoregressive { padding: true }),
+        for (scheme, kind) in [
+            ("bi", MaskKind::Bidirectional),
+            ("s2s", MaskKind::Seq2Seq),
+            ("bar", MaskKind::BidirectionalAutoregressive { padding: true }),
         ] {
             // A software adapter takes its time: one scheme there, all on the CPU.
             if name != "CPU" && scheme != "s2s" {
@@ -144,7 +144,7 @@ fn parity_of_a_training_step() {
             let picture =
                 Tensor::<4>::from_data(TensorData::new(pixels.data.clone(), [4, 3, 96, 96]), &autodiff);
             let features = model.visual_features(picture, |_, _| ());
-            let (mlm, irm) = model.pretraining_pass(features, &drawn(&given, rule));
+            let (mlm, irm) = model.pretraining_pass(features, &drawn(&given, kind));
             let (mlm, irm) = (mlm.unwrap(), irm.unwrap());
             for (what, loss) in [("mlm_loss", &mlm), ("irm_loss", &irm)] {
                 let found = loss.clone().inner().into_scalar::<f32>();

@@ -3,11 +3,11 @@
 use hilum_protocol::{DeviceChoice, Phase};
 use leptos::prelude::*;
 
-use super::desk::{Desk, Picture, Status};
 use super::files::{self, Chooser, Samples};
 use super::panels::Panels;
 use super::report::{DISCLAIMER, Report};
 use super::viewer::Viewer;
+use super::workspace::{Picture, Status, Workspace};
 
 /// Puts the page in the place of what the document says while it loads.
 pub fn mount() {
@@ -47,11 +47,12 @@ fn progress(phase: Phase, done: u64, total: u64) -> (String, Option<f64>) {
 }
 
 #[component]
-fn Engine(desk: Desk) -> impl IntoView {
+fn Engine(workspace: Workspace) -> impl IntoView {
     let choose = move |event: leptos::ev::Event| {
-        desk.compute_on(DeviceChoice::parse(&event_target_value(&event)).unwrap_or_default());
+        workspace.compute_on(DeviceChoice::parse(&event_target_value(&event)).unwrap_or_default());
     };
-    let words = move || match desk.status.get() {
+    let words = move || {
+        match workspace.status.get() {
         Status::Loading(phase, done, total) => {
             let (words, share) = progress(phase, done, total);
             view! { <span>{words}</span><progress max="1" value=share.map(|s| s.to_string())></progress> }
@@ -75,15 +76,16 @@ fn Engine(desk: Desk) -> impl IntoView {
         }
         Status::Failed(why) => view! {
             <span class="failed" role="alert">{why}</span>
-            <button on:click=move |_| desk.compute_on(desk.device.get_untracked())>"Try again"</button>
-            <button on:click=move |_| desk.compute_on(DeviceChoice::Cpu)>"Use CPU"</button>
+            <button on:click=move |_| workspace.compute_on(workspace.device.get_untracked())>"Try again"</button>
+            <button on:click=move |_| workspace.compute_on(DeviceChoice::Cpu)>"Use CPU"</button>
         }
         .into_any(),
+    }
     };
     view! {
         <div class="engine" id="engine" aria-live="polite">{words}</div>
         <label class="device">"Compute on "
-            <select id="device" prop:value=move || desk.device.get().name() on:change=choose>
+            <select id="device" prop:value=move || workspace.device.get().name() on:change=choose>
                 <option value="auto">"Automatic"</option>
                 <option value="webgpu">"WebGPU"</option>
                 <option value="cpu">"CPU"</option>
@@ -94,22 +96,22 @@ fn Engine(desk: Desk) -> impl IntoView {
 
 #[component]
 fn App() -> impl IntoView {
-    let desk = Desk::new();
-    files::listen(desk);
-    desk.start();
-    let visible = window_event_listener_untyped("visibilitychange", move |_| desk.wake());
-    let shown = window_event_listener_untyped("pageshow", move |_| desk.wake());
-    let lose = window_event_listener_untyped("hilum-lose-device", move |_| desk.lose_device());
+    let workspace = Workspace::new();
+    files::listen(workspace);
+    workspace.start();
+    let visible = window_event_listener_untyped("visibilitychange", move |_| workspace.wake());
+    let shown = window_event_listener_untyped("pageshow", move |_| workspace.wake());
+    let lose = window_event_listener_untyped("hilum-lose-device", move |_| workspace.lose_device());
     // They live as long as the page.
     std::mem::forget((visible, shown, lose));
 
-    let engine = move || match desk.status.get() {
+    let engine = move || match workspace.status.get() {
         Status::Loading(..) => "loading",
         Status::Ready(_) => "ready",
         Status::Failed(_) => "failed",
     };
     // For those who measure: what was opened, and how long each part took.
-    let measured = move || match desk.status.get() {
+    let measured = move || match workspace.status.get() {
         Status::Ready(o) => {
             let t = o.times;
             format!(
@@ -120,14 +122,14 @@ fn App() -> impl IntoView {
         }
         _ => String::new(),
     };
-    let picture = move || match desk.picture.get() {
+    let picture = move || match workspace.picture.get() {
         Picture::None => "none",
         Picture::Reading(_) => "reading",
         Picture::Read(..) => "read",
         Picture::Unreadable(..) => "unreadable",
     };
     let place = move || {
-        match desk.picture.get() {
+        match workspace.picture.get() {
         Picture::None => view! {
             <div class="empty">
                 <p class="large">"Drop a chest radiograph here"</p>
@@ -146,32 +148,32 @@ fn App() -> impl IntoView {
         Picture::Read(..) => ().into_any(),
     }
     };
-    let trained = Memo::new(move |before: Option<&String>| match desk.status.get() {
+    let trained = Memo::new(move |before: Option<&String>| match workspace.status.get() {
         Status::Ready(opened) => provenance(&opened.data),
         _ => before.cloned().unwrap_or_default(),
     });
     view! {
         <header>
             <h1>"Hilum"</h1>
-            <Engine desk/>
+            <Engine workspace/>
         </header>
-        <p class="notice" role="status" hidden=move || desk.notice.get().is_none()>
-            <span id="notice">{move || desk.notice.get()}</span>
-            <button aria-label="Dismiss" on:click=move |_| desk.notice.set(None)>"×"</button>
+        <p class="notice" role="status" hidden=move || workspace.notice.get().is_none()>
+            <span id="notice">{move || workspace.notice.get()}</span>
+            <button aria-label="Dismiss" on:click=move |_| workspace.notice.set(None)>"×"</button>
         </p>
         <main data-engine=engine data-picture=picture data-measured=measured>
             <section class="picture" aria-label="Radiograph">
                 <div class="toolbar">
-                    <Chooser desk/>
-                    <Samples desk/>
+                    <Chooser workspace/>
+                    <Samples workspace/>
                 </div>
                 {place}
-                <Viewer desk/>
+                <Viewer workspace/>
             </section>
             <div class="side">
                 <div class="papers">
-                    <Report desk/>
-                    <Panels desk/>
+                    <Report workspace/>
+                    <Panels workspace/>
                 </div>
                 <p class="disclaimer" id="disclaimer">{DISCLAIMER}{move || trained.get()}</p>
             </div>

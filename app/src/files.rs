@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{ClipboardEvent, DataTransfer, DragEvent, Event, File, HtmlInputElement, Response};
 
-use super::desk::{Desk, Picture};
+use super::workspace::{Picture, Workspace};
 
 /// The samples that come with the page: file, name.
 const SAMPLES: [(&str, &str); 4] = [
@@ -18,19 +18,19 @@ const SAMPLES: [(&str, &str); 4] = [
 /// No radiograph is larger; the engine says so too, but only once the browser has copied it.
 const LARGEST: f64 = 512.0 * 1024.0 * 1024.0;
 
-/// Takes a file to the desk.
-fn take(desk: Desk, file: File) {
+/// Takes a file to the workspace.
+fn take(workspace: Workspace, file: File) {
     let name = file.name();
     if file.size() > LARGEST {
-        return desk.unreadable(
+        return workspace.unreadable(
             name,
             "the file is larger than 512 MiB, too large for a radiograph".to_owned(),
         );
     }
     spawn_local(async move {
         match JsFuture::from(file.array_buffer()).await {
-            Ok(buffer) => desk.open(name, js_sys::Uint8Array::new(&buffer).to_vec()),
-            Err(_) => desk.unreadable(
+            Ok(buffer) => workspace.open(name, js_sys::Uint8Array::new(&buffer).to_vec()),
+            Err(_) => workspace.unreadable(
                 name,
                 "the browser could not read the file; was it moved or removed?".to_owned(),
             ),
@@ -38,29 +38,29 @@ fn take(desk: Desk, file: File) {
     });
 }
 
-fn take_first(desk: Desk, data: Option<DataTransfer>) -> bool {
+fn take_first(workspace: Workspace, data: Option<DataTransfer>) -> bool {
     let files = data.and_then(|data| data.files());
     let Some(file) = files.as_ref().and_then(|files| files.get(0)) else {
         return false;
     };
     let more = files.map_or(0, |files| files.length()).saturating_sub(1);
     if more > 0 {
-        desk.notice.set(Some(format!(
+        workspace.notice.set(Some(format!(
             "One radiograph at a time: {} was opened, {more} more ignored.",
             file.name()
         )));
     }
-    take(desk, file);
+    take(workspace, file);
     true
 }
 
 /// Takes what is dropped or pasted anywhere on the page.
-pub fn listen(desk: Desk) {
+pub fn listen(workspace: Workspace) {
     let over = window_event_listener(leptos::ev::dragover, |event: DragEvent| event.prevent_default());
     let drop = window_event_listener(leptos::ev::drop, move |event: DragEvent| {
         event.prevent_default();
-        if !take_first(desk, event.data_transfer()) {
-            desk.notice.set(Some(
+        if !take_first(workspace, event.data_transfer()) {
+            workspace.notice.set(Some(
                 "That is not a file; drop a DICOM, PNG or JPEG file.".to_owned(),
             ));
         }
@@ -68,7 +68,7 @@ pub fn listen(desk: Desk) {
     let paste = window_event_listener(leptos::ev::paste, move |event: ClipboardEvent| {
         let data = event.clipboard_data();
         // Text is pasted into the editor as ever.
-        if take_first(desk, data) {
+        if take_first(workspace, data) {
             event.prevent_default();
         }
     });
@@ -76,8 +76,8 @@ pub fn listen(desk: Desk) {
     std::mem::forget((over, drop, paste));
 }
 
-fn sample(desk: Desk, file: &'static str) {
-    desk.picture.set(Picture::Reading(file.to_owned()));
+fn sample(workspace: Workspace, file: &'static str) {
+    workspace.picture.set(Picture::Reading(file.to_owned()));
     spawn_local(async move {
         let fetched = async {
             let response = JsFuture::from(window().fetch_with_str(&format!("samples/{file}")))
@@ -88,8 +88,8 @@ fn sample(desk: Desk, file: &'static str) {
             Some(js_sys::Uint8Array::new(&buffer).to_vec())
         };
         match fetched.await {
-            Some(bytes) => desk.open(file.to_owned(), bytes),
-            None => desk.unreadable(
+            Some(bytes) => workspace.open(file.to_owned(), bytes),
+            None => workspace.unreadable(
                 file.to_owned(),
                 "the sample could not be loaded; check the connection to the server".to_owned(),
             ),
@@ -99,13 +99,13 @@ fn sample(desk: Desk, file: &'static str) {
 
 /// The button that opens a file.
 #[component]
-pub fn Chooser(desk: Desk) -> impl IntoView {
+pub fn Chooser(workspace: Workspace) -> impl IntoView {
     let choose = move |event: Event| {
         let Some(input) = event.target().and_then(|t| t.dyn_into::<HtmlInputElement>().ok()) else {
             return;
         };
         if let Some(file) = input.files().and_then(|files| files.get(0)) {
-            take(desk, file);
+            take(workspace, file);
         }
         // The same file may be chosen again.
         input.set_value("");
@@ -118,10 +118,10 @@ pub fn Chooser(desk: Desk) -> impl IntoView {
 
 /// The samples, one click away.
 #[component]
-pub fn Samples(desk: Desk) -> impl IntoView {
+pub fn Samples(workspace: Workspace) -> impl IntoView {
     let buttons = SAMPLES.map(|(file, name)| {
         view! {
-            <button class="sample" data-sample=file on:click=move |_| sample(desk, file)>
+            <button class="sample" data-sample=file on:click=move |_| sample(workspace, file)>
                 <img src=format!("samples/{file}") alt="" width="64" height="64" loading="lazy"/>
                 <span>{name}</span>
             </button>

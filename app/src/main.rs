@@ -5,11 +5,9 @@ mod address;
 #[cfg(target_family = "wasm")]
 mod app;
 #[cfg(target_family = "wasm")]
-mod desk;
+mod connection;
 #[cfg(target_family = "wasm")]
 mod files;
-#[cfg(target_family = "wasm")]
-mod link;
 #[cfg(target_family = "wasm")]
 mod panels;
 #[cfg(target_family = "wasm")]
@@ -18,6 +16,8 @@ mod questions;
 mod report;
 #[cfg(target_family = "wasm")]
 mod viewer;
+#[cfg(target_family = "wasm")]
+mod workspace;
 
 #[cfg(target_family = "wasm")]
 fn main() {

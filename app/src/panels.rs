@@ -7,17 +7,17 @@ use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
 
-use super::desk::{Desk, Picture, Status};
 use super::questions::{Asked, Outcome};
 use super::report::DISCLAIMER;
+use super::workspace::{Picture, Status, Workspace};
 
 /// Whether the engine can be asked, and whether there is a picture to ask it of.
-fn ready(desk: Desk) -> bool {
-    matches!(desk.status.get(), Status::Ready(_))
+fn ready(workspace: Workspace) -> bool {
+    matches!(workspace.status.get(), Status::Ready(_))
 }
 
-fn read(desk: Desk) -> bool {
-    ready(desk) && matches!(desk.picture.get(), Picture::Read(..))
+fn read(workspace: Workspace) -> bool {
+    ready(workspace) && matches!(workspace.picture.get(), Picture::Read(..))
 }
 
 /// A sentence about what the bundle cannot be asked for, where there is such a thing.
@@ -59,10 +59,10 @@ fn words<T>(outcome: &Outcome<T>, running: &str, what: &str) -> String {
 
 /// The panels.
 #[component]
-pub fn Panels(desk: Desk) -> impl IntoView {
+pub fn Panels(workspace: Workspace) -> impl IntoView {
     // While an engine is restarted, the panels stay with what they show.
     let tasks = Memo::new(
-        move |before: Option<&Option<Vec<Task>>>| match desk.status.get() {
+        move |before: Option<&Option<Vec<Task>>>| match workspace.status.get() {
             Status::Ready(opened) => Some(opened.tasks),
             _ => before.cloned().flatten(),
         },
@@ -71,9 +71,9 @@ pub fn Panels(desk: Desk) -> impl IntoView {
     let (findings, retrieve, vqa) = (offers(Task::Findings), offers(Task::Retrieve), offers(Task::Vqa));
     let lacks = move || tasks.get().and_then(|tasks| not_offered(&tasks));
     view! {
-        {move || findings.get().then(|| view! { <Findings desk/> })}
-        {move || retrieve.get().then(|| view! { <Similar desk/> })}
-        {move || vqa.get().then(|| view! { <Ask desk/> })}
+        {move || findings.get().then(|| view! { <Findings workspace/> })}
+        {move || retrieve.get().then(|| view! { <Similar workspace/> })}
+        {move || vqa.get().then(|| view! { <Ask workspace/> })}
         {move || lacks().map(|lacks| view! { <p class="hint" id="not-offered">{lacks}</p> })}
     }
 }
@@ -105,8 +105,8 @@ fn bar(reading: Reading) -> impl IntoView {
 }
 
 #[component]
-fn Findings(desk: Desk) -> impl IntoView {
-    let findings = desk.questions.findings;
+fn Findings(workspace: Workspace) -> impl IntoView {
+    let findings = workspace.questions.findings;
     let running = move || findings.get() == Outcome::Running;
     let told = move || match findings.get() {
         Outcome::Done(readings) => {
@@ -130,7 +130,7 @@ fn Findings(desk: Desk) -> impl IntoView {
         <section class="panel" id="findings" aria-labelledby="findings-title" data-state=move || findings.get().name()>
             <div class="toolbar">
                 <h2 id="findings-title">"Findings"</h2>
-                <button id="find" disabled=move || running() || !read(desk) on:click=move |_| desk.questions.ask_findings()>"Read findings"</button>
+                <button id="find" disabled=move || running() || !read(workspace) on:click=move |_| workspace.questions.ask_findings()>"Read findings"</button>
             </div>
             <p class="told" role="status">{told}</p>
             {table}
@@ -193,14 +193,14 @@ fn case(case: Case, side: usize) -> impl IntoView {
 }
 
 #[component]
-fn Similar(desk: Desk) -> impl IntoView {
-    let questions = desk.questions;
+fn Similar(workspace: Workspace) -> impl IntoView {
+    let questions = workspace.questions;
     let text = RwSignal::new(String::new());
     let running = move || questions.found.get() == Outcome::Running;
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let wanted = text.get_untracked().trim().to_owned();
-        if !wanted.is_empty() && ready(desk) {
+        if !wanted.is_empty() && ready(workspace) {
             questions.search(Some(wanted));
         }
     };
@@ -240,13 +240,13 @@ fn Similar(desk: Desk) -> impl IntoView {
         <section class="panel" id="similar" aria-labelledby="similar-title" data-state=move || questions.found.get().name()>
             <div class="toolbar">
                 <h2 id="similar-title">"Similar cases"</h2>
-                <button id="search-picture" hidden=running disabled=move || !read(desk) on:click=move |_| questions.search(None)>"Find similar"</button>
+                <button id="search-picture" hidden=running disabled=move || !read(workspace) on:click=move |_| questions.search(None)>"Find similar"</button>
                 <button id="search-stop" hidden=move || !running() on:click=move |_| questions.stop_search()>"Stop"</button>
             </div>
             <form class="line" on:submit=submit>
                 <label class="unseen" for="search-text">"Search by report text"</label>
                 <input id="search-text" type="text" maxlength="1000" autocomplete="off" placeholder="or search by report text" prop:value=move || text.get() on:input=move |event| text.set(event_target_value(&event))/>
-                <button id="search" type="submit" disabled=move || running() || !ready(desk) || text.get().trim().is_empty()>"Search"</button>
+                <button id="search" type="submit" disabled=move || running() || !ready(workspace) || text.get().trim().is_empty()>"Search"</button>
             </form>
             <p class="told" role="status">{told}</p>
             <progress max="1" hidden=move || !running() aria-label="Search progress" prop:value=move || share().unwrap_or(0.0)></progress>
@@ -283,18 +283,19 @@ fn asked(asked: Asked) -> impl IntoView {
 }
 
 #[component]
-fn Ask(desk: Desk) -> impl IntoView {
+fn Ask(workspace: Workspace) -> impl IntoView {
     let question = RwSignal::new(String::new());
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
         let words = question.get_untracked().trim().to_owned();
-        if !words.is_empty() && read(desk) {
-            desk.questions.ask(words);
+        if !words.is_empty() && read(workspace) {
+            workspace.questions.ask(words);
             question.set(String::new());
         }
     };
     let state = move || {
-        desk.questions
+        workspace
+            .questions
             .asked
             .get()
             .first()
@@ -306,10 +307,10 @@ fn Ask(desk: Desk) -> impl IntoView {
             <form class="line" on:submit=submit>
                 <label class="unseen" for="question">"A question about this radiograph"</label>
                 <input id="question" type="text" maxlength="300" autocomplete="off" placeholder="Is there a pleural effusion?" prop:value=move || question.get() on:input=move |event| question.set(event_target_value(&event))/>
-                <button id="ask" type="submit" disabled=move || !read(desk) || question.get().trim().is_empty()>"Ask"</button>
+                <button id="ask" type="submit" disabled=move || !read(workspace) || question.get().trim().is_empty()>"Ask"</button>
             </form>
             <ol class="questions" aria-live="polite" aria-label="Questions asked of this radiograph, newest first" aria-describedby="disclaimer">
-                <For each=move || desk.questions.asked.get() key=|asked| (asked.request, asked.answers.name()) children=asked/>
+                <For each=move || workspace.questions.asked.get() key=|asked| (asked.request, asked.answers.name()) children=asked/>
             </ol>
             <p class="brief">{DISCLAIMER}</p>
         </section>

@@ -1,9 +1,9 @@
-//! What is asked about the image besides a draft, and what came of it. All of it belongs to the image on the desk.
+//! What is asked about the image besides a draft, and what came of it. All of it belongs to the image on the workspace.
 
 use hilum_protocol::{Answer, Found, Partial, Reading, TaskRequest, TaskResult, ToEngine};
 use leptos::prelude::*;
 
-use super::link;
+use super::connection;
 
 /// What came of a question so far.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,7 +132,7 @@ impl Questions {
 
     /// Ends the search.
     pub fn stop_search(self) {
-        link::send(&ToEngine::Cancel {
+        connection::send(&ToEngine::Cancel {
             request: self.search_request.get_value(),
         });
         self.search_request.set_value(0);
@@ -216,7 +216,7 @@ impl Questions {
 }
 
 fn run(request: u32, task: TaskRequest) {
-    link::send(&ToEngine::Run { request, task });
+    connection::send(&ToEngine::Run { request, task });
 }
 
 /// What came of a request: its own form of result, or none where it was cancelled.

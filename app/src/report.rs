@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
-use super::desk::{Desk, Draft, Picture, Status};
+use super::workspace::{Draft, Picture, Status, Workspace};
 
 /// What every text that leaves the page ends with, and every panel where the whole of it is out of sight.
 pub const DISCLAIMER: &str = "Research software, not for clinical use.";
@@ -24,8 +24,8 @@ fn signed(text: &str, opened: Option<&Opened>) -> String {
     format!("{}\n\n{model}{DISCLAIMER}\n", text.trim_end())
 }
 
-fn opened(desk: Desk) -> Option<Opened> {
-    match desk.status.get_untracked() {
+fn opened(workspace: Workspace) -> Option<Opened> {
+    match workspace.status.get_untracked() {
         Status::Ready(opened) => Some(opened),
         _ => None,
     }
@@ -46,10 +46,10 @@ fn download(name: &str, text: &str) -> Result<(), JsValue> {
 
 /// The editor and its buttons.
 #[component]
-pub fn Report(desk: Desk) -> impl IntoView {
-    let running = move || desk.draft.get() == Draft::Running;
+pub fn Report(workspace: Workspace) -> impl IntoView {
+    let running = move || workspace.draft.get() == Draft::Running;
     // A bundle that drafts nothing leaves the editor to the reader; while one is loading, it may.
-    let drafts = move || match desk.status.get() {
+    let drafts = move || match workspace.status.get() {
         Status::Ready(opened) => opened.tasks.contains(&Task::Draft),
         _ => true,
     };
@@ -60,15 +60,15 @@ pub fn Report(desk: Desk) -> impl IntoView {
             "This bundle does not draft reports; write one here."
         }
     };
-    let empty = move || desk.text.get().trim().is_empty();
+    let empty = move || workspace.text.get().trim().is_empty();
     let can_draft = move || {
-        matches!(desk.status.get(), Status::Ready(_))
-            && matches!(desk.picture.get(), Picture::Read(..))
+        matches!(workspace.status.get(), Status::Ready(_))
+            && matches!(workspace.picture.get(), Picture::Read(..))
             && !running()
     };
     let copied = RwSignal::new("");
     let copy = move |_| {
-        let text = signed(&desk.text.get_untracked(), opened(desk).as_ref());
+        let text = signed(&workspace.text.get_untracked(), opened(workspace).as_ref());
         spawn_local(async move {
             let done = JsFuture::from(window().navigator().clipboard().write_text(&text)).await;
             copied.set(if done.is_ok() {
@@ -79,14 +79,14 @@ pub fn Report(desk: Desk) -> impl IntoView {
         });
     };
     let save = move |_| {
-        let text = signed(&desk.text.get_untracked(), opened(desk).as_ref());
+        let text = signed(&workspace.text.get_untracked(), opened(workspace).as_ref());
         if download("report-draft.txt", &text).is_err() {
-            desk.notice.set(Some(
+            workspace.notice.set(Some(
                 "The browser did not allow the download; copy the text instead.".to_owned(),
             ));
         }
     };
-    let outcome = move || match desk.draft.get() {
+    let outcome = move || match workspace.draft.get() {
         Draft::None => String::new(),
         Draft::Running => "Drafting …".to_owned(),
         Draft::Failed(why) => format!("No draft: {why}."),
@@ -103,14 +103,14 @@ pub fn Report(desk: Desk) -> impl IntoView {
             )
         }
     };
-    let state = move || match desk.draft.get() {
+    let state = move || match workspace.draft.get() {
         Draft::None => "none",
         Draft::Running => "running",
         Draft::Done(_) => "done",
         Draft::Failed(_) => "failed",
     };
     // For those who compare with the command: the word pieces themselves.
-    let pieces = move || match desk.draft.get() {
+    let pieces = move || match workspace.draft.get() {
         Draft::Done(d) => d
             .pieces
             .iter()
@@ -122,11 +122,11 @@ pub fn Report(desk: Desk) -> impl IntoView {
     view! {
         <section class="report" aria-label="Report" data-draft=state data-pieces=pieces>
             <div class="toolbar" role="toolbar" aria-label="Report">
-                <button id="draft" class="primary" hidden=move || running() || !drafts() disabled=move || !can_draft() on:click=move |_| desk.ask_draft()>"Draft"</button>
-                <button id="stop" class="primary" hidden=move || !running() on:click=move |_| desk.stop()>"Stop"</button>
+                <button id="draft" class="primary" hidden=move || running() || !drafts() disabled=move || !can_draft() on:click=move |_| workspace.ask_draft()>"Draft"</button>
+                <button id="stop" class="primary" hidden=move || !running() on:click=move |_| workspace.stop()>"Stop"</button>
                 <button id="copy" disabled=empty on:click=copy>"Copy"</button>
                 <button id="download" disabled=empty on:click=save>"Download"</button>
-                <button id="restore" hidden=move || desk.replaced.get().is_none() disabled=running on:click=move |_| desk.restore()>"Restore previous text"</button>
+                <button id="restore" hidden=move || workspace.replaced.get().is_none() disabled=running on:click=move |_| workspace.restore()>"Restore previous text"</button>
             </div>
             <label class="unseen" for="text">"Report: a draft to be corrected"</label>
             <textarea
@@ -134,8 +134,8 @@ pub fn Report(desk: Desk) -> impl IntoView {
                 spellcheck="true"
                 placeholder=placeholder
                 readonly=running
-                prop:value=move || desk.text.get()
-                on:input=move |event| { copied.set(""); desk.text.set(event_target_value(&event)) }
+                prop:value=move || workspace.text.get()
+                on:input=move |event| { copied.set(""); workspace.text.set(event_target_value(&event)) }
             ></textarea>
             <p class="outcome" id="outcome" aria-live="polite">{outcome}" "{move || copied.get()}</p>
             <p class="brief">{DISCLAIMER}</p>

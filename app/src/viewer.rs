@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 use web_sys::{CanvasRenderingContext2d, ImageData, KeyboardEvent, MouseEvent, PointerEvent, WheelEvent};
 
-use super::desk::{Desk, Picture};
+use super::workspace::{Picture, Workspace};
 
 /// Dragging over so many screen pixels changes the window by the picture's whole range.
 const TRAVEL: f64 = 400.0;
@@ -110,12 +110,12 @@ fn paint(canvas: &web_sys::HtmlCanvasElement, picture: &Radiograph, look: &Look)
 
 /// The picture with its tools.
 #[component]
-pub fn Viewer(desk: Desk) -> impl IntoView {
+pub fn Viewer(workspace: Workspace) -> impl IntoView {
     let look = RwSignal::new(Look::default());
     let tool = RwSignal::new(Tool::Window);
     let canvas = NodeRef::<Canvas>::new();
     let read = Memo::new_with_compare(
-        move |_| match desk.picture.get() {
+        move |_| match workspace.picture.get() {
             Picture::Read(name, picture, full) => Some((name, picture, full)),
             _ => None,
         },

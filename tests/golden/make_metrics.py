@@ -220,10 +220,9 @@ def significance():
     cases = []
     for n, m, shift, sd in [(30, 30, 0.2, 1), (30, 30, 3, 1), (5, 9, 0.5, 2), (2, 2, 1, 1), (30, 30, 40, 1), (12, 40, 0, 3)]:
         a, b = np.round(rng.normal(0, 1, n), 4), np.round(rng.normal(shift, sd, m), 4)
-        student, welch = scipy.stats.ttest_ind(a, b), scipy.stats.ttest_ind(a, b, equal_var=False)
-        cases.append({"a": a.tolist(), "b": b.tolist()} | {
-            name: {"t": float(r.statistic), "p": float(r.pvalue), "df": float(r.df)} for name, r in [("student", student), ("welch", welch)]
-        })
+        test = scipy.stats.ttest_ind(a, b)
+        student = {"t": float(test.statistic), "p": float(test.pvalue), "df": float(test.df)}
+        cases.append({"a": a.tolist(), "b": b.tolist(), "student": student})
     points = [(0.5, 0.5, 0.3), (2, 3, 0.5), (29, 0.5, 0.01), (29, 0.5, 0.999), (1.5, 0.5, 1e-9), (50, 60, 0.45), (0.5, 29, 0.9)]
     beta = [[a, b, x, float(scipy.special.betainc(a, b, x))] for a, b, x in points]
     return {"cases": cases, "beta": beta}

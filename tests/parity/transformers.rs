@@ -159,8 +159,8 @@ fn parity_masked_autoencoder_of_mrm_tiny() {
         let restore = int_tensor(&given, "out.ids_restore", &device);
         let tokens = Tensor::cat(vec![small.narrow(1, 0, 1), gather_tokens(shuffled, restore)], 1);
         let tokens = tokens + tensor(&own["decoder_pos_embed"], &device);
-        let attend = Attend::new(Mask::padding(vec![17; 2]));
-        let decoded = norm.forward(blocks.forward(tokens, &attend, &mut [], |_, _| ()));
+        let attend = AttentionPass::new(Mask::padding(vec![17; 2]));
+        let decoded = norm.forward(blocks.forward(tokens, &attend, |_, _| ()));
         let pred = part("decoder_pred.", 48, 3072).forward(decoded).narrow(1, 1, 16);
         expect(&mut worst, &given, "out.pred", &values(pred), label);
         report("mrm_tiny, encoder and image decoder", label, worst);
@@ -243,14 +243,14 @@ fn parity_fusion_of_xvl_tiny() {
         let positions: Vec<i32> = (0..12).cycle().take(36).collect();
         let positions = Tensor::<2, Int>::from_data(TensorData::new(positions, [3, 12]), &device);
         let embedded = embeddings.forward(ids, positions, 0);
-        let words = Attend::new(Mask::padding(lengths.clone()));
+        let words = AttentionPass::new(Mask::padding(lengths.clone()));
         let text = stack.forward_layers(0..2, embedded.clone(), &words, None, |_, _| ());
         same("out.text_tokens", text.clone(), None);
 
         // One set of weights, run twice: text asks image, image asks text.
-        let patches = Attend::new(Mask::padding(vec![17; 3]));
-        let over_image = Attend::new(Mask::padding(vec![17; 3]));
-        let over_text = Attend::new(Mask::padding(lengths.clone()));
+        let patches = AttentionPass::new(Mask::padding(vec![17; 3]));
+        let over_image = AttentionPass::new(Mask::padding(vec![17; 3]));
+        let over_text = AttentionPass::new(Mask::padding(lengths.clone()));
         let cross = Cross {
             memory: &tokens,
             attend: &over_image,
@@ -271,7 +271,7 @@ fn parity_fusion_of_xvl_tiny() {
             memory: &tokens,
             attend: &over_image,
         };
-        let causal = Attend::new(Mask::causal(3));
+        let causal = AttentionPass::new(Mask::causal(3));
         let whole = stack.forward_layers(0..4, embedded.clone(), &causal, Some(cross), |_, _| ());
         let mut state = DecodeState::new(&stack, &embedded, 12).with_memory(&stack, &tokens, vec![17; 3]);
         let steps = (0..12).map(|at| stack.step(embedded.clone().narrow(1, at, 1), &mut state));

@@ -65,7 +65,6 @@ pub(crate) fn fold(name: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -192,7 +192,6 @@ pub fn load(root: &Path, layout: Option<Layout>, options: &ReadOptions) -> Resul
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

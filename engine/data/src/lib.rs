@@ -3,11 +3,11 @@
 //! Every loader gives [`Study`] values, so that what follows does not know where they came from.
 
 pub mod chexpert;
+mod collect;
 pub mod covid;
 mod delimited;
 mod error;
 mod files;
-mod gather;
 mod json;
 mod kind;
 pub mod layout;

@@ -245,7 +245,6 @@ pub(crate) fn read_text(path: &Path, most: u64) -> Result<String, DataError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::io::Write;
 

@@ -111,7 +111,6 @@ fn pax_path(bytes: &[u8]) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 pub(crate) mod tests {
     use std::io::Write;
 

@@ -1,8 +1,6 @@
 //! What the loaders' tests share: phantoms in a layout, edits of their tables, and what must hold of every
 //! layout.
 
-#![allow(clippy::unwrap_used)]
-
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;

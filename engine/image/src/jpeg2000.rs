@@ -315,7 +315,6 @@ fn high_throughput(data: &[u8], header: &Header) -> Result<Vec<Vec<i32>>, ImageE
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

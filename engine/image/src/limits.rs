@@ -101,7 +101,6 @@ pub(crate) enum Colour {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

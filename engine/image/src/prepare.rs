@@ -43,32 +43,6 @@ pub struct Prepared {
     pub placed: Rect,
 }
 
-impl Prepared {
-    /// The source's coordinates of a point of the square (pixel centres at halves); it may lie outside of the
-    /// crop.
-    pub fn to_source(&self, x: f32, y: f32) -> (f32, f32) {
-        let map = |v: f32, to: (usize, usize), from: (usize, usize)| {
-            to.0 as f32 + (v - from.0 as f32) * to.1 as f32 / from.1 as f32
-        };
-        let (c, p) = (self.crop, self.placed);
-        (
-            map(x, (c.x, c.width), (p.x, p.width)),
-            map(y, (c.y, c.height), (p.y, p.height)),
-        )
-    }
-
-    /// The square's coordinates of a point of the source.
-    pub fn from_source(&self, x: f32, y: f32) -> (f32, f32) {
-        let swapped = Self {
-            size: self.size,
-            pixels: Vec::new(),
-            crop: self.placed,
-            placed: self.crop,
-        };
-        swapped.to_source(x, y)
-    }
-}
-
 /// How an image of another aspect fills the square.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -386,22 +360,6 @@ mod tests {
         for (a, b) in p.pixels.iter().zip(&picture.pixels) {
             assert!((a - f32::from(*b) / 255.0).abs() < 1e-6);
         }
-    }
-
-    #[test]
-    fn points_go_there_and_back() {
-        let picture = gray(200, 100, |x, y| {
-            if (20..180).contains(&x) && (10..90).contains(&y) {
-                99
-            } else {
-                0
-            }
-        });
-        let p = prepare(&picture, 80);
-        assert_eq!(p.to_source(0.0, 20.0), (20.0, 10.0));
-        assert_eq!(p.to_source(80.0, 60.0), (180.0, 90.0));
-        let (x, y) = p.from_source(100.0, 50.0);
-        assert!((x - 40.0).abs() < 1e-5 && (y - 40.0).abs() < 1e-5);
     }
 
     #[test]

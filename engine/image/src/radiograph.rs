@@ -329,7 +329,6 @@ impl Radiograph {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -1,6 +1,4 @@
 //! Tests of pictures that are no DICOM.
-#![allow(clippy::unwrap_used)]
-
 use std::io::Cursor;
 
 use image::metadata::Orientation;

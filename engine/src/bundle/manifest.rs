@@ -319,7 +319,6 @@ fn unusable(why: String) -> BundleError {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

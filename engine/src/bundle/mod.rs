@@ -33,6 +33,6 @@ pub use load::{ModelLoader, load_model};
 pub use manifest::{Dtype, FileEntry, Manifest, Provenance, sha256_hex, verify};
 #[cfg(not(target_family = "wasm"))]
 pub use reader::Bundle;
-pub use shard::{ShardDecoder, Stored};
+pub use shard::ShardDecoder;
 #[cfg(not(target_family = "wasm"))]
 pub use writer::write;

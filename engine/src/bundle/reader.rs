@@ -152,7 +152,6 @@ impl Bundle {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::bundle::{Array, Dtype, writer};

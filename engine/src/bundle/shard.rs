@@ -203,16 +203,16 @@ impl Draft {
 
 /// A tensor as a shard holds it: floats as f32, 8-bit weights as they are.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Stored {
+enum Stored {
     /// From f32 or f16.
     Float(Array),
-    /// 8-bit blocks, for a kernel that multiplies by them directly.
+    /// 8-bit blocks, with a scale each.
     Q8(Blocks),
 }
 
 impl Stored {
     /// The tensor's extents, outermost first.
-    pub fn shape(&self) -> &[usize] {
+    fn shape(&self) -> &[usize] {
         match self {
             Self::Float(array) => &array.shape,
             Self::Q8(blocks) => &blocks.shape,
@@ -220,7 +220,7 @@ impl Stored {
     }
 
     /// The tensor in f32.
-    pub fn into_array(self) -> Array {
+    fn into_array(self) -> Array {
         match self {
             Self::Float(array) => array,
             Self::Q8(blocks) => {
@@ -306,10 +306,7 @@ impl ShardDecoder {
     }
 
     /// As [`ShardDecoder::push`], with 8-bit weights left as they are.
-    ///
-    /// # Errors
-    /// Those of [`ShardDecoder::push`].
-    pub fn push_stored(
+    fn push_stored(
         &mut self,
         entry: &FileEntry,
         bytes: &[u8],

@@ -200,7 +200,6 @@ fn remove(path: &Path) -> Result<(), BundleError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::bundle::{Array, Bundle};

@@ -33,27 +33,27 @@ pub(super) fn columns(head_dim: usize) -> usize {
 ///
 /// Figure 2 of MedViLL (Moon et al. 2021) draws the first, second, third and fifth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Rule {
+pub enum MaskKind {
     /// Every row sees every column that is no padding.
     Bidirectional,
     /// All rows see the context; text rows also the text up to and including themselves.
     Seq2Seq,
-    /// Text rows as [`Rule::Seq2Seq`]; context rows see all columns.
+    /// Text rows as [`MaskKind::Seq2Seq`]; context rows see all columns.
     BidirectionalAutoregressive {
         /// Whether context rows see padding too, as the released code has it.
         padding: bool,
     },
     /// Two blocks, bidirectional within each, blind to each other.
     NonCrossing,
-    /// Ours, for training the generator: after the words come as many MASK tokens, the t-th of which sees the
-    /// context, the words before t and itself: every step of left-to-right decoding at once.
-    Cloze {
+    /// Pseudo-masked language model (UniLMv2, Bao et al. 2020): after the words come as many MASK tokens, the t-th of
+    /// which sees the context, the words before t and itself: every step of left-to-right decoding at once.
+    PseudoMasked {
         /// How many words stand in front of their masked copies.
         words: usize,
     },
 }
 
-impl Rule {
+impl MaskKind {
     const fn code(self) -> (u32, u32) {
         match self {
             Self::Bidirectional => (0, 0),
@@ -61,7 +61,7 @@ impl Rule {
             Self::BidirectionalAutoregressive { padding: false } => (2, 0),
             Self::BidirectionalAutoregressive { padding: true } => (3, 0),
             Self::NonCrossing => (4, 0),
-            Self::Cloze { words } => (5, words as u32),
+            Self::PseudoMasked { words } => (5, words as u32),
         }
     }
 
@@ -80,7 +80,7 @@ impl Rule {
                     }
             }
             Self::NonCrossing => (row < context) == (column < context) && column < length,
-            Self::Cloze { words } => {
+            Self::PseudoMasked { words } => {
                 if row < context + words {
                     column < context || (row >= context && column <= row)
                 } else {
@@ -91,11 +91,11 @@ impl Rule {
     }
 }
 
-/// A rule with the sizes that it is computed from.
+/// A mask: its kind and the sizes that it is computed from.
 #[derive(Clone, Debug)]
 pub struct Mask {
-    /// The rule.
-    pub rule: Rule,
+    /// Which cells it masks.
+    pub kind: MaskKind,
     /// Columns of the leading block.
     pub context: usize,
     /// Position in the sequence of query row 0.
@@ -109,7 +109,7 @@ impl Mask {
     /// `lengths` are the columns' (keys').
     pub const fn padding(lengths: Vec<usize>) -> Self {
         Self {
-            rule: Rule::Bidirectional,
+            kind: MaskKind::Bidirectional,
             context: 0,
             query_start: 0,
             lengths,
@@ -120,23 +120,23 @@ impl Mask {
     /// stands behind what is real, so that no real row sees it.
     pub fn causal(batch: usize) -> Self {
         Self {
-            rule: Rule::Seq2Seq,
+            kind: MaskKind::Seq2Seq,
             context: 0,
             query_start: 0,
             lengths: vec![0; batch],
         }
     }
 
-    /// The mask as a tensor for the reference, true where attention is forbidden: `(batch, 1, queries,
+    /// The mask as a tensor for the reference, true where a cell is masked: `(batch, 1, queries,
     /// keys)`.
-    pub fn forbidden(&self, queries: usize, keys: usize, device: &burn::tensor::Device) -> Tensor<4, Bool> {
+    pub fn masked(&self, queries: usize, keys: usize, device: &burn::tensor::Device) -> Tensor<4, Bool> {
         let mut cells = Vec::with_capacity(self.lengths.len() * queries * keys);
         for &length in &self.lengths {
             for row in 0..queries {
                 for column in 0..keys {
                     cells.push(
                         !self
-                            .rule
+                            .kind
                             .may_attend(self.query_start + row, column, self.context, length),
                     );
                 }
@@ -150,7 +150,7 @@ impl Mask {
 /// The plain reference, differentiable: softmax over the allowed columns, zeros for a row that has none.
 ///
 /// # Shapes
-/// - query `(batch, queries, width)`, key and value `(batch, keys, width)`, forbidden `(batch, 1, queries,
+/// - query `(batch, queries, width)`, key and value `(batch, keys, width)`, masked `(batch, 1, queries,
 ///   keys)`
 /// - output `(batch, queries, width)`
 ///
@@ -159,7 +159,7 @@ pub fn attention_reference(
     query: Tensor<3>,
     key: Tensor<3>,
     value: Tensor<3>,
-    forbidden: Tensor<4, Bool>,
+    masked: Tensor<4, Bool>,
     heads: usize,
     drop: impl FnOnce(Tensor<4>) -> Tensor<4>,
 ) -> Tensor<3> {
@@ -170,9 +170,9 @@ pub fn attention_reference(
     let split = |x: Tensor<3>, rows: usize| x.reshape([batch, rows, heads, dim]).swap_dims(1, 2);
     let query = split(query, queries).mul_scalar(1.0 / (dim as f32).sqrt());
     let scores = query.matmul(split(key, keys).swap_dims(2, 3));
-    // A finite floor keeps a fully forbidden row finite; the second fill makes it zero instead of uniform.
-    let scores = scores.mask_fill(forbidden.clone(), -3.0e38);
-    let weights = softmax(scores, 3).mask_fill(forbidden, 0.0);
+    // A finite floor keeps a fully masked row finite; the second fill makes it zero instead of uniform.
+    let scores = scores.mask_fill(masked.clone(), -3.0e38);
+    let weights = softmax(scores, 3).mask_fill(masked, 0.0);
     drop(weights)
         .matmul(split(value, keys))
         .swap_dims(1, 2)
@@ -200,7 +200,7 @@ impl AttentionBackend for CubeBackend {
         value: FloatTensor<Self>,
         lengths: IntTensor<Self>,
         heads: usize,
-        [context, query_start, rule, words]: [u32; 4],
+        [context, query_start, kind, words]: [u32; 4],
     ) -> FloatTensor<Self> {
         let (query, key, value) = (contiguous(query), contiguous(key), contiguous(value));
         let shape = query.meta.shape();
@@ -225,7 +225,7 @@ impl AttentionBackend for CubeBackend {
             heads as u32,
             context,
             query_start,
-            rule,
+            kind,
             words,
         ];
         kernel.launch(
@@ -270,7 +270,7 @@ pub fn masked_attention(
         heads > 0 && width % heads == 0 && width / heads <= MAX_HEAD_DIM,
         "heads do not fit the kernel"
     );
-    let (rule, words) = mask.rule.code();
+    let (kind, words) = mask.kind.code();
     let lengths = lengths.cast(burn::tensor::IntDType::I32);
     let output = <Dispatch as AttentionBackend>::attention_forward(
         query.into_dispatch(),
@@ -278,7 +278,7 @@ pub fn masked_attention(
         value.into_dispatch(),
         lengths.into_dispatch(),
         heads,
-        [mask.context as u32, mask.query_start as u32, rule, words],
+        [mask.context as u32, mask.query_start as u32, kind, words],
     );
     Tensor::from_dispatch(output)
 }
@@ -304,8 +304,8 @@ mod tests {
             Tensor::<3>::random([batch, rows, heads * dim], Distribution::Normal(0.0, 1.5), &cpu)
         };
         let (q, k, v) = (random(queries), random(keys), random(keys));
-        let forbidden = mask.forbidden(queries, keys, &cpu);
-        let expected = attention_reference(q.clone(), k.clone(), v.clone(), forbidden, heads, |p| p);
+        let masked = mask.masked(queries, keys, &cpu);
+        let expected = attention_reference(q.clone(), k.clone(), v.clone(), masked, heads, |p| p);
         let lengths: Vec<i32> = mask.lengths.iter().map(|&n| n as i32).collect();
         let lengths = Tensor::<1, Int>::from_data(TensorData::new(lengths, [batch]), gpu);
         let found = masked_attention(
@@ -343,19 +343,19 @@ mod tests {
         for (batch, tokens, heads, dim) in sizes {
             let context = (tokens / 2).max(1);
             let lengths: Vec<usize> = (0..batch).map(|b| tokens - b * (tokens / 4)).collect();
-            let rules = [
-                Rule::Bidirectional,
-                Rule::Seq2Seq,
-                Rule::BidirectionalAutoregressive { padding: false },
-                Rule::BidirectionalAutoregressive { padding: true },
-                Rule::NonCrossing,
-                Rule::Cloze {
+            let kinds = [
+                MaskKind::Bidirectional,
+                MaskKind::Seq2Seq,
+                MaskKind::BidirectionalAutoregressive { padding: false },
+                MaskKind::BidirectionalAutoregressive { padding: true },
+                MaskKind::NonCrossing,
+                MaskKind::PseudoMasked {
                     words: (tokens - context) / 2,
                 },
             ];
-            for rule in rules {
+            for kind in kinds {
                 let mask = Mask {
-                    rule,
+                    kind,
                     context,
                     query_start: 0,
                     lengths: lengths.clone(),
@@ -370,7 +370,7 @@ mod tests {
         let Some(gpu) = webgpu() else { return };
         for (queries, keys) in [(1, 19), (2, 64), (5, 21)] {
             let mask = Mask {
-                rule: Rule::Seq2Seq,
+                kind: MaskKind::Seq2Seq,
                 context: 7,
                 query_start: keys - queries,
                 lengths: vec![keys; 2],
@@ -394,14 +394,14 @@ mod tests {
     fn a_row_that_may_attend_to_nothing_is_zero() {
         let cpu = Device::flex();
         let mask = Mask {
-            rule: Rule::Bidirectional,
+            kind: MaskKind::Bidirectional,
             context: 3,
             query_start: 0,
             lengths: vec![0, 5],
         };
         let ones = Tensor::<3>::ones([2, 5, 8], &cpu);
-        let forbidden = mask.forbidden(5, 5, &cpu);
-        let out = attention_reference(ones.clone(), ones.clone(), ones, forbidden, 2, |p| p);
+        let masked = mask.masked(5, 5, &cpu);
+        let out = attention_reference(ones.clone(), ones.clone(), ones, masked, 2, |p| p);
         let sums: Vec<f32> = out.sum_dims(&[1, 2]).into_data().iter::<f32>().collect();
         assert_eq!(sums, [0.0, 40.0]);
         if let Some(gpu) = webgpu() {
@@ -411,14 +411,14 @@ mod tests {
 
     #[test]
     fn seq2seq_text_is_causal_and_context_is_blind_to_text() {
-        let rule = Rule::Seq2Seq;
-        assert!(rule.may_attend(6, 6, 4, 8) && rule.may_attend(6, 0, 4, 8));
-        assert!(!rule.may_attend(6, 7, 4, 8) && !rule.may_attend(0, 4, 4, 8));
+        let kind = MaskKind::Seq2Seq;
+        assert!(kind.may_attend(6, 6, 4, 8) && kind.may_attend(6, 0, 4, 8));
+        assert!(!kind.may_attend(6, 7, 4, 8) && !kind.may_attend(0, 4, 4, 8));
         // A masked copy sees what the decoder sees when it predicts that word, and no more.
-        let cloze = Rule::Cloze { words: 3 };
+        let pseudo = MaskKind::PseudoMasked { words: 3 };
         for t in 0..3 {
             let sees: Vec<usize> = (0..10)
-                .filter(|&c| cloze.may_attend(4 + 3 + t, c, 4, 10))
+                .filter(|&c| pseudo.may_attend(4 + 3 + t, c, 4, 10))
                 .collect();
             let mut expected: Vec<usize> = (0..4 + t).collect();
             expected.push(4 + 3 + t);

@@ -5,7 +5,7 @@ use burn::cubecl::prelude::CubeCount;
 use burn::tensor::Tensor;
 use burn_wgpu::CubeBackend;
 
-use super::attention::{MAX_HEAD_DIM, Mask, Rule, attention_reference};
+use super::attention::{MAX_HEAD_DIM, Mask, MaskKind, attention_reference};
 use super::launch::{Kernel, contiguous, empty_like};
 
 pub(super) const SOURCE: &str = include_str!("../../../shaders/attention_decode.wgsl");
@@ -32,20 +32,13 @@ pub fn decode_attention_reference(
     let value_cache = caches.1.slice_assign([0..batch, start..keys, 0..width], value);
     let used = |cache: &Tensor<3>| cache.clone().slice([0..batch, 0..keys, 0..width]);
     let mask = Mask {
-        rule: Rule::Seq2Seq,
+        kind: MaskKind::Seq2Seq,
         context: 0,
         query_start: start,
         lengths: vec![keys; batch],
     };
-    let forbidden = mask.forbidden(rows, keys, &device);
-    let output = attention_reference(
-        query,
-        used(&key_cache),
-        used(&value_cache),
-        forbidden,
-        heads,
-        |p| p,
-    );
+    let masked = mask.masked(rows, keys, &device);
+    let output = attention_reference(query, used(&key_cache), used(&value_cache), masked, heads, |p| p);
     (output, (key_cache, value_cache))
 }
 

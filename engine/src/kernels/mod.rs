@@ -11,7 +11,7 @@ mod launch;
 mod layer_norm;
 mod linear_rows;
 
-pub use attention::{MAX_HEAD_DIM, Mask, Rule, attention_reference, masked_attention};
+pub use attention::{MAX_HEAD_DIM, Mask, MaskKind, attention_reference, masked_attention};
 pub use attention_decode::{decode_attention, decode_attention_reference};
 pub use batch_norm::{Statistics, batch_norm, batch_norm_reference};
 pub use launch::runs_wgsl;

@@ -179,7 +179,6 @@ pub fn operating_point(scores: &[f64], positive: &[bool], criterion: Criterion) 
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

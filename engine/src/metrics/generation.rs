@@ -110,7 +110,6 @@ pub fn clinical_scores(pairs: &[Texts<'_>], labeler: &Labeler) -> ClinicalScores
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -308,7 +308,6 @@ pub fn meteor(pairs: &[Texts<'_>], folder: Option<&Path>) -> Result<MeteorScores
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn score(candidate: &str, reference: &str) -> f64 {

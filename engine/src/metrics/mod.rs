@@ -16,7 +16,7 @@ mod report;
 mod rouge;
 mod significance;
 
-pub use answer::{Answer, AnswerScores, answer_scores, normalized_answer, perplexity};
+pub use answer::{normalized_answer, perplexity};
 pub use bleu::{Bleu, bleu};
 pub use calibration::{
     Calibration, Criterion, OperatingPoint, binary_loss, calibration_error, fit_temperature, operating_point,
@@ -29,7 +29,7 @@ pub use generation::{
 };
 pub use meteor::{MeteorError, MeteorScores, meteor};
 pub use picture::{dice, mse, psnr, ssim};
-pub use ranking::{Ranking, Retrieval, rank, retrieval};
+pub use ranking::{Ranking, rank};
 pub use report::{DraftScores, FindingScore, Pair, draft_scores};
 pub use rouge::rouge_l;
-pub use significance::{Bootstrap, TTest, bootstrap, incomplete_beta, t_test, welch_test};
+pub use significance::{Bootstrap, TTest, bootstrap, incomplete_beta, t_test};

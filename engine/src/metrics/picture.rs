@@ -83,7 +83,6 @@ pub fn dice(a: &[bool], b: &[bool]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -101,7 +101,6 @@ pub fn draft_scores<'a>(pairs: impl IntoIterator<Item = &'a Pair>) -> DraftScore
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::text::Labeler;
 

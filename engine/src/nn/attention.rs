@@ -14,34 +14,34 @@ use crate::kernels::{
 
 /// What all layers of one pass share: the mask, and what is made of it once and only where it is needed.
 #[derive(Debug)]
-pub struct Attend {
+pub struct AttentionPass {
     mask: Mask,
     lengths: OnceCell<Tensor<1, Int>>,
-    forbidden: RefCell<Option<Tensor<4, Bool>>>,
+    masked: RefCell<Option<Tensor<4, Bool>>>,
     kept: Option<RefCell<Vec<Tensor<4>>>>,
 }
 
-impl Attend {
+impl AttentionPass {
     /// A pass under `mask`.
     pub fn new(mask: Mask) -> Self {
         Self {
             mask,
             lengths: OnceCell::new(),
-            forbidden: RefCell::default(),
+            masked: RefCell::default(),
             kept: None,
         }
     }
 
-    /// A pass that keeps the probabilities of its layers for [`Attend::probabilities`]; the reference serves
+    /// A pass that keeps the probabilities of its layers for [`AttentionPass::probabilities`]; the reference serves
     /// all devices then, since the kernel never writes them.
-    pub fn keeping(mask: Mask) -> Self {
+    pub fn with_weights(mask: Mask) -> Self {
         Self {
             kept: Some(RefCell::default()),
             ..Self::new(mask)
         }
     }
 
-    /// What a pass of [`Attend::keeping`] kept, a tensor a layer: `(batch, heads, queries, keys)`. Nothing of
+    /// What a pass of [`AttentionPass::with_weights`] kept, a tensor a layer: `(batch, heads, queries, keys)`. Nothing of
     /// other passes.
     pub fn probabilities(self) -> Vec<Tensor<4>> {
         self.kept.map(RefCell::into_inner).unwrap_or_default()
@@ -67,8 +67,8 @@ impl Attend {
             return masked_attention(query, key, value, lengths.clone(), &self.mask, heads);
         }
         let keys = key.dims()[1];
-        let forbidden = self.forbidden(queries, keys, &device);
-        attention_reference(query, key, value, forbidden, heads, |probabilities| {
+        let masked = self.masked(queries, keys, &device);
+        attention_reference(query, key, value, masked, heads, |probabilities| {
             if let Some(kept) = &self.kept {
                 kept.borrow_mut().push(probabilities.clone());
             }
@@ -77,12 +77,12 @@ impl Attend {
     }
 
     /// The mask as a tensor, made anew where a layer has other queries or keys than the one before.
-    fn forbidden(&self, queries: usize, keys: usize, device: &Device) -> Tensor<4, Bool> {
-        let mut made = self.forbidden.borrow_mut();
+    fn masked(&self, queries: usize, keys: usize, device: &Device) -> Tensor<4, Bool> {
+        let mut made = self.masked.borrow_mut();
         let fits = |mask: &Tensor<4, Bool>| mask.dims()[2..] == [queries, keys];
         match made.as_ref().filter(|mask| fits(mask)) {
             Some(mask) => mask.clone(),
-            None => made.insert(self.mask.forbidden(queries, keys, device)).clone(),
+            None => made.insert(self.mask.masked(queries, keys, device)).clone(),
         }
     }
 }
@@ -188,7 +188,12 @@ impl SelfAttention {
     /// - x `(batch, tokens, width)` -> the same
     ///
     /// With a `cache`, the keys and values of the pass are put at its front.
-    pub fn forward(&self, x: Tensor<3>, attend: &Attend, cache: Option<&mut KeyValueCache>) -> Tensor<3> {
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        attend: &AttentionPass,
+        cache: Option<&mut KeyValueCache>,
+    ) -> Tensor<3> {
         let [query, key, value] = self.project(&x);
         if let Some(cache) = cache {
             cache.prefill(key.clone(), value.clone());

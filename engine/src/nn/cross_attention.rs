@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use burn::tensor::{Int, Tensor};
 
 use super::attention::projection;
-use super::{Attend, LayerConfig, LayerNorm, Residual, dense, linear};
+use super::{AttentionPass, LayerConfig, LayerNorm, Residual, dense, linear};
 
 /// Keys and values of a sequence that is attended to, `(batch, keys, width)` each: computed once, read at
 /// every decoding step.
@@ -67,7 +67,7 @@ impl CrossAttention {
     ///
     /// # Shapes
     /// - x `(batch, queries, width)` -> the same
-    pub fn forward(&self, x: Tensor<3>, memory: &Memory, attend: &Attend) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, memory: &Memory, attend: &AttentionPass) -> Tensor<3> {
         let query = dense(&self.query, self.residual.open(&self.norm, &x), false);
         let mixed = attend.attention(
             query,
@@ -109,7 +109,7 @@ mod tests {
         for pre_norm in [false, true] {
             let (cross, x, memory) = case(pre_norm);
             let run = |memory: &Tensor<3>| {
-                let attend = Attend::new(Mask::padding(vec![7, 4]));
+                let attend = AttentionPass::new(Mask::padding(vec![7, 4]));
                 read(cross.forward(x.clone(), &cross.memory(memory), &attend))
             };
             let before = run(&memory);
@@ -128,12 +128,12 @@ mod tests {
         let expected = read(cross.forward(
             x.clone(),
             &cross.memory(&memory),
-            &Attend::new(Mask::padding(vec![7, 4])),
+            &AttentionPass::new(Mask::padding(vec![7, 4])),
         ));
         for (name, device) in test_devices() {
             let cross = cross.clone().to_device(&device);
             let memory = cross.memory(&memory.clone().to_device(&device));
-            let attend = Attend::new(Mask::padding(vec![7, 4]));
+            let attend = AttentionPass::new(Mask::padding(vec![7, 4]));
             let found = read(cross.forward(x.clone().to_device(&device), &memory, &attend));
             for (e, f) in expected.iter().zip(&found) {
                 assert!((e - f).abs() < 1e-5, "{name}: {f}, the CPU says {e}");

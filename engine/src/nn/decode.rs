@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 
-use super::{Attend, Encoder, KeyValueCache, Memory};
+use super::{AttentionPass, Encoder, KeyValueCache, Memory};
 use crate::kernels::Mask;
 
 /// Keys and values of all layers: those of the tokens so far and those of the memory, and how many tokens
@@ -13,7 +13,8 @@ pub struct DecodeState {
     memories: Vec<Option<Memory>>,
     // Keys of the memory that are no padding, one count a sample, and the pass that knows them.
     lengths: Vec<usize>,
-    attend: Attend,
+    attend: AttentionPass,
+    prefix: usize,
     position: usize,
     capacity: usize,
 }
@@ -30,7 +31,8 @@ impl DecodeState {
             caches: decoder.caches(batch, capacity, width, &like.device()),
             memories: vec![None; decoder.layers()],
             lengths: Vec::new(),
-            attend: Attend::new(Mask::padding(Vec::new())),
+            attend: AttentionPass::new(Mask::padding(Vec::new())),
+            prefix: 0,
             position: 0,
             capacity,
         }
@@ -44,15 +46,25 @@ impl DecodeState {
     pub fn with_memory(self, decoder: &Encoder, memory: &Tensor<3>, lengths: Vec<usize>) -> Self {
         Self {
             memories: decoder.memories(memory),
-            attend: Attend::new(Mask::padding(lengths.clone())),
+            attend: AttentionPass::new(Mask::padding(lengths.clone())),
             lengths,
             ..self
         }
     }
 
-    /// Tokens written so far: the position of the next.
+    /// Tokens written so far, the prefix among them: the position of the next.
     pub const fn position(&self) -> usize {
         self.position
+    }
+
+    /// Tokens that [`Encoder::prefill`] wrote.
+    pub const fn prefix(&self) -> usize {
+        self.prefix
+    }
+
+    /// Samples.
+    pub fn batch(&self) -> usize {
+        self.caches.first().map_or(0, KeyValueCache::batch)
     }
 
     /// Tokens that still fit.
@@ -64,12 +76,12 @@ impl DecodeState {
     /// it by the token that was predicted.
     ///
     /// # Panics
-    /// When fewer were written.
+    /// When fewer were written after the prefix.
     pub fn rewind(&mut self, tokens: usize) {
+        let written = self.position - self.prefix;
         assert!(
-            tokens <= self.position,
-            "{tokens} of {} tokens cannot be forgotten",
-            self.position
+            tokens <= written,
+            "{tokens} of {written} tokens cannot be forgotten"
         );
         self.position -= tokens;
     }
@@ -93,8 +105,15 @@ impl DecodeState {
         }
         if !self.lengths.is_empty() {
             self.lengths = rows.iter().map(|&row| self.lengths[row]).collect();
-            self.attend = Attend::new(Mask::padding(self.lengths.clone()));
+            self.attend = AttentionPass::new(Mask::padding(self.lengths.clone()));
         }
+    }
+
+    /// Makes room for a prefix of `rows` tokens.
+    pub(super) fn begin(&mut self, rows: usize) {
+        assert_eq!(self.position, 0, "a prefix comes before all tokens");
+        self.advance(rows);
+        self.prefix = rows;
     }
 
     /// Makes room for `rows` and says where they begin.
@@ -109,7 +128,7 @@ impl DecodeState {
         start
     }
 
-    pub(super) fn layer(&mut self, number: usize) -> (&mut KeyValueCache, Option<(&Memory, &Attend)>) {
+    pub(super) fn layer(&mut self, number: usize) -> (&mut KeyValueCache, Option<(&Memory, &AttentionPass)>) {
         let memory = self.memories[number].as_ref();
         (
             &mut self.caches[number],
@@ -156,12 +175,12 @@ mod tests {
 
     impl Case {
         fn whole(&self) -> Tensor<3> {
-            let cross = Attend::new(Mask::padding(LENGTHS.to_vec()));
+            let cross = AttentionPass::new(Mask::padding(LENGTHS.to_vec()));
             let cross = Cross {
                 memory: &self.memory,
                 attend: &cross,
             };
-            let attend = Attend::new(Mask::causal(3));
+            let attend = AttentionPass::new(Mask::causal(3));
             self.decoder
                 .forward_layers(0..2, self.tokens.clone(), &attend, Some(cross), |_, _| ())
         }

@@ -20,7 +20,7 @@ mod trace;
 mod transformer;
 pub mod vit;
 
-pub use attention::{Attend, KeyValueCache, SelfAttention};
+pub use attention::{AttentionPass, KeyValueCache, SelfAttention};
 pub use bert::{BertConfig, MlmHead, TextEmbeddings};
 pub use cross_attention::{CrossAttention, Memory};
 pub use decode::DecodeState;

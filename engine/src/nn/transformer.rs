@@ -9,8 +9,8 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attend, CrossAttention, DecodeState, KeyValueCache, LayerNorm, Memory, Residual, SelfAttention, dense,
-    linear,
+    AttentionPass, CrossAttention, DecodeState, KeyValueCache, LayerNorm, Memory, Residual, SelfAttention,
+    dense, linear,
 };
 
 /// Sizes and switches of one layer.
@@ -60,7 +60,7 @@ pub struct Cross<'a> {
     /// `(batch, keys, memory_width)`.
     pub memory: &'a Tensor<3>,
     /// Shared by the layers of this pass, but by no other pass.
-    pub attend: &'a Attend,
+    pub attend: &'a AttentionPass,
 }
 
 /// One layer. Names are BERT's; of a ViT's block `norm1` is `attention.norm`, `norm2` is `output_norm`.
@@ -93,20 +93,26 @@ impl TransformerLayer {
     ///
     /// # Shapes
     /// - x `(batch, tokens, width)` -> the same
+    pub fn forward(&self, x: Tensor<3>, attend: &AttentionPass, cross: Option<Cross<'_>>) -> Tensor<3> {
+        let x = self.attention.forward(x, attend, None);
+        let memory = cross.and_then(|cross| Some((self.memory(cross.memory)?, cross.attend)));
+        self.after_attention(x, memory.as_ref().map(|(memory, attend)| (memory, *attend)))
+    }
+
+    /// The same for the prefix of a text that is decoded, whose keys and values go to the front of `cache`; `memory`
+    /// as [`TransformerLayer::memory`] gave it.
     ///
-    /// With a `cache`, the keys and values of the pass are put at its front.
-    pub fn forward(
+    /// # Shapes
+    /// - x `(batch, prefix, width)` -> the same
+    pub fn prefill(
         &self,
         x: Tensor<3>,
-        attend: &Attend,
-        cache: Option<&mut KeyValueCache>,
-        cross: Option<Cross<'_>>,
+        attend: &AttentionPass,
+        cache: &mut KeyValueCache,
+        memory: Option<(&Memory, &AttentionPass)>,
     ) -> Tensor<3> {
-        let mut x = self.attention.forward(x, attend, cache);
-        if let (Some(layer), Some(cross)) = (&self.crossattention, cross) {
-            x = layer.forward(x, &layer.memory(cross.memory), cross.attend);
-        }
-        self.feed_forward(x)
+        let x = self.attention.forward(x, attend, Some(cache));
+        self.after_attention(x, memory)
     }
 
     /// One decoding step, see [`SelfAttention::decode`]; `memory` as [`TransformerLayer::memory`] gave it.
@@ -118,13 +124,10 @@ impl TransformerLayer {
         x: Tensor<3>,
         start: usize,
         cache: &mut KeyValueCache,
-        memory: Option<(&Memory, &Attend)>,
+        memory: Option<(&Memory, &AttentionPass)>,
     ) -> Tensor<3> {
-        let mut x = self.attention.decode(x, start, cache);
-        if let (Some(layer), Some((memory, attend))) = (&self.crossattention, memory) {
-            x = layer.forward(x, memory, attend);
-        }
-        self.feed_forward(x)
+        let x = self.attention.decode(x, start, cache);
+        self.after_attention(x, memory)
     }
 
     /// The keys and values of a memory, where the layer reads one.
@@ -132,7 +135,11 @@ impl TransformerLayer {
         self.crossattention.as_ref().map(|layer| layer.memory(memory))
     }
 
-    fn feed_forward(&self, x: Tensor<3>) -> Tensor<3> {
+    /// Cross-attention, where there is a memory, and the feed-forward layer.
+    fn after_attention(&self, mut x: Tensor<3>, memory: Option<(&Memory, &AttentionPass)>) -> Tensor<3> {
+        if let (Some(layer), Some((memory, attend))) = (&self.crossattention, memory) {
+            x = layer.forward(x, memory, attend);
+        }
         let inner = self.residual.open(&self.output_norm, &x);
         let inner = dense(&self.intermediate, inner, true);
         self.residual
@@ -160,16 +167,15 @@ impl Encoder {
     /// # Shapes
     /// - x `(batch, tokens, width)` -> the same
     ///
-    /// `caches` is empty or has one entry a layer; `watch` is called with each layer's number and output.
+    /// `watch` is called with each layer's number and output.
     pub fn forward(
         &self,
         mut x: Tensor<3>,
-        attend: &Attend,
-        caches: &mut [KeyValueCache],
+        attend: &AttentionPass,
         mut watch: impl FnMut(usize, &Tensor<3>),
     ) -> Tensor<3> {
         for (number, layer) in self.layer.iter().enumerate() {
-            x = layer.forward(x, attend, caches.get_mut(number), None);
+            x = layer.forward(x, attend, None);
             watch(number, &x);
         }
         x
@@ -187,26 +193,35 @@ impl Encoder {
         &self,
         layers: Range<usize>,
         mut x: Tensor<3>,
-        attend: &Attend,
+        attend: &AttentionPass,
         cross: Option<Cross<'_>>,
         mut watch: impl FnMut(usize, &Tensor<3>),
     ) -> Tensor<3> {
         for number in layers {
-            x = self.layer[number].forward(x, attend, None, cross);
+            x = self.layer[number].forward(x, attend, cross);
             watch(number, &x);
         }
         x
     }
 
-    /// One decoding step, see [`SelfAttention::decode`].
-    pub fn decode(&self, mut x: Tensor<3>, start: usize, caches: &mut [KeyValueCache]) -> Tensor<3> {
-        for (layer, cache) in self.layer.iter().zip(caches) {
-            x = layer.decode(x, start, cache, None);
+    /// Reads a prefix under a mask of its own, such as one that lets its tokens see one another in both directions,
+    /// and keeps its keys and values at the front of an empty `state`.
+    ///
+    /// # Shapes
+    /// - x `(batch, prefix, width)` -> the same
+    ///
+    /// # Panics
+    /// When tokens were written already, or the prefix does not fit.
+    pub fn prefill(&self, mut x: Tensor<3>, attend: &AttentionPass, state: &mut DecodeState) -> Tensor<3> {
+        state.begin(x.dims()[1]);
+        for (number, layer) in self.layer.iter().enumerate() {
+            let (cache, memory) = state.layer(number);
+            x = layer.prefill(x, attend, cache, memory);
         }
         x
     }
 
-    /// The same over a [`DecodeState`], which moves on by as many rows.
+    /// One decoding step, see [`SelfAttention::decode`]; `state` moves on by as many rows.
     ///
     /// # Shapes
     /// - x `(batch, rows, width)`, the newest tokens -> the same

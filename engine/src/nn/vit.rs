@@ -9,7 +9,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Attend, LayerConfig, LayerNorm, SinCos, TransformerLayer, sincos_positions};
+use super::{AttentionPass, LayerConfig, LayerNorm, SinCos, TransformerLayer, sincos_positions};
 use crate::kernels::Mask;
 
 /// What stands for the whole image.
@@ -308,9 +308,9 @@ impl Vit {
     /// - tokens `(batch, tokens, width)`, as [`Vit::embed`] gives them -> the same
     pub fn encode(&self, mut tokens: Tensor<3>, mut watch: impl FnMut(usize, &Tensor<3>)) -> Tensor<3> {
         let [batch, count, _] = tokens.dims();
-        let attend = Attend::new(Mask::padding(vec![count; batch]));
+        let attend = AttentionPass::new(Mask::padding(vec![count; batch]));
         for (number, block) in self.blocks.iter().enumerate() {
-            tokens = block.forward(tokens, &attend, None, None);
+            tokens = block.forward(tokens, &attend, None);
             watch(number, &tokens);
         }
         match &self.norm {

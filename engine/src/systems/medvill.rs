@@ -22,9 +22,9 @@ use self::image::ImageEncoder;
 use super::baselines::{LstmWriter, mean_of_visual};
 use super::{ConfigError, Generator, Input, Spec, System, SystemConfig, Task, TraceInputError};
 use crate::image::Norm;
-use crate::kernels::{Mask, Rule};
+use crate::kernels::{Mask, MaskKind};
 use crate::nn::{
-    AnyArrays, Attend, Encoder, MlmHead, TextEmbeddings, Trace, column, indices, ints, linear, padded,
+    AnyArrays, AttentionPass, Encoder, MlmHead, TextEmbeddings, Trace, column, indices, ints, linear, padded,
 };
 use crate::text::Specials;
 
@@ -238,12 +238,12 @@ impl MedVill {
         &self,
         context: Tensor<3>,
         text: Tensor<3>,
-        rule: Rule,
+        kind: MaskKind,
         lengths: Vec<usize>,
         watch: impl FnMut(usize, &Tensor<3>),
     ) -> Encoded {
         let columns = context.dims()[1];
-        self.encode_sequence(Tensor::cat(vec![context, text], 1), columns, rule, lengths, watch)
+        self.encode_sequence(Tensor::cat(vec![context, text], 1), columns, kind, lengths, watch)
     }
 
     /// [`MedVill::encode`] of a sequence in one piece, of which the first `context` columns are no text.
@@ -251,20 +251,20 @@ impl MedVill {
         &self,
         sequence: Tensor<3>,
         context: usize,
-        rule: Rule,
+        kind: MaskKind,
         lengths: Vec<usize>,
         watch: impl FnMut(usize, &Tensor<3>),
     ) -> Encoded {
-        let attend = Attend::new(Mask {
-            rule,
+        let attend = AttentionPass::new(Mask {
+            kind,
             context,
             query_start: 0,
             lengths,
         });
-        let hidden = self.encoder.forward(sequence, &attend, &mut [], watch);
+        let hidden = self.encoder.forward(sequence, &attend, watch);
         let pool = |column: usize| self.pool(column_of(&hidden, column));
-        // Neither CLS sees the other's modality under this rule, so matching takes their product (*ours*).
-        let pooled = if rule == Rule::NonCrossing {
+        // Neither CLS sees the other's modality under this kind, so matching takes their product (*ours*).
+        let pooled = if kind == MaskKind::NonCrossing {
             pool(0) * pool(context)
         } else {
             pool(0)
@@ -291,7 +291,7 @@ impl MedVill {
             let text = self.embed_tokens(Tensor::cat(vec![cls, words], 1), 0);
             let lengths = texts.iter().map(|t| t.len() + 1).collect();
             let Encoded { hidden, pooled } =
-                self.encode_sequence(text, 0, Rule::Bidirectional, lengths, |_, _| ());
+                self.encode_sequence(text, 0, MaskKind::Bidirectional, lengths, |_, _| ());
             return EncodedPair {
                 pooled: pooled * self.pool(visual.clone()),
                 joint: column_of(&hidden, 0) * visual,
@@ -299,7 +299,8 @@ impl MedVill {
         }
         let lengths = texts.iter().map(|t| tokens + 2 + t.len()).collect();
         let text = self.embed_tokens(words, 0);
-        let Encoded { hidden, pooled } = self.encode(context, text, Rule::Bidirectional, lengths, |_, _| ());
+        let Encoded { hidden, pooled } =
+            self.encode(context, text, MaskKind::Bidirectional, lengths, |_, _| ());
         EncodedPair {
             pooled,
             joint: column_of(&hidden, 0) * column_of(&hidden, tokens + 1),

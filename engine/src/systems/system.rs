@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::baselines::WriterState;
 use super::{Task, TextSpec};
 use crate::image::Preprocessing;
-use crate::nn::{AnyArrays, KeyValueCache, Trace, indices};
+use crate::nn::{AnyArrays, DecodeState, Trace, indices};
 
 /// What a task must know of a model before it runs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,15 +136,8 @@ pub trait Generator {
 
 /// What a model keeps from token to token.
 pub enum GeneratorState {
-    /// A transformer's keys and values, a cache a layer.
-    Transformer {
-        /// The caches.
-        caches: Vec<KeyValueCache>,
-        /// Columns before the first token.
-        context: usize,
-        /// Tokens that are settled.
-        written: usize,
-    },
+    /// A transformer's keys and values.
+    Transformer(Box<DecodeState>),
     /// The state of a recurrent writer.
     Recurrent {
         /// Its state.
@@ -158,11 +151,7 @@ impl GeneratorState {
     /// Keeps the samples of `rows`, in that order, as a beam search does.
     pub fn select(&mut self, rows: &[usize]) {
         match self {
-            Self::Transformer { caches, .. } => {
-                let Some(first) = caches.first() else { return };
-                let rows = indices(rows.iter().copied(), &first.device());
-                caches.iter_mut().for_each(|cache| cache.select(&rows));
-            }
+            Self::Transformer(state) => state.select(rows),
             Self::Recurrent { state, .. } => {
                 let rows = indices(rows.iter().copied(), &state.device());
                 state.select(&rows);

@@ -276,7 +276,7 @@ impl Drafting<'_> {
 /// Where the next token's probabilities come from: the cache, or the whole sequence anew.
 enum Source {
     Cached {
-        state: Box<GeneratorState>,
+        state: GeneratorState,
         last: Option<Vec<u32>>,
     },
     Whole {
@@ -288,7 +288,7 @@ enum Source {
 impl Source {
     fn open(drafter: &Drafter<'_>, image: Tensor<3>, batch: usize, capacity: usize, cache: bool) -> Self {
         if cache {
-            let state = Box::new(drafter.generator.start(image, capacity));
+            let state = drafter.generator.start(image, capacity);
             return Self::Cached { state, last: None };
         }
         Self::Whole {

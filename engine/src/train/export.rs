@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use super::config::RunConfig;
 use super::error::TrainError;
 use super::folder::{Run, Which};
-use super::start::frozen_parts;
+use super::init::frozen_parts;
 use crate::bundle::{Arrays, Dtype, Label, Manifest, Provenance, load_model, write};
 use crate::data::{ReadOptions, Split, Study, load};
 use crate::nn;

@@ -2,26 +2,26 @@
 //! and memory.
 
 mod augment;
-mod begin;
 mod config;
 mod corpus;
 mod curves;
+mod entry;
 mod error;
 mod export;
 mod feature_cache;
 mod folder;
 mod image_cache;
+mod init;
 mod optimizer;
 mod run;
 mod schedule;
-mod start;
 #[cfg(feature = "cli")]
 mod tables;
 mod validate;
 
-pub use begin::train;
 pub use config::{Augment, AugmentChoice, Best, DataConfig, Method, Mix, OptimConfig, RunConfig, ViewChoice};
 pub use corpus::{Corpus, CorpusOptions, answers, training_text};
+pub use entry::train;
 pub use error::TrainError;
 pub use export::{ExportOptions, export};
 pub use folder::{BestSoFar, Run, Which};
@@ -29,4 +29,4 @@ pub use optimizer::{GradientAccumulator, Optimizer, ParamOptions};
 pub use run::Progress;
 pub use schedule::{Decay, Schedule};
 #[cfg(feature = "cli")]
-pub use tables::{Part, TASKS, TableError, TableOptions, Tables, VARIANTS, markdown, svg, tables};
+pub use tables::{PAPERS, PaperTables, Part, TableError, TableOptions, Tables, markdown, svg, tables};

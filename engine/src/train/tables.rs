@@ -1,15 +1,12 @@
-//! The papers' tables in small: MedViLL's masking schemes and baselines on phantoms (Moon et al. 2021, Tables
-//! II to V).
+//! The papers' tables in small, on phantoms: variants of a system compared after the same trainings.
 //!
-//! What the paper takes from elsewhere is made once a seed: an image encoder, trained on findings, stands for
-//! ImageNet's weights and stays as it is, as the release leaves it; a language model, trained on masked words
-//! of the reports without their pictures, stands for BERT-base. Each variant is pre-trained over the two and
-//! fine-tuned for each task, on the institution of its pre-training and on a second one of other patients,
-//! exposures and prose. Scores are those of 30 resamples, ten a seed with three seeds.
+//! Each variant is trained on a first institution and fine-tuned for each task on it and on a second one of other
+//! patients, exposures and prose. Scores are those of 30 resamples, ten a seed with three seeds.
 
 mod bench;
+mod medvill;
+mod paper;
 mod render;
-mod rows;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,10 +19,16 @@ use crate::metrics::{TTest, t_test};
 use crate::tasks::{EvaluateError, Spread};
 use bench::Bench;
 
+pub use paper::{PaperTables, TableTask, Variant};
 pub use render::{markdown, svg};
-pub use rows::{TASKS, TableTask, VARIANTS, Variant};
 
-/// Resamples in all, over the seeds (section 4.2).
+/// The papers whose tables can be made.
+pub static PAPERS: [PaperTables; 1] = [medvill::MEDVILL];
+
+/// Each column's score, and its resamples.
+type Scored = BTreeMap<String, (f64, Vec<f64>)>;
+
+/// Resamples in all, over the seeds (MedViLL, section 4.2).
 const RESAMPLES: usize = 30;
 
 /// How large the tables are.
@@ -70,23 +73,30 @@ impl TableOptions {
     }
 
     /// The variants that are asked for, of the part that is.
-    fn variants(&self) -> impl Iterator<Item = &'static Variant> {
-        let ours = |key: &str| self.part.is_none_or(|part| part.variant == Some(key));
-        let asked = |v: &&Variant| match self.variants.is_empty() {
-            true => !v.apart,
-            false => self.variants.iter().any(|key| key == v.key),
+    fn variants(&self, paper: &PaperTables) -> impl Iterator<Item = &'static Variant> {
+        let of_part = |key: &str| {
+            let part = self.part.as_ref();
+            part.is_none_or(|part| part.variant.as_deref() == Some(key))
         };
-        VARIANTS.iter().filter(move |v| asked(v) && ours(v.key))
+        let asked = |variant: &Variant| {
+            if self.variants.is_empty() {
+                !variant.apart
+            } else {
+                self.variants.iter().any(|key| key == variant.key)
+            }
+        };
+        let all = paper.variants.iter();
+        all.filter(move |variant| asked(variant) && of_part(variant.key))
     }
 
     /// What processes can make beside each other: first the parts that all variants of a seed begin with,
     /// then the variants.
-    pub fn parts(&self) -> [Vec<Part>; 2] {
+    pub fn parts(&self, paper: &PaperTables) -> [Vec<Part>; 2] {
         let seeds = 0..self.seeds;
         let variants = |seed| {
-            self.variants().map(move |v| Part {
+            self.variants(paper).map(move |v| Part {
                 seed,
-                variant: Some(v.key),
+                variant: Some(v.key.to_owned()),
             })
         };
         [
@@ -97,18 +107,18 @@ impl TableOptions {
 }
 
 /// What one process may make beside others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Of this seed.
     pub seed: u64,
     /// The variant of this key, its pre-training and its tasks; `None`: phantoms and what all variants begin
     /// with.
-    pub variant: Option<&'static str>,
+    pub variant: Option<String>,
 }
 
 impl std::fmt::Display for Part {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.seed, self.variant.unwrap_or(BASE))
+        write!(f, "{}:{}", self.seed, self.variant.as_deref().unwrap_or(BASE))
     }
 }
 
@@ -118,13 +128,9 @@ impl std::str::FromStr for Part {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text} is not SEED:{BASE} or SEED:VARIANT");
         let (seed, variant) = text.split_once(':').ok_or_else(wrong)?;
-        let key = VARIANTS.iter().map(|v| v.key).find(|key| *key == variant);
-        if key.is_none() && variant != BASE {
-            return Err(wrong());
-        }
         Ok(Self {
             seed: seed.parse().map_err(|_| wrong())?,
-            variant: key,
+            variant: (variant != BASE).then(|| variant.to_owned()),
         })
     }
 }
@@ -141,7 +147,7 @@ pub struct Cell {
     pub sd: f64,
     /// The score of each seed, not resampled.
     pub seeds: Vec<f64>,
-    /// Against MedViLL's, by resamples.
+    /// Against the first variant's, by resamples.
     pub against: Option<TTest>,
     #[serde(skip)]
     values: Vec<f64>,
@@ -161,6 +167,19 @@ pub struct Tables {
     pub seeds: u64,
     /// What multiplied steps and phantoms.
     pub scale: f64,
+}
+
+impl Tables {
+    fn add(&mut self, institution: &str, task: &TableTask, variant: &Variant, scores: Scored) {
+        let rows = self.cells.entry(institution.to_owned()).or_default();
+        let rows = rows.entry(task.name.to_owned()).or_default();
+        let row = rows.entry(variant.name.to_owned()).or_default();
+        for (column, (value, values)) in scores {
+            let cell = row.entry(column).or_default();
+            cell.seeds.push(value);
+            cell.values.extend(values);
+        }
+    }
 }
 
 /// Why tables were not made.
@@ -190,11 +209,12 @@ impl From<crate::data::DataError> for TableError {
     }
 }
 
-/// Makes all tables in `out`: phantoms, runs, and what they score. What is there already is not made again.
+/// Makes all tables of a paper in `out`: phantoms, runs, and what they score. What is there already is not made again.
 ///
 /// # Errors
 /// Whatever a training or an evaluation meets.
 pub fn tables(
+    paper: &PaperTables,
     options: TableOptions,
     out: &Path,
     device: &Device,
@@ -205,8 +225,10 @@ pub fn tables(
         scale: options.scale,
         ..Tables::default()
     };
-    for seed in (0..options.seeds).filter(|seed| options.part.is_none_or(|part| part.seed == *seed)) {
+    for seed in (0..options.seeds).filter(|seed| options.part.as_ref().is_none_or(|part| part.seed == *seed))
+    {
         let bench = Bench {
+            paper,
             options: &options,
             seed,
             root: out.join(format!("seed-{seed}")),
@@ -215,14 +237,15 @@ pub fn tables(
         };
         bench.run(&mut tables)?;
     }
+    let first = paper.variants[0].name;
     for tasks in tables.cells.values_mut() {
         for variants in tasks.values_mut() {
-            let ours = variants.get(VARIANTS[0].name).cloned().unwrap_or_default();
+            let ours = variants.get(first).cloned().unwrap_or_default();
             for (variant, columns) in variants.iter_mut() {
                 for (name, cell) in columns {
                     let spread = Spread::of(std::mem::take(&mut cell.values));
                     (cell.mean, cell.sd) = (spread.mean, spread.sd);
-                    let own = ours.get(name).filter(|_| variant != VARIANTS[0].name);
+                    let own = ours.get(name).filter(|_| variant != first);
                     cell.against = own.and_then(|own| t_test(&own.values, &spread.values));
                 }
             }

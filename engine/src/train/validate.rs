@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use super::config::RunConfig;
 use super::error::TrainError;
 use super::folder::Run;
-use super::start::Prepared;
+use super::init::Prepared;
 use crate::bundle::{Label, Manifest};
 use crate::data::Study;
 use crate::nn::{Arrays, FeatureQueue, read_array, vector};

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::{TRAIN, VALID};
+use crate::collect::{Projection, StudyCollector, by_patient, is_file_name, stem};
 use crate::error::DataError;
 use crate::files::picture;
-use crate::gather::{Gather, Projection, by_patient, is_file_name, stem};
 use crate::layout::{Layout, Loaded, ReadOptions};
 use crate::study::{Split, Study};
 use crate::table::{Table, certainty, find, label_columns};
@@ -20,7 +20,7 @@ const VALIDATE: u64 = 5;
 /// # Errors
 /// When both tables are missing or one is damaged, no file at all is there, or the choice leaves nothing.
 pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
-    let mut gather = Gather::new(root, Layout::CheXpert, options)?;
+    let mut collector = StudyCollector::new(root, Layout::CheXpert, options)?;
     let mut patients: [HashSet<String>; 2] = Default::default();
     let tables = [find(root, TRAIN), find(root, VALID)];
     if tables.iter().all(Option::is_none) {
@@ -32,8 +32,10 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
     }
     for (i, path) in tables.into_iter().enumerate() {
         match path {
-            Some(path) => read(root, path, i == 1, &mut gather, &mut patients[i])?,
-            None => gather.notes.push(format!("{} is not there", [TRAIN, VALID][i])),
+            Some(path) => read(root, path, i == 1, &mut collector, &mut patients[i])?,
+            None => collector
+                .notes
+                .push(format!("{} is not there", [TRAIN, VALID][i])),
         }
     }
     if let Some(both) = patients[0].intersection(&patients[1]).next() {
@@ -43,17 +45,17 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
             what: format!("this patient is in {VALID} too, so that training would see what is tested"),
         });
     }
-    gather
+    collector
         .notes
         .push("valid.csv tests; a twentieth of the patients of train.csv, drawn by name, validates".into());
-    gather.finish()
+    collector.finish()
 }
 
 fn read(
     root: &Path,
     table: PathBuf,
     held_out: bool,
-    gather: &mut Gather<'_>,
+    collector: &mut StudyCollector<'_>,
     patients: &mut HashSet<String>,
 ) -> Result<(), DataError> {
     let table = Table::open(table)?;
@@ -96,11 +98,11 @@ fn read(
             _ => return Err(wrong(&row[side], "projection (Frontal or Lateral)")),
         };
         let id = format!("{patient}/{study}");
-        if !gather.wants(split, projection, &id) {
+        if !collector.wants(split, projection, &id) {
             return Ok(());
         }
         let Some(found) = locate(root, &parts) else {
-            gather.counts.miss(root.join(published));
+            collector.counts.miss(root.join(published));
             return Ok(());
         };
         let mut labels = [None; 14];
@@ -113,7 +115,7 @@ fn read(
             labels: Some(labels),
             ..Study::new(id, (*patient).to_owned(), found, projection.view(), split)
         };
-        gather.add(&name, study);
+        collector.add(&name, study);
         Ok(())
     })
 }

@@ -1,8 +1,8 @@
 //! Phantoms in the layout of CheXpert.
 
 use super::{TRAIN, VALID};
+use crate::collect::by_patient;
 use crate::error::DataError;
-use crate::gather::by_patient;
 use crate::phantom::{Phantom, View};
 use crate::study::{Counts, Split};
 use crate::table::LABEL_VALUES;

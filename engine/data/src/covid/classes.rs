@@ -79,7 +79,6 @@ pub(super) fn ordered<'c>(occurring: impl Iterator<Item = &'c String>) -> Vec<St
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::classes::{classes, ordered};
 use super::{IMAGES, MASKS, METADATA};
+use crate::collect::{ImageIndex, Projection, StudyCollector, by_patient, is_file_name};
 use crate::error::DataError;
-use crate::gather::{Gather, Pictures, Projection, by_patient, is_file_name};
 use crate::layout::{Layout, Loaded, ReadOptions};
 use crate::study::Study;
 use crate::table::{Table, find};
@@ -20,7 +20,7 @@ const SHARES: (u64, u64) = (10, 20);
 /// # Errors
 /// When the table is missing or damaged, no file at all is there, or the choice leaves nothing.
 pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
-    let mut gather = Gather::new(root, Layout::Covid, options)?;
+    let mut collector = StudyCollector::new(root, Layout::Covid, options)?;
     let path = find(root, METADATA).ok_or_else(|| DataError::NoTable {
         root: root.to_owned(),
         name: METADATA,
@@ -31,7 +31,7 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
     let [name, patient, view, finding, notes] = columns;
     let (name, patient, view, finding, notes) = (name?, patient?, view?, finding?, notes?);
     let modality = table.column("modality").ok();
-    let pictures = Pictures::of(root, &[IMAGES])?;
+    let pictures = ImageIndex::of(root, &[IMAGES])?;
     let mut occurring: Vec<String> = Vec::new();
     let mut unlabelled = 0;
     table.for_each(|line, row| {
@@ -58,13 +58,13 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
         } else {
             Projection::Other
         };
-        if !gather.wants(split, projection, image) {
+        if !collector.wants(split, projection, image) {
             return Ok(());
         }
         let path = match pictures.find(image) {
             Ok(path) => path,
             Err(missing) => {
-                gather.counts.miss(missing);
+                collector.counts.miss(missing);
                 return Ok(());
             }
         };
@@ -76,7 +76,7 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
             projection.view(),
             split,
         );
-        gather.add(
+        collector.add(
             image,
             Study {
                 report: Report {
@@ -91,20 +91,20 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
         );
         Ok(())
     })?;
-    gather.classes = ordered(occurring.iter());
-    gather.notes.push(
+    collector.classes = ordered(occurring.iter());
+    collector.notes.push(
         "no split is published: of the patients, drawn by number, a fifth tests and a tenth validates".into(),
     );
     if unlabelled > 0 {
-        gather.notes.push(format!(
+        collector.notes.push(format!(
             "{unlabelled} pictures have no label (\"todo\" or \"Unknown\")"
         ));
     }
     let masks = masks(root)?;
     if masks > 0 {
-        gather.notes.push(format!("{masks} lung masks are in {MASKS}"));
+        collector.notes.push(format!("{masks} lung masks are in {MASKS}"));
     }
-    gather.finish()
+    collector.finish()
 }
 
 fn masks(root: &Path) -> Result<usize, DataError> {

@@ -1,7 +1,5 @@
 //! Phantoms in the layout, and what may go wrong.
 
-#![allow(clippy::unwrap_used)]
-
 use std::fs;
 
 use super::classes::classes;

@@ -6,8 +6,8 @@
 
 use super::classes::classes;
 use super::{IMAGES, METADATA};
+use crate::collect::by_patient;
 use crate::error::DataError;
-use crate::gather::by_patient;
 use crate::phantom::{self, Description, Kind, Phantom, View};
 use crate::study::Counts;
 use crate::truth::{Names, Truth, truth, write_truths};

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::{CHEXPERT, METADATA, NEGBIO, SPLIT, report_file, study_folder};
+use crate::collect::{Projection, StudyCollector};
 use crate::error::DataError;
 use crate::files;
-use crate::gather::{Gather, Projection};
 use crate::layout::{Layout, Loaded, ReadOptions};
 use crate::phantom::View;
 use crate::study::{Counts, Split, Study};
@@ -26,16 +26,16 @@ const MOST_REPORT: u64 = 1 << 20;
 /// When a table is missing or damaged, a report is far too long, no file at all is there, or the choice
 /// leaves nothing.
 pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
-    let mut gather = Gather::new(root, Layout::MimicCxr, options)?;
+    let mut collector = StudyCollector::new(root, Layout::MimicCxr, options)?;
     let splits = read_splits(root)?;
     let labels = read_labels(root)?;
-    for image in choose(root, &splits, &mut gather)? {
-        let Some((path, report)) = files_of(root, &image, &mut gather.counts)? else {
+    for image in choose(root, &splits, &mut collector)? {
+        let Some((path, report)) = files_of(root, &image, &mut collector.counts)? else {
             continue;
         };
         let labels = labels.get(&image.study).copied();
         let study = Study::new(image.study, image.subject, path, Some(image.view), image.split);
-        gather.add(
+        collector.add(
             &image.dicom,
             Study {
                 report,
@@ -44,7 +44,7 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
             },
         );
     }
-    gather.finish()
+    collector.finish()
 }
 
 /// One line of the metadata table that was chosen.
@@ -115,7 +115,7 @@ fn read_labels(root: &Path) -> Result<HashMap<String, Labels>, DataError> {
 fn choose(
     root: &Path,
     splits: &HashMap<String, Split>,
-    gather: &mut Gather<'_>,
+    collector: &mut StudyCollector<'_>,
 ) -> Result<Vec<Image>, DataError> {
     let table = open(root, METADATA)?;
     let column = |name| table.column(name);
@@ -154,7 +154,7 @@ fn choose(
             Projection::Unknown => Projection::Other,
             known => known,
         };
-        let (true, Some(view)) = (gather.wants(split, projection, &study), projection.view()) else {
+        let (true, Some(view)) = (collector.wants(split, projection, &study), projection.view()) else {
             return Ok(());
         };
         images.push(Image {

@@ -1,7 +1,5 @@
 //! Phantoms written in the layout and read back, and what may go wrong on the way.
 
-#![allow(clippy::unwrap_used)]
-
 use std::fs;
 use std::path::Path;
 

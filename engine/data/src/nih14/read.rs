@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::{CLASSES, NONE, SMALL, TEST_LIST, TRAIN_LIST, entries, to_chexpert};
+use crate::collect::{ImageIndex, Projection, StudyCollector, by_patient, is_file_name, settle};
 use crate::error::DataError;
 use crate::files::{any_case, fold};
-use crate::gather::{Gather, Pictures, Projection, by_patient, is_file_name, settle};
 use crate::layout::{Layout, Loaded, ReadOptions};
 use crate::study::{Split, Study};
 use crate::table::{Table, find, read_text};
@@ -30,8 +30,8 @@ struct Image {
 /// When a table is missing or damaged, a picture is in no list, no file at all is there, or the choice leaves
 /// nothing.
 pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
-    let mut gather = Gather::new(root, Layout::Nih14, options)?;
-    gather.classes = CLASSES.map(str::to_owned).to_vec();
+    let mut collector = StudyCollector::new(root, Layout::Nih14, options)?;
+    collector.classes = CLASSES.map(str::to_owned).to_vec();
     let (images, official) = match entries(root) {
         Some(path) => (read_entries(path)?, read_lists(root)?),
         None => {
@@ -47,36 +47,36 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
     for image in &images {
         rows.push((
             image.subject.as_str(),
-            split_of(image, official.as_ref(), &mut gather.notes)?,
+            split_of(image, official.as_ref(), &mut collector.notes)?,
         ));
     }
     let (splits, moved) = settle(rows.into_iter());
     if moved > 0 {
-        gather.notes.push(format!(
+        collector.notes.push(format!(
             "{moved} patients of several splits are held out with all their pictures"
         ));
     }
-    gather.notes.dedup();
+    collector.notes.dedup();
     let folders: Vec<String> = std::iter::once("images".to_owned())
         .chain((1..=12).map(|i| format!("images_{i:03}/images")))
         .chain((1..=12).map(|i| format!("images_{i:03}")))
         .collect();
-    let pictures = Pictures::of(root, &folders)?;
+    let pictures = ImageIndex::of(root, &folders)?;
     for image in images {
         let split = splits.get(&image.subject).copied().unwrap_or(Split::Train);
-        if !gather.wants(split, image.projection, &image.name) {
+        if !collector.wants(split, image.projection, &image.name) {
             continue;
         }
         let path = match pictures.find(&image.name) {
             Ok(path) => path,
             Err(missing) => {
-                gather.counts.miss(missing);
+                collector.counts.miss(missing);
                 continue;
             }
         };
         let normal = image.classes.is_empty();
         let id = image.name.clone();
-        gather.add(
+        collector.add(
             &image.name,
             Study {
                 labels: Some(to_chexpert(&image.classes, normal)),
@@ -86,7 +86,7 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
             },
         );
     }
-    gather.finish()
+    collector.finish()
 }
 
 /// The split of a picture: of its own row, of the official lists, else drawn.

@@ -1,8 +1,8 @@
 //! Phantoms in the layout of NIH ChestX-ray14.
 
 use super::{CLASSES, ENTRIES, NONE, TEST_LIST, TRAIN_LIST};
+use crate::collect::by_patient;
 use crate::error::DataError;
-use crate::gather::by_patient;
 use crate::phantom::{Description, Kind, Phantom, View};
 use crate::study::{Counts, Split};
 use crate::truth::{Names, Truth, truth, write_truths};

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::source::entries;
 use super::{CHEXPERT, NORMAL};
+use crate::collect::{ImageIndex, Projection, StudyCollector, by_patient};
 use crate::error::DataError;
 use crate::files::any_case;
-use crate::gather::{Gather, Pictures, Projection, by_patient};
 use crate::json::rows;
 use crate::layout::{Layout, Loaded, ReadOptions};
 use crate::nih14::{CLASSES, to_chexpert};
@@ -36,14 +36,14 @@ const MOST_LABELS: u64 = 256 << 20;
 /// When no form of the reports is there or it is damaged, no picture at all is there of those that were
 /// chosen, or nothing was chosen.
 pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
-    let mut gather = Gather::new(root, Layout::OpenI, options)?;
+    let mut collector = StudyCollector::new(root, Layout::OpenI, options)?;
     let by_labeler = read_labels(root)?;
-    let pictures = Pictures::of(root, &FOLDERS)?;
+    let pictures = ImageIndex::of(root, &FOLDERS)?;
     let (mut empty, mut named) = (0, 0);
     for entry in entries(root)? {
         let split = by_patient(&entry.uid, 10, 10);
-        if entry.classes.is_some() && gather.classes.is_empty() {
-            gather.classes = CLASSES.into_iter().chain([NORMAL]).map(str::to_owned).collect();
+        if entry.classes.is_some() && collector.classes.is_empty() {
+            collector.classes = CLASSES.into_iter().chain([NORMAL]).map(str::to_owned).collect();
         }
         let labels = match &entry.classes {
             Some(classes) => Some(to_chexpert(classes, classes.iter().any(|c| c == NORMAL))),
@@ -69,41 +69,41 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
         };
         if pictures.is_empty() || entry.images.is_empty() {
             named += entry.images.len();
-            if !gather.wants_split(split) || !gather.wants_text() {
+            if !collector.wants_split(split) || !collector.wants_text() {
                 continue;
             }
             if silent {
                 empty += 1;
             } else {
-                gather.add(&entry.uid, study(PathBuf::new(), Projection::Unknown));
+                collector.add(&entry.uid, study(PathBuf::new(), Projection::Unknown));
             }
             continue;
         }
         for (image, projection) in &entry.images {
             let projection = Projection::read(projection);
-            if !gather.wants(split, projection, &entry.uid) {
+            if !collector.wants(split, projection, &entry.uid) {
                 continue;
             }
             match pictures.find(image) {
-                Ok(path) => gather.add(image, study(path, projection)),
-                Err(missing) => gather.counts.miss(missing),
+                Ok(path) => collector.add(image, study(path, projection)),
+                Err(missing) => collector.counts.miss(missing),
             }
         }
     }
-    gather.notes.push(
+    collector.notes.push(
         "no split is published: a tenth each of the reports, drawn by number, validates and tests".into(),
     );
     if pictures.is_empty() {
-        gather.notes.push(format!(
+        collector.notes.push(format!(
             "none of the {named} pictures is there: the studies are of text alone"
         ));
     }
     if empty > 0 {
-        gather.notes.push(format!(
+        collector.notes.push(format!(
             "{empty} reports with neither picture nor findings nor impression are left out"
         ));
     }
-    gather.finish()
+    collector.finish()
 }
 
 /// Positive categories by the CheXpert labeler; it tells nothing of the others.

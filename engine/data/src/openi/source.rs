@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::{ARCHIVES, GOLD, LINES, NORMAL, PROJECTIONS, REPORTS, XML_FOLDER, xml};
+use crate::collect::is_file_name;
 use crate::error::DataError;
 use crate::files::{any_case, ends_in, fold};
-use crate::gather::is_file_name;
 use crate::json::{Row, rows};
 use crate::layout::Layout;
 use crate::nih14::CLASSES;
@@ -240,7 +240,7 @@ fn add_projections(path: PathBuf, entries: &mut [Entry]) -> Result<(), DataError
         let Some(entry) = places.get(&full_uid(&row[uid])).and_then(|i| entries.get_mut(*i)) else {
             return Ok(());
         };
-        let wanted = plain(crate::gather::stem(&row[name]));
+        let wanted = plain(crate::collect::stem(&row[name]));
         match entry.images.iter_mut().find(|(n, _)| plain(n) == wanted) {
             Some((_, told)) if told.is_empty() => row[projection].clone_into(told),
             Some(_) => {}

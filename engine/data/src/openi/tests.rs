@@ -1,7 +1,5 @@
 //! Phantoms in the layout, its several forms, and what may go wrong.
 
-#![allow(clippy::unwrap_used)]
-
 use std::fs;
 
 use super::*;

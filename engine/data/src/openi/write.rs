@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{GOLD, NORMAL, PROJECTIONS, REPORTS, XML_FOLDER};
+use crate::collect::{by_patient, stem};
 use crate::error::DataError;
-use crate::gather::{by_patient, stem};
 use crate::nih14::{CLASSES, classes_of, to_chexpert};
 use crate::phantom::{self, Phantom};
 use crate::study::Counts;

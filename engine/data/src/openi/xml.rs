@@ -5,8 +5,8 @@ use std::path::Path;
 use roxmltree::{Document, Node};
 
 use super::source::Entry;
+use crate::collect::is_file_name;
 use crate::error::DataError;
-use crate::gather::is_file_name;
 
 /// Reads a report. `at` names the member where `path` is an archive, else it is empty.
 ///
@@ -83,7 +83,6 @@ pub(super) fn join(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -1,7 +1,5 @@
 //! Tables as users have them.
 
-#![allow(clippy::unwrap_used)]
-
 use super::*;
 
 fn read(text: &str) -> Reports {

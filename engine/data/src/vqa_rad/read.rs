@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::{FOLDERS, PUBLIC, TEST, TRAIN};
+use crate::collect::{ImageIndex, Projection, StudyCollector, by_patient, is_file_name, stem};
 use crate::error::DataError;
 use crate::files::any_case;
-use crate::gather::{Gather, Pictures, Projection, by_patient, is_file_name, stem};
 use crate::json::{Row, rows};
 use crate::layout::{Layout, Loaded, ReadOptions};
 use crate::study::{Question, Split, Study};
@@ -84,7 +84,7 @@ impl Asked {
 /// # Errors
 /// When no table is there or one is damaged, no picture at all is there, or the choice leaves nothing.
 pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
-    let mut gather = Gather::new(root, Layout::VqaRad, options)?;
+    let mut collector = StudyCollector::new(root, Layout::VqaRad, options)?;
     let mut asked = read_all(root)?;
     let tested: HashSet<_> = asked
         .iter()
@@ -94,7 +94,7 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
     let before = asked.len();
     asked.retain(|a| a.split == Split::Test || !tested.contains(&a.key()));
     if asked.len() < before {
-        gather.notes.push(format!(
+        collector.notes.push(format!(
             "{} training rows that repeat a test question are left out",
             before - asked.len()
         ));
@@ -103,12 +103,12 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
         for a in asked.iter_mut().filter(|a| a.split == Split::Train) {
             a.split = by_patient(stem(&a.image), VALIDATE, 0);
         }
-        gather
+        collector
             .notes
             .push("a tenth of the training images, drawn by name, validates".into());
     }
     if tested.is_empty() {
-        gather
+        collector
             .notes
             .push("the official test questions are not there".into());
     }
@@ -121,25 +121,25 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
         }
         questions.entry(key).or_default().push(a.question);
     }
-    let pictures = Pictures::of(root, &FOLDERS)?;
+    let pictures = ImageIndex::of(root, &FOLDERS)?;
     for key in order {
         let (image, split) = &key;
-        if !gather.wants(*split, Projection::Unknown, &format!("{split} {image}")) {
+        if !collector.wants(*split, Projection::Unknown, &format!("{split} {image}")) {
             continue;
         }
         let path = match pictures.find(image) {
             Ok(path) => path,
             Err(missing) => {
-                gather.counts.miss(missing);
+                collector.counts.miss(missing);
                 continue;
             }
         };
         let id = stem(image).to_owned();
         let study = Study::new(id.clone(), id, path, None, *split);
         let questions = questions.remove(&key).unwrap_or_default();
-        gather.add(image, Study { questions, ..study });
+        collector.add(image, Study { questions, ..study });
     }
-    gather.finish()
+    collector.finish()
 }
 
 fn read_all(root: &Path) -> Result<Vec<Asked>, DataError> {

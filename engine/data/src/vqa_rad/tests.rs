@@ -1,7 +1,5 @@
 //! Phantoms in the layout, the other forms, and what may go wrong.
 
-#![allow(clippy::unwrap_used)]
-
 use std::fs;
 
 use super::*;

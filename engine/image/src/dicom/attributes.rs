@@ -329,7 +329,6 @@ impl Attributes {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use dicom_core::value::DataSetSequence;

@@ -1,6 +1,4 @@
 //! Tests of what files do to their headers, on files written here: one picture, and each way to spoil it.
-#![allow(clippy::unwrap_used)]
-
 use super::structure::Encoding::{self, ExplicitBig, ExplicitLittle, ImplicitLittle};
 use crate::encode::jpeg_bytes;
 use crate::{Polarity, Radiograph, WindowChoice, decode};

@@ -97,7 +97,6 @@ pub(super) fn used_bits(lut: &mut Lut) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 pub(super) mod tests {
     use super::*;
     use dicom_core::{DataElement, PrimitiveValue};

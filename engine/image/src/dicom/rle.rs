@@ -109,7 +109,6 @@ fn unpack(packed: &[u8], plane: &mut [i32]) -> Result<(), ImageError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -1,6 +1,4 @@
 //! Tests of the walk, on data sets written by hand.
-#![allow(clippy::unwrap_used)]
-
 use super::frames::first_frame;
 use super::structure::{Encoding, PixelData, looks_like_dicom, read_meta, scan, seen_encoding};
 

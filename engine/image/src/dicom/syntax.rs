@@ -99,7 +99,6 @@ pub(crate) fn parse(elements: &[u8]) -> Result<Attributes, ImageError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -96,7 +96,6 @@ pub fn write_npy_f32(path: &Path, values: &[f32], height: usize, width: usize) -
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

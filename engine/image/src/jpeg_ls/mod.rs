@@ -134,7 +134,6 @@ fn parse_preset(segment: &[u8]) -> Result<Preset, ImageError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -116,7 +116,6 @@ fn whole_words(pieces: &[String], looks: &[Look]) -> Vec<(String, Look)> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use hilum::image::Rect;
 

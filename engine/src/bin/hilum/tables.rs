@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
+use anyhow::Context;
 use clap::builder::PossibleValuesParser;
-use hilum::train::{Part, TASKS, TableOptions, VARIANTS, markdown, svg, tables};
+use hilum::train::{PAPERS, PaperTables, Part, TableOptions, markdown, svg, tables};
 
 use super::globals::Globals;
 
@@ -22,13 +23,37 @@ pub struct Args {
     /// What this process makes beside others.
     #[arg(long, hide = true)]
     part: Option<Part>,
-    /// Compare this variant, several times for several; without it all masking schemes and baselines, but not
-    /// the ablations of visual features (all-features, r-101, d-121) and TieNet's writer.
-    #[arg(long = "variant", value_parser = PossibleValuesParser::new(VARIANTS.map(|v| v.key)))]
+    /// The system whose paper's tables are made.
+    #[arg(long, default_value = PAPERS[0].system, value_parser = PossibleValuesParser::new(PAPERS.map(|p| p.system)))]
+    system: String,
+    /// Compare this variant; may be given several times. Without it all but the ablations, which take longer than an
+    /// hour (medvill: all-features, r-101, d-121, tienet).
+    #[arg(long = "variant")]
     variants: Vec<String>,
-    /// Fine-tune for this task, several times for several; without it all.
-    #[arg(long = "task", value_parser = PossibleValuesParser::new(TASKS.map(|t| t.name)))]
+    /// Fine-tune for this task; may be given several times. Without it all.
+    #[arg(long = "task")]
     tasks: Vec<String>,
+}
+
+/// Refuses a name that is none of `known`.
+fn among<'a>(what: &str, given: &[String], known: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
+    let known: Vec<&str> = known.collect();
+    for name in given {
+        anyhow::ensure!(
+            known.contains(&name.as_str()),
+            "--{what} {name} is none of {}",
+            known.join(", ")
+        );
+    }
+    Ok(())
+}
+
+fn paper(args: &Args) -> anyhow::Result<&'static PaperTables> {
+    let paper = PAPERS.iter().find(|paper| paper.system == args.system);
+    let paper = paper.with_context(|| format!("{} has no tables", args.system))?;
+    among("variant", &args.variants, paper.variants.iter().map(|v| v.key))?;
+    among("task", &args.tasks, paper.tasks.iter().map(|t| t.name))?;
+    Ok(paper)
 }
 
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
@@ -37,6 +62,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         "--scale {} must be greater than 0 and at most 1000",
         args.scale
     );
+    let paper = paper(args)?;
     let chosen = globals.open_device()?;
     let began = std::time::Instant::now();
     let tell = |what: &str| eprintln!("[{:6.0} s] {what}", began.elapsed().as_secs_f64());
@@ -44,7 +70,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let options = TableOptions {
         seeds: args.seeds,
         scale: args.scale,
-        part: args.part,
+        part: args.part.clone(),
         variants,
         tasks,
     };
@@ -52,17 +78,17 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         options.claim(&args.out)?;
     }
     if args.part.is_none() && chosen.adapter.is_none() {
-        for parts in options.parts() {
+        for parts in options.parts(paper) {
             side_by_side(&parts)?;
         }
     }
-    let made = tables(options, &args.out, &chosen.device, &tell)?;
+    let made = tables(paper, options, &args.out, &chosen.device, &tell)?;
     if args.part.is_some() {
         return Ok(());
     }
-    let text = markdown(&made);
+    let text = markdown(paper, &made);
     std::fs::write(args.out.join("tables.md"), &text)?;
-    std::fs::write(args.out.join("tables.svg"), svg(&made))?;
+    std::fs::write(args.out.join("tables.svg"), svg(paper, &made))?;
     std::fs::write(args.out.join("tables.json"), serde_json::to_string_pretty(&made)?)?;
     tell("done");
     globals.tell(&serde_json::to_value(&made)?, text)

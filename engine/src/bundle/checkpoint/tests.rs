@@ -1,7 +1,5 @@
 //! Checkpoints of every form, those of PyTorch and transformers from `tests/golden`, and what is none.
 
-#![allow(clippy::unwrap_used)]
-
 use super::*;
 use crate::bundle::IntArray;
 

@@ -1,6 +1,4 @@
 //! Tests of the import tables, on made-up checkpoints and, where the folder is set, on the reference tensors.
-#![allow(clippy::unwrap_used)]
-
 use std::path::PathBuf;
 
 use super::*;

@@ -1,6 +1,4 @@
 //! Tests of the shards: round trips, cuts, and what must be refused.
-#![allow(clippy::unwrap_used)]
-
 use super::*;
 use crate::bundle::sha256_hex;
 

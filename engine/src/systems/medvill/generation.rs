@@ -4,25 +4,25 @@
 use burn::tensor::{Int, Tensor};
 
 use super::{MedVill, column_of};
-use crate::kernels::{Mask, Rule};
-use crate::nn::{Attend, column};
+use crate::kernels::{Mask, MaskKind};
+use crate::nn::{AttentionPass, DecodeState, column};
 use crate::systems::{Generator, GeneratorState};
 
 impl MedVill {
     /// Every step of a known report at once: after the words come as many MASK tokens, the t-th of which sees the
     /// context, the words before t and itself: the pseudo-masked language model of UniLMv2 (Bao et al. 2020),
-    /// [`Rule::Cloze`]. One MASK more than words predicts what comes after the last.
+    /// [`MaskKind::PseudoMasked`]. One MASK more than words predicts what comes after the last.
     ///
     /// # Shapes
     /// - image `(B, K, F)`, words `(B, T)` -> the context `(B, K + 2, width)` and the text `(B, 2 (T + 1), width)`
-    fn pseudo_masked(&self, image: Tensor<3>, words: Tensor<2, Int>) -> (Tensor<3>, Tensor<3>, Rule) {
+    fn pseudo_masked(&self, image: Tensor<3>, words: Tensor<2, Int>) -> (Tensor<3>, Tensor<3>, MaskKind) {
         let [batch, length] = words.dims();
         let device = image.device();
         let context = self.embed_context(image, None);
         let words = Tensor::cat(vec![words, column(self.specials.pad, batch, &device)], 1);
         let masks = Tensor::full([batch, length + 1], i64::from(self.specials.mask), &device);
         let text = Tensor::cat(vec![self.embed_tokens(words, 0), self.embed_tokens(masks, 0)], 1);
-        (context, text, Rule::Cloze { words: length + 1 })
+        (context, text, MaskKind::PseudoMasked { words: length + 1 })
     }
 
     /// The hidden states that predict each token from those before it, and the token after the last.
@@ -34,9 +34,9 @@ impl MedVill {
         if let Some(writer) = &self.recurrent {
             return writer.forward(self.visual(image), self.tokens_before(words)).0;
         }
-        let (context, text, rule) = self.pseudo_masked(image, words);
+        let (context, text, kind) = self.pseudo_masked(image, words);
         let columns = tokens + 2 + 2 * (length + 1);
-        let encoded = self.encode(context, text, rule, vec![columns; batch], |_, _| ());
+        let encoded = self.encode(context, text, kind, vec![columns; batch], |_, _| ());
         encoded.hidden.narrow(1, tokens + 2 + length + 1, length + 1)
     }
 
@@ -62,58 +62,45 @@ impl Generator for MedVill {
     /// Under S2S the context never sees the text, so it goes through the encoder once.
     fn start(&self, image: Tensor<3>, capacity: usize) -> GeneratorState {
         let [batch, tokens, _] = image.dims();
-        let device = image.device();
         if let Some(writer) = &self.recurrent {
             let state = Box::new(writer.start(self.visual(image)));
             return GeneratorState::Recurrent { state, written: 0 };
         }
         let context = tokens + 2;
+        let embedded = self.embed_context(image, None);
         // A MASK stands behind the last token.
-        let columns = context + capacity + 1;
-        let mut caches = self
-            .encoder
-            .caches(batch, columns, self.config.bert.width, &device);
+        let mut state = DecodeState::new(&self.encoder, &embedded, context + capacity + 1);
         let mask = Mask {
-            rule: Rule::Seq2Seq,
+            kind: MaskKind::Seq2Seq,
             context,
             query_start: 0,
             lengths: vec![context; batch],
         };
-        let embedded = self.embed_context(image, None);
         self.encoder
-            .forward(embedded, &Attend::new(mask), &mut caches, |_, _| ());
-        GeneratorState::Transformer {
-            caches,
-            context,
-            written: 0,
-        }
+            .prefill(embedded, &AttentionPass::new(mask), &mut state);
+        GeneratorState::Transformer(Box::new(state))
     }
 
-    /// Settles `last`, appends MASK, predicts it.
+    /// Puts `last` in the place of the MASK that predicted it, appends MASK, predicts it.
     fn step(&self, state: &mut GeneratorState, last: Option<Tensor<2, Int>>) -> Tensor<2> {
-        let settled = usize::from(last.is_some());
         match state {
             GeneratorState::Recurrent { state, written } => {
+                *written += usize::from(last.is_some());
                 let last = last.unwrap_or_else(|| column(self.specials.cls, state.batch(), &state.device()));
-                *written += settled;
                 let (hidden, _) = state.step(self.embed_tokens(last, *written));
                 self.mlm_logits(hidden)
             }
-            GeneratorState::Transformer {
-                caches,
-                context,
-                written,
-            } => {
-                *written += settled;
-                let batch = caches.first().map_or(1, crate::nn::KeyValueCache::batch);
-                let mask = column(self.specials.mask, batch, &self.device());
-                let (tokens, first) = match last {
-                    Some(last) => (Tensor::cat(vec![last, mask], 1), *written - 1),
-                    None => (mask, *written),
+            GeneratorState::Transformer(state) => {
+                let masks = usize::from(state.position() > state.prefix());
+                state.rewind(masks);
+                let mask = column(self.specials.mask, state.batch(), &self.device());
+                let tokens = match last {
+                    Some(last) => Tensor::cat(vec![last, mask], 1),
+                    None => mask,
                 };
                 let rows = tokens.dims()[1];
-                let embedded = self.embed_tokens(tokens, first);
-                let hidden = self.encoder.decode(embedded, *context + first, caches);
+                let embedded = self.embed_tokens(tokens, state.position() - state.prefix());
+                let hidden = self.encoder.step(embedded, state);
                 self.mlm_logits(column_of(&hidden, rows - 1))
             }
         }
@@ -136,17 +123,17 @@ impl Generator for MedVill {
             let (_, attention) = writer.forward(self.visual(image), self.tokens_before(tokens));
             return Some(attention.narrow(1, 0, length));
         }
-        let (context, text, rule) = self.pseudo_masked(image, tokens);
+        let (context, text, kind) = self.pseudo_masked(image, tokens);
         let first = cells + 2 + length + 1;
         let mask = Mask {
-            rule,
+            kind,
             context: cells + 2,
             query_start: 0,
             lengths: vec![cells + 2 + 2 * (length + 1); batch],
         };
-        let attend = Attend::keeping(mask);
+        let attend = AttentionPass::with_weights(mask);
         self.encoder
-            .forward(Tensor::cat(vec![context, text], 1), &attend, &mut [], |_, _| ());
+            .forward(Tensor::cat(vec![context, text], 1), &attend, |_, _| ());
         let layers = attend.probabilities();
         let count = layers.len().max(1) as f64;
         let seen = |probabilities: Tensor<4>| {

@@ -7,7 +7,7 @@ use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
 use super::{MedVill, MedVillConfig, Scheme, rows_of};
-use crate::kernels::Rule;
+use crate::kernels::MaskKind;
 use crate::nn::loss::{binary_cross_entropy, cross_entropy};
 use crate::nn::{indices, padded};
 use crate::systems::train::{
@@ -135,13 +135,13 @@ impl MedVill {
         let tokens = features.dims()[1];
         let mut grid: Vec<usize> = index::sample(rng, tokens, self.config.sampled.min(tokens)).into_vec();
         grid.sort_unstable();
-        let drawn = self.config.scheme.rule(&self.config, rng.random());
-        let rule = if alone { Rule::NonCrossing } else { drawn };
+        let drawn = self.config.scheme.mask_kind(&self.config, rng.random());
+        let kind = if alone { MaskKind::NonCrossing } else { drawn };
         let matching = matching && !alone;
         let matched: Vec<bool> = rows.iter().map(|_| !matching || rng.random()).collect();
         let mut masked = Masked {
             grid,
-            rule,
+            kind,
             words: Vec::new(),
             hidden: Vec::new(),
             matched: None,
@@ -175,7 +175,7 @@ impl MedVill {
         let [_, tokens, _] = features.dims();
         let Masked {
             grid,
-            rule,
+            kind,
             words,
             hidden,
             matched,
@@ -185,7 +185,7 @@ impl MedVill {
         } else {
             features
         };
-        let scheme = if *rule == Rule::NonCrossing {
+        let scheme = if *kind == MaskKind::NonCrossing {
             Scheme::NonCrossing
         } else {
             Scheme::Bi
@@ -200,7 +200,7 @@ impl MedVill {
             &device,
         );
         let lengths = words.iter().map(|t| first + t.len()).collect();
-        let encoded = self.encode(context, self.embed_text(texts, scheme), *rule, lengths, |_, _| ());
+        let encoded = self.encode(context, self.embed_text(texts, scheme), *kind, lengths, |_, _| ());
         let mlm = if hidden.is_empty() {
             None
         } else {
@@ -387,8 +387,8 @@ impl MedVill {
 pub struct Masked {
     /// Cells of the map that are kept, ascending.
     pub grid: Vec<usize>,
-    /// The masking scheme's rule.
-    pub rule: Rule,
+    /// The masking scheme's kind.
+    pub kind: MaskKind,
     /// Texts with tokens masked, closing SEP included.
     pub words: Vec<Vec<u32>>,
     /// Sample, position in its text and true token of each token that is asked for.

@@ -140,8 +140,8 @@ fn a_visual_token_carries_what_its_own_cell_shows() {
 #[test]
 fn both_is_sequence_to_sequence_in_three_of_four() {
     let config = MedVillConfig::tiny();
-    let draws = (0..100).map(|i| Scheme::BiAndSeq2Seq.rule(&config, f64::from(i) / 100.0));
-    assert_eq!(draws.filter(|rule| *rule == Rule::Seq2Seq).count(), 75);
+    let draws = (0..100).map(|i| Scheme::BiAndSeq2Seq.mask_kind(&config, f64::from(i) / 100.0));
+    assert_eq!(draws.filter(|kind| *kind == MaskKind::Seq2Seq).count(), 75);
 }
 
 #[test]
@@ -230,7 +230,13 @@ fn under_non_crossing_text_is_blind_to_the_picture_but_matching_is_not() {
         let context = model.embed_context(features, None);
         let text = model.embed_text(words, scheme);
         let columns = 11 + text.dims()[1];
-        let encoded = model.encode(context, text, scheme.rule(&config, 0.0), vec![columns], |_, _| ());
+        let encoded = model.encode(
+            context,
+            text,
+            scheme.mask_kind(&config, 0.0),
+            vec![columns],
+            |_, _| (),
+        );
         let words = encoded.hidden.slice([0..1, 11..columns, 0..64]);
         let values = |x: Tensor<3>| x.into_data().iter::<f32>().collect::<Vec<_>>();
         (

@@ -221,11 +221,11 @@ pub(super) fn trace(model: &MedVill, given: &AnyArrays, out: &mut Trace) -> Resu
         (Scheme::Bar, "bar"),
         (Scheme::NonCrossing, "noncross"),
     ] {
-        let rule = scheme.rule(config, 0.0);
+        let kind = scheme.mask_kind(config, 0.0);
         let text = model.embed_text(words.clone(), scheme);
         let opened = text.dims()[1] - length;
         let lengths = lengths.iter().map(|n| n + opened).collect();
-        let encoded = model.encode(context.clone(), text, rule, lengths, |layer, x| {
+        let encoded = model.encode(context.clone(), text, kind, lengths, |layer, x| {
             out.put(format_args!("out.{name}.layer{layer}"), x);
         });
         let [_, sequence, width] = encoded.hidden.dims();

@@ -1,61 +1,36 @@
-//! The work of one seed: phantoms, what stands for ImageNet's weights and BERT-base, each variant's
-//! trainings, what they score.
+//! The work of one seed: phantoms, what all variants begin with, each variant's trainings, what they score.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 
-use super::super::begin::train;
 use super::super::config::RunConfig;
+use super::super::entry::train;
 use super::super::error::{TrainError, io};
 use super::super::folder::{Run, Which};
-use super::rows::{TASKS, TableTask, Variant};
-use super::{Cell, RESAMPLES, TableError, TableOptions, Tables};
+use super::paper::{PaperTables, Stage, TableTask, Variant};
+use super::{RESAMPLES, Scored, TableError, TableOptions, Tables};
 use crate::bundle::{Label, Manifest, load_model};
 use crate::data::phantom::Institution;
 use crate::data::{Format, Layout, ReadOptions, Split, Study, WriteOptions, load, write_phantoms};
-use crate::systems::Task;
 use crate::tasks::{Cases, EvaluateOptions, Session, evaluate, spreads};
 use crate::text::{LabelSet, Specials, Tokenizer};
 
-/// Sizes of the model that the tables compare: `tiny` with a picture of 128 px and 16 visual tokens, which
-/// carry what the image encoder reads of findings, since so few steps hardly teach a transformer to read them
-/// off the map.
-const MODEL: &str = "preprocessing = { size = 128, norm = \"per_image\" }\nmax_tokens = 70\n\
-                     ours = { findings_head = true, global_prior = true, grid_positions = true }\n\
-                     bert = { vocabulary = 700, width = 96, layers = 2, heads = 4, intermediate = 256, positions = 96, dropout = 0.0 }\n";
-
-/// The image encoder that the variants share.
-const RESNET: &str = "image = { channels = 1, width = 12, block = \"basic\", depths = [1, 1, 1, 1] }\n";
-
-/// What stands for ImageNet's weights, and for BERT-base's.
-const FROM_IMAGES: &[&str] = &["image", "map_findings"];
-const FROM_TEXT: &[&str] = &["text", "encoder", "pooler", "mlm"];
-
-/// Each column's score, and its resamples.
-type Scored = BTreeMap<String, (f64, Vec<f64>)>;
-
-/// One training of the tables.
-#[derive(Clone, Copy)]
+/// Where a training begins, on what, and how its config goes on.
 struct Training<'a> {
+    stage: &'a Stage,
     data: &'a [PathBuf],
-    /// What it begins with, and which parts of it are taken; all of them where none is named.
-    init: Option<(&'a Path, &'static [&'static str])>,
-    /// Whether the image encoder learns.
-    sees: bool,
-    /// The image encoder, a line of the config's `model`.
-    image: &'static str,
-    objectives: &'a str,
-    /// More lines of the config's `model`.
+    init: Option<&'a Path>,
+    /// Lines of the config's `model` beside the stage's own.
     model: &'a str,
-    rate: f64,
     /// Before scaling.
     steps: usize,
 }
 
 /// The work of one seed.
 pub(super) struct Bench<'a> {
+    pub(super) paper: &'a PaperTables,
     pub(super) options: &'a TableOptions,
     pub(super) seed: u64,
     pub(super) root: PathBuf,
@@ -74,96 +49,66 @@ impl Bench<'_> {
     }
 
     pub(super) fn run(&self, tables: &mut Tables) -> Result<(), TableError> {
-        let first = self.phantoms(Institution::First, 3000)?;
-        let second = self.phantoms(Institution::Second, 400)?;
-        let seeing = Training {
-            data: &first,
-            init: None,
-            sees: true,
-            image: RESNET,
-            objectives: "findings = 1.0",
-            model: "",
-            rate: 3e-3,
-            steps: 1500,
-        };
-        let encoder = self.train("encoder", &seeing)?;
-        // Text that sees text alone, whatever picture stands beside it.
-        let language = Training {
-            init: Some((&encoder, FROM_IMAGES)),
-            sees: false,
-            objectives: "mlm = 1.0",
-            model: "scheme = \"non_crossing\"",
-            rate: 2e-3,
-            steps: 1800,
-            ..seeing
-        };
-        let language = self.train("language", &language)?;
-        for variant in self.options.variants() {
+        let paper = self.paper;
+        let first = self.phantoms(Institution::First, paper.phantoms[0])?;
+        let second = self.phantoms(Institution::Second, paper.phantoms[1])?;
+        let mut base = BTreeMap::new();
+        for stage in paper.base {
+            let run = self.stage(stage.name, stage, &first, &base, "")?;
+            base.insert(stage.name, run);
+        }
+        for variant in self.options.variants(paper) {
             let key = variant.key;
-            let image = variant.image.unwrap_or(RESNET);
-            let begun = match variant.image {
-                Some(image) => {
-                    let own = Training {
-                        init: Some((&language, FROM_TEXT)),
-                        image,
-                        ..seeing
-                    };
-                    self.train(&format!("{key}-encoder"), &own)?
-                }
-                None => language.clone(),
-            };
-            let pretrained = match variant.scheme {
-                Some(scheme) => {
-                    let sampled = variant.sampled;
-                    let pretraining = Training {
-                        init: Some((&begun, &[])),
-                        sees: false,
-                        image,
-                        objectives: "mlm = 1.0\nitm = 1.0",
-                        model: &format!(
-                            "scheme = \"{scheme}\"\nsampled = {sampled}\nmlm_on_negatives = false"
-                        ),
-                        rate: 1e-3,
-                        steps: 1200,
-                        ..seeing
-                    };
-                    self.train(&format!("{key}-pretraining"), &pretraining)?
-                }
-                None => begun,
-            };
+            let mut stages = base.clone();
+            for stage in variant.stages {
+                let run = self.stage(
+                    &format!("{key}-{}", stage.name),
+                    stage,
+                    &first,
+                    &stages,
+                    variant.model,
+                )?;
+                stages.insert(stage.name, run);
+            }
+            let pretrained = stages.get(variant.pretrained).map(PathBuf::as_path);
             for (institution, data, part) in [("first", &first, 1), ("second", &second, 2)] {
-                for task in TASKS.into_iter().filter(|task| self.asked(variant, task)) {
+                for task in paper.tasks.iter().filter(|task| self.asked(variant, task)) {
                     let tuning = Training {
+                        stage: &task.tuning,
                         data,
-                        init: Some((&pretrained, &[])),
-                        sees: false,
-                        image,
-                        objectives: task.objectives,
-                        model: &format!(
-                            "{}diagnosis = {}\nanswer_softmax = true\nsampled = 16",
-                            variant.model,
-                            task.task == Task::Findings
-                        ),
-                        rate: task.rate,
-                        steps: task.steps / part,
+                        init: pretrained,
+                        model: &format!("{}{}", variant.model, variant.tuning),
+                        steps: task.tuning.steps / part,
                     };
                     let run = self.train(&format!("{key}-{institution}-{}", task.name), &tuning)?;
                     let scores = self.score(&run, data, task)?;
-                    let cells = tables.cells.entry(institution.to_owned()).or_default();
-                    let cells = cells
-                        .entry(task.name.to_owned())
-                        .or_default()
-                        .entry(variant.name.to_owned())
-                        .or_default();
-                    for (column, (value, values)) in scores {
-                        let cell: &mut Cell = cells.entry(column).or_default();
-                        cell.seeds.push(value);
-                        cell.values.extend(values);
-                    }
+                    tables.add(institution, task, variant, scores);
                 }
             }
         }
         Ok(())
+    }
+
+    /// The training of a stage, after the one of `stages` that it names.
+    fn stage(
+        &self,
+        name: &str,
+        stage: &Stage,
+        data: &[PathBuf],
+        stages: &BTreeMap<&str, PathBuf>,
+        model: &str,
+    ) -> Result<PathBuf, TableError> {
+        let training = Training {
+            stage,
+            data,
+            init: stage
+                .init
+                .and_then(|(before, _)| stages.get(before))
+                .map(PathBuf::as_path),
+            model,
+            steps: stage.steps,
+        };
+        self.train(name, &training)
     }
 
     /// Phantoms of an institution: so many for training, 64 for validation, 200 for tests, fewer where all is
@@ -202,7 +147,7 @@ impl Bench<'_> {
                     root: part.clone(),
                     layout: Layout::MimicCxr,
                     count,
-                    size: 128,
+                    size: self.paper.size,
                     format: Format::Png,
                     seed,
                     split_all: Some(split),
@@ -226,24 +171,35 @@ impl Bench<'_> {
 
     fn train(&self, name: &str, training: &Training<'_>) -> Result<PathBuf, TableError> {
         let out = self.root.join("runs").join(name);
-        let Training {
+        let &Training {
+            stage,
             data: roots,
             init,
-            image,
-            objectives,
             model,
-            rate,
-            ..
-        } = *training;
-        let steps = self.scaled(training.steps);
-        let from = init.map_or(String::new(), |(init, parts)| {
+            steps,
+        } = training;
+        let steps = self.scaled(steps);
+        let parts = stage.init.map_or(&[][..], |(_, parts)| parts);
+        let from = init.map_or(String::new(), |init| {
             format!("init = {init:?}\ninit_only = {parts:?}\n")
         });
-        let image_rate = if training.sees { "" } else { "backbone_lr = 0.0\n" };
+        let backbone_lr = if stage.backbone { "" } else { "backbone_lr = 0.0\n" };
+        let PaperTables {
+            system,
+            preset,
+            model: common,
+            ..
+        } = self.paper;
+        let Stage {
+            objectives,
+            model: own,
+            lr,
+            ..
+        } = stage;
         let text = format!(
-            "system = \"medvill\"\npreset = \"tiny\"\nout = {out:?}\nseed = {seed}\ncheckpoint_every = {steps}\n{from}\
-             [model]\n{MODEL}{image}{model}\n[data]\nroots = {roots:?}\ncache = {cache:?}\nquestions = 4\n\
-             [objectives]\n{objectives}\n[optim]\nlr = {rate:?}\n{image_rate}weight_decay = 0.01\nbatch = 16\nsteps = {steps}\n",
+            "system = \"{system}\"\npreset = \"{preset}\"\nout = {out:?}\nseed = {seed}\ncheckpoint_every = {steps}\n{from}\
+             [model]\n{common}{model}{own}\n[data]\nroots = {roots:?}\ncache = {cache:?}\nquestions = 4\n\
+             [objectives]\n{objectives}\n[optim]\nlr = {lr:?}\n{backbone_lr}weight_decay = 0.01\nbatch = 16\nsteps = {steps}\n",
             seed = self.seed,
             cache = self.root.join("cache"),
         );
@@ -266,7 +222,7 @@ impl Bench<'_> {
     }
 
     /// What a run scores in a task; kept beside the run.
-    fn score(&self, run: &Path, roots: &[PathBuf], task: TableTask) -> Result<Scored, TableError> {
+    fn score(&self, run: &Path, roots: &[PathBuf], task: &TableTask) -> Result<Scored, TableError> {
         let kept = run.join("scores.json");
         if let Some(scores) = std::fs::read(&kept)
             .ok()
@@ -289,8 +245,7 @@ impl Bench<'_> {
         let score =
             |studies: &[Study]| pollster::block_on(evaluate(&session, task.task, studies, &options, |_| ()));
         let mut all: Vec<(&str, Box<dyn Cases>)> = vec![("", score(&studies)?)];
-        if task.task == Task::Findings {
-            // The head on CLS either way: an image alone is one whose report says nothing.
+        if task.image_alone {
             let alone: Vec<Study> = studies
                 .iter()
                 .cloned()

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{Cell, TASKS, TableTask, Tables, VARIANTS};
+use super::{Cell, PaperTables, TableTask, Tables};
 
-/// Significance of section 4.2.
+/// Significance (MedViLL, section 4.2).
 const SIGNIFICANT: f64 = 0.05;
 
 fn cell<'a>(
@@ -22,13 +22,13 @@ fn cell<'a>(
         .get(column)
 }
 
-/// All tables; the best of a column is bold, and a star marks what differs from MedViLL's with p below 0.05.
-pub fn markdown(tables: &Tables) -> String {
+/// All tables; the best of a column is bold, and a star marks what differs from the first row's with p below 0.05.
+pub fn markdown(paper: &PaperTables, tables: &Tables) -> String {
     let mut out = format!(
         "Seeds: {}. Scale: {}. Mean (standard deviation) over resamples.\n",
         tables.seeds, tables.scale
     );
-    for task in &TASKS {
+    for task in paper.tasks {
         for institution in tables
             .cells
             .keys()
@@ -49,7 +49,8 @@ pub fn markdown(tables: &Tables) -> String {
             }
             out += "\n|---|";
             out += &"---|".repeat(task.columns.len());
-            for variant in VARIANTS
+            for variant in paper
+                .variants
                 .iter()
                 .filter(|v| tables.cells[institution][task.name].contains_key(v.name))
             {
@@ -59,7 +60,8 @@ pub fn markdown(tables: &Tables) -> String {
                         out += " - |";
                         continue;
                     };
-                    let others = VARIANTS
+                    let others = paper
+                        .variants
                         .iter()
                         .filter_map(|v| cell(tables, institution, task, v.name, column));
                     let best = others
@@ -83,9 +85,10 @@ pub fn markdown(tables: &Tables) -> String {
 }
 
 /// The first column of each task as bars, one picture for all, variants from top to bottom.
-pub fn svg(tables: &Tables) -> String {
+pub fn svg(paper: &PaperTables, tables: &Tables) -> String {
     let (width, row, gap) = (760.0, 18.0, 46.0);
-    let panels: Vec<(&TableTask, &String)> = TASKS
+    let panels: Vec<(&TableTask, &String)> = paper
+        .tasks
         .iter()
         .flat_map(|task| tables.cells.keys().map(move |institution| (task, institution)))
         .filter(|(task, institution)| tables.cells[*institution].contains_key(task.name))
@@ -100,7 +103,8 @@ pub fn svg(tables: &Tables) -> String {
     let mut y = 10.0;
     for (task, institution) in panels {
         let (column, less) = task.columns[0];
-        let cells: Vec<(&str, &Cell)> = VARIANTS
+        let cells: Vec<(&str, &Cell)> = paper
+            .variants
             .iter()
             .filter_map(|v| Some((v.name, cell(tables, institution, task, v.name, column)?)))
             .collect();
@@ -175,13 +179,14 @@ mod tests {
                 .or_default()
                 .insert("accuracy_open".to_owned(), cell);
         }
-        let text = markdown(&tables);
+        let paper = &super::super::PAPERS[0];
+        let text = markdown(paper, &tables);
         assert!(text.contains("| MedViLL (BAR) | **0.800 (0.100)** |"), "{text}");
         assert!(
             text.contains("| Bi | 0.600 (0.100) * |") && text.contains("| S2S | 0.790 (0.100) |"),
             "{text}"
         );
-        let drawn = svg(&tables);
+        let drawn = svg(paper, &tables);
         assert!(
             ["MedViLL (BAR)", "Bi", "S2S"]
                 .iter()

@@ -1,4 +1,4 @@
-//! What lies on the reader's desk: the engine's state, the image, the report. All of the page's state is here.
+//! What lies on the reader's workspace: the engine's state, the image, the report. All of the page's state is here.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use leptos::prelude::*;
 use std::time::Duration;
 
 use super::address::{parameter, same_origin};
-use super::link;
+use super::connection;
 use super::questions::Questions;
 
 /// The bundle that the page is published with.
@@ -32,7 +32,7 @@ pub enum Status {
     Failed(String),
 }
 
-/// The image on the desk.
+/// The image on the workspace.
 #[derive(Clone, Debug)]
 pub enum Picture {
     /// None yet.
@@ -58,9 +58,9 @@ pub enum Draft {
     Failed(String),
 }
 
-/// The desk. It is a handful of signals, so it is copied, not shared.
+/// The workspace. It is a handful of signals, so it is copied, not shared.
 #[derive(Clone, Copy)]
-pub struct Desk {
+pub struct Workspace {
     /// The engine.
     pub status: RwSignal<Status>,
     /// The image.
@@ -87,8 +87,8 @@ pub struct Desk {
     heard: StoredValue<u32>,
 }
 
-impl Desk {
-    /// An empty desk, with what the page's address asks for.
+impl Workspace {
+    /// An empty workspace, with what the page's address asks for.
     pub fn new() -> Self {
         let device = parameter("device")
             .and_then(|text| DeviceChoice::parse(&text))
@@ -115,7 +115,7 @@ impl Desk {
     pub fn start(self) {
         self.status.set(Status::Loading(Phase::Program, 0, 0));
         self.greeted.set_value(false);
-        if let Err(why) = link::start(move |message| self.hear(message), move |why| self.broken(&why)) {
+        if let Err(why) = connection::start(move |message| self.hear(message), move |why| self.broken(&why)) {
             self.status.set(Status::Failed(why));
         }
     }
@@ -126,12 +126,12 @@ impl Desk {
         let bundle = parameter("bundle").unwrap_or_else(|| own.clone());
         let sha256 = option_env!("HILUM_BUNDLE_SHA256").filter(|hash| bundle == own && !hash.is_empty());
         let Some(url) = same_origin(&bundle) else {
-            link::end();
+            connection::end();
             return self.status.set(Status::Failed(format!(
                 "the bundle {bundle:?} is not on this page's own server; copy it there, since nothing is loaded from elsewhere"
             )));
         };
-        link::send(&ToEngine::Open {
+        connection::send(&ToEngine::Open {
             device: self.device.get_untracked(),
             bundle: url,
             sha256: sha256.map(str::to_owned),
@@ -151,7 +151,7 @@ impl Desk {
         self.start();
     }
 
-    /// Puts a file on the desk.
+    /// Puts a file on the workspace.
     pub fn open(self, name: String, bytes: Vec<u8>) {
         self.lay_aside();
         self.draft.set(Draft::None);
@@ -181,7 +181,7 @@ impl Desk {
     fn send_draft(self) {
         let request = self.questions.number();
         self.draft_request.set_value(request);
-        link::send(&ToEngine::Run {
+        connection::send(&ToEngine::Run {
             request,
             task: TaskRequest::Draft,
         });
@@ -189,7 +189,7 @@ impl Desk {
 
     /// Ends the draft after the present token.
     pub fn stop(self) {
-        link::send(&ToEngine::Cancel {
+        connection::send(&ToEngine::Cancel {
             request: self.draft_request.get_value(),
         });
     }
@@ -209,7 +209,7 @@ impl Desk {
             return;
         }
         let heard = self.heard.get_value();
-        link::send(&ToEngine::Ping);
+        connection::send(&ToEngine::Ping);
         set_timeout(
             move || {
                 if self.heard.get_value() == heard {
@@ -222,7 +222,7 @@ impl Desk {
 
     /// Loses the WebGPU device, for tests.
     pub fn lose_device(self) {
-        link::send(&ToEngine::LoseDevice);
+        connection::send(&ToEngine::LoseDevice);
     }
 
     /// A text of the reader's is never thrown away without a way back.
@@ -237,7 +237,7 @@ impl Desk {
     fn send_image(self) {
         let request = self.questions.number();
         self.image_request.set_value(request);
-        link::send(&ToEngine::Image {
+        connection::send(&ToEngine::Image {
             request,
             bytes: self.bytes.get_value().to_vec(),
         });
@@ -333,7 +333,7 @@ impl Desk {
         let now = window().performance().map_or(0.0, |clock| clock.now());
         let before = self.rebuilt.get_value();
         if before.is_some_and(|then| now - then < AGAIN) {
-            link::end();
+            connection::end();
             if self.draft.get_untracked() == Draft::Running {
                 self.draft.set(Draft::Failed(
                     "the engine stopped before the draft was complete".to_owned(),

@@ -8,8 +8,8 @@ use super::config::RunConfig;
 use super::corpus::{Corpus, CorpusOptions};
 use super::error::{TrainError, io};
 use super::folder::{self, Run, Which};
+use super::init::{Init, first_model, prepare, tell_changes};
 use super::run::{Loop, Progress};
-use super::start::{Start, first_model, prepare, tell_changes};
 use super::validate::Validation;
 use crate::data::{Split, Study};
 use crate::systems::train::Vocabulary;
@@ -102,7 +102,7 @@ impl Arguments<'_> {
             return Ok(whole);
         }
         let init = match (&own, &config.init) {
-            (None, Some(from)) => Some(Start::open(from)?),
+            (None, Some(from)) => Some(Init::open(from)?),
             _ => None,
         };
         if own.is_some() {

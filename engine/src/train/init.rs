@@ -16,7 +16,7 @@ use crate::systems::{DataFacts, SystemConfig, Trainable};
 use crate::text::{Specials, Tokenizer};
 
 /// What a run begins with: an earlier run or a bundle.
-pub(super) struct Start {
+pub(super) struct Init {
     system: String,
     config: serde_json::Value,
     weights: Arrays,
@@ -24,7 +24,7 @@ pub(super) struct Start {
     answers: Vec<String>,
 }
 
-impl Start {
+impl Init {
     pub(super) fn open(from: &Path) -> Result<Self, TrainError> {
         if !from.join("bundle.json").is_file() {
             let run = Run::open(from, Which::Newest)?;
@@ -93,7 +93,7 @@ impl<C> Prepared<C> {
 pub(super) fn prepare<C: SystemConfig>(
     config: &RunConfig,
     own: Option<&Run>,
-    init: Option<&Start>,
+    init: Option<&Init>,
     training: &[Study],
     more_words: &[String],
 ) -> Result<Prepared<C>, TrainError> {
@@ -161,7 +161,7 @@ pub(super) fn first_model<S: Trainable>(
     config: &RunConfig,
     prepared: &Prepared<S::Config>,
     own: Option<&Run>,
-    init: Option<&Start>,
+    init: Option<&Init>,
     device: &Device,
 ) -> Result<S, TrainError> {
     // First weights are drawn on the CPU, so that a seed means the same on every device.

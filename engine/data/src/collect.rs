@@ -60,7 +60,7 @@ impl Projection {
 }
 
 /// Studies as they are gathered from a data set.
-pub(crate) struct Gather<'a> {
+pub(crate) struct StudyCollector<'a> {
     root: &'a Path,
     layout: Layout,
     options: &'a ReadOptions,
@@ -74,7 +74,7 @@ pub(crate) struct Gather<'a> {
     chosen: usize,
 }
 
-impl<'a> Gather<'a> {
+impl<'a> StudyCollector<'a> {
     /// Begins a data set; reads what its phantoms show where it has any.
     pub(crate) fn new(root: &'a Path, layout: Layout, options: &'a ReadOptions) -> Result<Self, DataError> {
         Ok(Self {
@@ -201,13 +201,13 @@ pub(crate) fn settle<'s>(rows: impl Iterator<Item = (&'s str, Split)>) -> (HashM
 }
 
 /// The pictures of some folders, by file name.
-pub(crate) struct Pictures {
+pub(crate) struct ImageIndex {
     files: HashMap<String, PathBuf>,
     /// Where a picture that is missing ought to be.
     home: PathBuf,
 }
 
-impl Pictures {
+impl ImageIndex {
     /// Lists the folders of `root` that are there; of two files of one name the earlier folder's counts.
     pub(crate) fn of<S: AsRef<str>>(root: &Path, folders: &[S]) -> Result<Self, DataError> {
         let mut files = HashMap::new();
@@ -272,7 +272,6 @@ pub(crate) fn is_file_name(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -335,7 +334,7 @@ mod tests {
         ] {
             std::fs::write(folder.path().join("images").join(name), "x").unwrap();
         }
-        let pictures = Pictures::of(folder.path(), &["images", "more"]).unwrap();
+        let pictures = ImageIndex::of(folder.path(), &["images", "more"]).unwrap();
         for (name, file) in [
             ("a", "a.png"),
             ("a.jpg", "a.png"),
@@ -353,7 +352,7 @@ mod tests {
             pictures.find("notes.txt").unwrap_err(),
             folder.path().join("images/notes.txt")
         );
-        assert!(Pictures::of(folder.path(), &["more"]).unwrap().is_empty());
+        assert!(ImageIndex::of(folder.path(), &["more"]).unwrap().is_empty());
     }
 
     #[test]

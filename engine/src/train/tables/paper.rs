@@ -1,0 +1,97 @@
+//! What the tables of a paper compare, as data: variants are rows, tasks have columns, and each row is a chain of
+//! trainings.
+
+use serde::Serialize;
+
+use crate::systems::Task;
+
+/// The tables of one paper.
+#[derive(Clone, Copy, Debug)]
+pub struct PaperTables {
+    /// The system, as configs name it.
+    pub system: &'static str,
+    /// The preset that the config's `model` begins with.
+    pub(super) preset: &'static str,
+    /// Lines of the config's `model` in all trainings.
+    pub(super) model: &'static str,
+    /// Side of the phantoms, in pixels.
+    pub(super) size: usize,
+    /// Phantoms for training, of the first and of the second institution.
+    pub(super) phantoms: [usize; 2],
+    /// What is made once a seed, in this order.
+    pub(super) base: &'static [Stage],
+    /// The rows; what the others are compared with comes first.
+    pub variants: &'static [Variant],
+    /// The tables.
+    pub tasks: &'static [TableTask],
+}
+
+impl PaperTables {
+    /// The variant of a key.
+    pub fn variant(&self, key: &str) -> Option<&'static Variant> {
+        self.variants.iter().find(|variant| variant.key == key)
+    }
+}
+
+/// One training.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stage {
+    /// As folders name it; a variant's stage follows the variant's key.
+    pub(super) name: &'static str,
+    /// The stage that it begins with, and which parts of its weights are taken; all where none is named.
+    pub(super) init: Option<(&'static str, &'static [&'static str])>,
+    /// Whether the image encoder learns.
+    pub(super) backbone: bool,
+    /// Lines of the config's `objectives`.
+    pub(super) objectives: &'static str,
+    /// Lines of the config's `model`.
+    pub(super) model: &'static str,
+    /// Learning rate.
+    pub(super) lr: f64,
+    /// Steps, before scaling.
+    pub(super) steps: usize,
+}
+
+/// A row.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Variant {
+    /// As the tables name it.
+    pub name: &'static str,
+    /// As options and folders name it.
+    pub key: &'static str,
+    /// Made only where it is named.
+    pub apart: bool,
+    /// Lines of the config's `model` in all of its trainings.
+    #[serde(skip)]
+    pub(super) model: &'static str,
+    /// Lines of the config's `model` in its fine-tuning.
+    #[serde(skip)]
+    pub(super) tuning: &'static str,
+    /// Its own trainings before fine-tuning, each after the one before or after one of the base.
+    #[serde(skip)]
+    pub(super) stages: &'static [Stage],
+    /// The stage that fine-tuning begins with.
+    #[serde(skip)]
+    pub(super) pretrained: &'static str,
+    /// Tasks that it has a row for.
+    pub(super) tasks: &'static [&'static str],
+}
+
+/// A task with the columns of its table.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct TableTask {
+    /// As the tables name it.
+    pub name: &'static str,
+    /// What is scored.
+    pub task: Task,
+    /// The paper's table.
+    pub table: &'static str,
+    /// Fine-tuning on the first institution; on the second it takes half as many steps.
+    #[serde(skip)]
+    pub(super) tuning: Stage,
+    /// Whether it is scored once more by images whose reports say nothing, under names that begin with `image_`.
+    #[serde(skip)]
+    pub(super) image_alone: bool,
+    /// Score names, and whether less is better.
+    pub columns: &'static [(&'static str, bool)],
+}
