@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::kind::Kind;
+use crate::layout::Layout;
 use crate::phantom::PhantomError;
 use hilum_image::ImageError;
 
@@ -123,9 +124,6 @@ pub enum DataError {
     /// The folder is of no layout that is known.
     #[error("the data set in {} is of no layout that is known by its files; name it with --layout", .0.display())]
     UnknownLayout(PathBuf),
-    /// A layout's name is not one of those that exist.
-    #[error("there is no layout {0:?}; choose one of {1}")]
-    NoSuchLayout(String, String),
     /// The layout is known, but this version can not do that with it.
     #[error("the layout {layout} cannot be {verb} by this version; choose {instead}")]
     NotSupported {
@@ -168,8 +166,6 @@ pub enum DataError {
     #[error(transparent)]
     Image(#[from] ImageError),
 }
-
-use super::layout::Layout;
 
 impl DataError {
     /// Wraps what the system said of a file.

@@ -15,6 +15,7 @@
 //! ([`crate::Study::has_image`]). "XXXX" stands for what was taken out to hide the patient and is left as it
 //! is. One report is one patient; no split is published: a tenth each, drawn by number, validates and tests.
 
+mod entry;
 mod read;
 mod source;
 mod write;

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::error::DataError;
 use super::files::any_case;
 use super::phantom::{Description, Institution, Kind, Phantom};
+use super::plan::Planned;
 use super::study::Split;
-use super::write::Planned;
 
 /// Its name, beside the layout's own tables.
 pub const TRUTH_FILE: &str = "phantom.jsonl";

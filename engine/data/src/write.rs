@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::error::DataError;
 use super::layout::Layout;
 use super::parallel::par_map;
-use super::phantom::{self, Description, Institution, Phantom, View};
+use super::phantom::{self, Institution, Phantom, View};
+use super::plan::Planned;
 use super::study::{Counts, Split};
 use super::truth::Truth;
 use super::{chexpert, covid, mimic_cxr, nih14, openi, vqa_rad};
@@ -136,17 +137,6 @@ pub fn write_phantoms(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -
 /// Makes a folder and those above it.
 pub(crate) fn make_folder(path: &Path) -> Result<(), DataError> {
     std::fs::create_dir_all(path).map_err(DataError::io("make the folder", path))
-}
-
-/// One study that will be drawn.
-#[derive(Clone, Debug)]
-pub(crate) struct Planned {
-    pub(crate) subject: u64,
-    pub(crate) study: u64,
-    /// The image's name: five groups of eight hexadecimal digits, as MIMIC-CXR's.
-    pub(crate) image: String,
-    pub(crate) split: Split,
-    pub(crate) description: Description,
 }
 
 /// Scatters the bits of a number (Steele et al. 2014, SplitMix64).

@@ -24,9 +24,9 @@ mod square;
 mod voi;
 
 pub use error::ImageError;
-pub use prepare::{Fit, Norm, Prepared, Preprocessing, Rect, find_content, prepare};
+pub use prepare::{Fit, Norm, Prepared, Preprocessing, find_content, prepare};
 pub use radiograph::{Gray8, Identity, Polarity, Radiograph, WindowChoice};
-pub use resize::Filter;
+pub use resize::{Filter, Rect};
 pub use voi::{Lut, VoiLut, Window, WindowFunction};
 
 /// Decodes an image by its first bytes, whatever its file was called.

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::radiograph::Gray8;
-use super::resize::{Filter, resize};
+use super::resize::{Filter, Rect, resize};
 
 /// A side of the margin is cut to no less than this share of the picture's side.
 const SMALLEST_SHARE: f64 = 0.25;
@@ -16,19 +16,6 @@ const BLACK_SPREAD: u8 = 12;
 /// White margins are narrower: bright soft tissue at the edge of a picture is seldom quite white and never
 /// even.
 const WHITE: u8 = 250;
-
-/// A rectangle of whole pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rect {
-    /// Left edge.
-    pub x: usize,
-    /// Upper edge.
-    pub y: usize,
-    /// Columns.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-}
 
 /// A picture ready for a model, and the way back to where it came from.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,8 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::prepare::Rect;
 use super::radiograph::Gray8;
+
+/// A rectangle of whole pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rect {
+    /// Left edge.
+    pub x: usize,
+    /// Upper edge.
+    pub y: usize,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
 
 /// The filter of resizing, as wide as the scale where the image shrinks (antialiased, as PIL does).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

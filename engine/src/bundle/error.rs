@@ -28,6 +28,9 @@ pub enum BundleError {
         /// The folder that was opened.
         path: PathBuf,
     },
+    /// It names no model of this engine.
+    #[error("The bundle cannot be opened: {0}.")]
+    Model(#[from] crate::systems::ModelError),
     /// `bundle.json` cannot be understood.
     #[error("bundle.json cannot be used, because {why}; export the bundle again.")]
     Manifest {

@@ -28,8 +28,7 @@ impl ModelLoader {
     /// # Errors
     /// A system that this engine does not run, and a config that cannot run.
     pub fn new(manifest: &Manifest, specials: Specials, device: &Device) -> Result<Self, BundleError> {
-        let model = Model::new(&manifest.system, &manifest.config, specials, device)
-            .map_err(|e| unusable(e.to_string()))?;
+        let model = Model::new(&manifest.system, &manifest.config, specials, device)?;
         let missing = nn::shapes(&model).into_keys().collect();
         Ok(Self {
             model,

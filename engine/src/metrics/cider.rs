@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::generation::Texts;
+use super::texts::Texts;
 
 const SIGMA: f64 = 6.0;
 const ORDERS: usize = 4;

@@ -9,10 +9,8 @@ use super::cider::cider;
 use super::classification::Counts;
 use super::meteor::{MeteorError, meteor};
 use super::rouge::rouge_l;
+use super::texts::Texts;
 use crate::text::{Certainty, Finding, Labeler};
-
-/// A candidate and its references, each tokens joined by spaces.
-pub type Texts<'a> = (&'a str, &'a [&'a str]);
 
 /// The scores of generated text, named as they are published.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

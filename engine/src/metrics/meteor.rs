@@ -36,7 +36,7 @@ use std::path::Path;
 use rust_stemmers::{Algorithm, Stemmer};
 use serde::{Deserialize, Serialize};
 
-use super::generation::Texts;
+use super::texts::Texts;
 use align::{Match, Matches, STAGES};
 use data::Data;
 pub use data::MeteorError;

@@ -15,6 +15,7 @@ mod ranking;
 mod report;
 mod rouge;
 mod significance;
+mod texts;
 
 pub use answer::{normalized_answer, perplexity};
 pub use bleu::{Bleu, bleu};
@@ -24,12 +25,11 @@ pub use calibration::{
 };
 pub use cider::cider;
 pub use classification::{Counts, auroc, average_precision, macro_auroc, macro_f1, micro, micro_auroc};
-pub use generation::{
-    ClinicalScores, GenerationError, GenerationScores, Texts, clinical_scores, generation_scores,
-};
+pub use generation::{ClinicalScores, GenerationError, GenerationScores, clinical_scores, generation_scores};
 pub use meteor::{MeteorError, MeteorScores, meteor};
 pub use picture::{dice, mse, psnr, ssim};
 pub use ranking::{Ranking, rank};
 pub use report::{DraftScores, FindingScore, Pair, draft_scores};
 pub use rouge::rouge_l;
 pub use significance::{Bootstrap, TTest, bootstrap, incomplete_beta, t_test};
+pub use texts::Texts;

@@ -1,7 +1,7 @@
 //! ROUGE-L (Lin 2004): the longest common subsequence of words, as pycocoevalcap scores it: beta 1.2, and of
 //! several references the best precision and the best recall, each for itself.
 
-use super::generation::Texts;
+use super::texts::Texts;
 
 const BETA_SQUARED: f64 = 1.2 * 1.2;
 

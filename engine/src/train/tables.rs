@@ -1,4 +1,4 @@
-//! The papers' tables in small, on phantoms: variants of a system compared after the same trainings.
+//! Small-scale versions of the papers' tables, on phantoms: variants of a system compared after the same trainings.
 //!
 //! Each variant is trained on a first institution and fine-tuned for each task on it and on a second one of other
 //! patients, exposures and prose. Scores are those of 30 resamples, ten a seed with three seeds.

@@ -4,10 +4,11 @@ use super::{TRAIN, VALID};
 use crate::collect::by_patient;
 use crate::error::DataError;
 use crate::phantom::{Phantom, View};
+use crate::plan::Planned;
 use crate::study::{Counts, Split};
 use crate::table::LABEL_VALUES;
 use crate::truth::{Names, Truth, truth, write_truths};
-use crate::write::{Planned, WriteOptions, counted, draw_all, make_folder, plan, write_picture, write_table};
+use crate::write::{WriteOptions, counted, draw_all, make_folder, plan, write_picture, write_table};
 use hilum_text::Finding;
 
 /// Where the small release's paths begin.

@@ -9,9 +9,10 @@ use super::{IMAGES, METADATA};
 use crate::collect::by_patient;
 use crate::error::DataError;
 use crate::phantom::{self, Description, Kind, Phantom, View};
+use crate::plan::Planned;
 use crate::study::Counts;
 use crate::truth::{Names, Truth, truth, write_truths};
-use crate::write::{Planned, WriteOptions, counted, draw_all, make_folder, plan, write_picture, write_table};
+use crate::write::{WriteOptions, counted, draw_all, make_folder, plan, write_picture, write_table};
 use hilum_text::{Certainty, Finding};
 
 const COLUMNS: [&str; 14] = [

@@ -3,10 +3,11 @@
 use super::{CHEXPERT, COLUMNS, METADATA, NEGBIO, SPLIT, report_file, study_folder};
 use crate::error::DataError;
 use crate::phantom::{self, Institution, Phantom, View};
+use crate::plan::Planned;
 use crate::study::Counts;
 use crate::table::LABEL_VALUES;
 use crate::truth::{Names, Truth, truth, write_truths};
-use crate::write::{Planned, WriteOptions, counted, draw_all, make_folder, plan, write_picture, write_table};
+use crate::write::{WriteOptions, counted, draw_all, make_folder, plan, write_picture, write_table};
 use hilum_text::Labels;
 
 /// The columns of the metadata table, as published.

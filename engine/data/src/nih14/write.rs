@@ -4,9 +4,10 @@ use super::{CLASSES, ENTRIES, NONE, TEST_LIST, TRAIN_LIST};
 use crate::collect::by_patient;
 use crate::error::DataError;
 use crate::phantom::{Description, Kind, Phantom, View};
+use crate::plan::Planned;
 use crate::study::{Counts, Split};
 use crate::truth::{Names, Truth, truth, write_truths};
-use crate::write::{Planned, WriteOptions, counted, draw_all, make_folder, plan, write_picture, write_table};
+use crate::write::{WriteOptions, counted, draw_all, make_folder, plan, write_picture, write_table};
 
 /// The columns as published; the size is three columns of one heading each in the file itself.
 const COLUMNS: [&str; 11] = [

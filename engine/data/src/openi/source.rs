@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::entry::Entry;
 use super::{ARCHIVES, GOLD, LINES, NORMAL, PROJECTIONS, REPORTS, XML_FOLDER, xml};
 use crate::collect::is_file_name;
 use crate::error::DataError;
@@ -17,18 +18,6 @@ const MOST_REPORT: u64 = 1 << 20;
 
 /// All reports as JSON have a few megabytes.
 const MOST_LINES: u64 = 256 << 20;
-
-/// One report, of whichever form.
-pub(super) struct Entry {
-    /// "CXR1".
-    pub(super) uid: String,
-    pub(super) findings: String,
-    pub(super) impression: String,
-    /// Names and projections; an unknown projection is empty.
-    pub(super) images: Vec<(String, String)>,
-    /// Those of NIH's classes, and "normal", that it has; `None` where it is not labelled.
-    pub(super) classes: Option<Vec<String>>,
-}
 
 /// Whether there are XML files right in a folder.
 pub(super) fn has_xml(root: &Path) -> bool {

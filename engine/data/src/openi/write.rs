@@ -7,9 +7,10 @@ use crate::collect::{by_patient, stem};
 use crate::error::DataError;
 use crate::nih14::{CLASSES, classes_of, to_chexpert};
 use crate::phantom::{self, Phantom};
+use crate::plan::Planned;
 use crate::study::Counts;
 use crate::truth::{Names, Truth, truth, write_truths};
-use crate::write::{Planned, WriteOptions, counted, draw_all, make_folder, plan, write_picture, write_table};
+use crate::write::{WriteOptions, counted, draw_all, make_folder, plan, write_picture, write_table};
 use hilum_text::{Certainty, Finding, Report};
 
 /// Characters that XML reserves.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use roxmltree::{Document, Node};
 
-use super::source::Entry;
+use super::entry::Entry;
 use crate::collect::is_file_name;
 use crate::error::DataError;
 

@@ -3,8 +3,8 @@
 use super::anatomy::{LEFT, RIGHT, lungs_of, sign};
 use super::canvas::{Patch, Profile, nodes};
 use super::describe::{Kind, Observation};
-use super::draw::Scene;
 use super::noise::Dice;
+use super::scene::Scene;
 use super::shapes::{Point, smooth, spline};
 use hilum_text::Side;
 

@@ -4,8 +4,8 @@
 use super::anatomy::{Anatomy, lungs_of, sign};
 use super::canvas::{Patch, Profile, nodes};
 use super::describe::{Kind, Observation, Severity};
-use super::draw::Scene;
 use super::noise::{Dice, grainy, rough, value};
+use super::scene::{Scene, corners};
 use super::shapes::{Outline, Point, bell, smooth, spline};
 use hilum_text::Zone;
 
@@ -286,12 +286,4 @@ fn lesion(scene: &mut Scene, index: usize, observation: &Observation, lung: usiz
     if let Some(patch) = patch {
         scene.add_in_lung(index, lung, patch, 0.1);
     }
-}
-
-/// The corners of a square around a place.
-pub(super) fn corners(centre: Point, reach: f32) -> (Point, Point) {
-    (
-        [centre[0] - reach, centre[1] - reach],
-        [centre[0] + reach, centre[1] + reach],
-    )
 }

@@ -18,6 +18,7 @@ mod pleura;
 mod prose;
 mod questions;
 mod sample;
+mod scene;
 mod shapes;
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,9 @@
 use super::anatomy::{lungs_of, sign};
 use super::canvas::Patch;
 use super::describe::{Kind, Observation, Severity, View};
-use super::draw::Scene;
 use super::lesions::graded;
 use super::noise::{Dice, rough, value};
+use super::scene::Scene;
 use super::shapes::{Point, bell, smooth};
 use hilum_text::Zone;
 

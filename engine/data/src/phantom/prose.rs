@@ -12,13 +12,15 @@ mod observed;
 mod place;
 mod preamble;
 mod voice;
+mod words;
 
 pub use preamble::preamble;
 
 use crate::phantom::{Description, Institution, Kind, Observation, View};
 use hilum_text::{Certainty, Finding, Labels, Report};
-use observed::{capital, sentence};
+use observed::sentence;
 use voice::Voice;
+use words::capital;
 
 /// The most words that findings have (with its stops about 90 tokens).
 const MOST_WORDS: usize = 72;

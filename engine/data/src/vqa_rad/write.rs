@@ -5,9 +5,10 @@ use serde_json::json;
 use super::{FOLDERS, TEST, TRAIN};
 use crate::error::DataError;
 use crate::phantom::{self, Phantom};
+use crate::plan::Planned;
 use crate::study::{Counts, Split};
 use crate::truth::{Names, Truth, truth, write_truths};
-use crate::write::{Planned, WriteOptions, counted, draw_all, make_folder, plan, write_picture};
+use crate::write::{WriteOptions, counted, draw_all, make_folder, plan, write_picture};
 
 /// Writes the data set into an empty folder that is there. Rows name their split, so that it is the planned
 /// one, by patient.

@@ -1,15 +1,13 @@
 //! Typed reading of the attributes that describe pixels and display.
 
-use dicom_core::{Tag, VR};
+use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
+use super::element::{DICOM, numbers, texts};
 use super::lut::{lut_of, read_lut, used_bits};
 use crate::error::ImageError;
 use crate::voi::{Lut, VoiLut, Window, WindowFunction};
-
-/// The name of the format in errors.
-pub(super) const DICOM: &str = "DICOM";
 
 /// A parsed data set.
 pub(crate) struct Attributes(pub InMemDicomObject);
@@ -38,48 +36,6 @@ impl Modality {
             }
             Self::Table(_) => false,
         }
-    }
-}
-
-/// The values of an element as text, trimmed; `None` where it is absent or empty.
-fn texts(object: &InMemDicomObject, tag: Tag) -> Option<Vec<String>> {
-    let element = object.get(tag)?;
-    let values = element.value().to_multi_str().ok()?;
-    let trimmed: Vec<String> = values
-        .iter()
-        .map(|s| s.trim_matches(['\0', ' ', '\t']).to_owned())
-        .collect();
-    trimmed.iter().any(|s| !s.is_empty()).then_some(trimmed)
-}
-
-/// The values of an element as numbers; an error where it is there and is none.
-pub(super) fn numbers(object: &InMemDicomObject, tag: Tag) -> Result<Option<Vec<f64>>, ImageError> {
-    let Some(mut values) = texts(object, tag) else {
-        return Ok(None);
-    };
-    // A comma is not allowed in a decimal string (PS3.5 6.2), but can only be its point.
-    if object.get(tag).is_some_and(|e| e.header().vr == VR::DS) {
-        for value in &mut values {
-            if !value.contains('.') && value.matches(',').count() == 1 {
-                *value = value.replace(',', ".");
-            }
-        }
-    }
-    let parsed: Option<Vec<f64>> = values
-        .iter()
-        .map(|s| s.parse().ok().filter(|n: &f64| n.is_finite()))
-        .collect();
-    match parsed {
-        Some(numbers) => Ok(Some(numbers)),
-        None => Err(ImageError::malformed(
-            DICOM,
-            format!(
-                "({:04X},{:04X}) is {:?} where a number should be",
-                tag.group(),
-                tag.element(),
-                values.join("\\")
-            ),
-        )),
     }
 }
 

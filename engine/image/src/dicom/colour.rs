@@ -3,7 +3,7 @@
 use dicom_dictionary_std::tags;
 
 use super::attributes::Attributes;
-use super::pixels::Values;
+use super::values::Values;
 use crate::error::ImageError;
 use crate::limits::{Colour, Planes};
 use crate::voi::Lut;

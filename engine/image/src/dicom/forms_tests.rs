@@ -1,5 +1,5 @@
 //! Tests of what files do to their headers, on files written here: one picture, and each way to spoil it.
-use super::structure::Encoding::{self, ExplicitBig, ExplicitLittle, ImplicitLittle};
+use super::encoding::Encoding::{self, ExplicitBig, ExplicitLittle, ImplicitLittle};
 use crate::encode::jpeg_bytes;
 use crate::{Polarity, Radiograph, WindowChoice, decode};
 

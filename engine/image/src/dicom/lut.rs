@@ -4,7 +4,7 @@ use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
-use super::attributes::{DICOM, numbers};
+use super::element::{DICOM, numbers};
 use crate::error::ImageError;
 use crate::voi::Lut;
 

@@ -2,6 +2,8 @@
 
 mod attributes;
 mod colour;
+mod element;
+mod encoding;
 #[cfg(test)]
 mod forms_tests;
 mod frames;
@@ -15,6 +17,7 @@ mod structure;
 #[cfg(test)]
 mod structure_tests;
 mod syntax;
+mod values;
 mod walk;
 
 use dicom_dictionary_std::tags;
@@ -24,7 +27,8 @@ pub(crate) use structure::looks_like_dicom;
 
 use self::attributes::Attributes;
 use self::photometric::Photometric;
-use self::pixels::{PixelModule, Values};
+use self::pixels::PixelModule;
+use self::values::Values;
 use super::error::ImageError;
 use super::guard::guarded;
 use super::radiograph::{Identity, Polarity, Radiograph};
@@ -92,11 +96,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Radiograph, ImageError> {
 }
 
 /// The syntax of a data set that has no meta group.
-fn inferred(seen: structure::Encoding) -> &'static str {
+fn inferred(seen: encoding::Encoding) -> &'static str {
     match seen {
-        structure::Encoding::ImplicitLittle => syntax::IMPLICIT,
-        structure::Encoding::ExplicitLittle => syntax::EXPLICIT,
-        structure::Encoding::ExplicitBig => syntax::BIG_ENDIAN,
+        encoding::Encoding::ImplicitLittle => syntax::IMPLICIT,
+        encoding::Encoding::ExplicitLittle => syntax::EXPLICIT,
+        encoding::Encoding::ExplicitBig => syntax::BIG_ENDIAN,
     }
 }
 

@@ -4,10 +4,11 @@ use dicom_dictionary_std::tags;
 
 use super::attributes::Attributes;
 use super::colour::{looks_like_triples, luminance, palette};
+use super::encoding::{Encoding, PixelData};
 use super::frames::first_frame;
 use super::photometric::{self, Photometric};
 use super::rle;
-use super::structure::{Encoding, PixelData};
+use super::values::Values;
 use crate::error::ImageError;
 use crate::limits::{Colour, Planes, Shape};
 use crate::{jpeg, jpeg_ls, jpeg2000, raster};
@@ -27,16 +28,6 @@ pub(crate) struct PixelModule {
     pub signed: bool,
     planar: bool,
     pub frames: usize,
-}
-
-/// The values of one frame.
-pub(crate) enum Values {
-    /// Grey values as stored.
-    Grey(Vec<i32>),
-    /// Grey values of float pixel data.
-    Float(Vec<f32>),
-    /// Luminance, and the white that belongs to it.
-    Luminance(Vec<f32>, f32),
 }
 
 impl PixelModule {

@@ -5,17 +5,10 @@
 //! are there, the pixel data is found and left where it is, and of all other elements only those that matter
 //! are handed on, written anew in one encoding: see [`super::walk`].
 
+use super::encoding::{Encoding, PixelData};
 use super::representation::is_vr;
 use super::walk::{UNDEFINED, Walk};
 use crate::error::ImageError;
-
-/// How elements are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Encoding {
-    ImplicitLittle,
-    ExplicitLittle,
-    ExplicitBig,
-}
 
 /// The start of a DICOM file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,20 +19,6 @@ pub(crate) struct Meta {
     pub class_uid: Option<String>,
     /// Where the data set begins.
     pub data_set: usize,
-}
-
-/// The pixel data element.
-#[derive(Clone, Debug)]
-pub(crate) enum PixelData<'a> {
-    /// Samples as they are. `wide` when they are 16-bit words (OW); `big` when the highest byte is first.
-    Native { bytes: &'a [u8], wide: bool, big: bool },
-    /// Float samples, of 4 or 8 bytes.
-    Float { bytes: &'a [u8], size: usize },
-    /// Compressed: the basic offset table and the fragments.
-    Encapsulated {
-        offsets: &'a [u8],
-        fragments: Vec<&'a [u8]>,
-    },
 }
 
 /// A data set taken apart.

@@ -1,6 +1,7 @@
 //! Tests of the walk, on data sets written by hand.
+use super::encoding::{Encoding, PixelData};
 use super::frames::first_frame;
-use super::structure::{Encoding, PixelData, looks_like_dicom, read_meta, scan, seen_encoding};
+use super::structure::{looks_like_dicom, read_meta, scan, seen_encoding};
 
 /// An explicit little-endian element with a short header.
 fn short(tag: u32, vr: &[u8; 2], value: &[u8]) -> Vec<u8> {

@@ -5,7 +5,7 @@ use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::{TransferSyntaxRegistry, entries};
 
 use super::attributes::Attributes;
-use super::structure::Encoding;
+use super::encoding::Encoding;
 use crate::error::ImageError;
 use crate::limits::MAX_INFLATED;
 

@@ -4,8 +4,8 @@
 //! Writing anew settles once for all what elements are: the representation of an implicit element or of one
 //! written as UN is the dictionary's (PS3.5 6.2.2), at any depth, and sequences have one form.
 
+use super::encoding::{Encoding, PixelData};
 use super::representation::{has_long_header, is_vr, of_tag, value_size};
-use super::structure::{Encoding, PixelData};
 use crate::error::ImageError;
 use crate::limits::{MAX_DEPTH, MAX_ELEMENTS};
 

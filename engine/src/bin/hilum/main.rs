@@ -87,7 +87,7 @@ enum Command {
     Gallery(gallery::Command),
     /// Scores generated reports against references.
     Score(score::Args),
-    /// Makes the papers' tables in small, on phantoms.
+    /// Makes small-scale versions of the papers' tables, on phantoms.
     Tables(tables::Args),
     /// Serves the page to this machine's browsers.
     Serve(serve::Args),

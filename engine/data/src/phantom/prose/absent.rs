@@ -1,7 +1,7 @@
 //! What is not there: organs that look normal, and findings denied, one by one or in a list.
 
-use super::observed::capital;
 use super::voice::Voice;
+use super::words::capital;
 use super::{Known, Organ};
 use crate::phantom::{Description, Kind, Severity};
 use hilum_text::{Finding, Side};

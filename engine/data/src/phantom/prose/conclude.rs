@@ -1,8 +1,9 @@
 //! The impression: what matters most, in one to three short sentences.
 
 use super::hedge::{hedge_within, suspicion};
-use super::observed::{capital, phrase};
+use super::observed::phrase;
 use super::voice::Voice;
+use super::words::capital;
 use super::{Known, Organ};
 use crate::phantom::{Description, Kind, Observation};
 use hilum_text::Finding;

@@ -1,8 +1,8 @@
 //! Tubes, lines, drains and pacemakers, and where they end.
 
-use super::observed::{capital, plural, words};
 use super::place::side_word;
 use super::voice::Voice;
+use super::words::{capital, plural, words};
 use crate::phantom::{Kind, Observation};
 use hilum_text::Side;
 

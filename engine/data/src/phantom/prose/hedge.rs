@@ -1,8 +1,8 @@
 //! What an observation may mean but does not show: suspicion in words.
 
 use super::Known;
-use super::observed::capital;
 use super::voice::Voice;
+use super::words::capital;
 use crate::phantom::Observation;
 use hilum_text::Finding;
 

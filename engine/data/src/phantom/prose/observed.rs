@@ -4,6 +4,7 @@ use super::devices::{device, device_noun};
 use super::hedge::{hedge_apart, hedge_within, suspicion};
 use super::place::{after, before, side_word};
 use super::voice::Voice;
+use super::words::{capital, plural, words};
 use super::{Known, Organ};
 use crate::phantom::{Kind, Observation, Severity};
 use hilum_text::{Side, Zone};
@@ -47,25 +48,6 @@ impl Phrase {
     pub(super) fn bare(&self) -> &str {
         &self.text
     }
-}
-
-/// With a capital first letter.
-pub(super) fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars
-        .next()
-        .map(|c| c.to_uppercase().chain(chars).collect())
-        .unwrap_or_default()
-}
-
-/// Parts with one space between them, empty ones left out.
-pub(super) fn words(parts: &[&str]) -> String {
-    parts
-        .iter()
-        .filter(|p| !p.is_empty())
-        .copied()
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 /// States one observation, and what it may mean, in one sentence or two.
@@ -308,10 +290,6 @@ pub(super) fn phrase(o: &Observation, voice: &mut Voice) -> Phrase {
             number,
         },
     }
-}
-
-pub(super) fn plural(noun: &str, several: bool) -> String {
-    format!("{noun}{}", if several { "s" } else { "" })
 }
 
 /// A phrase in the lung: its place before or after the noun.
