@@ -9,6 +9,8 @@
 //! accidents of its parser included, for tables of labels ([`Labeler::like_chexpert`]). The second is the
 //! first with `lexicon-chexpert.toml` laid over it.
 
+mod answers;
+mod items;
 mod language;
 mod lexicon;
 mod matcher;
@@ -18,14 +20,18 @@ mod scope;
 mod shorthand;
 mod slip;
 mod table;
+mod written;
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Certainty, Finding, Labels, Report, Side, TextError, Zone};
+use answers::Pieces;
 use lexicon::{Lexicon, Meaning};
-use scope::{Scope, Sentence};
+use matcher::Match;
+use scan::Token;
+use scope::{Carried, Scope, Sentence};
 use slip::Slips;
 
 pub use table::Labelled;
@@ -84,7 +90,6 @@ pub use language::foreign as foreign_language;
 #[derive(Clone, Debug)]
 pub struct Labeler {
     lexicon: Lexicon,
-    cutting: scan::Cutting,
 }
 
 impl Default for Labeler {
@@ -114,11 +119,8 @@ impl Labeler {
     /// [`TextError::Lexicon`] when it is not TOML of that form, [`TextError::LexiconEntry`] when an entry is
     /// wrong.
     pub fn from_toml(text: &str) -> Result<Self, TextError> {
-        let lexicon = Lexicon::from_toml(text, None)?;
-        let items = Some(lexicon.vocabulary.get("absent"));
         Ok(Self {
-            cutting: scan::Cutting { items },
-            lexicon,
+            lexicon: Lexicon::from_toml(text, None)?,
         })
     }
 
@@ -129,7 +131,6 @@ impl Labeler {
     pub fn with_overlay(text: &str, overlay: &str) -> Result<Self, TextError> {
         Ok(Self {
             lexicon: Lexicon::from_toml(text, Some(overlay))?,
-            cutting: scan::Cutting::default(),
         })
     }
 
@@ -142,7 +143,7 @@ impl Labeler {
     /// Reads a report with its headings and lines: its findings and its impression, as [`Report::parse`] tells
     /// them. In plain sense a line can be an item of its own; CheXpert's labeler joins all lines.
     pub fn read_report(&self, text: &str) -> Reading {
-        let parse = match self.cutting.items {
+        let parse = match self.lexicon.plain {
             Some(_) => Report::parse_lines,
             None => Report::parse,
         };
@@ -156,58 +157,115 @@ impl Labeler {
         if language::foreign(text).is_some() {
             return Reading::default();
         }
-        let mut sum = Sum::default();
-        let (mut findings, mut cues, mut places) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut scope, mut located, mut slips) = (Scope::default(), Vec::new(), Slips::default());
         let lexicon = &self.lexicon;
-        scan::sentences(text, &lexicon.vocabulary, self.cutting, |tokens| {
-            sum.words |= true;
-            lexicon.findings.find(tokens, &mut findings);
-            if findings.is_empty() {
-                return;
+        let mut read = Read {
+            lexicon,
+            sum: Sum::default(),
+            findings: Vec::new(),
+            cues: Vec::new(),
+            places: Vec::new(),
+            scope: Scope::default(),
+            located: Vec::new(),
+            slips: Slips::default(),
+            carried: Carried::default(),
+        };
+        let mut pieces = Pieces::default();
+        scan::stretches(text, &lexicon.vocabulary, lexicon.plain.is_some(), |stretch| {
+            let words = pieces.cut(text, &stretch, lexicon);
+            for (at, piece) in pieces.all.iter().enumerate() {
+                let open = pieces.open && at + 1 == pieces.all.len();
+                read.sentence(&stretch.tokens[piece.tokens.clone()], open, |f| {
+                    let answer = piece.answer.filter(|(end, _)| piece.tokens.start + f.end <= *end);
+                    answer.map(|(_, answer)| answer)
+                });
             }
-            lexicon.cues.find(tokens, &mut cues);
-            lexicon.places.find(tokens, &mut places);
-            let sentence = Sentence {
-                lexicon,
-                tokens,
-                cues: &cues,
-                findings: &findings,
-            };
-            scope.read(&sentence);
-            places::attach(lexicon, tokens, &findings, &cues, &places, &mut located);
-            slips.find(&sentence);
-            for (found, (side, zone)) in findings.iter().zip(&located) {
-                let stated = || scope.certainty(&sentence, found);
-                let Some(certainty) = slips.read(&sentence, found).or_else(stated) else {
-                    continue;
-                };
-                let span = tokens[found.start].span.start..tokens[found.end - 1].span.end;
-                let mention = |finding| Mention {
-                    finding,
-                    certainty,
-                    side: *side,
-                    zone: *zone,
-                    span,
-                };
-                match lexicon.meanings[found.value as usize] {
-                    Meaning::Mention {
-                        finding,
-                        also,
-                        also_uncertain,
-                        ..
-                    } => {
-                        sum.add(mention(finding), also_uncertain);
-                        if let Some(also) = also {
-                            sum.count(also, certainty);
-                        }
-                    }
-                    Meaning::Subject { finding, .. } => sum.add(mention(finding), None),
-                    Meaning::Ignore => {}
-                }
-            }
+            words
         });
-        sum.reading()
+        read.sum.reading()
+    }
+}
+
+/// A text that is being read.
+struct Read<'a> {
+    lexicon: &'a Lexicon,
+    sum: Sum,
+    findings: Vec<Match>,
+    cues: Vec<Match>,
+    places: Vec<Match>,
+    scope: Scope,
+    located: Vec<(Option<Side>, Option<Zone>)>,
+    slips: Slips,
+    carried: Carried,
+}
+
+impl Read<'_> {
+    /// Reads a sentence, or what is read like one; `open` where it was cut for its length, `answer` what was answered of a
+    /// finding.
+    fn sentence(&mut self, tokens: &[Token], open: bool, answer: impl Fn(&Match) -> Option<Certainty>) {
+        let lexicon = self.lexicon;
+        // CheXpert's labeler says No Finding even where it understands no word.
+        let understood = |t: &Token| lexicon.plain.is_none() || t.word != scan::UNKNOWN;
+        self.sum.words = self.sum.words || tokens.iter().any(understood);
+        lexicon.findings.find(tokens, &mut self.findings);
+        if self.findings.is_empty() && !open {
+            self.carried = Carried::default();
+            return;
+        }
+        lexicon.cues.find(tokens, &mut self.cues);
+        lexicon.places.find(tokens, &mut self.places);
+        let sentence = Sentence {
+            lexicon,
+            tokens,
+            cues: &self.cues,
+            findings: &self.findings,
+        };
+        self.scope.read(&sentence, std::mem::take(&mut self.carried));
+        if open {
+            self.carried = self.scope.carried(&sentence);
+        }
+        places::attach(
+            lexicon,
+            tokens,
+            &self.findings,
+            &self.cues,
+            &self.places,
+            &mut self.located,
+        );
+        self.slips.find(&sentence);
+        for (found, (side, zone)) in self.findings.iter().zip(&self.located) {
+            let stated = || self.scope.certainty(&sentence, found);
+            let Some(stated) = self.slips.read(&sentence, found).or_else(stated) else {
+                continue;
+            };
+            let certainty = match answer(found) {
+                // "No effusion: yes" denies it.
+                Some(Certainty::Positive) if stated == Certainty::Negative => stated,
+                answered => answered.unwrap_or(stated),
+            };
+            let span = tokens[found.start].span.start..tokens[found.end - 1].span.end;
+            let mention = |finding| Mention {
+                finding,
+                certainty,
+                side: *side,
+                zone: *zone,
+                span,
+            };
+            match lexicon.meanings[found.value as usize] {
+                Meaning::Mention {
+                    finding,
+                    also,
+                    also_uncertain,
+                    ..
+                } => {
+                    self.sum.add(mention(finding), also_uncertain);
+                    if let Some(also) = also {
+                        self.sum.count(also, certainty);
+                    }
+                }
+                Meaning::Subject { finding, .. } => self.sum.add(mention(finding), None),
+                Meaning::Ignore => {}
+            }
+        }
     }
 }
 
@@ -216,7 +274,7 @@ impl Labeler {
 struct Sum {
     labels: Labels,
     mentions: Vec<Mention>,
-    /// Whether the text has any word.
+    /// Whether the text has any word that tells something.
     words: bool,
 }
 

@@ -53,7 +53,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         .collect();
     if let Some(language) = foreign.first() {
         reports.notes.push(format!(
-            "{} of the reports are not English ({language}, by their words); the labeler reads English alone, so their labels stay blank",
+            "{} of the reports are not English ({language}, by their words or letters); the labeler reads English alone, so their labels stay blank",
             foreign.len()
         ));
     }

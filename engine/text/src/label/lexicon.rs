@@ -6,7 +6,7 @@
 //!
 //! An overlay is a second file of the same form. It is read first, and what it says of a phrase holds.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -14,89 +14,8 @@ use toml::Spanned;
 use super::matcher::Trie;
 use super::scan::Vocabulary;
 use super::shorthand::Builder;
+use super::written::{OVERLAY, Written, WrittenCue, line};
 use crate::{Certainty, Finding, Side, TextError, Zone};
-
-/// The data file as written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    #[serde(default)]
-    spelling: BTreeMap<String, String>,
-    #[serde(default)]
-    misspelt: Vec<String>,
-    #[serde(default)]
-    inside: Vec<String>,
-    #[serde(default)]
-    words: BTreeMap<String, Vec<String>>,
-    #[serde(default)]
-    mention: Vec<WrittenMention>,
-    #[serde(default)]
-    subject: Vec<WrittenSubject>,
-    #[serde(default)]
-    ignore: Vec<Phrases>,
-    #[serde(default)]
-    cue: Vec<WrittenCue>,
-    #[serde(default)]
-    place: Vec<WrittenPlace>,
-    #[serde(default)]
-    slip: Vec<WrittenSlip>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Phrases {
-    phrases: Vec<Spanned<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenMention {
-    finding: Spanned<String>,
-    also: Option<Spanned<String>>,
-    also_uncertain: Option<Spanned<String>>,
-    #[serde(default = "yes")]
-    sided: bool,
-    phrases: Vec<Spanned<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenSubject {
-    finding: Spanned<String>,
-    otherwise: Option<Certainty>,
-    #[serde(default)]
-    anywhere: bool,
-    phrases: Vec<Spanned<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenCue {
-    kind: Cue,
-    phrases: Vec<Spanned<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenPlace {
-    side: Option<Side>,
-    zone: Option<Zone>,
-    phrases: Vec<Spanned<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenSlip {
-    findings: Vec<Spanned<String>>,
-    read: Certainty,
-    #[serde(default)]
-    last: bool,
-    phrases: Vec<Spanned<String>>,
-}
-
-const fn yes() -> bool {
-    true
-}
 
 /// What a phrase that names a finding means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +50,8 @@ pub(super) enum Cue {
     NegativeBefore,
     /// "has resolved": what precedes is absent.
     NegativeAfter,
+    /// "history of": what follows is not said to be there, nor that it is not.
+    SilentBefore,
     /// "may represent": what follows is uncertain.
     UncertainBefore,
     /// "cannot be excluded": what precedes is uncertain.
@@ -190,6 +111,30 @@ pub(super) struct Lexicon {
     pub(super) slipped: Vec<Slip>,
     /// Words that part or join clauses.
     pub(super) joints: Joints,
+    /// For plain sense: how lists and answers are read.
+    pub(super) plain: Option<Plain>,
+}
+
+/// What plain sense has and CheXpert's labeler has not.
+#[derive(Clone, Debug)]
+pub(super) struct Plain {
+    pub(super) answers: Trie,
+    pub(super) says: Vec<Answer>,
+    /// Words after which a thought goes on.
+    pub(super) open: HashSet<u32>,
+    /// Letters in which adjectives end.
+    pub(super) open_endings: Vec<String>,
+    /// Words that go on with a thought.
+    pub(super) onward: HashSet<u32>,
+}
+
+/// An answer to what stands before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// How the finding is read; `None` where nothing is said of it.
+    pub(super) read: Option<Certainty>,
+    /// Whether it is one without a sign before it: "effusion nil".
+    pub(super) bare: bool,
 }
 
 /// Small words that the rules know by number.
@@ -248,28 +193,33 @@ impl Lexicon {
             where_: Vec::new(),
             slips: Trie::default(),
             slipped: Vec::new(),
+            plain: None,
         };
         let mut added = 0;
+        let mut left_out = HashSet::new();
         if let Some((text, over)) = &over {
-            lexicon.add(
-                over,
-                Builder {
-                    text,
-                    place: OVERLAY,
-                    lists: &words,
-                    added: &mut added,
-                },
-            )?;
-        }
-        lexicon.add(
-            &base,
-            Builder {
+            let mut builder = Builder {
                 text,
-                place: "",
+                place: OVERLAY,
                 lists: &words,
                 added: &mut added,
-            },
-        )?;
+                left_out: &HashSet::new(),
+            };
+            lexicon.add(over, &mut builder)?;
+            let all = builder.all(&mut lexicon.vocabulary, &over.leave_out, "leave_out")?;
+            left_out.extend(all.into_iter().map(|(_, steps)| steps));
+        }
+        let mut builder = Builder {
+            text,
+            place: "",
+            lists: &words,
+            added: &mut added,
+            left_out: &left_out,
+        };
+        lexicon.add(&base, &mut builder)?;
+        if over.is_none() {
+            lexicon.plain = Some(Plain::new(&mut lexicon.vocabulary, &base, &mut builder)?);
+        }
         for written in over.iter().map(|(_, over)| over).chain([&base]) {
             written
                 .misspelt
@@ -284,7 +234,7 @@ impl Lexicon {
     }
 
     /// Adds the tables of one file. What an earlier file says of a phrase stays.
-    fn add(&mut self, written: &Written, mut builder: Builder<'_>) -> Result<(), TextError> {
+    fn add(&mut self, written: &Written, builder: &mut Builder<'_>) -> Result<(), TextError> {
         let text = builder.text;
         let finding = |name: &Spanned<String>| {
             Finding::from_name(name.get_ref()).ok_or_else(|| TextError::LexiconEntry {
@@ -359,17 +309,32 @@ impl Lexicon {
     }
 }
 
-/// How mistakes of an overlay are told from those of the lexicon under it.
-const OVERLAY: &str = "in the overlay: ";
-
-impl Written {
-    fn read(text: &str, place: &str) -> Result<Self, TextError> {
-        toml::from_str(text).map_err(|error| {
-            let what = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
-            TextError::Lexicon {
-                line: line(text, error.span().map_or(0, |span| span.start)),
-                what: format!("{place}{what}"),
-            }
+impl Plain {
+    fn new(
+        vocabulary: &mut Vocabulary,
+        written: &Written,
+        builder: &mut Builder<'_>,
+    ) -> Result<Self, TextError> {
+        let mut numbers = |words: &[String]| words.iter().map(|word| vocabulary.add(word)).collect();
+        let (open, onward) = (numbers(&written.lines.open), numbers(&written.lines.onward));
+        let (mut answers, mut says) = (Trie::default(), Vec::new());
+        let tables = written.answer.iter().map(|a| {
+            let answer = Answer {
+                read: a.read,
+                bare: a.bare,
+            };
+            (answer, &a.phrases, "[[answer]]".into())
+        });
+        builder.add_all(vocabulary, &mut answers, &mut says, tables)?;
+        for (sign, word) in &written.marks {
+            vocabulary.add_mark(sign, word);
+        }
+        Ok(Self {
+            answers,
+            says,
+            open,
+            open_endings: written.lines.open_endings.clone(),
+            onward,
         })
     }
 }
@@ -408,11 +373,6 @@ impl Joints {
             with: all(&["with"])[0],
         }
     }
-}
-
-/// The line, from 1, of a byte of a text.
-pub(super) fn line(text: &str, at: usize) -> usize {
-    1 + text.as_bytes().iter().take(at).filter(|b| **b == b'\n').count()
 }
 
 #[cfg(test)]

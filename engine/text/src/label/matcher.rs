@@ -3,7 +3,7 @@
 use super::scan::{FIRST_WORD, Token};
 
 /// One word of a phrase.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     /// This word or sign.
     Word(u32),

@@ -35,6 +35,100 @@ fn positives_agree_with_hand_labels() {
 }
 
 #[test]
+fn real_reports_are_english() {
+    let foreign: Vec<String> = measure::real_reports()
+        .into_iter()
+        .filter(|text| super::foreign_language(text).is_some())
+        .collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+}
+
+#[test]
+#[allow(clippy::disallowed_methods)] // a test measures time
+fn a_sentence_of_a_million_words_takes_as_long_as_a_million_words() {
+    let seconds = |text: &str, labeler: &Labeler| {
+        let began = std::time::Instant::now();
+        labeler.read(text);
+        began.elapsed().as_secs_f64()
+    };
+    for labeler in [Labeler::new(), Labeler::like_chexpert()] {
+        for unit in [
+            "no effusion or mass ",
+            "no effusion, ",
+            "heart\n",
+            "left-sided: no - ",
+            "effusion (",
+            "word ",
+        ] {
+            let tenth = unit.repeat(100_000 / unit.split_whitespace().count());
+            let (short, long) = (
+                (0..3).map(|_| seconds(&tenth, &labeler)).fold(f64::MAX, f64::min),
+                seconds(&tenth.repeat(10), &labeler),
+            );
+            eprintln!("a million words of {unit:?}: {long:.2} s");
+            assert!(long < 40.0 * short, "{unit:?}: {short} s, {long} s");
+        }
+    }
+}
+
+/// A text with lines of so many characters at most.
+fn wrapped(text: &str, columns: usize) -> String {
+    let (mut out, mut line) = (String::new(), 0);
+    for word in text.split_whitespace() {
+        let parts = line > 0 && line + 1 + word.len() > columns;
+        if line > 0 {
+            out.push(if parts { '\n' } else { ' ' });
+        }
+        line = if parts || line == 0 {
+            word.len()
+        } else {
+            line + 1 + word.len()
+        };
+        out.push_str(word);
+    }
+    out
+}
+
+#[test]
+fn a_wrapped_report_is_read_as_one_that_is_not() {
+    let (labeler, reports) = (Labeler::new(), measure::real_reports());
+    for columns in [40, 60, 72, 80, 100] {
+        let differs =
+            |text: &&String| labeler.read(text).labels != labeler.read_report(&wrapped(text, columns)).labels;
+        let wrong: Vec<&String> = reports.iter().filter(differs).collect();
+        eprintln!(
+            "{} of {} reports read otherwise when wrapped to {columns}",
+            wrong.len(),
+            reports.len()
+        );
+        assert!(wrong.len() * 50 <= reports.len(), "{columns}");
+    }
+}
+
+#[test]
+fn a_report_is_read_as_its_sentences_on_lines_without_stops() {
+    let (labeler, reports) = (Labeler::new(), measure::real_reports());
+    for lower in [false, true] {
+        let listed = |text: &str| {
+            let text = if lower {
+                text.to_lowercase()
+            } else {
+                text.to_string()
+            };
+            text.replace(". ", "\n").trim_end_matches('.').to_string()
+        };
+        let differs = |text: &&String| labeler.read(text).labels != labeler.read_report(&listed(text)).labels;
+        let wrong: Vec<&String> = reports.iter().filter(differs).collect();
+        eprintln!(
+            "{} of {} reports read otherwise as a list, lower {lower}",
+            wrong.len(),
+            reports.len()
+        );
+        assert!(wrong.len() * 40 <= reports.len(), "{lower}");
+    }
+}
+
+#[test]
 fn reading_time_grows_with_the_text_and_not_faster() {
     let reports = measure::real_reports();
     if reports.is_empty() {

@@ -10,6 +10,14 @@ use crate::Certainty;
 pub(super) struct Scope {
     negative: Vec<bool>,
     uncertain: Vec<bool>,
+    silent: Vec<bool>,
+}
+
+/// What a sentence that was cut for its length says of the words that follow.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Carried {
+    negative: bool,
+    uncertain: bool,
 }
 
 /// A sentence with what was found in it.
@@ -93,6 +101,15 @@ impl Sentence<'_> {
             .unwrap_or(end)
     }
 
+    /// Where what is past ends: with its list, or where something is said of it or comes with it.
+    fn silent_end(&self, from: usize) -> usize {
+        let end = self.uncertain_end(from).max(from);
+        let with = self.lexicon.joints.with;
+        (from..end)
+            .find(|i| self.is_verb(*i) || self.word(*i) == with)
+            .unwrap_or(end)
+    }
+
     /// The cue, where those that look both ways have taken their direction.
     fn directed(&self, m: &Match) -> Cue {
         let cue = self.cue(m);
@@ -129,18 +146,38 @@ impl Sentence<'_> {
 }
 
 impl Scope {
-    /// Works out the reach of every cue of a sentence.
-    pub(super) fn read(&mut self, s: &Sentence<'_>) {
+    /// What is still said at the end of the sentence.
+    pub(super) fn carried(&self, s: &Sentence<'_>) -> Carried {
+        let last = |cue: Cue| {
+            s.cues
+                .last()
+                .is_some_and(|m| m.end == s.tokens.len() && s.cue(m) == cue)
+        };
+        Carried {
+            negative: self.negative.last().is_some_and(|said| *said) || last(Cue::NegativeBefore),
+            uncertain: self.uncertain.last().is_some_and(|said| *said) || last(Cue::UncertainBefore),
+        }
+    }
+
+    /// Works out the reach of every cue of a sentence, and of what the one before it carries over.
+    pub(super) fn read(&mut self, s: &Sentence<'_>, carried: Carried) {
         let n = s.tokens.len();
-        for marks in [&mut self.negative, &mut self.uncertain] {
+        for marks in [&mut self.negative, &mut self.uncertain, &mut self.silent] {
             marks.clear();
             marks.resize(n, false);
+        }
+        if carried.negative {
+            self.negative[..s.clause_end(0)].fill(true);
+        }
+        if carried.uncertain {
+            self.uncertain[..s.clause_end(0)].fill(true);
         }
         for m in s.cues {
             match s.directed(m) {
                 Cue::NegativeBefore => self.negative[m.end..s.clause_end(m.end).max(m.end)].fill(true),
                 Cue::NegativeAfter => self.negative[s.clause_start(m.start)..m.start].fill(true),
                 Cue::UncertainBefore => self.uncertain[m.end..s.uncertain_end(m.end).max(m.end)].fill(true),
+                Cue::SilentBefore => self.silent[m.end..s.silent_end(m.end)].fill(true),
                 Cue::UncertainAfter => self.uncertain[s.clause_start(m.start)..m.start].fill(true),
                 Cue::UncertainBetween => {
                     self.uncertain[m.end..s.uncertain_end(m.end).max(m.end)].fill(true);
@@ -175,6 +212,8 @@ impl Scope {
     pub(super) fn certainty(&self, s: &Sentence<'_>, f: &Match) -> Option<Certainty> {
         let stated = if self.negative[f.end - 1] {
             Certainty::Negative
+        } else if self.silent[f.end - 1] {
+            return None;
         } else if self.uncertain[f.end - 1] {
             Certainty::Uncertain
         } else {

@@ -1,16 +1,19 @@
 //! The lexicon's shorthand: what one line stands for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use toml::Spanned;
 
-use super::lexicon::line;
 use super::matcher::{Step, Trie};
 use super::scan::{COLON, COMMA, EDGE, QUESTION, SLASH, Vocabulary};
+use super::written::line;
 use crate::TextError;
 
 /// The most phrases that the shorthand of a whole lexicon may stand for.
 const MAX_PHRASES: usize = 500_000;
+
+/// A line of shorthand and one of the phrases that it stands for.
+type Expanded<'a> = (&'a Spanned<String>, Vec<Step>);
 
 /// Turns lines of shorthand into phrases of tries that share one vocabulary.
 pub(super) struct Builder<'a> {
@@ -22,6 +25,8 @@ pub(super) struct Builder<'a> {
     pub(super) lists: &'a BTreeMap<String, Vec<String>>,
     /// How many phrases have been added.
     pub(super) added: &'a mut usize,
+    /// Phrases that do not hold here.
+    pub(super) left_out: &'a HashSet<Vec<Step>>,
 }
 
 impl Builder<'_> {
@@ -39,35 +44,53 @@ impl Builder<'_> {
         for (value, phrases, table) in tables {
             let number = values.len() as u32;
             values.push(value);
-            for phrase in phrases {
-                let line = line(self.text, phrase.span().start);
-                let phrase = phrase.get_ref();
-                let place = || format!("{}{table}, phrase {phrase:?}", self.place);
-                let wrong = |what| TextError::LexiconEntry {
-                    line,
-                    place: place(),
-                    what,
-                };
-                for steps in self.expand(vocabulary, phrase, 0).map_err(wrong)? {
-                    if !matches!(steps.first(), Some(Step::Word(_)))
-                        || !matches!(steps.last(), Some(Step::Word(_)))
-                    {
-                        return Err(wrong("no word at its beginning or its end".into()));
-                    }
-                    *self.added += 1;
-                    if *self.added > MAX_PHRASES {
-                        return Err(wrong(format!(
-                            "more than {MAX_PHRASES} phrases to stand for with those before it"
-                        )));
-                    }
-                    let kept = trie.add(&steps, number) as usize;
-                    if kept >= earlier && values[kept] != value {
-                        return Err(wrong("two meanings in this lexicon".into()));
-                    }
+            for steps in self.all(vocabulary, phrases, &table)? {
+                if self.left_out.contains(&steps.1) {
+                    continue;
+                }
+                let kept = trie.add(&steps.1, number) as usize;
+                if kept >= earlier && values[kept] != value {
+                    return Err(self.wrong(steps.0, &table, "two meanings in this lexicon".into()));
                 }
             }
         }
         Ok(())
+    }
+
+    /// What is wrong with a phrase of a table.
+    fn wrong(&self, phrase: &Spanned<String>, table: &str, what: String) -> TextError {
+        TextError::LexiconEntry {
+            line: line(self.text, phrase.span().start),
+            place: format!("{}{table}, phrase {:?}", self.place, phrase.get_ref()),
+            what,
+        }
+    }
+
+    /// All phrases that the lines of a table stand for, each with its line.
+    pub(super) fn all<'b>(
+        &mut self,
+        vocabulary: &mut Vocabulary,
+        phrases: &'b [Spanned<String>],
+        table: &str,
+    ) -> Result<Vec<Expanded<'b>>, TextError> {
+        let mut all = Vec::new();
+        for phrase in phrases {
+            let expanded = self.expand(vocabulary, phrase.get_ref(), 0);
+            for steps in expanded.map_err(|what| self.wrong(phrase, table, what))? {
+                if !matches!(steps.first(), Some(Step::Word(_)))
+                    || !matches!(steps.last(), Some(Step::Word(_)))
+                {
+                    return Err(self.wrong(phrase, table, "no word at its beginning or its end".into()));
+                }
+                *self.added += 1;
+                if *self.added > MAX_PHRASES {
+                    let what = format!("more than {MAX_PHRASES} phrases to stand for with those before it");
+                    return Err(self.wrong(phrase, table, what));
+                }
+                all.push((phrase, steps));
+            }
+        }
+        Ok(all)
     }
 
     /// All phrases that one line of shorthand stands for.
@@ -171,6 +194,7 @@ mod tests {
             place: "",
             lists: &lists,
             added: &mut 0,
+            left_out: &HashSet::new(),
         };
         builder
             .expand(&mut Vocabulary::default(), phrase, 0)

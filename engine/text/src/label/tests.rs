@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 
+mod plain;
+
 /// The sentences and what must be read from each.
 const TABLE: &str = include_str!("../../../../tests/labeler/sentences.tsv");
 
