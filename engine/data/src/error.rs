@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::kind::Kind;
-use crate::layout::Layout;
+use crate::layout::{Layout, NoSuchLayout};
 use crate::phantom::PhantomError;
 use hilum_image::ImageError;
 
@@ -124,6 +124,9 @@ pub enum DataError {
     /// The folder is of no layout that is known.
     #[error("the data set in {} is of no layout that is known by its files; name it with --layout", .0.display())]
     UnknownLayout(PathBuf),
+    /// A layout's name is not one of those that exist.
+    #[error(transparent)]
+    NoSuchLayout(#[from] NoSuchLayout),
     /// The layout is known, but this version can not do that with it.
     #[error("the layout {layout} cannot be {verb} by this version; choose {instead}")]
     NotSupported {

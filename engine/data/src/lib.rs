@@ -34,7 +34,7 @@ pub mod write;
 pub use delimited::{decode, read_words};
 pub use error::DataError;
 pub use kind::Kind;
-pub use layout::{Layout, Loaded, ReadOptions, Views};
+pub use layout::{Layout, Loaded, NoSuchLayout, ReadOptions, Views};
 pub use load::{load, recognise};
 pub use parallel::par_map;
 pub use reports::{Reports, read_reports};

@@ -10,7 +10,7 @@ use super::error::TrainError;
 use super::folder::{Run, Which};
 use super::init::frozen_parts;
 use crate::bundle::{Arrays, Dtype, Label, Manifest, Provenance, load_model, write};
-use crate::data::{ReadOptions, Split, Study, load};
+use crate::data::{DataError, ReadOptions, Split, Study, load};
 use crate::nn;
 use crate::systems::{SystemConfig, Task, Trainable, names, with_system};
 use crate::tasks::{Session, calibrate, evaluate_findings};
@@ -149,7 +149,8 @@ fn calibrated(
     note: &dyn Fn(&str),
 ) -> Result<Vec<Label>, TrainError> {
     let plain: Vec<Label> = set.labels.iter().map(Label::new).collect();
-    let layout = config.data.layout.as_deref().map(str::parse).transpose()?;
+    let layout = config.data.layout.as_deref().map(str::parse).transpose();
+    let layout = layout.map_err(DataError::from)?;
     let options = ReadOptions {
         split: Some(Split::Validate),
         ..ReadOptions::default()
