@@ -1,6 +1,6 @@
 //! The page: built by trunk, its modules made smaller, served by the command.
 
-use crate::{shell, tools, wasm};
+use crate::{checkout, shell, tools, wasm};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ pub fn folder() -> PathBuf {
 /// # Errors
 /// A sentence that says what is missing or what failed.
 pub fn build() -> Result<PathBuf, String> {
+    checkout::claim()?;
     let toolchain = wasm::ensure()?;
     println!("{}", toolchain.words());
     let bin = tools::ensure()?;

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold before a change goes in.
 
 use crate::report::{Outcome, Report};
-use crate::{browser, page, rustup, shell, tools, vulkan, wasm};
+use crate::{browser, checkout, page, rustup, shell, tools, vulkan, wasm};
 use std::process::Command;
 
 /// Tells the tests whether WebGPU has to work: `1`, a driver is there and a test that finds no adapter fails;
@@ -95,6 +95,10 @@ pub fn parse_parts(arguments: &[String]) -> Result<Vec<Part>, String> {
 
 /// Sets up and runs the parts; a part that fails does not stop the others. Returns whether none failed.
 pub fn run(parts: &[Part]) -> bool {
+    if let Err(reason) = checkout::claim() {
+        eprintln!("{reason}");
+        return false;
+    }
     let mut report = Report::default();
     for part in parts {
         match part {
