@@ -1,5 +1,6 @@
 //! `hilum label`: CheXpert's 14 labels of a table of reports.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -51,10 +52,13 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         .iter()
         .filter_map(|text| foreign_language(text))
         .collect();
-    if let Some(language) = foreign.first() {
+    if !foreign.is_empty() {
+        let languages: BTreeSet<&str> = foreign.iter().copied().collect();
+        let languages: Vec<&str> = languages.into_iter().collect();
         reports.notes.push(format!(
-            "{} of the reports are not English ({language}, by their words or letters); the labeler reads English alone, so their labels stay blank",
-            foreign.len()
+            "{} of the reports are not English ({}, by their words or letters); the labeler reads English alone, so their labels stay blank",
+            foreign.len(),
+            languages.join(", ")
         ));
     }
     let mut table = csv::Writer::from_writer(Vec::new());

@@ -262,6 +262,8 @@ fn answers_reach_no_other_label() {
             "Cardiomegaly +; Pneumothorax -; Pleural Effusion -",
         ),
         ("Edema: no; effusion", "Edema -; Pleural Effusion +"),
+        ("Pneumothorax is nil. Edema: rule out", "Edema ?; Pneumothorax -"),
+        ("Pneumonia (?)", "Pneumonia ?"),
         ("effusion\nEdema: no", "Edema -; Pleural Effusion +"),
     ]);
 }
