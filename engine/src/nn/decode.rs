@@ -144,6 +144,7 @@ mod tests {
 
     use super::*;
     use crate::device::test_devices;
+    use crate::kernels::MaskKind;
     use crate::nn::{Cross, LayerConfig};
 
     const LENGTHS: [usize; 3] = [6, 2, 4];
@@ -222,6 +223,37 @@ mod tests {
                 assert_eq!((state.position(), state.room()), (9, 0));
                 close(case.whole(), Tensor::cat(rows, 1), name);
             }
+        }
+    }
+
+    #[test]
+    fn a_prefix_under_a_mask_of_its_own_equals_the_whole_pass_under_it() {
+        for (name, device) in test_devices() {
+            let case = case(false, &device);
+            let mask = || Mask {
+                kind: MaskKind::Seq2Seq,
+                context: 4,
+                query_start: 0,
+                lengths: vec![9; 3],
+            };
+            let cross = AttentionPass::new(Mask::padding(LENGTHS.to_vec()));
+            let cross = Cross {
+                memory: &case.memory,
+                attend: &cross,
+            };
+            let attend = AttentionPass::new(mask());
+            let tokens = |from, count| case.tokens.clone().narrow(1, from, count);
+            let whole = case
+                .decoder
+                .forward_layers(0..2, tokens(0, 9), &attend, Some(cross), |_, _| ());
+            let mut state = case.state();
+            let mut rows = vec![
+                case.decoder
+                    .prefill(tokens(0, 4), &AttentionPass::new(mask()), &mut state),
+            ];
+            rows.extend((4..9).map(|at| case.decoder.step(tokens(at, 1), &mut state)));
+            assert_eq!((state.prefix(), state.position()), (4, 9));
+            close(whole, Tensor::cat(rows, 1), name);
         }
     }
 

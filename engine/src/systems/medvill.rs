@@ -263,7 +263,7 @@ impl MedVill {
         });
         let hidden = self.encoder.forward(sequence, &attend, watch);
         let pool = |column: usize| self.pool(column_of(&hidden, column));
-        // Neither CLS sees the other's modality under this kind, so matching takes their product (*ours*).
+        // Neither CLS sees the other's modality under this mask, so matching takes their product (*ours*).
         let pooled = if kind == MaskKind::NonCrossing {
             pool(0) * pool(context)
         } else {

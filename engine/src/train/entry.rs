@@ -1,4 +1,4 @@
-//! The door of training: what stands before the first step, for any system.
+//! The entry to training: what comes before the first step, for any system.
 
 use std::path::PathBuf;
 

@@ -51,7 +51,9 @@ fn among<'a>(what: &str, given: &[String], known: impl Iterator<Item = &'a str>)
 fn paper(args: &Args) -> anyhow::Result<&'static PaperTables> {
     let paper = PAPERS.iter().find(|paper| paper.system == args.system);
     let paper = paper.with_context(|| format!("{} has no tables", args.system))?;
-    among("variant", &args.variants, paper.variants.iter().map(|v| v.key))?;
+    let parts = args.part.iter().filter_map(|part| part.variant.clone());
+    let variants: Vec<String> = args.variants.iter().cloned().chain(parts).collect();
+    among("variant", &variants, paper.variants.iter().map(|v| v.key))?;
     among("task", &args.tasks, paper.tasks.iter().map(|t| t.name))?;
     Ok(paper)
 }

@@ -35,7 +35,7 @@ impl Scheme {
         Self::NonCrossing,
     ];
 
-    /// The attention kind of one mini-batch; `draw` in [0, 1) decides for [`Scheme::BiAndSeq2Seq`] (section
+    /// The attention mask of one mini-batch; `draw` in [0, 1) decides for [`Scheme::BiAndSeq2Seq`] (section
     /// 3.3: 75 % S2S).
     pub fn mask_kind(self, config: &MedVillConfig, draw: f64) -> MaskKind {
         match self {
@@ -307,7 +307,7 @@ impl SystemConfig for MedVillConfig {
             && bert.layers <= 128
             && self.max_tokens <= 65_536
             && self.answers <= 65_536;
-        let kinds = [
+        let rules = [
             (
                 "bert",
                 small,
@@ -364,7 +364,7 @@ impl SystemConfig for MedVillConfig {
                 "be at least 0 and less than 1",
             ),
         ];
-        if let Some((key, _, must)) = kinds.into_iter().find(|(_, holds, _)| !holds) {
+        if let Some((key, _, must)) = rules.into_iter().find(|(_, holds, _)| !holds) {
             return Err(ConfigError { key, must });
         }
         let Some(net) = &self.densenet else { return Ok(()) };
@@ -393,7 +393,7 @@ impl SystemConfig for MedVillConfig {
     fn validate_objectives(&self, on: &dyn Fn(&str) -> bool) -> Result<(), &'static str> {
         let ours = |has: fn(&OursConfig) -> bool| self.ours.as_ref().is_some_and(has);
         let dual = self.baseline == Some(Baseline::DualEncoder);
-        let kinds = [
+        let rules = [
             (
                 on("sides") && !on("report"),
                 "sides needs report, whose words it is about",
@@ -415,7 +415,7 @@ impl SystemConfig for MedVillConfig {
                 "a dual encoder has no joint reading to pre-train or to draft with",
             ),
         ];
-        match kinds.into_iter().find(|(broken, _)| *broken) {
+        match rules.into_iter().find(|(broken, _)| *broken) {
             Some((_, why)) => Err(why),
             None => Ok(()),
         }

@@ -387,7 +387,7 @@ impl MedVill {
 pub struct Masked {
     /// Cells of the map that are kept, ascending.
     pub grid: Vec<usize>,
-    /// The masking scheme's kind.
+    /// The mask of the scheme.
     pub kind: MaskKind,
     /// Texts with tokens masked, closing SEP included.
     pub words: Vec<Vec<u32>>,

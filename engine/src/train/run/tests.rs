@@ -225,14 +225,7 @@ fn images_alone_and_words_alone_can_be_learned_from() {
     let learned = losses(&run, "findings");
     assert!(mean(&learned[25..]) < learned[0], "{learned:?}");
 
-    let blind: Vec<Study> = studies
-        .iter()
-        .cloned()
-        .map(|study| Study {
-            image: PathBuf::new(),
-            ..study
-        })
-        .collect();
+    let blind = without_images(&studies);
     let run = go("words", "words", &blind).unwrap();
     let learned = losses(&run, "words");
     assert!(mean(&learned[25..]) < learned[0], "{learned:?}");
@@ -268,6 +261,14 @@ fn the_recurrent_writer_learns_four_phantoms_by_heart() {
 }
 
 /// MedViLL from films that nobody wrote of, as NIH publishes them, and from reports without films.
+fn without_images(studies: &[Study]) -> Vec<Study> {
+    let told = |study: &Study| Study {
+        image: PathBuf::new(),
+        ..study.clone()
+    };
+    studies.iter().map(told).collect()
+}
+
 #[test]
 fn medvill_learns_from_films_alone_and_from_reports_alone() {
     let dir = tempfile::tempdir().unwrap();
@@ -320,14 +321,7 @@ fn medvill_learns_from_films_alone_and_from_reports_alone() {
         .to_string();
     assert!(error.contains("hold no text"), "{error}");
 
-    let reports: Vec<Study> = studies
-        .into_iter()
-        .map(|study| Study {
-            image: PathBuf::new(),
-            ..study
-        })
-        .collect();
-    let run = go("reports", "mlm = 1.0", &reports).unwrap();
+    let run = go("reports", "mlm = 1.0", &without_images(&studies)).unwrap();
     let learned = losses(&run, "mlm");
     assert!(mean(&learned[9..]) < mean(&learned[..3]), "{learned:?}");
 }
