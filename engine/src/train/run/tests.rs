@@ -15,6 +15,16 @@ use crate::tasks::{
 };
 use crate::train::{ExportOptions, Which, export, train};
 
+/// The newest weights, as they are.
+const NEWEST: ExportOptions = ExportOptions {
+    weights: Dtype::F32,
+    which: Which::Newest,
+    average: false,
+    name: None,
+    data: None,
+    command: None,
+};
+
 fn config(out: &Path, steps: usize, objective: &str) -> RunConfig {
     let text = format!(
         "system = \"pixels\"\npreset = \"tiny\"\nout = {out:?}\nseed = 3\ncheckpoint_every = 10\n[data]\nroots = []\naugment = true\n\
@@ -84,15 +94,7 @@ fn another_system_trains_resumes_exports_loads_and_serves() {
 
     // It exports, and the bundle opens.
     let root = dir.path().join("bundle");
-    let options = ExportOptions {
-        weights: Dtype::F32,
-        which: Which::Newest,
-        average: false,
-        name: None,
-        data: None,
-        command: None,
-    };
-    let manifest = export(&whole.dir, &root, &options, &device, &|_| ()).unwrap();
+    let manifest = export(&whole.dir, &root, &NEWEST, &device, &|_| ()).unwrap();
     assert_eq!(
         (manifest.system.as_str(), &manifest.tasks[..]),
         ("pixels", &[Task::Findings][..])
@@ -293,16 +295,8 @@ fn medvill_learns_from_films_alone_and_from_reports_alone() {
     let run = go("films", "findings = 1.0", &films).unwrap();
     let learned = losses(&run, "findings");
     assert!(mean(&learned[9..]) < mean(&learned[..3]), "{learned:?}");
-    let options = ExportOptions {
-        weights: Dtype::F32,
-        which: Which::Newest,
-        average: false,
-        name: None,
-        data: None,
-        command: None,
-    };
     let root = dir.path().join("bundle");
-    let manifest = export(&run, &root, &options, &device, &|_| ()).unwrap();
+    let manifest = export(&run, &root, &NEWEST, &device, &|_| ()).unwrap();
     assert_eq!(
         (manifest.tasks.as_slice(), &manifest.tokenizer),
         (&[Task::Findings][..], &None)

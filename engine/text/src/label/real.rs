@@ -89,43 +89,29 @@ fn wrapped(text: &str, columns: usize) -> String {
     out
 }
 
+/// Asserts that of the real reports at most one in `one_in` is read otherwise when `changed`.
+fn few_differ(what: &str, one_in: usize, changed: impl Fn(&str) -> String) {
+    let (labeler, reports) = (Labeler::new(), measure::real_reports());
+    let differs = |text: &&String| labeler.read(text).labels != labeler.read_report(&changed(text)).labels;
+    let wrong = reports.iter().filter(differs).count();
+    eprintln!("{wrong} of {} reports read otherwise {what}", reports.len());
+    assert!(wrong * one_in <= reports.len(), "{what}");
+}
+
 #[test]
 fn a_wrapped_report_is_read_as_one_that_is_not() {
-    let (labeler, reports) = (Labeler::new(), measure::real_reports());
     for columns in [40, 60, 72, 80, 100] {
-        let differs =
-            |text: &&String| labeler.read(text).labels != labeler.read_report(&wrapped(text, columns)).labels;
-        let wrong: Vec<&String> = reports.iter().filter(differs).collect();
-        eprintln!(
-            "{} of {} reports read otherwise when wrapped to {columns}",
-            wrong.len(),
-            reports.len()
-        );
-        assert!(wrong.len() * 50 <= reports.len(), "{columns}");
+        few_differ(&format!("when wrapped to {columns}"), 50, |text| {
+            wrapped(text, columns)
+        });
     }
 }
 
 #[test]
 fn a_report_is_read_as_its_sentences_on_lines_without_stops() {
-    let (labeler, reports) = (Labeler::new(), measure::real_reports());
-    for lower in [false, true] {
-        let listed = |text: &str| {
-            let text = if lower {
-                text.to_lowercase()
-            } else {
-                text.to_string()
-            };
-            text.replace(". ", "\n").trim_end_matches('.').to_string()
-        };
-        let differs = |text: &&String| labeler.read(text).labels != labeler.read_report(&listed(text)).labels;
-        let wrong: Vec<&String> = reports.iter().filter(differs).collect();
-        eprintln!(
-            "{} of {} reports read otherwise as a list, lower {lower}",
-            wrong.len(),
-            reports.len()
-        );
-        assert!(wrong.len() * 40 <= reports.len(), "{lower}");
-    }
+    let listed = |text: &str| text.replace(". ", "\n").trim_end_matches('.').to_string();
+    few_differ("as a list", 40, listed);
+    few_differ("as a list, lower case", 40, |text| listed(&text.to_lowercase()));
 }
 
 #[test]
