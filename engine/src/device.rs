@@ -192,10 +192,11 @@ async fn webgpu() -> Result<Chosen, DeviceError> {
 #[doc(hidden)]
 #[cfg(feature = "cli")]
 pub fn test_devices() -> Vec<(&'static str, Device)> {
+    static PRESENT: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     let wanted = match std::env::var("HILUM_TEST_WEBGPU").as_deref() {
         Ok("1") => true,
         Ok(_) => false,
-        Err(_) => !pollster::block_on(adapters()).is_empty(),
+        Err(_) => *PRESENT.get_or_init(|| !pollster::block_on(adapters()).is_empty()),
     };
     let mut devices = vec![("CPU", Device::flex())];
     if wanted {

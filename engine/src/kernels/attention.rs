@@ -1,14 +1,18 @@
 //! Masked attention, forward: MedViLL's schemes computed from lengths and positions
-//! (`shaders/attention.wgsl`).
+//! (`shaders/attention.wgsl`, and on the CPU).
+
+use std::ops::Range;
 
 use burn::backend::{
-    Backend, Dispatch, backend_extension,
+    Backend, Dispatch, Flex, backend_extension,
     tensor::{FloatTensor, IntTensor},
 };
 use burn::cubecl::prelude::CubeCount;
 use burn::tensor::{Bool, Int, Tensor, activation::softmax};
 use burn_wgpu::CubeBackend;
+use hilum_cpu::{AttentionShape, Visible};
 
+use super::cpu::{dims, tensor, values};
 use super::launch::{Kernel, contiguous, empty_like};
 
 pub(super) const SOURCE: &str = include_str!("../../../shaders/attention.wgsl");
@@ -63,6 +67,38 @@ impl MaskKind {
             Self::NonCrossing => (4, 0),
             Self::PseudoMasked { words } => (5, words as u32),
         }
+    }
+
+    /// The kind of a [`MaskKind::code`].
+    const fn from_code(kind: u32, words: u32) -> Self {
+        match kind {
+            0 => Self::Bidirectional,
+            1 => Self::Seq2Seq,
+            2 => Self::BidirectionalAutoregressive { padding: false },
+            3 => Self::BidirectionalAutoregressive { padding: true },
+            4 => Self::NonCrossing,
+            _ => Self::PseudoMasked {
+                words: words as usize,
+            },
+        }
+    }
+
+    /// The columns of `keys` that [`MaskKind::may_attend`] lets `row` see.
+    fn visible(self, row: usize, context: usize, length: usize, keys: usize) -> [Range<usize>; 2] {
+        let none = 0..0;
+        let causal = 0..context.max(if row >= context { row + 1 } else { 0 });
+        let ranges = match self {
+            Self::Bidirectional => [0..length, none],
+            Self::Seq2Seq => [causal, none],
+            Self::BidirectionalAutoregressive { .. } if row >= context => [causal, none],
+            Self::BidirectionalAutoregressive { padding: true } => [0..keys, none],
+            Self::BidirectionalAutoregressive { padding: false } => [0..context.max(length), none],
+            Self::NonCrossing if row < context => [0..context.min(length), none],
+            Self::NonCrossing => [context..length.max(context), none],
+            Self::PseudoMasked { words } if row < context + words => [causal, none],
+            Self::PseudoMasked { words } => [0..row - words, row..row + 1],
+        };
+        ranges.map(|range| range.start.min(keys)..range.end.min(keys))
     }
 
     /// Whether `row` may attend to `column`, with a context of `context` columns and `length` columns that
@@ -180,7 +216,7 @@ pub fn attention_reference(
 }
 
 /// The kernel behind Burn's dispatch.
-#[backend_extension(Cube)]
+#[backend_extension(Cube, Flex)]
 pub(super) trait AttentionBackend: Backend {
     /// See [`masked_attention`].
     fn attention_forward(
@@ -191,6 +227,38 @@ pub(super) trait AttentionBackend: Backend {
         heads: usize,
         params: [u32; 4],
     ) -> FloatTensor<Self>;
+}
+
+impl AttentionBackend for Flex {
+    fn attention_forward(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        lengths: IntTensor<Self>,
+        heads: usize,
+        [context, query_start, kind, words]: [u32; 4],
+    ) -> FloatTensor<Self> {
+        let ([batch, queries, width], [_, keys, _]) = (dims(&query), dims(&key));
+        let kind = MaskKind::from_code(kind, words);
+        let mut visible = Visible::new(queries);
+        for &length in lengths.as_slice::<i32>().unwrap_or_default() {
+            for row in 0..queries {
+                let row = query_start as usize + row;
+                visible.push(&kind.visible(row, context as usize, length as usize, keys));
+            }
+        }
+        let shape = AttentionShape {
+            batch,
+            queries,
+            keys,
+            heads,
+            head_dim: width / heads,
+        };
+        let mut output = vec![0.0; batch * queries * width];
+        let (key, value) = (values(&key), values(&value));
+        hilum_cpu::attention(&values(&query), &key, &value, shape, &visible, &mut output);
+        tensor(output, query.layout().shape().clone())
+    }
 }
 
 impl AttentionBackend for CubeBackend {
@@ -237,7 +305,7 @@ impl AttentionBackend for CubeBackend {
     }
 }
 
-/// Masked attention by the kernel. The device must satisfy [`super::runs_wgsl`], heads be at most
+/// Masked attention by the kernel. The device must satisfy [`super::runs_kernels`]; on WebGPU heads are at most
 /// [`MAX_HEAD_DIM`] wide.
 ///
 /// # Shapes
@@ -267,7 +335,9 @@ pub fn masked_attention(
     );
     assert_eq!(lengths.dims(), [batch], "one length a sample");
     assert!(
-        heads > 0 && width % heads == 0 && width / heads <= MAX_HEAD_DIM,
+        heads > 0
+            && width % heads == 0
+            && (width / heads <= MAX_HEAD_DIM || !super::runs_wgsl(&query.device())),
         "heads do not fit the kernel"
     );
     let (kind, words) = mask.kind.code();
@@ -288,17 +358,10 @@ mod tests {
     use burn::tensor::{Device, Distribution, TensorData};
 
     use super::*;
-    use crate::kernels::launch::tests::{close, webgpu};
+    use crate::kernels::launch::tests::{close, cpu_and_webgpu};
 
-    fn compare(
-        gpu: &Device,
-        batch: usize,
-        queries: usize,
-        keys: usize,
-        heads: usize,
-        dim: usize,
-        mask: &Mask,
-    ) {
+    /// The kernels of all devices beside the reference.
+    fn compare(batch: usize, queries: usize, keys: usize, heads: usize, dim: usize, mask: &Mask) {
         let cpu = Device::flex();
         let random = |rows: usize| {
             Tensor::<3>::random([batch, rows, heads * dim], Distribution::Normal(0.0, 1.5), &cpu)
@@ -307,26 +370,17 @@ mod tests {
         let masked = mask.masked(queries, keys, &cpu);
         let expected = attention_reference(q.clone(), k.clone(), v.clone(), masked, heads, |p| p);
         let lengths: Vec<i32> = mask.lengths.iter().map(|&n| n as i32).collect();
-        let lengths = Tensor::<1, Int>::from_data(TensorData::new(lengths, [batch]), gpu);
-        let found = masked_attention(
-            q.to_device(gpu),
-            k.to_device(gpu),
-            v.to_device(gpu),
-            lengths,
-            mask,
-            heads,
-        );
-        close(
-            expected,
-            found,
-            2e-5,
-            &format!("{mask:?} {batch}x{queries}x{keys}, {heads} heads of {dim}"),
-        );
+        for (name, device) in cpu_and_webgpu() {
+            let there = |x: &Tensor<3>| x.clone().to_device(&device);
+            let lengths = Tensor::<1, Int>::from_data(TensorData::new(lengths.clone(), [batch]), &device);
+            let found = masked_attention(there(&q), there(&k), there(&v), lengths, mask, heads);
+            let what = format!("{name}: {mask:?} {batch}x{queries}x{keys}, {heads} heads of {dim}");
+            close(expected.clone(), found, 2e-5, &what);
+        }
     }
 
     #[test]
     fn kernel_equals_reference_under_every_rule_and_odd_sizes() {
-        let Some(gpu) = webgpu() else { return };
         let sizes = [
             (1, 1, 1, 4),
             (3, 17, 1, 16),
@@ -360,14 +414,13 @@ mod tests {
                     query_start: 0,
                     lengths: lengths.clone(),
                 };
-                compare(&gpu, batch, tokens, tokens, heads, dim, &mask);
+                compare(batch, tokens, tokens, heads, dim, &mask);
             }
         }
     }
 
     #[test]
     fn kernel_takes_fewer_queries_than_keys() {
-        let Some(gpu) = webgpu() else { return };
         for (queries, keys) in [(1, 19), (2, 64), (5, 21)] {
             let mask = Mask {
                 kind: MaskKind::Seq2Seq,
@@ -376,17 +429,16 @@ mod tests {
                 lengths: vec![keys; 2],
             };
             for dim in [16, 128] {
-                compare(&gpu, 2, queries, keys, 2, dim, &mask);
+                compare(2, queries, keys, 2, dim, &mask);
             }
         }
     }
 
     #[test]
     fn kernel_takes_more_queries_than_keys() {
-        let Some(gpu) = webgpu() else { return };
         for (queries, keys, dim) in [(19, 1, 12), (33, 5, 64), (21, 17, 96)] {
             let mask = Mask::padding(vec![keys, keys / 2]);
-            compare(&gpu, 2, queries, keys, 2, dim, &mask);
+            compare(2, queries, keys, 2, dim, &mask);
         }
     }
 
@@ -404,8 +456,40 @@ mod tests {
         let out = attention_reference(ones.clone(), ones.clone(), ones, masked, 2, |p| p);
         let sums: Vec<f32> = out.sum_dims(&[1, 2]).into_data().iter::<f32>().collect();
         assert_eq!(sums, [0.0, 40.0]);
-        if let Some(gpu) = webgpu() {
-            compare(&gpu, 2, 5, 5, 2, 4, &mask);
+        compare(2, 5, 5, 2, 4, &mask);
+    }
+
+    #[test]
+    fn visible_columns_are_those_that_a_row_may_attend_to() {
+        let kinds = [
+            MaskKind::Bidirectional,
+            MaskKind::Seq2Seq,
+            MaskKind::BidirectionalAutoregressive { padding: false },
+            MaskKind::BidirectionalAutoregressive { padding: true },
+            MaskKind::NonCrossing,
+            MaskKind::PseudoMasked { words: 3 },
+        ];
+        for (kind, context) in kinds
+            .into_iter()
+            .flat_map(|kind| [0, 1, 4].map(|context| (kind, context)))
+        {
+            let (code, words) = kind.code();
+            assert_eq!(MaskKind::from_code(code, words), kind);
+            // Fewer keys than rows too: a mask that is longer than what is there.
+            for (length, keys, row) in (0..12)
+                .flat_map(|l| [5, 10].map(|k| (l, k)))
+                .flat_map(|(l, k)| (0..10).map(move |r| (l, k, r)))
+            {
+                let ranges = kind.visible(row, context, length, keys);
+                let expected: Vec<usize> = (0..keys)
+                    .filter(|&c| kind.may_attend(row, c, context, length))
+                    .collect();
+                let found: Vec<usize> = ranges.into_iter().flatten().collect();
+                assert_eq!(
+                    found, expected,
+                    "{kind:?}, row {row}, context {context}, length {length}"
+                );
+            }
         }
     }
 

@@ -1,9 +1,12 @@
-//! Batch norm with running statistics, residual and rectifier in one pass (`shaders/batch_norm.wgsl`).
+//! Batch norm with running statistics, residual and rectifier in one pass (`shaders/batch_norm.wgsl`, and on
+//! the CPU).
 
-use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor};
+use burn::backend::flex::FlexTensor;
+use burn::backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
 use burn::tensor::{Tensor, activation::relu};
 use burn_wgpu::{CubeBackend, CubeTensor};
 
+use super::cpu::{dims, tensor, values};
 use super::launch::{Kernel, contiguous, nothing, spread};
 
 pub(super) const SOURCE: &str = include_str!("../../../shaders/batch_norm.wgsl");
@@ -44,7 +47,7 @@ pub fn batch_norm_reference(
 }
 
 /// The kernel behind Burn's dispatch.
-#[backend_extension(Cube)]
+#[backend_extension(Cube, Flex)]
 pub(super) trait BatchNormBackend: Backend {
     /// See [`batch_norm`].
     #[allow(clippy::too_many_arguments, reason = "the dispatch takes tensors one by one")]
@@ -59,6 +62,53 @@ pub(super) trait BatchNormBackend: Backend {
         epsilon: f64,
         rectify: bool,
     ) -> FloatTensor<Self>;
+}
+
+/// The factor and the summand that fixed statistics come to, by channel.
+///
+/// # Shapes
+/// - all `(channels)`
+pub(super) fn folded([mean, variance, weight, bias]: [&FlexTensor; 4], epsilon: f64) -> (Vec<f32>, Vec<f32>) {
+    let (mean, variance, weight, bias) = (values(mean), values(variance), values(weight), values(bias));
+    let scale: Vec<f32> = weight
+        .iter()
+        .zip(variance.iter())
+        .map(|(weight, variance)| (f64::from(*weight) / (f64::from(*variance) + epsilon).sqrt()) as f32)
+        .collect();
+    let shift = bias.iter().zip(mean.iter()).zip(&scale);
+    let shift = shift.map(|((bias, mean), scale)| bias - mean * scale).collect();
+    (scale, shift)
+}
+
+impl BatchNormBackend for Flex {
+    fn batch_norm_forward(
+        x: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        added: bool,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f64,
+        rectify: bool,
+    ) -> FloatTensor<Self> {
+        let [_, _, rows, columns] = dims(&x);
+        let (scale, shift) = folded([&mean, &variance, &weight, &bias], epsilon);
+        let shape = x.layout().shape().clone();
+        let mut output = vec![0.0; shape.num_elements()];
+        let residual = added.then(|| values(&residual));
+        let area = rows * columns;
+        hilum_cpu::scale_channels(
+            &values(&x),
+            residual.as_deref(),
+            &scale,
+            &shift,
+            area,
+            rectify,
+            &mut output,
+        );
+        tensor(output, shape)
+    }
 }
 
 /// How far apart a pixel's channels lie in memory, where the tensor is dense in one of the two common orders.
@@ -136,7 +186,7 @@ impl BatchNormBackend for CubeBackend {
     }
 }
 
-/// Batch norm by the kernel. The device must satisfy [`super::runs_wgsl`].
+/// Batch norm by the kernel. The device must satisfy [`super::runs_kernels`].
 ///
 /// # Shapes
 /// - x, residual `(batch, channels, rows, columns)` -> the same
@@ -179,7 +229,7 @@ mod tests {
     use burn::tensor::{Device, Distribution};
 
     use super::*;
-    use crate::kernels::launch::tests::{close, webgpu};
+    use crate::kernels::launch::tests::{close, cpu_and_webgpu};
 
     /// The same values with channels last in memory.
     fn channels_last(x: Tensor<4>) -> Tensor<4> {
@@ -193,8 +243,13 @@ mod tests {
     }
 
     #[test]
-    fn kernel_equals_reference_in_either_order_of_memory() {
-        let Some(gpu) = webgpu() else { return };
+    fn kernels_equal_reference_in_either_order_of_memory() {
+        for (name, device) in cpu_and_webgpu() {
+            compare(name, &device);
+        }
+    }
+
+    fn compare(name: &str, gpu: &Device) {
         let cpu = Device::flex();
         for [batch, channels, rows, columns] in [[1, 1, 1, 1], [2, 3, 5, 7], [1, 64, 9, 9], [2, 5, 1, 130]] {
             let random = || {
@@ -215,7 +270,7 @@ mod tests {
                 bias,
                 epsilon: 1e-5,
             };
-            let there = |t: &Tensor<1>| t.clone().to_device(&gpu);
+            let there = |t: &Tensor<1>| t.clone().to_device(gpu);
             let (mean, variance, weight, bias) = (
                 there(&of.mean),
                 there(&of.variance),
@@ -232,8 +287,8 @@ mod tests {
             for rectify in [false, true] {
                 for residual in [None, Some(residual.clone())] {
                     let expected = batch_norm_reference(x.clone(), residual.clone(), of.clone(), rectify);
-                    let (x, residual) = (x.clone().to_device(&gpu), residual.map(|r| r.to_device(&gpu)));
-                    let what = format!("{batch}x{channels}x{rows}x{columns}, {rectify}");
+                    let (x, residual) = (x.clone().to_device(gpu), residual.map(|r| r.to_device(gpu)));
+                    let what = format!("{name}: {batch}x{channels}x{rows}x{columns}, {rectify}");
                     let found = batch_norm(x.clone(), residual.clone(), on_gpu.clone(), rectify);
                     close(expected.clone(), found, 1e-5, &what);
                     let found = batch_norm(

@@ -6,6 +6,14 @@ use burn::cubecl::server::{KernelArguments, MetadataBindingInfo};
 use burn::tensor::{Device, Shape};
 use burn_wgpu::{CubeTensor, KernelSource, SourceKernel, SourceTemplate, into_contiguous};
 
+/// Whether kernels run on `device`, those of `shaders/` or those of `hilum-cpu`: where no gradients are recorded.
+pub fn runs_kernels(device: &Device) -> bool {
+    matches!(
+        device.as_dispatch(),
+        DispatchDevice::Cube(_) | DispatchDevice::Flex(_)
+    )
+}
+
 /// Whether the kernels of `shaders/` run on `device`: WebGPU without autodiff.
 pub fn runs_wgsl(device: &Device) -> bool {
     matches!(device.as_dispatch(), DispatchDevice::Cube(_))
@@ -105,6 +113,11 @@ pub(super) mod tests {
     /// The WebGPU device for tests, where there is one.
     pub fn webgpu() -> Option<Device> {
         crate::device::test_devices().into_iter().map(|d| d.1).nth(1)
+    }
+
+    /// The CPU, and WebGPU where there is one.
+    pub fn cpu_and_webgpu() -> Vec<(&'static str, Device)> {
+        crate::device::test_devices()
     }
 
     /// Asserts that two tensors of any devices agree within `absolute`.

@@ -1,9 +1,10 @@
-//! Layer norm of a sum (`shaders/layer_norm.wgsl`).
+//! Layer norm of a sum (`shaders/layer_norm.wgsl`, and on the CPU).
 
-use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor};
+use burn::backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
 use burn::tensor::{Tensor, module};
 use burn_wgpu::CubeBackend;
 
+use super::cpu::{tensor, values};
 use super::launch::{Kernel, contiguous, empty_like, nothing, spread};
 
 pub(super) const SOURCE: &str = include_str!("../../../shaders/layer_norm.wgsl");
@@ -27,7 +28,7 @@ pub fn layer_norm_reference<const D: usize>(
 }
 
 /// The kernel behind Burn's dispatch.
-#[backend_extension(Cube)]
+#[backend_extension(Cube, Flex)]
 pub(super) trait LayerNormBackend: Backend {
     /// See [`sum_layer_norm`].
     fn layer_norm_sum(
@@ -38,6 +39,31 @@ pub(super) trait LayerNormBackend: Backend {
         bias: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self>;
+}
+
+impl LayerNormBackend for Flex {
+    fn layer_norm_sum(
+        x: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        added: bool,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        let shape = x.layout().shape().clone();
+        let mut output = vec![0.0; shape.num_elements()];
+        let residual = added.then(|| values(&residual));
+        let (weight, bias) = (values(&weight), values(&bias));
+        hilum_cpu::layer_norm(
+            &values(&x),
+            residual.as_deref(),
+            &weight,
+            &bias,
+            epsilon as f32,
+            &mut output,
+        );
+        tensor(output, shape)
+    }
 }
 
 impl LayerNormBackend for CubeBackend {
@@ -71,7 +97,7 @@ impl LayerNormBackend for CubeBackend {
     }
 }
 
-/// Layer norm of `x + residual` by the kernel. The device must satisfy [`super::runs_wgsl`].
+/// Layer norm of `x + residual` by the kernel. The device must satisfy [`super::runs_kernels`].
 ///
 /// # Shapes
 /// - x, residual `(.., width)`, weight, bias `(width)` -> `(.., width)`
@@ -115,11 +141,10 @@ mod tests {
     use burn::tensor::{Device, Distribution};
 
     use super::*;
-    use crate::kernels::launch::tests::{close, webgpu};
+    use crate::kernels::launch::tests::{close, cpu_and_webgpu};
 
     #[test]
-    fn kernel_equals_reference_at_odd_sizes_and_far_from_zero() {
-        let Some(gpu) = webgpu() else { return };
+    fn kernels_equal_reference_at_odd_sizes_and_far_from_zero() {
         let cpu = Device::flex();
         // More rows than there may be workgroups along one axis, and values whose mean dwarfs their spread.
         for (batch, rows, width, mean) in [
@@ -136,20 +161,18 @@ mod tests {
                 let (w, b) = (weight.clone(), bias.clone());
                 // A width of 1 or 2 divides by next to nothing unless epsilon is large.
                 let expected = layer_norm_reference(x.clone(), residual.clone(), w.clone(), b.clone(), 1e-2);
-                let there = residual.map(|r| r.to_device(&gpu));
-                let found = sum_layer_norm(
-                    x.clone().to_device(&gpu),
-                    there,
-                    w.to_device(&gpu),
-                    b.to_device(&gpu),
-                    1e-2,
-                );
-                close(
-                    expected,
-                    found,
-                    1e-4,
-                    &format!("{batch}x{rows}x{width} around {mean}"),
-                );
+                for (name, device) in cpu_and_webgpu() {
+                    let there = residual.clone().map(|r| r.to_device(&device));
+                    let found = sum_layer_norm(
+                        x.clone().to_device(&device),
+                        there,
+                        w.clone().to_device(&device),
+                        b.clone().to_device(&device),
+                        1e-2,
+                    );
+                    let what = format!("{name}: {batch}x{rows}x{width} around {mean}");
+                    close(expected.clone(), found, 1e-4, &what);
+                }
             }
         }
     }

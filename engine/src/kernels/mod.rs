@@ -1,22 +1,25 @@
-//! The Rust side of `shaders/`: an op is its guards, its kernel and its plain reference.
+//! An op is its guards, its kernels and its plain reference.
 //!
-//! A reference is written with differentiable tensor operations and runs everywhere; the kernel runs on
-//! WebGPU alone, forward alone. Which of the two serves is chosen in one place a role: `nn::attention` for
-//! attention, `nn::layers` for the rest.
+//! A reference is written with differentiable tensor operations and runs everywhere. The kernels run forward alone:
+//! on WebGPU those of `shaders/`, on the CPU those of `hilum-cpu`. Which of them serves is chosen in one place a
+//! role: `nn::attention` for attention, `nn::layers` for the rest.
 
 mod attention;
 mod attention_decode;
 mod batch_norm;
+mod conv;
+mod cpu;
 mod launch;
 mod layer_norm;
-mod linear_rows;
+mod linear;
 
 pub use attention::{MAX_HEAD_DIM, Mask, MaskKind, attention_reference, masked_attention};
-pub use attention_decode::{decode_attention, decode_attention_reference};
+pub use attention_decode::{decode_attention, decode_attention_cpu, decode_attention_reference};
 pub use batch_norm::{Statistics, batch_norm, batch_norm_reference};
-pub use launch::runs_wgsl;
+pub use conv::{After, ConvSteps, conv};
+pub use launch::{runs_kernels, runs_wgsl};
 pub use layer_norm::{layer_norm_reference, sum_layer_norm};
-pub use linear_rows::{MAX_ROWS, exact_gelu, linear_reference, linear_rows};
+pub use linear::{MAX_ROWS, exact_gelu, linear, linear_reference, tied_linear, tied_linear_reference};
 
 /// The WGSL sources by file name, templates unfilled, for validation.
 pub const SHADERS: [(&str, &str); 5] = [
@@ -24,5 +27,5 @@ pub const SHADERS: [(&str, &str); 5] = [
     ("attention_decode.wgsl", attention_decode::SOURCE),
     ("batch_norm.wgsl", batch_norm::SOURCE),
     ("layer_norm.wgsl", layer_norm::SOURCE),
-    ("linear_rows.wgsl", linear_rows::SOURCE),
+    ("linear_rows.wgsl", linear::SOURCE),
 ];

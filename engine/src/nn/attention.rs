@@ -8,8 +8,8 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::{LayerConfig, LayerNorm, Residual, dense, linear};
 use crate::kernels::{
-    MAX_HEAD_DIM, Mask, attention_reference, decode_attention, decode_attention_reference, masked_attention,
-    runs_wgsl,
+    MAX_HEAD_DIM, Mask, attention_reference, decode_attention, decode_attention_cpu,
+    decode_attention_reference, masked_attention, runs_kernels, runs_wgsl,
 };
 
 /// What all layers of one pass share: the mask, and what is made of it once and only where it is needed.
@@ -50,8 +50,7 @@ impl AttentionPass {
     /// Attention of `(batch, queries, width)` over `(batch, keys, width)`; `drop` acts on probabilities in
     /// training.
     ///
-    /// The kernel serves WebGPU in inference; the reference serves the CPU, autodiff, and heads too wide for
-    /// the kernel.
+    /// The kernels serve in inference; the reference serves autodiff, and heads too wide for WebGPU's kernel.
     pub(super) fn attention(
         &self,
         query: Tensor<3>,
@@ -62,7 +61,8 @@ impl AttentionPass {
     ) -> Tensor<3> {
         let device = query.device();
         let [_, queries, width] = query.dims();
-        if self.kept.is_none() && runs_wgsl(&device) && width / heads <= MAX_HEAD_DIM {
+        let wide = runs_wgsl(&device) && width / heads > MAX_HEAD_DIM;
+        if self.kept.is_none() && runs_kernels(&device) && !wide {
             let lengths = self.lengths.get_or_init(|| lengths_tensor(&self.mask, &device));
             return masked_attention(query, key, value, lengths.clone(), &self.mask, heads);
         }
@@ -213,10 +213,15 @@ impl SelfAttention {
         let mixed = if runs_wgsl(&query.device()) && width / self.heads <= MAX_HEAD_DIM {
             decode_attention(query, key, value, &cache.tensors, start, self.heads)
         } else {
-            let empty = || Tensor::zeros([1, 1, 1], &query.device());
+            let device = query.device();
+            let step = match runs_kernels(&device) && !runs_wgsl(&device) {
+                true => decode_attention_cpu,
+                false => decode_attention_reference,
+            };
+            let empty = || Tensor::zeros([1, 1, 1], &device);
             // Taken, not cloned: a cache that is owned once is written in place.
             let tensors = std::mem::replace(&mut cache.tensors, (empty(), empty()));
-            let (mixed, tensors) = decode_attention_reference(query, key, value, tensors, start, self.heads);
+            let (mixed, tensors) = step(query, key, value, tensors, start, self.heads);
             cache.tensors = tensors;
             mixed
         };

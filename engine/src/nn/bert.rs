@@ -6,7 +6,7 @@ use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Initializer, 
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Encoder, LayerConfig, LayerNorm, dense, linear};
+use super::{Encoder, LayerConfig, LayerNorm, dense, linear, tied_dense};
 
 /// Sizes of a BERT encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,6 +142,6 @@ impl MlmHead {
     /// - hidden `(rows, width)`, words `(vocabulary, width)` -> logits `(rows, vocabulary)`
     pub fn forward(&self, hidden: Tensor<2>, words: Tensor<2>) -> Tensor<2> {
         let hidden = self.norm.forward(dense(&self.transform, hidden, true));
-        hidden.matmul(words.transpose()) + self.decoder.bias.val().unsqueeze()
+        tied_dense(hidden, words, self.decoder.bias.val())
     }
 }

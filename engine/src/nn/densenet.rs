@@ -8,8 +8,8 @@ use burn::nn::pool::{AvgPool2d, AvgPool2dConfig, MaxPool2d};
 use burn::tensor::{Device, Tensor, activation::relu};
 use serde::{Deserialize, Serialize};
 
-use super::norm_channels;
 use super::resnet::{conv, halving, norm};
+use super::{convolve, convolve_norm, norm_channels};
 
 /// Sizes of a DenseNet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,10 +70,9 @@ impl DenseLayer {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let new = self
-            .conv1
-            .forward(norm_channels(&self.norm1, x.clone(), None, true));
-        let new = self.conv2.forward(norm_channels(&self.norm2, new, None, true));
+        let new = norm_channels(&self.norm1, x.clone(), None, true);
+        let new = convolve_norm(&self.conv1, &self.norm2, new, None, true);
+        let new = convolve(&self.conv2, new);
         Tensor::cat(vec![x, new], 1)
     }
 }
@@ -97,8 +96,8 @@ impl Transition {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.pool
-            .forward(self.conv.forward(norm_channels(&self.norm, x, None, true)))
+        let x = norm_channels(&self.norm, x, None, true);
+        self.pool.forward(convolve(&self.conv, x))
     }
 }
 
@@ -158,12 +157,8 @@ impl DenseNet {
     ///
     /// `watch` is called with the name and value of the stem and each block, and of the last norm before its rectifier.
     pub fn forward(&self, picture: Tensor<4>, mut watch: impl FnMut(&str, &Tensor<4>)) -> Tensor<4> {
-        let mut x = self.pool0.forward(norm_channels(
-            &self.norm0,
-            self.conv0.forward(picture),
-            None,
-            true,
-        ));
+        let stem = convolve_norm(&self.conv0, &self.norm0, picture, None, true);
+        let mut x = self.pool0.forward(stem);
         watch("stem", &x);
         let blocks = [
             ("denseblock1", &self.denseblock1, Some(&self.transition1)),

@@ -1,12 +1,13 @@
 //! Layers that choose between kernel and reference, so that a network reads the same on every device.
 
 use burn::module::{Module, Param};
-use burn::nn::{BatchNorm, Initializer, Linear};
+use burn::nn::conv::Conv2d;
+use burn::nn::{BatchNorm, Initializer, Linear, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, activation::relu};
 
 use crate::kernels::{
-    MAX_ROWS, Statistics, batch_norm, exact_gelu, layer_norm_reference, linear_reference, linear_rows,
-    runs_wgsl, sum_layer_norm,
+    self, After, ConvSteps, MAX_ROWS, Statistics, batch_norm, conv, layer_norm_reference, linear_reference,
+    runs_kernels, runs_wgsl, sum_layer_norm, tied_linear, tied_linear_reference,
 };
 
 /// A linear layer as BERT initialises it: weights normal with sd 0.02, biases zero.
@@ -16,21 +17,33 @@ pub fn linear(input: usize, output: usize, device: &Device) -> Linear {
     Linear { weight, bias }
 }
 
-/// A linear layer with bias, and GELU after it where wanted.
+/// A linear layer, and GELU after it where wanted.
 ///
 /// # Shapes
 /// - x `(.., inputs)` -> `(.., outputs)`
 pub fn dense<const D: usize>(layer: &Linear, x: Tensor<D>, gelu: bool) -> Tensor<D> {
-    let Some(bias) = &layer.bias else {
-        let y = layer.forward(x);
-        return if gelu { exact_gelu(y) } else { y };
-    };
-    let (weight, bias) = (layer.weight.val(), bias.val());
+    let (weight, bias) = (layer.weight.val(), layer.bias.as_ref().map(Param::val));
+    let device = x.device();
     let rows = x.shape().num_elements() / x.dims()[D - 1].max(1);
-    if runs_wgsl(&x.device()) && (1..=MAX_ROWS).contains(&rows) {
-        return linear_rows(x, weight, bias, gelu);
-    }
-    linear_reference(x, weight, bias, gelu)
+    let kernel = match runs_wgsl(&device) {
+        true => (1..=MAX_ROWS).contains(&rows) && bias.is_some(),
+        false => runs_kernels(&device),
+    };
+    let linear = if kernel { kernels::linear } else { linear_reference };
+    linear(x, weight, bias, gelu)
+}
+
+/// A linear layer whose weights are another's, transposed.
+///
+/// # Shapes
+/// - x `(rows, inputs)`, weight `(outputs, inputs)`, bias `(outputs)` -> `(rows, outputs)`
+pub fn tied_dense(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
+    let device = x.device();
+    let linear = match runs_kernels(&device) && !runs_wgsl(&device) {
+        true => tied_linear,
+        false => tied_linear_reference,
+    };
+    linear(x, weight, bias)
 }
 
 /// Layer norm (Ba et al. 2016), of a sum where there is a residual.
@@ -70,7 +83,7 @@ impl LayerNorm {
     }
 
     fn sum<const D: usize>(&self, x: Tensor<D>, residual: Option<Tensor<D>>) -> Tensor<D> {
-        let norm = if runs_wgsl(&x.device()) {
+        let norm = if runs_kernels(&x.device()) {
             sum_layer_norm
         } else {
             layer_norm_reference
@@ -90,15 +103,8 @@ pub fn norm_channels(
     rectify: bool,
 ) -> Tensor<4> {
     let device = x.device();
-    if runs_wgsl(&device) {
-        let statistics = Statistics {
-            mean: norm.running_mean.value().to_device(&device),
-            variance: norm.running_var.value().to_device(&device),
-            weight: norm.gamma.val(),
-            bias: norm.beta.val(),
-            epsilon: norm.epsilon,
-        };
-        return batch_norm(x, residual, statistics, rectify);
+    if runs_kernels(&device) {
+        return batch_norm(x, residual, statistics(norm, &device), rectify);
     }
     // In training its statistics are those of the batch, and it keeps count of them.
     let mut y = norm.forward(x);
@@ -106,4 +112,68 @@ pub fn norm_channels(
         y = y + residual;
     }
     if rectify { relu(y) } else { y }
+}
+
+fn statistics(norm: &BatchNorm, device: &Device) -> Statistics {
+    Statistics {
+        mean: norm.running_mean.value().to_device(device),
+        variance: norm.running_var.value().to_device(device),
+        weight: norm.gamma.val(),
+        bias: norm.beta.val(),
+        epsilon: norm.epsilon,
+    }
+}
+
+/// A convolution, its bias where it has one.
+///
+/// # Shapes
+/// - x `(batch, inputs, rows, columns)` -> `(batch, outputs, rows, columns)`
+pub fn convolve(layer: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+    match steps(layer, &x.device()) {
+        Some(steps) => {
+            let after = layer
+                .bias
+                .as_ref()
+                .map_or(After::Nothing, |bias| After::Bias(bias.val()));
+            conv(x, layer.weight.val(), steps, after, None, false)
+        }
+        None => layer.forward(x),
+    }
+}
+
+/// A convolution without bias and the batch norm after it, then the residual and the rectifier where they follow.
+///
+/// # Shapes
+/// - x `(batch, inputs, rows, columns)` -> `(batch, outputs, rows, columns)`, like the residual
+pub fn convolve_norm(
+    layer: &Conv2d,
+    norm: &BatchNorm,
+    x: Tensor<4>,
+    residual: Option<Tensor<4>>,
+    rectify: bool,
+) -> Tensor<4> {
+    let device = x.device();
+    match steps(layer, &device) {
+        Some(steps) if layer.bias.is_none() => {
+            let after = After::Norm(statistics(norm, &device));
+            conv(x, layer.weight.val(), steps, after, residual, rectify)
+        }
+        _ => norm_channels(norm, layer.forward(x), residual, rectify),
+    }
+}
+
+/// The steps of a convolution that the CPU's kernel takes.
+fn steps(layer: &Conv2d, device: &Device) -> Option<ConvSteps> {
+    if runs_wgsl(device) || !runs_kernels(device) || layer.groups != 1 || layer.dilation != [1, 1] {
+        return None;
+    }
+    let padding = match layer.padding {
+        PaddingConfig2d::Valid => [0, 0],
+        PaddingConfig2d::Explicit(top, left, bottom, right) if (top, left) == (bottom, right) => [top, left],
+        _ => return None,
+    };
+    Some(ConvSteps {
+        stride: layer.stride,
+        padding,
+    })
 }

@@ -8,7 +8,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, Initializer, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::norm_channels;
+use super::convolve_norm;
 
 /// The residual block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,17 +146,16 @@ impl Residual {
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let shortcut = match &self.downsample {
-            Some(down) => norm_channels(&down.bn, down.conv.forward(x.clone()), None, false),
+            Some(down) => convolve_norm(&down.conv, &down.bn, x.clone(), None, false),
             None => x.clone(),
         };
-        let y = norm_channels(&self.bn1, self.conv1.forward(x), None, true);
-        let y = self.conv2.forward(y);
+        let y = convolve_norm(&self.conv1, &self.bn1, x, None, true);
         match (&self.conv3, &self.bn3) {
             (Some(conv3), Some(bn3)) => {
-                let y = norm_channels(&self.bn2, y, None, true);
-                norm_channels(bn3, conv3.forward(y), Some(shortcut), true)
+                let y = convolve_norm(&self.conv2, &self.bn2, y, None, true);
+                convolve_norm(conv3, bn3, y, Some(shortcut), true)
             }
-            _ => norm_channels(&self.bn2, y, Some(shortcut), true),
+            _ => convolve_norm(&self.conv2, &self.bn2, y, Some(shortcut), true),
         }
     }
 }
@@ -206,7 +205,7 @@ impl ResNet {
     pub fn forward(&self, picture: Tensor<4>, mut watch: impl FnMut(&str, &Tensor<4>)) -> Tensor<4> {
         let mut x = self
             .pool
-            .forward(norm_channels(&self.bn1, self.conv1.forward(picture), None, true));
+            .forward(convolve_norm(&self.conv1, &self.bn1, picture, None, true));
         watch("stem", &x);
         for (name, stage) in [
             ("layer1", &self.layer1),

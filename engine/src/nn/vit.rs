@@ -9,7 +9,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{AttentionPass, LayerConfig, LayerNorm, SinCos, TransformerLayer, sincos_positions};
+use super::{AttentionPass, LayerConfig, LayerNorm, SinCos, TransformerLayer, convolve, sincos_positions};
 use crate::kernels::Mask;
 
 /// What stands for the whole image.
@@ -208,7 +208,7 @@ impl PatchEmbed {
     /// - pixels `(batch, channels, rows * patch, columns * patch)` -> `(batch, rows * columns, width)`
     pub fn forward(&self, pixels: Tensor<4>) -> Tensor<3> {
         // (B, W, rows, columns) -> (B, W, K) -> (B, K, W)
-        self.proj.forward(pixels).flatten::<3>(2, 3).swap_dims(1, 2)
+        convolve(&self.proj, pixels).flatten::<3>(2, 3).swap_dims(1, 2)
     }
 }
 
