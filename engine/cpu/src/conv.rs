@@ -1,16 +1,16 @@
-//! Convolution as a product, block of columns by block of columns.
+//! Convolution, block of rows by block of rows.
 
-use std::cell::Cell;
+use std::ops::Range;
 
 use rayon::prelude::*;
-use rten_gemm::{BiasVector, GemmInputA, GemmInputB, GemmOptions, PackedAMatrix};
+use rten_simd::SimdOp;
 
 use crate::attention::with_scratch;
-use crate::elementwise::{Epilogue, Residual};
-use crate::matrix::{Matrix, executor};
+use crate::direct::{self, LAID_OUT, Layout, PRODUCT, Place, Product, SLACK, TILE};
+use crate::elementwise::Residual;
 
-/// Values of a block of columns: about what stays in the second cache while it is multiplied.
-const BLOCK: usize = 192 * 1024;
+/// Values of a block of rows, laid out and computed: about what stays in the second cache.
+const BLOCK: usize = 48 * 1024;
 
 /// Sizes of a convolution without groups or dilation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,72 +47,103 @@ impl ConvShape {
         self.inputs * self.kernel[0] * self.kernel[1]
     }
 
-    /// Whether a column of the product is a column of the picture.
-    pub(crate) fn pointwise(&self) -> bool {
-        self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0]
+    /// Values of a picture, and of an output's.
+    pub(crate) fn areas(&self) -> [usize; 2] {
+        let [rows, columns] = self.output_size();
+        [self.size[0] * self.size[1], rows * columns]
     }
 
-    /// The taps of output rows `rows`, `(taps, rows * columns)`, from one picture `(inputs, size)`.
-    pub(crate) fn columns(&self, picture: &[f32], rows: std::ops::Range<usize>, taps: &mut [f32]) {
-        let [height, width] = self.size;
-        let [_, across] = self.output_size();
-        let [down, right] = self.stride;
-        let [above, left] = self.padding;
-        let [kernel_rows, kernel_columns] = self.kernel;
-        let count = rows.len() * across;
-        for (tap, taps) in taps.chunks_exact_mut(count).enumerate() {
-            let (channel, at) = (
-                tap / (kernel_rows * kernel_columns),
-                tap % (kernel_rows * kernel_columns),
-            );
-            let (kernel_row, kernel_column) = (at / kernel_columns, at % kernel_columns);
-            let plane = &picture[channel * height * width..][..height * width];
-            // Output columns whose tap lies in the picture: left <= column * right + kernel_column < width + left.
-            let first = left.saturating_sub(kernel_column).div_ceil(right).min(across);
-            let last = (width + left)
-                .saturating_sub(kernel_column)
-                .div_ceil(right)
-                .clamp(first, across);
-            for (row, taps) in rows.clone().zip(taps.chunks_exact_mut(across)) {
-                let Some(row) = (row * down + kernel_row)
-                    .checked_sub(above)
-                    .filter(|&row| row < height)
-                else {
-                    taps.fill(0.0);
-                    continue;
-                };
-                taps[..first].fill(0.0);
-                taps[last..].fill(0.0);
-                if first == last {
-                    continue;
-                }
-                let from = row * width + first * right + kernel_column - left;
-                let source = &plane[from..];
-                if right == 1 {
-                    taps[first..last].copy_from_slice(&source[..last - first]);
-                } else {
-                    for (tap, value) in taps[first..last].iter_mut().zip(source.iter().step_by(right)) {
-                        *tap = *value;
-                    }
-                }
-            }
+    /// How a picture is laid out for the outputs.
+    pub(crate) fn layout(&self) -> Layout {
+        Layout {
+            size: self.size,
+            stride: self.stride,
+            before: self.padding.map(|padding| padding as isize),
+            reach: std::array::from_fn(|axis| self.kernel[axis].div_ceil(self.stride[axis])),
+            columns: self.output_size()[1],
         }
     }
 
-    /// Output rows of a block.
-    pub(crate) fn rows_a_block(&self) -> usize {
-        let [rows, columns] = self.output_size();
-        let values = self.taps().max(self.outputs) * columns;
-        // No fewer than a thread each.
-        let share = (self.batch * rows).div_ceil(rayon::current_num_threads());
-        (BLOCK / values.max(1)).clamp(1, share.clamp(1, rows.max(1)))
+    /// Remainders of row and column that the kernel meets.
+    fn phases(&self) -> [usize; 2] {
+        std::array::from_fn(|axis| self.stride[axis].min(self.kernel[axis]))
     }
+
+    /// Planes of a picture.
+    pub(crate) fn planes(&self) -> usize {
+        let [down, right] = self.phases();
+        self.inputs * down * right
+    }
+
+    /// Lays out what output rows `rows` see of a picture `(inputs, size)`; a plane takes `step` values.
+    pub(crate) fn lay_out(&self, picture: &[f32], rows: &Range<usize>, step: usize, to: &mut [f32]) {
+        let layout = self.layout();
+        let plane = layout.plane(rows.len());
+        let [down, right] = self.phases();
+        let area = self.size[0] * self.size[1];
+        for (number, to) in to.chunks_mut(step).take(self.planes()).enumerate() {
+            let channel = number / (down * right);
+            let phase = [number / right % down, number % right];
+            let picture = &picture[channel * area..][..area];
+            layout.fill(picture, phase, rows.clone(), &mut to[..plane]);
+        }
+    }
+
+    /// Where the run of each tap begins when a plane takes `step` values.
+    pub(crate) fn offsets(&self, step: usize) -> Vec<usize> {
+        let [down, right] = self.phases();
+        let pitch = self.layout().pitch();
+        let [rows, columns] = self.kernel;
+        (0..self.taps())
+            .map(|tap| {
+                let (channel, row, column) = (tap / (rows * columns), tap / columns % rows, tap % columns);
+                let phase = row % self.stride[0] * right + column % self.stride[1];
+                (channel * down * right + phase) * step
+                    + row / self.stride[0] * pitch
+                    + column / self.stride[1]
+            })
+            .collect()
+    }
+}
+
+/// Rows of a block where a row takes `values` values; no fewer blocks of all `rows` of `batch` pictures than a thread
+/// each.
+pub(crate) fn rows_a_block(batch: usize, rows: usize, values: usize) -> usize {
+    let share = (batch * rows).div_ceil(rayon::current_num_threads());
+    let most = (BLOCK / values.max(1)).clamp(1, share.clamp(1, rows.max(1)));
+    // Blocks of about the same size.
+    rows.div_ceil(rows.div_ceil(most).max(1)).max(1)
+}
+
+/// The parts of `(batch, channels, rows, columns)` that each block of rows writes, a piece of every channel: the rows
+/// of block after block end at `ends`.
+pub(crate) fn parts<'a>(
+    values: &'a mut [f32],
+    channels: usize,
+    [rows, columns]: [usize; 2],
+    ends: &[usize],
+) -> Vec<Vec<&'a mut [f32]>> {
+    let mut parts: Vec<Vec<&mut [f32]>> = Vec::new();
+    for sample in values.chunks_exact_mut(channels * rows * columns) {
+        let at = parts.len();
+        parts.resize_with(at + ends.len(), || Vec::with_capacity(channels));
+        for mut plane in sample.chunks_exact_mut(rows * columns) {
+            let mut begin = 0;
+            for (part, &end) in parts[at..].iter_mut().zip(ends) {
+                let (piece, rest) = plane.split_at_mut((end - begin) * columns);
+                (plane, begin) = (rest, end);
+                part.push(piece);
+            }
+        }
+    }
+    parts
 }
 
 /// A convolution's weights laid out as the product reads them, with the bias of its outputs.
 pub struct PackedConv {
-    packed: PackedAMatrix<f32>,
+    packed: Vec<[f32; TILE]>,
     bias: Vec<f32>,
+    taps: usize,
 }
 
 impl std::fmt::Debug for PackedConv {
@@ -134,29 +165,14 @@ impl PackedConv {
             weights.len() == outputs * taps && scale.is_none_or(|s| s.len() == outputs),
             "weights, scale and bias of a convolution disagree"
         );
-        let scaled: Vec<f32>;
-        let weights = match scale {
-            Some(scale) => {
-                scaled = weights
-                    .iter()
-                    .enumerate()
-                    .map(|(i, w)| w * scale[i / taps])
-                    .collect();
-                &scaled[..]
-            }
-            None => weights,
-        };
+        let factor = |output: usize| scale.map_or(1.0, |s| s[output]);
+        let weight = |output, tap| weights[output * taps + tap] * factor(output);
         Self {
-            packed: executor().prepack_a(Matrix::rows(weights, outputs, taps).view()),
+            packed: direct::pack(outputs, taps, weight),
             bias,
+            taps,
         }
     }
-}
-
-thread_local! {
-    // Columns and products of one block.
-    static TAPS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-    static PRODUCT: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
 /// Convolution, plus the residual where there is one, rectified where wanted.
@@ -174,77 +190,62 @@ pub fn conv(
     rectify: bool,
     output: &mut [f32],
 ) {
-    let [rows, across] = shape.output_size();
-    let picture = shape.inputs * shape.size[0] * shape.size[1];
-    let area = rows * across;
+    let [rows, columns] = shape.output_size();
+    let [area_in, area] = shape.areas();
+    let picture = shape.inputs * area_in;
     assert!(
         x.len() == shape.batch * picture
             && output.len() == shape.batch * shape.outputs * area
             && weights.bias.len() == shape.outputs
-            && weights.packed.cols() == shape.taps()
+            && weights.taps == shape.taps()
             && residual.is_none_or(|r| r.len() == output.len()),
         "shapes of a convolution disagree"
     );
     if output.is_empty() {
         return;
     }
-    let block = shape.rows_a_block();
+    let layout = shape.layout();
+    let (pitch, planes) = (layout.pitch(), shape.planes());
+    let block = rows_a_block(shape.batch, rows, pitch * (planes + shape.outputs));
     let blocks = rows.div_ceil(block);
-    // The parts of the output that each block writes: a piece of every channel.
-    let mut parts: Vec<Vec<&mut [f32]>> = Vec::new();
-    for sample in output.chunks_exact_mut(shape.outputs * area) {
-        let at = parts.len();
-        parts.resize_with(at + blocks, || Vec::with_capacity(shape.outputs));
-        for plane in sample.chunks_exact_mut(area) {
-            for (part, piece) in parts[at..].iter_mut().zip(plane.chunks_mut(block * across)) {
-                part.push(piece);
-            }
-        }
-    }
+    let step = layout.plane(block);
+    let offsets = shape.offsets(step);
+    let ends: Vec<usize> = (1..=blocks).map(|i| (i * block).min(rows)).collect();
+    let parts = parts(output, shape.outputs, [rows, columns], &ends);
     parts.into_par_iter().enumerate().for_each(|(number, mut part)| {
         let (sample, first) = (number / blocks, number % blocks * block);
         let rows = first..(first + block).min(rows);
-        let count = rows.len() * across;
-        let picture = &x[sample * picture..][..picture];
-        let mut multiply = |columns: Matrix| {
-            with_scratch(&PRODUCT, shape.outputs * count, |product| {
-                let options = GemmOptions {
-                    bias: Some(BiasVector::Column(&weights.bias)),
-                    ..GemmOptions::default()
-                };
-                let (a, b) = (
-                    GemmInputA::Packed(&weights.packed),
-                    GemmInputB::Unpacked(columns.view()),
-                );
-                if let Err(error) = executor().gemm(product, a, b, options) {
-                    panic!("{shape:?}: {error}");
+        let count = rows.len() * pitch;
+        with_scratch(&LAID_OUT, planes * step + SLACK, |laid_out| {
+            shape.lay_out(&x[sample * picture..][..picture], &rows, step, laid_out);
+            with_scratch(&PRODUCT, direct::product_size(shape.outputs, count), |product| {
+                Product {
+                    weights: &weights.packed,
+                    bias: Some(&weights.bias),
+                    offsets: &offsets,
+                    adjacent: shape.kernel[1].div_ceil(shape.stride[1]),
+                    rows: laid_out,
+                    count,
+                    product,
                 }
-                let from = sample * shape.outputs * area + first * across;
+                .dispatch();
+                let from = sample * shape.outputs * area + first * columns;
                 let residual = residual.map(|values| Residual {
                     values: &values[from..],
                     step: area,
                 });
-                Epilogue {
+                Place {
                     product,
+                    count,
+                    pitch,
+                    columns,
                     residual,
                     rectify,
                     output: &mut part,
                 }
-                .run();
+                .dispatch();
             });
-        };
-        if shape.pointwise() {
-            multiply(Matrix {
-                values: &picture[first * across..],
-                shape: [shape.inputs, count],
-                strides: [area, 1],
-            });
-        } else {
-            with_scratch(&TAPS, shape.taps() * count, |taps| {
-                shape.columns(picture, rows, taps);
-                multiply(Matrix::rows(taps, shape.taps(), count));
-            });
-        }
+        });
     });
 }
 

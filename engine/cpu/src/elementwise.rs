@@ -276,51 +276,6 @@ pub(crate) struct Residual<'a> {
     pub step: usize,
 }
 
-/// Moves the rows of a product to where they belong, with what follows a convolution.
-pub(crate) struct Epilogue<'a, 'b> {
-    /// `(rows, columns)`
-    pub product: &'a [f32],
-    pub residual: Option<Residual<'a>>,
-    pub rectify: bool,
-    /// `rows` pieces of `columns`
-    pub output: &'a mut [&'b mut [f32]],
-}
-
-impl Epilogue<'_, '_> {
-    pub fn run(self) {
-        let Some(columns) = self.output.first().map(|piece| piece.len()) else {
-            return;
-        };
-        let op = Affine {
-            scale: 1.0,
-            shift: 0.0,
-            rectify: self.rectify,
-        };
-        for (row, piece) in self.output.iter_mut().enumerate() {
-            let product = &self.product[row * columns..][..columns];
-            let values = [&mut **piece];
-            match &self.residual {
-                Some(residual) => {
-                    let inputs = [product, &residual.values[row * residual.step..][..columns]];
-                    Run {
-                        op: &op,
-                        inputs,
-                        values,
-                    }
-                    .dispatch();
-                }
-                None if self.rectify => Run {
-                    op: &op,
-                    inputs: [product],
-                    values,
-                }
-                .dispatch(),
-                None => piece.copy_from_slice(product),
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@
 
 mod attention;
 mod conv;
+mod direct;
 mod elementwise;
 mod matrix;
 mod norm;

@@ -1,0 +1,316 @@
+//! Convolution without columns: in a picture with zeros around it, what a tap of the kernel meets is one run of
+//! values, the same run for all rows, shifted.
+//!
+//! A picture is laid out with `pitch` values a row and read as one long row. What is computed between the rows'
+//! ends is never read. A stride splits the picture into planes, one for each remainder of row and column; in such a
+//! plane the kernel steps by one.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use rten_simd::ops::{BitOps, NumOps};
+use rten_simd::{Isa, SimdOp};
+
+use crate::elementwise::{MAX_LANES, Residual, store_some};
+
+/// Outputs that are computed together.
+pub(crate) const TILE: usize = 4;
+/// Vectors of columns that are computed together; with `TILE` outputs they fill 16 registers.
+const VECTORS: usize = 3;
+/// Values that are read past the last of a layout.
+pub(crate) const SLACK: usize = VECTORS * MAX_LANES;
+/// Taps that are computed before the next are read: the weights of a tile stay in the first cache.
+const TAPS: usize = 512;
+/// Values of a block of columns, of all taps in a block: about half of the first cache.
+const NEAR: usize = 4096;
+
+thread_local! {
+    /// A picture laid out.
+    pub(crate) static LAID_OUT: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    /// A product, or what is multiplied with a picture laid out.
+    pub(crate) static PRODUCT: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// How a picture is laid out; axes are rows and columns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    /// Rows and columns of the picture.
+    pub size: [usize; 2],
+    /// Steps from one value of a plane to the next.
+    pub stride: [usize; 2],
+    /// Zeros before the picture; where negative, what is cut off.
+    pub before: [isize; 2],
+    /// Values of a plane that one output sees.
+    pub reach: [usize; 2],
+    /// Outputs a row.
+    pub columns: usize,
+}
+
+impl Layout {
+    /// From one row to the next. The zeros before a row serve the row above as those after it.
+    pub fn pitch(&self) -> usize {
+        let apart = self.columns + self.reach[1] - 1;
+        if self.stride[1] > 1 {
+            return apart;
+        }
+        let before = self.before[1].max(0).unsigned_abs();
+        let end = (self.before[1] + self.size[1] as isize).max(0).unsigned_abs();
+        apart.saturating_sub(before).max(end).max(self.columns).min(apart)
+    }
+
+    /// Values of a plane from which `rows` rows are computed.
+    pub fn plane(&self, rows: usize) -> usize {
+        (rows + self.reach[0] - 1) * self.pitch() + self.reach[1]
+    }
+
+    /// Lays out what output rows `rows` see of the plane whose remainders are `phase`.
+    pub fn fill(&self, picture: &[f32], phase: [usize; 2], rows: Range<usize>, to: &mut [f32]) {
+        let [height, width] = self.size;
+        let pitch = self.pitch();
+        let shift: [isize; 2] = std::array::from_fn(|axis| phase[axis] as isize - self.before[axis]);
+        let step = self.stride[1];
+        // 0 <= column * step + shift < width
+        let bound = |end: isize| -(shift[1] - end).div_euclid(step as isize);
+        let first = bound(0).clamp(0, pitch as isize) as usize;
+        let last = bound(width as isize).clamp(first as isize, pitch as isize) as usize;
+        let from = (first * step).wrapping_add_signed(shift[1]);
+        for (row, to) in (rows.start..).zip(to.chunks_mut(pitch)) {
+            let row = (row * self.stride[0]).wrapping_add_signed(shift[0]);
+            if row >= height || first == last || to.len() < pitch {
+                to.fill(0.0);
+                continue;
+            }
+            to[..first].fill(0.0);
+            to[last..].fill(0.0);
+            let source = &picture[row * width + from..(row + 1) * width];
+            match step {
+                1 => to[first..last].copy_from_slice(&source[..last - first]),
+                2 => copy_every_second(source, &mut to[first..last]),
+                _ => {
+                    for (to, value) in to[first..last].iter_mut().zip(source.iter().step_by(step)) {
+                        *to = *value;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn copy_every_second(from: &[f32], to: &mut [f32]) {
+    let count = to.len();
+    let (pairs, _) = from.as_chunks::<2>();
+    for (to, pair) in to.iter_mut().zip(pairs) {
+        *to = pair[0];
+    }
+    if let ([.., last], [.., value]) = (&mut *to, from)
+        && from.len() == 2 * count - 1
+    {
+        *last = *value;
+    }
+}
+
+/// Weights with `TILE` outputs side by side, `(outputs / TILE, taps)`; zeros after the last output.
+pub(crate) fn pack(outputs: usize, taps: usize, weight: impl Fn(usize, usize) -> f32) -> Vec<[f32; TILE]> {
+    (0..outputs.div_ceil(TILE))
+        .flat_map(|tile| (0..taps).map(move |tap| (tile * TILE, tap)))
+        .map(|(output, tap)| {
+            std::array::from_fn(|i| match output + i {
+                output if output < outputs => weight(output, tap),
+                _ => 0.0,
+            })
+        })
+        .collect()
+}
+
+/// Values of a product of `outputs` by `count` columns, with what is written past them.
+pub(crate) const fn product_size(outputs: usize, count: usize) -> usize {
+    outputs.next_multiple_of(TILE) * count.next_multiple_of(MAX_LANES) + MAX_LANES
+}
+
+/// Weights times runs of a picture laid out: `product[o, q] = bias[o] + sum over t of weights[o, t] rows[offsets[t] + q]`.
+pub(crate) struct Product<'a> {
+    /// As packed.
+    pub weights: &'a [[f32; TILE]],
+    pub bias: Option<&'a [f32]>,
+    /// Where the run of each tap begins.
+    pub offsets: &'a [usize],
+    /// Taps that lie side by side.
+    pub adjacent: usize,
+    pub rows: &'a [f32],
+    /// Columns that are wanted.
+    pub count: usize,
+    /// `(outputs, columns)`, of `product_size`.
+    pub product: &'a mut [f32],
+}
+
+impl SimdOp for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) {
+        let lanes = isa.f32().len();
+        let step = self.count.next_multiple_of(MAX_LANES);
+        let vectors = self.count.div_ceil(lanes);
+        let taps = self.offsets.len();
+        for (block, offsets) in self.offsets.chunks(TAPS).enumerate() {
+            let wide = VECTORS * lanes;
+            let tiles = NEAR * self.adjacent / (offsets.len() * wide);
+            let near = tiles.max(1) * VECTORS;
+            for first in (0..vectors).step_by(near) {
+                let last = (first + near).min(vectors);
+                for (tile, weights) in self.weights.chunks_exact(taps).enumerate() {
+                    let weights = &weights[block * TAPS..][..offsets.len()];
+                    let bias = |i| self.bias.and_then(|b| b.get(tile * TILE + i)).copied();
+                    let run = Run {
+                        weights,
+                        offsets,
+                        rows: self.rows,
+                        bias: (block == 0).then(|| std::array::from_fn(|i| bias(i).unwrap_or(0.0))),
+                        step,
+                    };
+                    let product = &mut self.product[tile * TILE * step..][..TILE * step];
+                    let mut at = first;
+                    while at < last {
+                        at += match last - at {
+                            1 => run.tile::<I, 1>(isa, at * lanes, product),
+                            2 | 4 => run.tile::<I, 2>(isa, at * lanes, product),
+                            _ => run.tile::<I, 3>(isa, at * lanes, product),
+                        };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What the tiles of the same outputs and taps share.
+struct Run<'a> {
+    weights: &'a [[f32; TILE]],
+    offsets: &'a [usize],
+    rows: &'a [f32],
+    /// Where the sums begin, unless they go on.
+    bias: Option<[f32; TILE]>,
+    step: usize,
+}
+
+impl Run<'_> {
+    /// `V` vectors of columns from `at` on; returns `V`.
+    #[inline(always)]
+    fn tile<I: Isa, const V: usize>(&self, isa: I, at: usize, product: &mut [f32]) -> usize {
+        let ops = isa.f32();
+        let lanes = ops.len();
+        let mut sums: [[I::F32; V]; TILE] = std::array::from_fn(|i| match self.bias {
+            Some(bias) => [ops.splat(bias[i]); V],
+            None => ops.load_many(&product[i * self.step + at..]),
+        });
+        for (weights, offset) in self.weights.iter().zip(self.offsets) {
+            let x: [I::F32; V] = ops.load_many(&self.rows[offset + at..]);
+            for (sums, weight) in sums.iter_mut().zip(weights) {
+                let weight = ops.splat(*weight);
+                for (sum, x) in sums.iter_mut().zip(x) {
+                    *sum = ops.mul_add(x, weight, *sum);
+                }
+            }
+        }
+        for (i, sums) in sums.into_iter().enumerate() {
+            let to = &mut product[i * self.step + at..][..V * lanes];
+            for (sum, to) in sums.into_iter().zip(to.chunks_exact_mut(lanes)) {
+                ops.store(sum, to);
+            }
+        }
+        V
+    }
+}
+
+/// Moves a product to where it belongs, with what follows a convolution.
+pub(crate) struct Place<'a, 'b> {
+    pub product: &'a [f32],
+    /// Columns of the product.
+    pub count: usize,
+    /// Of the rows within.
+    pub pitch: usize,
+    pub columns: usize,
+    /// Beside the output, one output after another.
+    pub residual: Option<Residual<'a>>,
+    pub rectify: bool,
+    /// A piece of whole rows of each output.
+    pub output: &'a mut [&'b mut [f32]],
+}
+
+impl SimdOp for Place<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) {
+        let ops = isa.f32();
+        let lanes = ops.len();
+        let step = self.count.next_multiple_of(MAX_LANES);
+        for (i, output) in self.output.iter_mut().enumerate() {
+            let product = &self.product[i * step..];
+            let residual = self.residual.as_ref().map(|r| &r.values[i * r.step..]);
+            for row in 0..output.len() / self.columns {
+                // What a vector holds beyond its row is written over by the next row.
+                for column in (0..self.columns).step_by(lanes) {
+                    let at = row * self.columns + column;
+                    let mut y = ops.load(&product[row * self.pitch + column..]);
+                    if let Some(residual) = residual {
+                        y = ops.add(y, ops.load_pad(&residual[at..]).0);
+                    }
+                    if self.rectify {
+                        y = ops.max(y, ops.zero());
+                    }
+                    store_some(ops, y, &mut output[at..]);
+                }
+            }
+        }
+    }
+}
+
+/// Adds products of runs: `sums[o, t] += sum over q of dy[o, q] rows[offsets[t] + q]`.
+pub(crate) struct Correlate<'a> {
+    /// `(outputs / TILE, TILE, length)`, `length` a multiple of `MAX_LANES`
+    pub dy: &'a [f32],
+    pub length: usize,
+    pub rows: &'a [f32],
+    pub offsets: &'a [usize],
+    /// `(outputs, taps)`
+    pub sums: &'a mut [f32],
+}
+
+impl SimdOp for Correlate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) {
+        let ops = isa.f32();
+        let lanes = ops.len();
+        let (taps, length) = (self.offsets.len(), self.length);
+        for (dy, sums) in self
+            .dy
+            .chunks_exact(TILE * length)
+            .zip(self.sums.chunks_mut(TILE * taps))
+        {
+            let dy: [&[f32]; TILE] = std::array::from_fn(|i| &dy[i * length..][..length]);
+            for (block, offsets) in self.offsets.chunks(VECTORS).enumerate() {
+                let last = offsets.len() - 1;
+                let x: [&[f32]; VECTORS] =
+                    std::array::from_fn(|j| &self.rows[offsets[j.min(last)]..][..length]);
+                let mut tile = [[ops.zero(); VECTORS]; TILE];
+                for at in (0..length).step_by(lanes) {
+                    let x = x.map(|x| ops.load(&x[at..]));
+                    for (sums, dy) in tile.iter_mut().zip(dy) {
+                        let dy = ops.load(&dy[at..]);
+                        for (sum, x) in sums.iter_mut().zip(x) {
+                            *sum = ops.mul_add(x, dy, *sum);
+                        }
+                    }
+                }
+                for (tile, sums) in tile.into_iter().zip(sums.chunks_exact_mut(taps)) {
+                    for (tile, sum) in tile.into_iter().zip(&mut sums[block * VECTORS..]) {
+                        *sum += ops.sum(tile);
+                    }
+                }
+            }
+        }
+    }
+}
