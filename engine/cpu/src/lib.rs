@@ -7,16 +7,20 @@
 
 mod attention;
 mod conv;
+mod conv_backward;
 mod direct;
 mod elementwise;
 mod matrix;
 mod norm;
+mod sums;
 
 pub use attention::{AttentionShape, Visible, attention, decode_attention};
 pub use conv::{ConvShape, PackedConv, conv};
+pub use conv_backward::conv_backward;
 pub use elementwise::{Affine, Map, add, gelu, map, relu, scale_channels};
 pub use matrix::{Matrix, PackedMatrix, dense, matmul};
 pub use norm::layer_norm;
+pub use sums::{channel_sums, column_sums, sum_of_squares};
 
 #[cfg(test)]
 mod testing {
