@@ -14,6 +14,11 @@ pub fn runs_kernels(device: &Device) -> bool {
     )
 }
 
+/// Whether the kernels of `hilum-cpu` run on `device`: the CPU without autodiff.
+pub fn runs_cpu_kernels(device: &Device) -> bool {
+    matches!(device.as_dispatch(), DispatchDevice::Flex(_))
+}
+
 /// Whether the kernels of `shaders/` run on `device`: WebGPU without autodiff.
 pub fn runs_wgsl(device: &Device) -> bool {
     matches!(device.as_dispatch(), DispatchDevice::Cube(_))

@@ -9,7 +9,7 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use super::{LayerConfig, LayerNorm, Residual, dense, linear};
 use crate::kernels::{
     MAX_HEAD_DIM, Mask, attention_reference, decode_attention, decode_attention_cpu,
-    decode_attention_reference, masked_attention, runs_kernels, runs_wgsl,
+    decode_attention_reference, masked_attention, runs_cpu_kernels, runs_kernels, runs_wgsl,
 };
 
 /// What all layers of one pass share: the mask, and what is made of it once and only where it is needed.
@@ -214,7 +214,7 @@ impl SelfAttention {
             decode_attention(query, key, value, &cache.tensors, start, self.heads)
         } else {
             let device = query.device();
-            let step = match runs_kernels(&device) && !runs_wgsl(&device) {
+            let step = match runs_cpu_kernels(&device) {
                 true => decode_attention_cpu,
                 false => decode_attention_reference,
             };

@@ -6,8 +6,9 @@ use burn::nn::{BatchNorm, Initializer, Linear, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, activation::relu};
 
 use crate::kernels::{
-    self, After, ConvSteps, MAX_ROWS, Statistics, batch_norm, conv, layer_norm_reference, linear_reference,
-    runs_kernels, runs_wgsl, sum_layer_norm, tied_linear, tied_linear_reference,
+    self, After, ConvSteps, MAX_ROWS, Statistics, batch_norm, conv, conv_recorded, layer_norm_reference,
+    linear_reference, records_kernels, runs_cpu_kernels, runs_kernels, runs_wgsl, sum_layer_norm,
+    tied_linear, tied_linear_reference,
 };
 
 /// A linear layer as BERT initialises it: weights normal with sd 0.02, biases zero.
@@ -39,7 +40,7 @@ pub fn dense<const D: usize>(layer: &Linear, x: Tensor<D>, gelu: bool) -> Tensor
 /// - x `(rows, inputs)`, weight `(outputs, inputs)`, bias `(outputs)` -> `(rows, outputs)`
 pub fn tied_dense(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
     let device = x.device();
-    let linear = match runs_kernels(&device) && !runs_wgsl(&device) {
+    let linear = match runs_cpu_kernels(&device) {
         true => tied_linear,
         false => tied_linear_reference,
     };
@@ -129,15 +130,23 @@ fn statistics(norm: &BatchNorm, device: &Device) -> Statistics {
 /// # Shapes
 /// - x `(batch, inputs, rows, columns)` -> `(batch, outputs, rows, columns)`
 pub fn convolve(layer: &Conv2d, x: Tensor<4>) -> Tensor<4> {
-    match steps(layer, &x.device()) {
-        Some(steps) => {
+    let device = x.device();
+    match steps(layer) {
+        Some(steps) if runs_cpu_kernels(&device) => {
             let after = layer
                 .bias
                 .as_ref()
                 .map_or(After::Nothing, |bias| After::Bias(bias.val()));
             conv(x, layer.weight.val(), steps, after, None, false)
         }
-        None => layer.forward(x),
+        Some(steps) if records_kernels(&device) => {
+            let y = conv_recorded(x, layer.weight.val(), steps);
+            match &layer.bias {
+                Some(bias) => y + bias.val().reshape([1, -1, 1, 1]),
+                None => y,
+            }
+        }
+        _ => layer.forward(x),
     }
 }
 
@@ -153,21 +162,19 @@ pub fn convolve_norm(
     rectify: bool,
 ) -> Tensor<4> {
     let device = x.device();
-    match steps(layer, &device) {
-        Some(steps) if layer.bias.is_none() => {
+    match steps(layer) {
+        Some(steps) if layer.bias.is_none() && runs_cpu_kernels(&device) => {
             let after = After::Norm(statistics(norm, &device));
             conv(x, layer.weight.val(), steps, after, residual, rectify)
         }
-        _ => norm_channels(norm, layer.forward(x), residual, rectify),
+        _ => norm_channels(norm, convolve(layer, x), residual, rectify),
     }
 }
 
-/// The steps of a convolution that the CPU's kernel takes.
-fn steps(layer: &Conv2d, device: &Device) -> Option<ConvSteps> {
-    if runs_wgsl(device) || !runs_kernels(device) || layer.groups != 1 || layer.dilation != [1, 1] {
-        return None;
-    }
+/// The steps of a convolution that the CPU's kernels take.
+fn steps(layer: &Conv2d) -> Option<ConvSteps> {
     let padding = match layer.padding {
+        _ if layer.groups != 1 || layer.dilation != [1, 1] => return None,
         PaddingConfig2d::Valid => [0, 0],
         PaddingConfig2d::Explicit(top, left, bottom, right) if (top, left) == (bottom, right) => [top, left],
         _ => return None,
