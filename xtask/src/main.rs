@@ -4,6 +4,7 @@
 //! Exit status: 0 done, 1 failed, 2 usage.
 
 mod apt;
+mod bench;
 mod browser;
 mod checkout;
 mod page;
@@ -24,11 +25,15 @@ Usage: cargo xtask COMMAND
   setup [--test] [--wasm]   install what the tests need, the WebAssembly target, or (with neither) both
   demo                      set up, build page and command, serve the page on this machine, print its address
   test [--only PARTS]       set up, then run everything; PARTS: fmt, clippy, native, page, worker, browser, comma-separated
+  bench [--only ROWS] [--json] [--threads N]
+                            time the engine against ONNX Runtime, PyTorch and pydicom, which are installed first; ROWS: row
+                            numbers or names, comma-separated, as `hilum bench --list` tells them
   help                      this text
 
 Tests read two folders where these variables name them:
   HILUM_PARITY_DIR          reference tensors made with other libraries
   HILUM_DATA_DIR            public data sets in their published layouts
+HILUM_PEERS names a Python environment with tests/peers/requirements.txt for bench to use instead of its own.
 CARGO_TARGET_DIR moves the build folder, for instance to a cache that outlives a clone.";
 
 fn main() -> ExitCode {
@@ -55,7 +60,8 @@ fn dispatch(arguments: &[String]) -> Result<bool, String> {
                 "`cargo xtask demo` takes no options, not `{other}` either."
             )),
         },
-        "bench" | "dist" => Err(format!("`cargo xtask {command}` comes in a later version.")),
+        "bench" => Ok(bench::run(&bench::Options::parse(rest)?)),
+        "dist" => Err(format!("`cargo xtask {command}` comes in a later version.")),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(true)
@@ -82,6 +88,7 @@ mod tests {
             ("test fmt", "`fmt`"),
             ("setup --gpu", "`--gpu`"),
             ("demo --fast", "`--fast`"),
+            ("bench --fast", "`--fast`"),
             ("dist", "later"),
         ] {
             let message = dispatch(&words(line)).expect_err(line);

@@ -11,6 +11,7 @@
 
 mod ask;
 mod attention;
+mod bench;
 mod data;
 mod decode;
 mod doctor;
@@ -89,6 +90,8 @@ enum Command {
     Score(score::Args),
     /// Makes small-scale versions of the papers' tables, on phantoms.
     Tables(tables::Args),
+    /// Times what `cargo xtask bench` compares with other libraries.
+    Bench(bench::Args),
     /// Serves the page to this machine's browsers.
     Serve(serve::Args),
 }
@@ -120,6 +123,7 @@ fn main() -> ExitCode {
         Command::Gallery(command) => gallery::run(command, globals),
         Command::Score(args) => score::run(args, globals),
         Command::Tables(args) => tables::run(args, globals),
+        Command::Bench(args) => bench::run(args, globals),
         Command::Serve(args) => serve::run(args, globals),
     };
     match outcome {
