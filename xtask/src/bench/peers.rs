@@ -12,7 +12,8 @@ const REQUIREMENTS: &str = "tests/peers/requirements.txt";
 /// Names an environment to use as it is.
 const VARIABLE: &str = "HILUM_PEERS";
 /// What the peers' programs import.
-const IMPORTS: &str = "import numpy, onnx, onnxruntime, pydicom, torch, torchvision";
+const IMPORTS: &str =
+    "import gdcm, imagecodecs, numpy, onnx, onnxruntime, pydicom, pylibjpeg, torch, torchvision";
 
 /// The Python of the peers, installed where it is not there yet; quick where it is.
 ///

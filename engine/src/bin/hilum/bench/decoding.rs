@@ -1,4 +1,4 @@
-//! Row 7: DICOM decoding, of one 12-bit picture in each transfer syntax that a peer can write.
+//! Row 7: DICOM decoding, of one 12-bit picture in each transfer syntax that is read.
 
 use anyhow::Context;
 use burn::tensor::TensorData;
@@ -39,6 +39,8 @@ pub const CASES: &[Case] = &[
         "decode-jpeg-2000-lossy",
         "DICOM 12 bit 3000 x 3000, JPEG 2000 lossy",
     ),
+    case("decode-htj2k", "DICOM 12 bit 3000 x 3000, HTJ2K lossless"),
+    case("decode-htj2k-lossy", "DICOM 12 bit 3000 x 3000, HTJ2K lossy"),
 ];
 
 /// The pictures that a peer wrote into the folder, as `CASE.dcm`.
