@@ -15,8 +15,11 @@ use crate::elementwise::{MAX_LANES, Residual, store_some};
 
 /// Outputs that are computed together.
 pub(crate) const TILE: usize = 4;
-/// Vectors of columns that are computed together; with `TILE` outputs they fill 16 registers.
-const VECTORS: usize = 3;
+/// Vectors of columns of a product that are computed together. A third would fill 16 registers to the last, and what
+/// the compiler then moves between them costs more than it saves.
+const VECTORS: usize = 2;
+/// Taps that are correlated together; these need no register for a weight.
+const CORRELATED: usize = 3;
 /// Values that are read past the last of a layout.
 pub(crate) const SLACK: usize = VECTORS * MAX_LANES;
 /// Taps that are computed before the next are read: the weights of a tile stay in the first cache.
@@ -173,8 +176,7 @@ impl SimdOp for Product<'_> {
                     while at < last {
                         at += match last - at {
                             1 => run.tile::<I, 1>(isa, at * lanes, product),
-                            2 | 4 => run.tile::<I, 2>(isa, at * lanes, product),
-                            _ => run.tile::<I, 3>(isa, at * lanes, product),
+                            _ => run.tile::<I, 2>(isa, at * lanes, product),
                         };
                     }
                 }
@@ -199,10 +201,7 @@ impl Run<'_> {
     fn tile<I: Isa, const V: usize>(&self, isa: I, at: usize, product: &mut [f32]) -> usize {
         let ops = isa.f32();
         let lanes = ops.len();
-        let mut sums: [[I::F32; V]; TILE] = std::array::from_fn(|i| match self.bias {
-            Some(bias) => [ops.splat(bias[i]); V],
-            None => ops.load_many(&product[i * self.step + at..]),
-        });
+        let mut sums = [[ops.zero(); V]; TILE];
         for (weights, offset) in self.weights.iter().zip(self.offsets) {
             let x: [I::F32; V] = ops.load_many(&self.rows[offset + at..]);
             for (sums, weight) in sums.iter_mut().zip(weights) {
@@ -215,7 +214,11 @@ impl Run<'_> {
         for (i, sums) in sums.into_iter().enumerate() {
             let to = &mut product[i * self.step + at..][..V * lanes];
             for (sum, to) in sums.into_iter().zip(to.chunks_exact_mut(lanes)) {
-                ops.store(sum, to);
+                let before = match self.bias {
+                    Some(bias) => ops.splat(bias[i]),
+                    None => ops.load(to),
+                };
+                ops.store(ops.add(sum, before), to);
             }
         }
         V
@@ -291,22 +294,26 @@ impl SimdOp for Correlate<'_> {
             .zip(self.sums.chunks_mut(TILE * taps))
         {
             let dy: [&[f32]; TILE] = std::array::from_fn(|i| &dy[i * length..][..length]);
-            for (block, offsets) in self.offsets.chunks(VECTORS).enumerate() {
+            for (block, offsets) in self.offsets.chunks(CORRELATED).enumerate() {
                 let last = offsets.len() - 1;
-                let x: [&[f32]; VECTORS] =
+                let x: [&[f32]; CORRELATED] =
                     std::array::from_fn(|j| &self.rows[offsets[j.min(last)]..][..length]);
-                let mut tile = [[ops.zero(); VECTORS]; TILE];
+                let mut tile = [[ops.zero(); CORRELATED]; TILE];
                 for at in (0..length).step_by(lanes) {
-                    let x = x.map(|x| ops.load(&x[at..]));
+                    // Loops, not `map`: a closure that is not inlined has no vectors.
+                    let mut values = [ops.zero(); CORRELATED];
+                    for (value, x) in values.iter_mut().zip(x) {
+                        *value = ops.load(&x[at..]);
+                    }
                     for (sums, dy) in tile.iter_mut().zip(dy) {
                         let dy = ops.load(&dy[at..]);
-                        for (sum, x) in sums.iter_mut().zip(x) {
-                            *sum = ops.mul_add(x, dy, *sum);
+                        for (sum, value) in sums.iter_mut().zip(values) {
+                            *sum = ops.mul_add(value, dy, *sum);
                         }
                     }
                 }
                 for (tile, sums) in tile.into_iter().zip(sums.chunks_exact_mut(taps)) {
-                    for (tile, sum) in tile.into_iter().zip(&mut sums[block * VECTORS..]) {
+                    for (tile, sum) in tile.into_iter().zip(&mut sums[block * CORRELATED..]) {
                         *sum += ops.sum(tile);
                     }
                 }
