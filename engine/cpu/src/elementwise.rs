@@ -15,10 +15,11 @@ pub trait Map<const N: usize, const M: usize>: Sync {
     fn eval<I: Isa>(&self, isa: I, inputs: [I::F32; N], values: [I::F32; M]) -> [I::F32; M];
 }
 
-struct Run<'a, Op, const N: usize, const M: usize> {
-    op: &'a Op,
-    inputs: [&'a [f32]; N],
-    values: [&'a mut [f32]; M],
+/// [`map`] on one thread.
+pub(crate) struct Run<'a, Op, const N: usize, const M: usize> {
+    pub op: &'a Op,
+    pub inputs: [&'a [f32]; N],
+    pub values: [&'a mut [f32]; M],
 }
 
 impl<Op: Map<N, M>, const N: usize, const M: usize> SimdOp for Run<'_, Op, N, M> {

@@ -5,21 +5,29 @@
 //! batches come first. What each computes, with its plain reference, is tested beside it over odd sizes and
 //! the tails of vectors.
 
+mod activation;
 mod attention;
+mod batch_norm;
 mod conv;
 mod conv_backward;
 mod direct;
 mod elementwise;
 mod matrix;
 mod norm;
+mod norm_backward;
+mod optimizer;
 mod sums;
 
+pub use activation::{dense_backward, gelu_backward, gelu_of, relu_backward};
 pub use attention::{AttentionShape, Visible, attention, decode_attention};
+pub use batch_norm::{BatchNorm, BatchNormGradients, BatchStatistics, batch_norm_backward, batch_norm_train};
 pub use conv::{ConvShape, PackedConv, conv};
 pub use conv_backward::conv_backward;
 pub use elementwise::{Affine, Map, add, gelu, map, relu, scale_channels};
 pub use matrix::{Matrix, PackedMatrix, dense, matmul};
 pub use norm::layer_norm;
+pub use norm_backward::{LayerNormGradients, layer_norm_backward};
+pub use optimizer::{AdamW, adamw};
 pub use sums::{channel_sums, column_sums, sum_of_squares};
 
 #[cfg(test)]
