@@ -59,17 +59,24 @@ impl Visible {
         self.rows.push(self.ranges.len());
     }
 
-    fn row(&self, sample: usize, query: usize) -> &[Range<usize>] {
+    /// Whether there is a row for each query, and no key beyond the last.
+    pub(crate) fn fits(&self, shape: AttentionShape) -> bool {
+        self.rows.len() == shape.batch * shape.queries + 1
+            && self.queries == shape.queries
+            && self.ranges.iter().all(|range| range.end <= shape.keys)
+    }
+
+    pub(crate) fn row(&self, sample: usize, query: usize) -> &[Range<usize>] {
         let row = sample * self.queries + query;
         &self.ranges[self.rows[row]..self.rows[row + 1]]
     }
 }
 
 /// Softmax of `scale * scores` over `visible`; zero elsewhere.
-struct Softmax<'a> {
-    scores: &'a mut [f32],
-    visible: &'a [Range<usize>],
-    scale: f32,
+pub(crate) struct Softmax<'a> {
+    pub scores: &'a mut [f32],
+    pub visible: &'a [Range<usize>],
+    pub scale: f32,
 }
 
 impl SimdOp for Softmax<'_> {
@@ -206,7 +213,13 @@ pub fn attention(
 }
 
 /// The rows of one head of one sample in `(batch, rows, width)`.
-fn head_of(x: &[f32], sample: usize, head: usize, rows: usize, shape: AttentionShape) -> Matrix<'_> {
+pub(crate) fn head_of(
+    x: &[f32],
+    sample: usize,
+    head: usize,
+    rows: usize,
+    shape: AttentionShape,
+) -> Matrix<'_> {
     Matrix {
         values: &x[(sample * rows * shape.heads + head) * shape.head_dim..],
         shape: [rows, shape.head_dim],
@@ -215,7 +228,7 @@ fn head_of(x: &[f32], sample: usize, head: usize, rows: usize, shape: AttentionS
 }
 
 /// `(B, H, S, D)` to `(B, S, H * D)`.
-fn join_heads(by_head: &[f32], shape: AttentionShape, output: &mut [f32]) {
+pub(crate) fn join_heads(by_head: &[f32], shape: AttentionShape, output: &mut [f32]) {
     let AttentionShape {
         queries,
         heads,

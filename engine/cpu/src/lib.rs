@@ -7,27 +7,33 @@
 
 mod activation;
 mod attention;
+mod attention_backward;
 mod batch_norm;
 mod conv;
 mod conv_backward;
 mod direct;
 mod elementwise;
+mod loss;
 mod matrix;
 mod norm;
 mod norm_backward;
 mod optimizer;
+mod pool;
 mod sums;
 
 pub use activation::{dense_backward, gelu_backward, gelu_of, relu_backward};
 pub use attention::{AttentionShape, Visible, attention, decode_attention};
+pub use attention_backward::{Attended, AttendedGradients, attention_backward, attention_train};
 pub use batch_norm::{BatchNorm, BatchNormGradients, BatchStatistics, batch_norm_backward, batch_norm_train};
 pub use conv::{ConvShape, PackedConv, conv};
 pub use conv_backward::conv_backward;
 pub use elementwise::{Affine, Map, add, gelu, map, relu, scale_channels};
+pub use loss::{cross_entropy, cross_entropy_backward, log_softmax, log_softmax_backward};
 pub use matrix::{Matrix, PackedMatrix, dense, matmul};
 pub use norm::layer_norm;
 pub use norm_backward::{LayerNormGradients, layer_norm_backward};
 pub use optimizer::{AdamW, adamw};
+pub use pool::{PoolShape, max_pool, max_pool_backward, mean_pool, mean_pool_backward};
 pub use sums::{channel_sums, column_sums, sum_of_squares};
 
 #[cfg(test)]

@@ -1,0 +1,319 @@
+//! Pools, forward and backward.
+
+use std::cell::Cell;
+
+use rayon::prelude::*;
+use rten_simd::{Isa, SimdOp};
+use rten_vecmath::Sum;
+
+use crate::attention::with_scratch;
+
+/// Values that one task takes.
+const GRAIN: usize = 16 * 1024;
+
+/// Sizes of a pool; the padding is smaller than the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolShape {
+    /// Rows and columns of a plane.
+    pub size: [usize; 2],
+    /// Rows and columns of the kernel.
+    pub kernel: [usize; 2],
+    /// Steps of the kernel along rows and columns.
+    pub stride: [usize; 2],
+    /// What is passed over around the plane: above and below, left and right.
+    pub padding: [usize; 2],
+}
+
+impl PoolShape {
+    /// Rows and columns of what comes out.
+    pub fn output_size(&self) -> [usize; 2] {
+        std::array::from_fn(|axis| {
+            let padded = self.size[axis] + 2 * self.padding[axis];
+            (padded + 1)
+                .saturating_sub(self.kernel[axis])
+                .div_ceil(self.stride[axis])
+        })
+    }
+
+    fn areas(&self) -> [usize; 2] {
+        let [rows, columns] = self.output_size();
+        [self.size[0] * self.size[1], rows * columns]
+    }
+}
+
+thread_local! {
+    /// A row, split by the remainders of its columns.
+    static ROW: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// The largest values of a plane; vectors come from plain loops, compiled for the instructions found.
+struct Largest<'a> {
+    plane: &'a [f32],
+    shape: PoolShape,
+    row: &'a mut [f32],
+    output: &'a mut [f32],
+    indices: &'a mut [u32],
+}
+
+impl SimdOp for Largest<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, _: I) {
+        let PoolShape {
+            size: [height, width],
+            kernel,
+            stride,
+            padding,
+        } = self.shape;
+        let [_, columns] = self.shape.output_size();
+        self.output.fill(f32::NEG_INFINITY);
+        let rows = self
+            .output
+            .chunks_exact_mut(columns)
+            .zip(self.indices.chunks_exact_mut(columns));
+        for (number, (output, indices)) in rows.enumerate() {
+            let first = (number * stride[0]).saturating_sub(padding[0]);
+            indices.fill((first * width) as u32);
+            for tap in 0..kernel[0] {
+                let Some(row) = (number * stride[0] + tap)
+                    .checked_sub(padding[0])
+                    .filter(|&row| row < height)
+                else {
+                    continue;
+                };
+                let source = &self.plane[row * width..][..width];
+                let apart = width.div_ceil(stride[1]);
+                let source = match stride[1] {
+                    1 => source,
+                    step => {
+                        for (phase, to) in self.row.chunks_exact_mut(apart).enumerate() {
+                            let from = &source[phase.min(width)..];
+                            for (to, value) in to.iter_mut().zip(from.iter().step_by(step)) {
+                                *to = *value;
+                            }
+                        }
+                        &*self.row
+                    }
+                };
+                for tap in 0..kernel[1] {
+                    // Output columns whose tap lies in the plane: padding <= column * stride + tap < width + padding.
+                    let begin = padding[1].saturating_sub(tap).div_ceil(stride[1]).min(columns);
+                    let end = (width + padding[1])
+                        .saturating_sub(tap)
+                        .div_ceil(stride[1])
+                        .clamp(begin, columns);
+                    let from = begin * stride[1] + tap - padding[1].min(begin * stride[1] + tap);
+                    let values = &source[from % stride[1] * apart..][from / stride[1]..];
+                    let places = output[begin..end].iter_mut().zip(&mut indices[begin..end]);
+                    let mut at = (row * width + from) as u32;
+                    for ((largest, index), value) in places.zip(values) {
+                        let larger = *value > *largest || value.is_nan();
+                        *largest = if larger { *value } else { *largest };
+                        *index = if larger { at } else { *index };
+                        at = at.wrapping_add(stride[1] as u32);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The largest value that the kernel meets, the first of equal ones, and where in its plane it lies.
+///
+/// # Shapes
+/// - x `(planes, size)`; output, indices `(planes, output_size)`
+///
+/// # Panics
+/// When shapes disagree or the padding is not smaller than the kernel.
+pub fn max_pool(x: &[f32], shape: PoolShape, output: &mut [f32], indices: &mut [u32]) {
+    let [area_in, area] = shape.areas();
+    assert!(
+        shape
+            .padding
+            .iter()
+            .zip(shape.kernel)
+            .all(|(padding, kernel)| *padding < kernel)
+            && x.len().is_multiple_of(area_in.max(1))
+            && output.len() * area_in == x.len() * area
+            && indices.len() == output.len(),
+        "shapes of a pool disagree"
+    );
+    if output.is_empty() {
+        return;
+    }
+    let planes = GRAIN.div_ceil(area_in);
+    let outputs = output
+        .par_chunks_mut(planes * area)
+        .zip(indices.par_chunks_mut(planes * area));
+    outputs
+        .zip(x.par_chunks(planes * area_in))
+        .for_each(|((output, indices), x)| {
+            let row = shape.size[1].div_ceil(shape.stride[1]) * shape.stride[1];
+            with_scratch(&ROW, row, |row| {
+                let outputs = output.chunks_exact_mut(area).zip(indices.chunks_exact_mut(area));
+                for ((output, indices), plane) in outputs.zip(x.chunks_exact(area_in)) {
+                    Largest {
+                        plane,
+                        shape,
+                        row: &mut *row,
+                        output,
+                        indices,
+                    }
+                    .dispatch();
+                }
+            });
+        });
+}
+
+/// The gradient of [`max_pool`]'s input from that of its output.
+///
+/// # Shapes
+/// - dy, indices `(planes, output_size)`; dx `(planes, size)`
+///
+/// # Panics
+/// When shapes disagree or an index lies outside of its plane.
+pub fn max_pool_backward(dy: &[f32], indices: &[u32], shape: PoolShape, dx: &mut [f32]) {
+    let [area_in, area] = shape.areas();
+    assert!(
+        dx.len().is_multiple_of(area_in.max(1))
+            && dy.len() * area_in == dx.len() * area
+            && indices.len() == dy.len(),
+        "shapes of a pool's gradient disagree"
+    );
+    if dx.is_empty() {
+        return;
+    }
+    let planes = GRAIN.div_ceil(area_in);
+    dx.par_chunks_mut(planes * area_in)
+        .enumerate()
+        .for_each(|(chunk, dx)| {
+            for (number, dx) in dx.chunks_exact_mut(area_in).enumerate() {
+                dx.fill(0.0);
+                let part = (chunk * planes + number) * area..(chunk * planes + number + 1) * area;
+                for (index, dy) in indices[part.clone()].iter().zip(&dy[part]) {
+                    dx[*index as usize] += dy;
+                }
+            }
+        });
+}
+
+/// The mean of each plane.
+///
+/// # Shapes
+/// - x `(planes, area)`; means `(planes)`
+///
+/// # Panics
+/// When shapes disagree.
+pub fn mean_pool(x: &[f32], means: &mut [f32]) {
+    let area = x.len() / means.len().max(1);
+    assert!(x.len() == means.len() * area, "planes and means differ in number");
+    if x.is_empty() {
+        return means.fill(0.0);
+    }
+    let planes = GRAIN.div_ceil(area);
+    means
+        .par_chunks_mut(planes)
+        .zip(x.par_chunks(planes * area))
+        .for_each(|(means, x)| {
+            for (mean, x) in means.iter_mut().zip(x.chunks_exact(area)) {
+                *mean = Sum::new(x).dispatch() / area as f32;
+            }
+        });
+}
+
+/// The gradient of [`mean_pool`]'s input from that of the means.
+///
+/// # Shapes
+/// - dy `(planes)`; dx `(planes, area)`
+///
+/// # Panics
+/// When shapes disagree.
+pub fn mean_pool_backward(dy: &[f32], dx: &mut [f32]) {
+    let area = dx.len() / dy.len().max(1);
+    assert!(dx.len() == dy.len() * area, "planes and means differ in number");
+    if dx.is_empty() {
+        return;
+    }
+    let planes = GRAIN.div_ceil(area);
+    dx.par_chunks_mut(planes * area)
+        .zip(dy.par_chunks(planes))
+        .for_each(|(dx, dy)| {
+            for (dx, dy) in dx.chunks_exact_mut(area).zip(dy) {
+                dx.fill(dy / area as f32);
+            }
+        });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{close, numbers};
+
+    #[test]
+    fn largest_values_and_their_gradients_equal_plain_loops() {
+        for (planes, size, kernel, stride, padding) in [
+            (1, [1, 1], [1, 1], [1, 1], [0, 0]),
+            (3, [7, 9], [3, 3], [2, 2], [1, 1]),
+            (5, [112, 37], [3, 3], [2, 2], [1, 1]),
+            (2, [8, 11], [2, 3], [1, 1], [0, 1]),
+            (2, [9, 20], [4, 2], [3, 3], [2, 0]),
+            (4, [2, 5], [3, 3], [2, 4], [1, 2]),
+        ] {
+            let shape = PoolShape {
+                size,
+                kernel,
+                stride,
+                padding,
+            };
+            let [area_in, area] = shape.areas();
+            // Half of them equal, so that the first of equal ones matters.
+            let x: Vec<f32> = numbers(planes * area_in, 1)
+                .iter()
+                .map(|x| x.max(0.0) - 0.5)
+                .collect();
+            let dy = numbers(planes * area, 2);
+            let [rows, columns] = shape.output_size();
+            let (mut expected, mut expected_dx) = (Vec::new(), vec![0.0; x.len()]);
+            for (number, dy) in dy.iter().enumerate() {
+                let (plane, row, column) = (number / area, number / columns % rows, number % columns);
+                let mut best: Option<usize> = None;
+                for (i, j) in (0..kernel[0]).flat_map(|i| (0..kernel[1]).map(move |j| (i, j))) {
+                    let y = (row * stride[0] + i).wrapping_sub(padding[0]);
+                    let z = (column * stride[1] + j).wrapping_sub(padding[1]);
+                    if y < size[0] && z < size[1] {
+                        let at = (plane * size[0] + y) * size[1] + z;
+                        if best.is_none_or(|best| x[at] > x[best]) {
+                            best = Some(at);
+                        }
+                    }
+                }
+                let best = best.unwrap();
+                expected.push(x[best]);
+                expected_dx[best] += dy;
+            }
+            let (mut output, mut indices) = (vec![f32::NAN; dy.len()], vec![u32::MAX; dy.len()]);
+            max_pool(&x, shape, &mut output, &mut indices);
+            assert_eq!(expected, output, "{shape:?}");
+            let mut dx = vec![f32::NAN; x.len()];
+            max_pool_backward(&dy, &indices, shape, &mut dx);
+            close(&expected_dx, &dx, 1e-6, &format!("{shape:?}"));
+        }
+    }
+
+    #[test]
+    fn means_equal_plain_means() {
+        for (planes, area) in [(1, 1), (3, 49), (70, 1000)] {
+            let (x, dy) = (numbers(planes * area, 1), numbers(planes, 2));
+            let mean = |plane: &[f32]| plane.iter().map(|x| f64::from(*x)).sum::<f64>() / area as f64;
+            let expected: Vec<f32> = x.chunks(area).map(|plane| mean(plane) as f32).collect();
+            let mut found = vec![f32::NAN; planes];
+            mean_pool(&x, &mut found);
+            close(&expected, &found, 1e-6, "means");
+            let mut dx = vec![f32::NAN; x.len()];
+            mean_pool_backward(&dy, &mut dx);
+            let expected: Vec<f32> = (0..x.len()).map(|at| dy[at / area] / area as f32).collect();
+            close(&expected, &dx, 1e-7, "gradient");
+        }
+    }
+}
