@@ -8,7 +8,7 @@ use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, SimdOp, SimdUnaryOp};
 use rten_vecmath::Exp;
 
-use crate::elementwise::store_some;
+use crate::elementwise::{load_or, load_some, store_some};
 use crate::matrix::{Matrix, matmul};
 
 /// Sizes of an attention.
@@ -95,8 +95,7 @@ impl SimdOp for Softmax<'_> {
         let mut largest = floor;
         for range in visible {
             for at in range.clone().step_by(lanes) {
-                let (score, there) = ops.load_pad(&scores[at..range.end]);
-                largest = ops.max(largest, ops.select(score, floor, there));
+                largest = ops.max(largest, load_or(ops, &scores[at..range.end], floor));
             }
         }
         let largest = ops.fold_splat(largest, f32::MIN, f32::max);
@@ -104,9 +103,8 @@ impl SimdOp for Softmax<'_> {
         let mut sums = ops.zero();
         for range in visible {
             for at in range.clone().step_by(lanes) {
-                let (score, there) = ops.load_pad(&scores[at..range.end]);
+                let score = load_or(ops, &scores[at..range.end], floor);
                 let e = Exp {}.eval(isa, ops.mul(ops.sub(score, largest), factor));
-                let e = ops.select(e, ops.zero(), there);
                 sums = ops.add(sums, e);
                 store_some(ops, e, &mut scores[at..range.end]);
             }
@@ -117,7 +115,7 @@ impl SimdOp for Softmax<'_> {
             scores[hidden..range.start].fill(0.0);
             hidden = range.end;
             for at in range.clone().step_by(lanes) {
-                let e = ops.load_pad(&scores[at..range.end]).0;
+                let e = load_some(ops, &scores[at..range.end]);
                 store_some(ops, ops.mul(e, share), &mut scores[at..range.end]);
             }
         }
@@ -276,8 +274,8 @@ impl SimdOp for Query<'_> {
             }
             if whole < dim {
                 let (query, key) = (
-                    ops.load_pad(&self.query[whole..]).0,
-                    ops.load_pad(&key[whole..]).0,
+                    load_some(ops, &self.query[whole..]),
+                    load_some(ops, &key[whole..]),
                 );
                 sums = ops.mul_add(query, key, sums);
             }
@@ -294,7 +292,7 @@ impl SimdOp for Query<'_> {
         for at in (0..dim).step_by(lanes) {
             let mut sums = ops.zero();
             for (share, value) in self.scores.iter().zip(self.values.chunks(self.width)) {
-                sums = ops.mul_add(ops.splat(*share), ops.load_pad(&value[at..dim]).0, sums);
+                sums = ops.mul_add(ops.splat(*share), load_some(ops, &value[at..dim]), sums);
             }
             store_some(ops, sums, &mut self.output[at..]);
         }

@@ -7,7 +7,7 @@ use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, SimdOp};
 
 use crate::attention::{AttentionShape, Softmax, Visible, head_of, join_heads, with_scratch};
-use crate::elementwise::{Map, Run, store_some};
+use crate::elementwise::{Map, Run, load_some, store_some};
 use crate::matrix::{Matrix, matmul};
 
 /// What an attention reads.
@@ -167,18 +167,18 @@ impl SimdOp for SoftmaxBackward<'_> {
             let factors = self.factors.map(|factors| &factors[row * keys..][..keys]);
             let mut sums = ops.zero();
             for at in (0..keys).step_by(lanes) {
-                let mut score = ops.load_pad(&scores[at..]).0;
+                let mut score = load_some(ops, &scores[at..]);
                 if let Some(factors) = factors {
-                    score = ops.mul(score, ops.load_pad(&factors[at..]).0);
+                    score = ops.mul(score, load_some(ops, &factors[at..]));
                     store_some(ops, score, &mut scores[at..]);
                 }
-                sums = ops.mul_add(score, ops.load_pad(&probabilities[at..]).0, sums);
+                sums = ops.mul_add(score, load_some(ops, &probabilities[at..]), sums);
             }
             let mean = ops.splat(ops.sum(sums));
             let scale = ops.splat(self.scale);
             for at in (0..keys).step_by(lanes) {
-                let away = ops.sub(ops.load_pad(&scores[at..]).0, mean);
-                let share = ops.mul(ops.load_pad(&probabilities[at..]).0, scale);
+                let away = ops.sub(load_some(ops, &scores[at..]), mean);
+                let share = ops.mul(load_some(ops, &probabilities[at..]), scale);
                 store_some(ops, ops.mul(away, share), &mut scores[at..]);
             }
         }
@@ -342,7 +342,7 @@ mod tests {
             };
             let mut visible = Visible::new(queries);
             for (sample, query) in (0..batch).flat_map(|s| (0..queries).map(move |q| (s, q))) {
-                visible.push(&[0..shown(shape, sample, query)]);
+                visible.push(std::slice::from_ref(&(0..shown(shape, sample, query))));
             }
             let dy = numbers(sizes[0], 4);
             let cells = batch * heads * queries * keys;

@@ -5,7 +5,7 @@ use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, SimdOp};
 use rten_vecmath::{Sum, SumSquareSub};
 
-use crate::elementwise::{Affine, Map, Run, store_some};
+use crate::elementwise::{Affine, Map, Run, load_some, store_some};
 use crate::sums::over_channel;
 
 /// A batch norm (Ioffe and Szegedy 2015) and the rectifier after it.
@@ -140,20 +140,28 @@ impl SimdOp for Moments<'_> {
     fn eval<I: Isa>(mut self, isa: I) -> [f32; 2] {
         let ops = isa.f32();
         let mean = ops.splat(self.mean);
-        let (mut sums, mut products) = (ops.zero(), ops.zero());
-        for at in (0..self.x.len()).step_by(ops.len()) {
-            let x = ops.load_pad(&self.x[at..]).0;
-            let mut dy = ops.load_pad(&self.dy[at..]).0;
-            if let Some(y) = self.y {
-                let shown = ops.gt(ops.load_pad(&y[at..]).0, ops.zero());
-                dy = ops.select(dy, ops.zero(), shown);
-            }
-            sums = ops.add(sums, dy);
-            products = ops.mul_add(dy, ops.sub(x, mean), products);
-            if let Some(passed) = &mut self.passed {
-                store_some(ops, dy, &mut passed[at..]);
+        let lanes = ops.len();
+        let count = self.x.len();
+        // Two sums each: one addition need not wait for the one before it.
+        let (mut sums, mut products) = ([ops.zero(); 2], [ops.zero(); 2]);
+        for first in (0..count).step_by(2 * lanes) {
+            for (i, (sum, product)) in sums.iter_mut().zip(&mut products).enumerate() {
+                let at = (first + i * lanes).min(count);
+                let x = load_some(ops, &self.x[at..]);
+                let mut dy = load_some(ops, &self.dy[at..]);
+                if let Some(y) = self.y {
+                    let shown = ops.gt(load_some(ops, &y[at..]), ops.zero());
+                    dy = ops.select(dy, ops.zero(), shown);
+                }
+                *sum = ops.add(*sum, dy);
+                *product = ops.mul_add(dy, ops.sub(x, mean), *product);
+                if let Some(passed) = &mut self.passed {
+                    store_some(ops, dy, &mut passed[at..]);
+                }
             }
         }
+        let sums = ops.add(sums[0], sums[1]);
+        let products = ops.add(products[0], products[1]);
         [ops.sum(sums), ops.sum(products)]
     }
 }

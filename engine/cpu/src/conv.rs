@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use rten_simd::SimdOp;
 
 use crate::attention::with_scratch;
-use crate::direct::{self, LAID_OUT, Layout, PRODUCT, Place, Product, SLACK, TILE};
+use crate::direct::{self, LAID_OUT, Layout, PRODUCT, Packed, Place, Product, SLACK};
 use crate::elementwise::Residual;
 
 /// Values of a block of rows, laid out and computed: about what stays in the second cache.
@@ -141,7 +141,7 @@ pub(crate) fn parts<'a>(
 
 /// A convolution's weights laid out as the product reads them, with the bias of its outputs.
 pub struct PackedConv {
-    packed: Vec<[f32; TILE]>,
+    packed: Packed,
     bias: Vec<f32>,
     taps: usize,
 }
@@ -168,7 +168,7 @@ impl PackedConv {
         let factor = |output: usize| scale.map_or(1.0, |s| s[output]);
         let weight = |output, tap| weights[output * taps + tap] * factor(output);
         Self {
-            packed: direct::pack(outputs, taps, weight),
+            packed: Packed::new(outputs, taps, weight),
             bias,
             taps,
         }

@@ -5,7 +5,7 @@ use rten_simd::SimdOp;
 
 use crate::attention::with_scratch;
 use crate::conv::{ConvShape, parts, rows_a_block};
-use crate::direct::{self, Correlate, LAID_OUT, Layout, PRODUCT, Place, Product, SLACK, TILE};
+use crate::direct::{self, Correlate, LAID_OUT, Layout, PRODUCT, Packed, Place, Product, SLACK, TILE};
 use crate::elementwise::{MAX_LANES, add};
 use crate::sums::channel_sums;
 
@@ -58,7 +58,7 @@ pub fn conv_backward(
 /// meet them, back to front.
 struct Phase {
     at: [usize; 2],
-    packed: Vec<[f32; TILE]>,
+    packed: Packed,
     offsets: Vec<usize>,
     adjacent: usize,
 }
@@ -185,7 +185,7 @@ impl Phase {
                 tap % right.max(1),
             )
         };
-        let packed = direct::pack(shape.inputs, taps, |input, tap| {
+        let packed = Packed::new(shape.inputs, taps, |input, tap| {
             let (output, row, column) = split(tap);
             let (row, column) = (at[0] + shape.stride[0] * row, at[1] + shape.stride[1] * column);
             weights[((output * shape.inputs + input) * rows + row) * columns + column]
@@ -253,20 +253,26 @@ fn weight_gradient(x: &[f32], dy: &[f32], shape: ConvShape, dweights: &mut [f32]
     let most = (BLOCK / (pitch * (planes + shape.outputs))).min(LENGTH / pitch);
     let block = rows.div_ceil(rows.div_ceil(most.clamp(1, rows)));
     let plane = layout.plane(block);
+    // The zeros above a picture serve the one before it as those below.
+    let shared = if shape.stride[0] == 1 { shape.padding[0] } else { 0 };
+    let stack = |plane: usize| match shared {
+        0 => plane,
+        _ => (plane - layout.reach[1]) - shared * pitch,
+    };
     let pictures = match block == rows {
-        true => (LENGTH / plane).min(BLOCK / (plane * (planes + shape.outputs))),
+        true => (LENGTH / stack(plane)).min(BLOCK / (plane * (planes + shape.outputs))),
         false => 1,
     };
     let pictures = pictures.clamp(1, shape.batch);
     let blocks = rows.div_ceil(block);
     let items = shape.batch.div_ceil(pictures) * blocks;
     // Of all blocks but the last, and of the last.
-    let step = pictures * plane;
+    let step = |pictures: usize, plane: usize| (pictures - 1) * stack(plane) + plane;
     let last_step = match pictures {
         1 => layout.plane(rows - (blocks - 1) * block),
-        _ => ((shape.batch - 1) % pictures + 1) * plane,
+        _ => step((shape.batch - 1) % pictures + 1, plane),
     };
-    let [offsets, last_offsets] = [step, last_step].map(|step| shape.offsets(step));
+    let [offsets, last_offsets] = [step(pictures, plane), last_step].map(|step| shape.offsets(step));
     let tasks = rayon::current_num_threads().clamp(1, items);
     let share = items.div_ceil(tasks);
     let mut others = vec![0.0; (tasks - 1) * dweights.len()];
@@ -278,14 +284,14 @@ fn weight_gradient(x: &[f32], dy: &[f32], shape: ConvShape, dweights: &mut [f32]
             let samples = sample..(sample + pictures).min(shape.batch);
             let rows = first..(first + block).min(rows);
             let plane = layout.plane(rows.len());
-            let step = samples.len() * plane;
-            let used = (samples.len() - 1) * plane + rows.len() * pitch;
+            let (stack, step) = (stack(plane), step(samples.len(), plane));
+            let used = (samples.len() - 1) * stack + rows.len() * pitch;
             let length = used.next_multiple_of(MAX_LANES);
             with_scratch(&LAID_OUT, planes * step + SLACK, |laid_out| {
                 laid_out[planes * step..].fill(0.0);
                 for (number, sample) in samples.clone().enumerate() {
                     let picture = &x[sample * shape.inputs * area_in..][..shape.inputs * area_in];
-                    shape.lay_out(picture, &rows, step, &mut laid_out[number * plane..]);
+                    shape.lay_out(picture, &rows, step, &mut laid_out[number * stack..]);
                 }
                 let height = shape.outputs.next_multiple_of(TILE);
                 with_scratch(&PRODUCT, height * length, |spread| {
@@ -294,8 +300,8 @@ fn weight_gradient(x: &[f32], dy: &[f32], shape: ConvShape, dweights: &mut [f32]
                             to.fill(0.0);
                             continue;
                         }
-                        to[step.min(length)..].fill(0.0);
-                        for (sample, to) in samples.clone().zip(to.chunks_mut(plane)) {
+                        to[(samples.len() * stack).min(length)..].fill(0.0);
+                        for (sample, to) in samples.clone().zip(to.chunks_mut(stack)) {
                             let from = (sample * shape.outputs + output) * area + rows.start * columns;
                             let dy = dy[from..][..rows.len() * columns].chunks_exact(columns);
                             let (laid, rest) = to.split_at_mut(rows.len() * pitch);

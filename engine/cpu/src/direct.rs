@@ -11,12 +11,14 @@ use std::ops::Range;
 use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, SimdOp};
 
-use crate::elementwise::{MAX_LANES, Residual, store_some};
+use crate::elementwise::{MAX_LANES, Residual, load_some, store_some};
 
-/// Outputs that are computed together.
+/// Outputs that are correlated together.
 pub(crate) const TILE: usize = 4;
-/// Vectors of columns of a product that are computed together. A third would fill 16 registers to the last, and what
-/// the compiler then moves between them costs more than it saves.
+/// Outputs of a product that are computed together: as many as fit the registers, and fewer for the last.
+const TALL: usize = 6;
+const SHORT: usize = 4;
+/// Vectors of columns of a product that are computed together.
 const VECTORS: usize = 2;
 /// Taps that are correlated together; these need no register for a weight.
 const CORRELATED: usize = 3;
@@ -112,28 +114,55 @@ fn copy_every_second(from: &[f32], to: &mut [f32]) {
     }
 }
 
-/// Weights with `TILE` outputs side by side, `(outputs / TILE, taps)`; zeros after the last output.
-pub(crate) fn pack(outputs: usize, taps: usize, weight: impl Fn(usize, usize) -> f32) -> Vec<[f32; TILE]> {
-    (0..outputs.div_ceil(TILE))
-        .flat_map(|tile| (0..taps).map(move |tap| (tile * TILE, tap)))
-        .map(|(output, tap)| {
-            std::array::from_fn(|i| match output + i {
-                output if output < outputs => weight(output, tap),
-                _ => 0.0,
-            })
-        })
-        .collect()
+/// Tall and short tiles of outputs, with as little as can be after the last output.
+const fn tiles(outputs: usize) -> [usize; 2] {
+    let short = match outputs % TALL {
+        0 | 5 => 0,
+        1 | 2 if outputs > TALL => 2,
+        _ => 1,
+    };
+    [outputs.saturating_sub(short * SHORT).div_ceil(TALL), short]
+}
+
+/// Weights tile by tile, with a tile's outputs side by side: `(tiles, taps, outputs of the tile)`; zeros after the
+/// last output.
+pub(crate) struct Packed {
+    values: Vec<f32>,
+    outputs: usize,
+}
+
+impl Packed {
+    /// Packs the weights of outputs and taps.
+    pub fn new(outputs: usize, taps: usize, weight: impl Fn(usize, usize) -> f32) -> Self {
+        let [tall, short] = tiles(outputs);
+        let heights = [(tall, TALL), (short, SHORT)];
+        let heights = heights
+            .into_iter()
+            .flat_map(|(count, height)| (0..count).map(move |_| height));
+        let mut values = Vec::with_capacity((tall * TALL + short * SHORT) * taps);
+        let mut first = 0;
+        for height in heights {
+            for tap in 0..taps {
+                values.extend((first..first + height).map(|output| match output < outputs {
+                    true => weight(output, tap),
+                    false => 0.0,
+                }));
+            }
+            first += height;
+        }
+        Self { values, outputs }
+    }
 }
 
 /// Values of a product of `outputs` by `count` columns, with what is written past them.
 pub(crate) const fn product_size(outputs: usize, count: usize) -> usize {
-    outputs.next_multiple_of(TILE) * count.next_multiple_of(MAX_LANES) + MAX_LANES
+    let [tall, short] = tiles(outputs);
+    (tall * TALL + short * SHORT) * count.next_multiple_of(MAX_LANES) + MAX_LANES
 }
 
 /// Weights times runs of a picture laid out: `product[o, q] = bias[o] + sum over t of weights[o, t] rows[offsets[t] + q]`.
 pub(crate) struct Product<'a> {
-    /// As packed.
-    pub weights: &'a [[f32; TILE]],
+    pub weights: &'a Packed,
     pub bias: Option<&'a [f32]>,
     /// Where the run of each tap begins.
     pub offsets: &'a [usize],
@@ -155,54 +184,76 @@ impl SimdOp for Product<'_> {
         let step = self.count.next_multiple_of(MAX_LANES);
         let vectors = self.count.div_ceil(lanes);
         let taps = self.offsets.len();
+        let [tall, _] = tiles(self.weights.outputs);
+        let (tall_weights, short_weights) = self.weights.values.split_at(tall * TALL * taps);
+        let (tall_product, short_product) = self.product.split_at_mut(tall * TALL * step);
         for (block, offsets) in self.offsets.chunks(TAPS).enumerate() {
-            let wide = VECTORS * lanes;
-            let tiles = NEAR * self.adjacent / (offsets.len() * wide);
-            let near = tiles.max(1) * VECTORS;
+            let near = NEAR * self.adjacent / (offsets.len() * lanes) / VECTORS * VECTORS;
+            let near = near.max(VECTORS);
             for first in (0..vectors).step_by(near) {
-                let last = (first + near).min(vectors);
-                for (tile, weights) in self.weights.chunks_exact(taps).enumerate() {
-                    let weights = &weights[block * TAPS..][..offsets.len()];
-                    let bias = |i| self.bias.and_then(|b| b.get(tile * TILE + i)).copied();
-                    let run = Run {
-                        weights,
-                        offsets,
-                        rows: self.rows,
-                        bias: (block == 0).then(|| std::array::from_fn(|i| bias(i).unwrap_or(0.0))),
-                        step,
-                    };
-                    let product = &mut self.product[tile * TILE * step..][..TILE * step];
-                    let mut at = first;
-                    while at < last {
-                        at += match last - at {
-                            1 => run.tile::<I, 1>(isa, at * lanes, product),
-                            _ => run.tile::<I, 2>(isa, at * lanes, product),
-                        };
-                    }
-                }
+                let run = Run {
+                    offsets,
+                    first_tap: block * TAPS,
+                    taps,
+                    rows: self.rows,
+                    bias: self.bias,
+                    vectors: first..(first + near).min(vectors),
+                    step,
+                };
+                run.tiles::<I, TALL>(isa, tall_weights, 0, tall_product);
+                run.tiles::<I, SHORT>(isa, short_weights, tall * TALL, short_product);
             }
         }
     }
 }
 
-/// What the tiles of the same outputs and taps share.
+/// A block of taps and columns.
 struct Run<'a> {
-    weights: &'a [[f32; TILE]],
     offsets: &'a [usize],
+    first_tap: usize,
+    taps: usize,
     rows: &'a [f32],
-    /// Where the sums begin, unless they go on.
-    bias: Option<[f32; TILE]>,
+    bias: Option<&'a [f32]>,
+    vectors: Range<usize>,
     step: usize,
 }
 
 impl Run<'_> {
+    /// All tiles of `H` outputs, of which the first is `output`.
+    #[inline(always)]
+    fn tiles<I: Isa, const H: usize>(&self, isa: I, weights: &[f32], output: usize, product: &mut [f32]) {
+        let lanes = isa.f32().len();
+        let tiles = weights
+            .chunks_exact(H * self.taps)
+            .zip(product.chunks_exact_mut(H * self.step));
+        for (number, (weights, product)) in tiles.enumerate() {
+            let (weights, _) = weights.as_chunks::<H>();
+            let weights = &weights[self.first_tap..][..self.offsets.len()];
+            let mut at = self.vectors.start;
+            while at < self.vectors.end {
+                let output = output + number * H;
+                at += match self.vectors.end - at {
+                    1 => self.tile::<I, H, 1>(isa, at * lanes, weights, output, product),
+                    _ => self.tile::<I, H, VECTORS>(isa, at * lanes, weights, output, product),
+                };
+            }
+        }
+    }
+
     /// `V` vectors of columns from `at` on; returns `V`.
     #[inline(always)]
-    fn tile<I: Isa, const V: usize>(&self, isa: I, at: usize, product: &mut [f32]) -> usize {
+    fn tile<I: Isa, const H: usize, const V: usize>(
+        &self,
+        isa: I,
+        at: usize,
+        weights: &[[f32; H]],
+        output: usize,
+        product: &mut [f32],
+    ) -> usize {
         let ops = isa.f32();
         let lanes = ops.len();
-        let mut sums = [[ops.zero(); V]; TILE];
-        for (weights, offset) in self.weights.iter().zip(self.offsets) {
+        let mut sums = [[ops.zero(); V]; H];
+        for (weights, offset) in weights.iter().zip(self.offsets) {
             let x: [I::F32; V] = ops.load_many(&self.rows[offset + at..]);
             for (sums, weight) in sums.iter_mut().zip(weights) {
                 let weight = ops.splat(*weight);
@@ -213,10 +264,15 @@ impl Run<'_> {
         }
         for (i, sums) in sums.into_iter().enumerate() {
             let to = &mut product[i * self.step + at..][..V * lanes];
+            let bias = self
+                .bias
+                .and_then(|bias| bias.get(output + i))
+                .copied()
+                .unwrap_or(0.0);
             for (sum, to) in sums.into_iter().zip(to.chunks_exact_mut(lanes)) {
-                let before = match self.bias {
-                    Some(bias) => ops.splat(bias[i]),
-                    None => ops.load(to),
+                let before = match self.first_tap {
+                    0 => ops.splat(bias),
+                    _ => ops.load(to),
                 };
                 ops.store(ops.add(sum, before), to);
             }
@@ -257,7 +313,7 @@ impl SimdOp for Place<'_, '_> {
                     let at = row * self.columns + column;
                     let mut y = ops.load(&product[row * self.pitch + column..]);
                     if let Some(residual) = residual {
-                        y = ops.add(y, ops.load_pad(&residual[at..]).0);
+                        y = ops.add(y, load_some(ops, &residual[at..]));
                     }
                     if self.rectify {
                         y = ops.max(y, ops.zero());

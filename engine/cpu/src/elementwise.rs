@@ -70,6 +70,22 @@ impl<Op: Map<N, M>, const N: usize, const M: usize> SimdOp for Run<'_, Op, N, M>
     }
 }
 
+/// Loads as many lanes as there are, zeros after them.
+#[inline(always)]
+pub(crate) fn load_some<O: NumOps<f32>>(ops: O, from: &[f32]) -> O::Simd {
+    load_or(ops, from, ops.zero())
+}
+
+/// Loads as many lanes as there are, those of `after` after them; a mask is costly where none is needed.
+#[inline(always)]
+pub(crate) fn load_or<O: NumOps<f32>>(ops: O, from: &[f32], after: O::Simd) -> O::Simd {
+    if from.len() >= ops.len() {
+        return ops.load(from);
+    }
+    let (x, there) = ops.load_pad(from);
+    ops.select(x, after, there)
+}
+
 /// Stores as many lanes as `to` has room for.
 #[inline(always)]
 pub(crate) fn store_some<O: NumOps<f32>>(ops: O, x: O::Simd, to: &mut [f32]) {

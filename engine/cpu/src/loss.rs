@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 use rten_simd::ops::{BitOps, NumOps};
-use rten_simd::{Isa, SimdOp, SimdUnaryOp};
-use rten_vecmath::{Exp, MaxNum, Sum, SumExpSub};
+use rten_simd::{Isa, Simd, SimdOp, SimdUnaryOp};
+use rten_vecmath::{Exp, Sum};
 
 use crate::elementwise::{Affine, Map, Run};
 
@@ -11,20 +11,44 @@ use crate::elementwise::{Affine, Map, Run};
 const GRAIN: usize = 16 * 1024;
 
 /// Logarithm of the sum of exponentials.
-fn log_sum(row: &[f32]) -> f32 {
-    let largest = MaxNum::new(row).dispatch();
-    match largest.is_finite() {
-        true => largest + SumExpSub::new(row, largest).dispatch().ln(),
-        false => largest,
+struct LogSum<'a> {
+    row: &'a [f32],
+}
+
+impl SimdOp for LogSum<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) -> f32 {
+        let ops = isa.f32();
+        let floor = ops.splat(f32::MIN);
+        let mut largest = floor;
+        let (whole, rest) = self.row.split_at(self.row.len() - self.row.len() % ops.len());
+        for x in whole.chunks_exact(ops.len()) {
+            largest = ops.max(largest, ops.load(x));
+        }
+        let (rest, there) = ops.load_pad(rest);
+        largest = ops.max(largest, ops.select(rest, floor, there));
+        let largest = ops.fold_splat(largest, f32::MIN, f32::max);
+        let e = Exp {}.eval(isa, ops.sub(rest, largest));
+        let mut sums = ops.select(e, ops.zero(), there);
+        for x in whole.chunks_exact(ops.len()) {
+            sums = ops.add(sums, Exp {}.eval(isa, ops.sub(ops.load(x), largest)));
+        }
+        ops.sum(sums).ln() + largest.to_array()[0]
     }
 }
 
-/// Runs `row` over rows of `width` values in parallel.
-fn by_row(values: &mut [f32], width: usize, row: impl Fn(usize, &mut [f32]) + Sync) {
+fn log_sum(row: &[f32]) -> f32 {
+    LogSum { row }.dispatch()
+}
+
+/// Runs `row` over rows of `width` values in parallel, each of which takes as long as `cost` values.
+fn by_row(values: &mut [f32], width: usize, cost: usize, row: impl Fn(usize, &mut [f32]) + Sync) {
     if values.is_empty() {
         return;
     }
-    let rows = GRAIN.div_ceil(width);
+    let rows = GRAIN.div_ceil(cost.max(1));
     values
         .par_chunks_mut(rows * width)
         .enumerate()
@@ -47,7 +71,7 @@ pub fn log_softmax(x: &[f32], width: usize, output: &mut [f32]) {
         x.len() == output.len() && x.len().is_multiple_of(width.max(1)),
         "shapes of a softmax disagree"
     );
-    by_row(output, width, |row, output| {
+    by_row(output, width, width, |row, output| {
         let x = &x[row * width..][..width];
         let op = Affine {
             scale: 1.0,
@@ -105,7 +129,7 @@ pub fn log_softmax_backward(y: &[f32], dy: &[f32], width: usize, dx: &mut [f32])
         y.len() == dx.len() && dy.len() == dx.len() && y.len().is_multiple_of(width.max(1)),
         "shapes of a softmax's gradient disagree"
     );
-    by_row(dx, width, |row, dx| {
+    by_row(dx, width, width, |row, dx| {
         let part = row * width..(row + 1) * width;
         let dy = &dy[part.clone()];
         let op = LessExp {
@@ -134,7 +158,7 @@ pub fn cross_entropy(logits: &[f32], targets: &[u32], losses: &mut [f32]) {
         logits.len() == targets.len() * width && losses.len() == targets.len(),
         "shapes of a cross-entropy disagree"
     );
-    by_row(losses, 1, |row, loss| {
+    by_row(losses, 1, width, |row, loss| {
         let logits = &logits[row * width..][..width];
         loss[0] = log_sum(logits) - logits[targets[row] as usize];
     });
@@ -155,7 +179,7 @@ pub fn cross_entropy_backward(logits: &[f32], targets: &[u32], dlosses: &[f32], 
             && dlogits.len() == logits.len(),
         "shapes of a cross-entropy's gradient disagree"
     );
-    by_row(dlogits, width, |row, dlogits| {
+    by_row(dlogits, width, width, |row, dlogits| {
         let dloss = dlosses[row];
         if dloss == 0.0 {
             return dlogits.fill(0.0);

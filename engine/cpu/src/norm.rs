@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, SimdOp};
 
-use crate::elementwise::store_some;
+use crate::elementwise::{load_or, load_some, store_some};
 
 /// Values that one task takes.
 const GRAIN: usize = 16 * 1024;
@@ -32,9 +32,9 @@ impl SimdOp for Rows<'_> {
             let residual = self.residual.map(|r| &r[part]);
             let mut sums = ops.zero();
             for at in (0..width).step_by(lanes) {
-                let mut value = ops.load_pad(&x[at..]).0;
+                let mut value = load_some(ops, &x[at..]);
                 if let Some(residual) = residual {
-                    value = ops.add(value, ops.load_pad(&residual[at..]).0);
+                    value = ops.add(value, load_some(ops, &residual[at..]));
                 }
                 sums = ops.add(sums, value);
                 store_some(ops, value, &mut output[at..]);
@@ -43,16 +43,15 @@ impl SimdOp for Rows<'_> {
             let centre = ops.splat(mean);
             let mut squares = ops.zero();
             for at in (0..width).step_by(lanes) {
-                let (value, there) = ops.load_pad(&output[at..]);
-                let away = ops.select(ops.sub(value, centre), ops.zero(), there);
+                let away = ops.sub(load_or(ops, &output[at..], centre), centre);
                 squares = ops.mul_add(away, away, squares);
             }
             let variance = ops.sum(squares) / width as f32;
             let scale = ops.splat(1.0 / (variance + self.epsilon).sqrt());
             for at in (0..width).step_by(lanes) {
-                let away = ops.sub(ops.load_pad(&output[at..]).0, centre);
-                let weight = ops.load_pad(&self.weight[at..]).0;
-                let bias = ops.load_pad(&self.bias[at..]).0;
+                let away = ops.sub(load_some(ops, &output[at..]), centre);
+                let weight = load_some(ops, &self.weight[at..]);
+                let bias = load_some(ops, &self.bias[at..]);
                 let y = ops.mul_add(ops.mul(away, scale), weight, bias);
                 store_some(ops, y, &mut output[at..]);
             }

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, SimdOp};
 
-use crate::elementwise::store_some;
+use crate::elementwise::{load_or, load_some, store_some};
 use crate::sums::add_parts;
 
 /// Values that one task takes.
@@ -38,9 +38,9 @@ impl SimdOp for Rows<'_> {
             let residual = self.residual.map(|r| &r[part]);
             let mut sums = ops.zero();
             for at in (0..width).step_by(lanes) {
-                let mut value = ops.load_pad(&x[at..]).0;
+                let mut value = load_some(ops, &x[at..]);
                 if let Some(residual) = residual {
-                    value = ops.add(value, ops.load_pad(&residual[at..]).0);
+                    value = ops.add(value, load_some(ops, &residual[at..]));
                 }
                 sums = ops.add(sums, value);
                 store_some(ops, value, &mut dx[at..]);
@@ -48,9 +48,8 @@ impl SimdOp for Rows<'_> {
             let centre = ops.splat(ops.sum(sums) * share);
             let (mut squares, mut sums, mut products) = (ops.zero(), ops.zero(), ops.zero());
             for at in (0..width).step_by(lanes) {
-                let (value, there) = ops.load_pad(&dx[at..]);
-                let away = ops.select(ops.sub(value, centre), ops.zero(), there);
-                let g = ops.mul(ops.load_pad(&dy[at..]).0, ops.load_pad(&self.weight[at..]).0);
+                let away = ops.sub(load_or(ops, &dx[at..], centre), centre);
+                let g = ops.mul(load_some(ops, &dy[at..]), load_some(ops, &self.weight[at..]));
                 squares = ops.mul_add(away, away, squares);
                 sums = ops.add(sums, g);
                 products = ops.mul_add(g, away, products);
@@ -61,15 +60,15 @@ impl SimdOp for Rows<'_> {
             let slope = ops.splat(-ops.sum(products) * share * scale * scale);
             let scale = ops.splat(scale);
             for at in (0..width).step_by(lanes) {
-                let away = ops.sub(ops.load_pad(&dx[at..]).0, centre);
-                let dy = ops.load_pad(&dy[at..]).0;
-                let g = ops.mul(dy, ops.load_pad(&self.weight[at..]).0);
+                let away = ops.sub(load_some(ops, &dx[at..]), centre);
+                let dy = load_some(ops, &dy[at..]);
+                let g = ops.mul(dy, load_some(ops, &self.weight[at..]));
                 let line = ops.mul_add(away, slope, mean);
                 store_some(ops, ops.mul(ops.add(g, line), scale), &mut dx[at..]);
-                let weight = ops.load_pad(&self.dweight[at..]).0;
+                let weight = load_some(ops, &self.dweight[at..]);
                 let weight = ops.mul_add(ops.mul(away, scale), dy, weight);
                 store_some(ops, weight, &mut self.dweight[at..]);
-                let bias = ops.add(dy, ops.load_pad(&self.dbias[at..]).0);
+                let bias = ops.add(dy, load_some(ops, &self.dbias[at..]));
                 store_some(ops, bias, &mut self.dbias[at..]);
             }
         }

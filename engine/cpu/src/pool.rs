@@ -86,6 +86,16 @@ impl SimdOp for Largest<'_> {
                 let apart = width.div_ceil(stride[1]);
                 let source = match stride[1] {
                     1 => source,
+                    2 => {
+                        let (even, odd) = self.row.split_at_mut(apart);
+                        let (pairs, last) = source.as_chunks::<2>();
+                        for ((even, odd), pair) in even.iter_mut().zip(odd).zip(pairs) {
+                            *even = pair[0];
+                            *odd = pair[1];
+                        }
+                        even[pairs.len()..].copy_from_slice(last);
+                        &*self.row
+                    }
                     step => {
                         for (phase, to) in self.row.chunks_exact_mut(apart).enumerate() {
                             let from = &source[phase.min(width)..];
@@ -103,15 +113,23 @@ impl SimdOp for Largest<'_> {
                         .saturating_sub(tap)
                         .div_ceil(stride[1])
                         .clamp(begin, columns);
-                    let from = begin * stride[1] + tap - padding[1].min(begin * stride[1] + tap);
-                    let values = &source[from % stride[1] * apart..][from / stride[1]..];
-                    let places = output[begin..end].iter_mut().zip(&mut indices[begin..end]);
-                    let mut at = (row * width + from) as u32;
-                    for ((largest, index), value) in places.zip(values) {
-                        let larger = *value > *largest || value.is_nan();
-                        *largest = if larger { *value } else { *largest };
-                        *index = if larger { at } else { *index };
-                        at = at.wrapping_add(stride[1] as u32);
+                    if begin == end {
+                        continue;
+                    }
+                    let count = end - begin;
+                    let from = begin * stride[1] + tap - padding[1];
+                    let values = &source[from % stride[1] * apart + from / stride[1]..][..count];
+                    let (largest, indices) = (&mut output[begin..end], &mut indices[begin..end]);
+                    let (base, step) = ((row * width + from) as u32, stride[1] as u32);
+                    for at in 0..count {
+                        let value = values[at];
+                        let larger = (value > largest[at]) | value.is_nan();
+                        largest[at] = if larger { value } else { largest[at] };
+                        indices[at] = if larger {
+                            base + at as u32 * step
+                        } else {
+                            indices[at]
+                        };
                     }
                 }
             }

@@ -5,7 +5,7 @@ use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, SimdOp};
 use rten_vecmath::{Sum, SumSquare};
 
-use crate::elementwise::store_some;
+use crate::elementwise::{load_some, store_some};
 
 /// Values that are summed one after another in single precision.
 const RUN: usize = 4096;
@@ -73,8 +73,8 @@ impl SimdOp for Columns<'_> {
         for row in self.x.chunks(self.width) {
             for at in (0..self.sums.len()).step_by(ops.len()) {
                 let sum = ops.add(
-                    ops.load_pad(&self.sums[at..]).0,
-                    ops.load_pad(&row[at..self.sums.len()]).0,
+                    load_some(ops, &self.sums[at..]),
+                    load_some(ops, &row[at..self.sums.len()]),
                 );
                 store_some(ops, sum, &mut self.sums[at..]);
             }
