@@ -1,12 +1,15 @@
 //! Pools, forward and backward.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use rayon::prelude::*;
+use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, SimdOp};
 use rten_vecmath::Sum;
 
 use crate::attention::with_scratch;
+use crate::elementwise::MAX_LANES;
 
 /// Values that one task takes.
 const GRAIN: usize = 16 * 1024;
@@ -39,6 +42,35 @@ impl PoolShape {
         let [rows, columns] = self.output_size();
         [self.size[0] * self.size[1], rows * columns]
     }
+
+    /// Of each column of the kernel.
+    fn spans(&self) -> Vec<Span> {
+        let ([_, columns], width, padding) = (self.output_size(), self.size[1], self.padding[1]);
+        let stride = self.stride[1];
+        let span = |tap: usize| {
+            // padding <= column * stride + tap < width + padding
+            let begin = padding.saturating_sub(tap).div_ceil(stride).min(columns);
+            let end = (width + padding).saturating_sub(tap).div_ceil(stride);
+            let from = (begin * stride + tap).saturating_sub(padding);
+            Span {
+                places: begin..end.clamp(begin, columns),
+                from,
+                laid_out: from % stride * width.div_ceil(stride) + from / stride,
+            }
+        };
+        (0..self.kernel[1])
+            .map(span)
+            .filter(|span| !span.places.is_empty())
+            .collect()
+    }
+}
+
+/// Output columns whose tap lies in the plane.
+struct Span {
+    places: Range<usize>,
+    /// The first column of the plane that the tap meets, there and in a row split by remainders.
+    from: usize,
+    laid_out: usize,
 }
 
 thread_local! {
@@ -46,20 +78,23 @@ thread_local! {
     static ROW: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-/// The largest values of a plane; vectors come from plain loops, compiled for the instructions found.
+/// The largest values of a plane.
 struct Largest<'a> {
     plane: &'a [f32],
     shape: PoolShape,
+    spans: &'a [Span],
     row: &'a mut [f32],
     output: &'a mut [f32],
-    indices: &'a mut [u32],
+    indices: &'a mut [i32],
 }
 
 impl SimdOp for Largest<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn eval<I: Isa>(self, _: I) {
+    fn eval<I: Isa>(self, isa: I) {
+        let (ops, ints) = (isa.f32(), isa.i32());
+        let lanes = ops.len();
         let PoolShape {
             size: [height, width],
             kernel,
@@ -67,6 +102,9 @@ impl SimdOp for Largest<'_> {
             padding,
         } = self.shape;
         let [_, columns] = self.shape.output_size();
+        // Of the columns of a vector, from the first on.
+        let places: [i32; MAX_LANES] = std::array::from_fn(|lane| lane as i32 * stride[1] as i32);
+        let places = ints.load(&places);
         self.output.fill(f32::NEG_INFINITY);
         let rows = self
             .output
@@ -74,7 +112,7 @@ impl SimdOp for Largest<'_> {
             .zip(self.indices.chunks_exact_mut(columns));
         for (number, (output, indices)) in rows.enumerate() {
             let first = (number * stride[0]).saturating_sub(padding[0]);
-            indices.fill((first * width) as u32);
+            indices.fill((first * width) as i32);
             for tap in 0..kernel[0] {
                 let Some(row) = (number * stride[0] + tap)
                     .checked_sub(padding[0])
@@ -106,30 +144,31 @@ impl SimdOp for Largest<'_> {
                         &*self.row
                     }
                 };
-                for tap in 0..kernel[1] {
-                    // Output columns whose tap lies in the plane: padding <= column * stride + tap < width + padding.
-                    let begin = padding[1].saturating_sub(tap).div_ceil(stride[1]).min(columns);
-                    let end = (width + padding[1])
-                        .saturating_sub(tap)
-                        .div_ceil(stride[1])
-                        .clamp(begin, columns);
-                    if begin == end {
-                        continue;
+                for span in self.spans {
+                    let count = span.places.len();
+                    let values = &source[span.laid_out..][..count];
+                    let largest = &mut output[span.places.start..][..count];
+                    let indices = &mut indices[span.places.start..][..count];
+                    let base = (row * width + span.from) as i32;
+                    let step = stride[1] as i32;
+                    let whole = count - count % lanes;
+                    for at in (0..whole).step_by(lanes) {
+                        let index = ints.add(places, ints.splat(base + at as i32 * step));
+                        let value = ops.load(&values[at..]);
+                        let before = ops.load(&largest[at..]);
+                        let larger = ops.gt(value, before);
+                        let number = ops.eq(value, value);
+                        let after = ops.select(value, before, larger);
+                        ops.store(ops.select(after, value, number), &mut largest[at..]);
+                        let before = ints.load(&indices[at..]);
+                        let after = ints.select(index, before, larger);
+                        ints.store(ints.select(after, index, number), &mut indices[at..]);
                     }
-                    let count = end - begin;
-                    let from = begin * stride[1] + tap - padding[1];
-                    let values = &source[from % stride[1] * apart + from / stride[1]..][..count];
-                    let (largest, indices) = (&mut output[begin..end], &mut indices[begin..end]);
-                    let (base, step) = ((row * width + from) as u32, stride[1] as u32);
-                    for at in 0..count {
-                        let value = values[at];
-                        let larger = (value > largest[at]) | value.is_nan();
-                        largest[at] = if larger { value } else { largest[at] };
-                        indices[at] = if larger {
-                            base + at as u32 * step
-                        } else {
-                            indices[at]
-                        };
+                    for at in whole..count {
+                        if values[at] > largest[at] || values[at].is_nan() {
+                            largest[at] = values[at];
+                            indices[at] = base + at as i32 * step;
+                        }
                     }
                 }
             }
@@ -144,7 +183,7 @@ impl SimdOp for Largest<'_> {
 ///
 /// # Panics
 /// When shapes disagree or the padding is not smaller than the kernel.
-pub fn max_pool(x: &[f32], shape: PoolShape, output: &mut [f32], indices: &mut [u32]) {
+pub fn max_pool(x: &[f32], shape: PoolShape, output: &mut [f32], indices: &mut [i32]) {
     let [area_in, area] = shape.areas();
     assert!(
         shape
@@ -161,6 +200,7 @@ pub fn max_pool(x: &[f32], shape: PoolShape, output: &mut [f32], indices: &mut [
         return;
     }
     let planes = GRAIN.div_ceil(area_in);
+    let spans = shape.spans();
     let outputs = output
         .par_chunks_mut(planes * area)
         .zip(indices.par_chunks_mut(planes * area));
@@ -174,6 +214,7 @@ pub fn max_pool(x: &[f32], shape: PoolShape, output: &mut [f32], indices: &mut [
                     Largest {
                         plane,
                         shape,
+                        spans: &spans,
                         row: &mut *row,
                         output,
                         indices,
@@ -191,7 +232,7 @@ pub fn max_pool(x: &[f32], shape: PoolShape, output: &mut [f32], indices: &mut [
 ///
 /// # Panics
 /// When shapes disagree or an index lies outside of its plane.
-pub fn max_pool_backward(dy: &[f32], indices: &[u32], shape: PoolShape, dx: &mut [f32]) {
+pub fn max_pool_backward(dy: &[f32], indices: &[i32], shape: PoolShape, dx: &mut [f32]) {
     let [area_in, area] = shape.areas();
     assert!(
         dx.len().is_multiple_of(area_in.max(1))
@@ -310,7 +351,7 @@ mod tests {
                 expected.push(x[best]);
                 expected_dx[best] += dy;
             }
-            let (mut output, mut indices) = (vec![f32::NAN; dy.len()], vec![u32::MAX; dy.len()]);
+            let (mut output, mut indices) = (vec![f32::NAN; dy.len()], vec![i32::MAX; dy.len()]);
             max_pool(&x, shape, &mut output, &mut indices);
             assert_eq!(expected, output, "{shape:?}");
             let mut dx = vec![f32::NAN; x.len()];
