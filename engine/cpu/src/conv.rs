@@ -10,7 +10,7 @@ use crate::direct::{self, LAID_OUT, Layout, PRODUCT, Packed, Place, Product, SLA
 use crate::elementwise::Residual;
 
 /// Values of a block of rows, laid out and computed: about what stays in the second cache.
-const BLOCK: usize = 48 * 1024;
+const BLOCK: usize = 96 * 1024;
 
 /// Sizes of a convolution without groups or dilation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,7 +25,7 @@ const CORRELATED: usize = 3;
 /// Values that are read past the last of a layout.
 pub(crate) const SLACK: usize = VECTORS * MAX_LANES;
 /// Taps that are computed before the next are read: the weights of a tile stay in the first cache.
-const TAPS: usize = 512;
+const TAPS: usize = 256;
 /// Values of a block of columns, of all taps in a block: about half of the first cache.
 const NEAR: usize = 4096;
 
