@@ -3,11 +3,13 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
+use rten_gemm::{BiasVector, GemmInputA, GemmInputB, GemmOptions, PackedAMatrix};
 use rten_simd::SimdOp;
 
 use crate::attention::with_scratch;
 use crate::direct::{self, LAID_OUT, Layout, PRODUCT, Packed, Place, Product, SLACK};
-use crate::elementwise::Residual;
+use crate::elementwise::{Residual, add, relu};
+use crate::matrix::{Matrix, executor};
 
 /// Values of a block of rows, laid out and computed: about what stays in the second cache.
 const BLOCK: usize = 96 * 1024;
@@ -51,6 +53,11 @@ impl ConvShape {
     pub(crate) fn areas(&self) -> [usize; 2] {
         let [rows, columns] = self.output_size();
         [self.size[0] * self.size[1], rows * columns]
+    }
+
+    /// Whether each output is computed from one pixel, the one in its place.
+    fn pointwise(&self) -> bool {
+        self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0]
     }
 
     /// How a picture is laid out for the outputs.
@@ -141,10 +148,21 @@ pub(crate) fn parts<'a>(
 
 /// A convolution's weights laid out as the product reads them, with the bias of its outputs.
 pub struct PackedConv {
-    packed: Packed,
+    weights: Weights,
     bias: Vec<f32>,
     taps: usize,
 }
+
+enum Weights {
+    /// For the pass over a picture laid out.
+    Runs(Packed),
+    /// For a plain product.
+    Product(PackedAMatrix<f32>),
+}
+
+/// Inputs from which a convolution of single pixels is a plain product: so many planes lie too far apart to be read
+/// side by side.
+const MANY: usize = 256;
 
 impl std::fmt::Debug for PackedConv {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
@@ -158,20 +176,26 @@ impl PackedConv {
     ///
     /// # Panics
     /// When shapes disagree.
-    pub fn new(weights: &[f32], scale: Option<&[f32]>, bias: Vec<f32>) -> Self {
-        let outputs = bias.len();
-        let taps = weights.len() / outputs.max(1);
+    pub fn new(weights: &[f32], scale: Option<&[f32]>, bias: Vec<f32>, shape: ConvShape) -> Self {
+        let (outputs, taps) = (shape.outputs, shape.taps());
         assert!(
-            weights.len() == outputs * taps && scale.is_none_or(|s| s.len() == outputs),
+            weights.len() == outputs * taps
+                && bias.len() == outputs
+                && scale.is_none_or(|s| s.len() == outputs),
             "weights, scale and bias of a convolution disagree"
         );
         let factor = |output: usize| scale.map_or(1.0, |s| s[output]);
         let weight = |output, tap| weights[output * taps + tap] * factor(output);
-        Self {
-            packed: Packed::new(outputs, taps, weight),
-            bias,
-            taps,
-        }
+        let weights = if shape.pointwise() && taps >= MANY {
+            let scaled: Vec<f32> = (0..outputs)
+                .flat_map(|output| (0..taps).map(move |tap| (output, tap)))
+                .map(|(output, tap)| weight(output, tap))
+                .collect();
+            Weights::Product(executor().prepack_a(Matrix::rows(&scaled, outputs, taps).view()))
+        } else {
+            Weights::Runs(Packed::new(outputs, taps, weight))
+        };
+        Self { weights, bias, taps }
     }
 }
 
@@ -204,6 +228,13 @@ pub fn conv(
     if output.is_empty() {
         return;
     }
+    let packed = match &weights.weights {
+        Weights::Runs(packed) => packed,
+        Weights::Product(packed) => {
+            assert!(shape.pointwise(), "weights were packed for single pixels");
+            return pointwise(x, packed, &weights.bias, shape, residual, rectify, output);
+        }
+    };
     let layout = shape.layout();
     let (pitch, planes) = (layout.pitch(), shape.planes());
     let block = rows_a_block(shape.batch, rows, pitch * (planes + shape.outputs));
@@ -220,7 +251,7 @@ pub fn conv(
             shape.lay_out(&x[sample * picture..][..picture], &rows, step, laid_out);
             with_scratch(&PRODUCT, direct::product_size(shape.outputs, count), |product| {
                 Product {
-                    weights: &weights.packed,
+                    weights: packed,
                     bias: Some(&weights.bias),
                     offsets: &offsets,
                     adjacent: shape.kernel[1].div_ceil(shape.stride[1]),
@@ -247,6 +278,39 @@ pub fn conv(
             });
         });
     });
+}
+
+/// A convolution of single pixels: a picture's channels are the rows of a product.
+fn pointwise(
+    x: &[f32],
+    weights: &PackedAMatrix<f32>,
+    bias: &[f32],
+    shape: ConvShape,
+    residual: Option<&[f32]>,
+    rectify: bool,
+    output: &mut [f32],
+) {
+    let [area, _] = shape.areas();
+    let pictures = x.par_chunks_exact(shape.inputs * area);
+    output
+        .par_chunks_exact_mut(shape.outputs * area)
+        .zip(pictures)
+        .for_each(|(output, picture)| {
+            let options = GemmOptions {
+                bias: Some(BiasVector::Column(bias)),
+                ..GemmOptions::default()
+            };
+            let picture = Matrix::rows(picture, shape.inputs, area);
+            let (a, b) = (GemmInputA::Packed(weights), GemmInputB::Unpacked(picture.view()));
+            if let Err(error) = executor().gemm(output, a, b, options) {
+                panic!("{shape:?}: {error}");
+            }
+        });
+    match residual {
+        Some(residual) => add(output, residual, rectify),
+        None if rectify => relu(output),
+        None => {}
+    }
 }
 
 #[cfg(test)]
@@ -305,6 +369,8 @@ pub(crate) mod tests {
             shape(3, 16, 8, [14, 14], 3, 2, 1),
             shape(2, 17, 33, [11, 13], 1, 1, 0),
             shape(1, 8, 4, [9, 8], 1, 2, 0),
+            shape(3, 259, 33, [5, 7], 1, 1, 0),
+            shape(2, 300, 16, [6, 6], 1, 2, 0),
             shape(1, 64, 64, [40, 40], 3, 1, 1),
             shape(2, 3, 12, [32, 32], 16, 16, 0),
             shape(1, 2, 3, [2, 2], 3, 1, 1),
@@ -321,11 +387,11 @@ pub(crate) mod tests {
             let (scale, bias) = (numbers(shape.outputs, 3), numbers(shape.outputs, 4));
             let residual = numbers(shape.batch * shape.outputs * rows * columns, 5);
             let expected = plain(&x, &weights, shape);
-            let plain = PackedConv::new(&weights, None, vec![0.0; shape.outputs]);
+            let plain = PackedConv::new(&weights, None, vec![0.0; shape.outputs], shape);
             let mut found = vec![f32::NAN; expected.len()];
             conv(&x, &plain, shape, None, false, &mut found);
             close(&expected, &found, 1e-4, &format!("{shape:?}"));
-            let folded = PackedConv::new(&weights, Some(&scale), bias.clone());
+            let folded = PackedConv::new(&weights, Some(&scale), bias.clone(), shape);
             for residual in [None, Some(&residual[..])] {
                 for rectify in [false, true] {
                     let expected: Vec<f32> = expected

@@ -163,6 +163,17 @@ impl Mask {
         }
     }
 
+    /// The mask as ranges of columns for the CPU's kernels.
+    pub(super) fn visible(&self, queries: usize, keys: usize) -> Visible {
+        let mut visible = Visible::new(queries);
+        for &length in &self.lengths {
+            for row in self.query_start..self.query_start + queries {
+                visible.push(&self.kind.visible(row, self.context, length, keys));
+            }
+        }
+        visible
+    }
+
     /// The mask as a tensor for the reference, true where a cell is masked: `(batch, 1, queries,
     /// keys)`.
     pub fn masked(&self, queries: usize, keys: usize, device: &burn::tensor::Device) -> Tensor<4, Bool> {
@@ -239,14 +250,18 @@ impl AttentionBackend for Flex {
         [context, query_start, kind, words]: [u32; 4],
     ) -> FloatTensor<Self> {
         let ([batch, queries, width], [_, keys, _]) = (dims(&query), dims(&key));
-        let kind = MaskKind::from_code(kind, words);
-        let mut visible = Visible::new(queries);
-        for &length in lengths.as_slice::<i32>().unwrap_or_default() {
-            for row in 0..queries {
-                let row = query_start as usize + row;
-                visible.push(&kind.visible(row, context as usize, length as usize, keys));
-            }
-        }
+        let mask = Mask {
+            kind: MaskKind::from_code(kind, words),
+            context: context as usize,
+            query_start: query_start as usize,
+            lengths: lengths
+                .as_slice::<i32>()
+                .unwrap_or_default()
+                .iter()
+                .map(|&n| n as usize)
+                .collect(),
+        };
+        let visible = mask.visible(queries, keys);
         let shape = AttentionShape {
             batch,
             queries,

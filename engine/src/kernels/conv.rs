@@ -1,14 +1,11 @@
 //! Convolution with what follows it, on the CPU.
 
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::flex::FlexTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
+use burn::backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
 use burn::tensor::{Shape, Tensor};
 use hilum_cpu::{ConvShape, PackedConv};
 
 use super::batch_norm::{Statistics, folded};
 use super::cpu::{dims, made_once, tensor, values};
-use super::gradient::{Gradient, record};
 
 /// Steps of a convolution along rows and columns, and zeros around the picture: above and below, left and right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,14 +88,14 @@ impl ConvBackend for Flex {
         let shape = steps.shape(dims(&x), dims(&weight));
         let packed = match follows {
             Follows::Nothing => made_once(&[&weight], || {
-                PackedConv::new(&values(&weight), None, vec![0.0; shape.outputs])
+                PackedConv::new(&values(&weight), None, vec![0.0; shape.outputs], shape)
             }),
             Follows::Bias => made_once(&[&weight, &bias], || {
-                PackedConv::new(&values(&weight), None, values(&bias).into_owned())
+                PackedConv::new(&values(&weight), None, values(&bias).into_owned(), shape)
             }),
             Follows::Norm { epsilon } => made_once(&[&weight, &mean, &variance, &gamma, &bias], || {
                 let (scale, shift) = folded([&mean, &variance, &gamma, &bias], epsilon);
-                PackedConv::new(&values(&weight), Some(&scale), shift)
+                PackedConv::new(&values(&weight), Some(&scale), shift, shape)
             }),
         };
         let [rows, columns] = shape.output_size();
@@ -186,84 +183,6 @@ pub fn conv(
     Tensor::from_dispatch(output)
 }
 
-/// The convolution whose gradient is recorded, behind Burn's dispatch.
-#[backend_extension(Flex, Autodiff)]
-pub(super) trait ConvTrainingBackend: Backend {
-    /// See [`conv_recorded`].
-    fn conv_training(x: FloatTensor<Self>, weight: FloatTensor<Self>, steps: ConvSteps) -> FloatTensor<Self>;
-}
-
-impl ConvTrainingBackend for Flex {
-    fn conv_training(x: FloatTensor<Self>, weight: FloatTensor<Self>, steps: ConvSteps) -> FloatTensor<Self> {
-        let shape = steps.shape(dims(&x), dims(&weight));
-        let [rows, columns] = shape.output_size();
-        // Packed anew at every step, which moves the weights.
-        let packed = PackedConv::new(&values(&weight), None, vec![0.0; shape.outputs]);
-        let mut output = vec![0.0; shape.batch * shape.outputs * rows * columns];
-        hilum_cpu::conv(&values(&x), &packed, shape, None, false, &mut output);
-        tensor(output, Shape::new([shape.batch, shape.outputs, rows, columns]))
-    }
-}
-
-/// What a convolution keeps for the way back.
-#[derive(Clone, Debug)]
-struct ConvGradient {
-    x: FlexTensor,
-    weight: FlexTensor,
-    shape: ConvShape,
-}
-
-impl Gradient<2> for ConvGradient {
-    fn backward(self, output: FlexTensor, [picture, _]: [bool; 2]) -> [Option<FlexTensor>; 2] {
-        let (x, weight) = (values(&self.x), values(&self.weight));
-        let mut x_gradient = picture.then(|| vec![0.0; x.len()]);
-        let mut weight_gradient = vec![0.0; weight.len()];
-        hilum_cpu::conv_backward(
-            &x,
-            &weight,
-            &values(&output),
-            self.shape,
-            x_gradient.as_deref_mut(),
-            &mut weight_gradient,
-            None,
-        );
-        let like = |values, of: &FlexTensor| tensor(values, of.layout().shape().clone());
-        [
-            x_gradient.map(|gradient| like(gradient, &self.x)),
-            Some(like(weight_gradient, &self.weight)),
-        ]
-    }
-}
-
-impl<C: CheckpointStrategy> ConvTrainingBackend for Autodiff<Flex, C> {
-    fn conv_training(x: FloatTensor<Self>, weight: FloatTensor<Self>, steps: ConvSteps) -> FloatTensor<Self> {
-        record::<_, C, 2>([x, weight], |[x, weight]| {
-            let shape = steps.shape(dims(&x), dims(&weight));
-            let output = Flex::conv_training(x.clone(), weight.clone(), steps);
-            (output, ConvGradient { x, weight, shape })
-        })
-    }
-}
-
-/// A convolution without groups, dilation or bias in training on the CPU.
-///
-/// # Shapes
-/// - x `(batch, inputs, rows, columns)`, weight `(outputs, inputs, rows, columns)`
-/// - output `(batch, outputs, rows, columns)`
-///
-/// # Panics
-/// When shapes disagree.
-pub fn conv_recorded(x: Tensor<4>, weight: Tensor<4>, steps: ConvSteps) -> Tensor<4> {
-    assert_eq!(
-        weight.dims()[1],
-        x.dims()[1],
-        "picture and weights differ in channels"
-    );
-    let output =
-        <Dispatch as ConvTrainingBackend>::conv_training(x.into_dispatch(), weight.into_dispatch(), steps);
-    Tensor::from_dispatch(output)
-}
-
 #[cfg(test)]
 mod tests {
     use burn::tensor::{Device, Distribution, module::conv2d, ops::ConvOptions};
@@ -325,50 +244,6 @@ mod tests {
                     run(After::Norm(of.clone()), residual, rectify),
                     3e-4,
                     &what,
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn gradients_equal_burns() {
-        for (batch, inputs, outputs, size, kernel, stride, padding) in [
-            (1, 1, 1, 1, 1, 1, 0),
-            (2, 3, 8, 17, 7, 2, 3),
-            (3, 8, 5, 9, 3, 1, 1),
-            (2, 16, 16, 14, 3, 2, 1),
-            (2, 5, 7, 11, 1, 1, 0),
-            (2, 5, 7, 11, 1, 2, 0),
-            (2, 70, 66, 6, 3, 1, 1),
-        ] {
-            let device = Device::flex().autodiff();
-            let steps = ConvSteps {
-                stride: [stride; 2],
-                padding: [padding; 2],
-            };
-            let x = random([batch, inputs, size, size], -1.0, 1.0);
-            let weight = random([outputs, inputs, kernel, kernel], -1.0, 1.0);
-            let options = ConvOptions::new(steps.stride, steps.padding, [1, 1], 1);
-            let run = |ours: bool| {
-                let leaf =
-                    |t: &Tensor<4>| Tensor::<4>::from_data(t.clone().into_data(), &device).require_grad();
-                let (x, weight) = (leaf(&x), leaf(&weight));
-                let y = match ours {
-                    true => conv_recorded(x.clone(), weight.clone(), steps),
-                    false => conv2d(x.clone(), weight.clone(), None, options.clone()),
-                };
-                let weighted = y.clone().sin() * y.clone();
-                let gradients = weighted.sum().backward();
-                let of = |t: &Tensor<4>| t.grad(&gradients).expect("recorded");
-                [y.inner(), of(&x), of(&weight)]
-            };
-            for (expected, found) in run(false).into_iter().zip(run(true)) {
-                let scale = expected.clone().abs().max().into_scalar::<f32>().max(1.0);
-                close(
-                    expected,
-                    found,
-                    1e-5 * scale,
-                    &format!("{inputs} to {outputs}, kernel {kernel}, stride {stride}"),
                 );
             }
         }

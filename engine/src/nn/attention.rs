@@ -8,8 +8,8 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::{LayerConfig, LayerNorm, Residual, dense, linear};
 use crate::kernels::{
-    MAX_HEAD_DIM, Mask, attention_reference, decode_attention, decode_attention_cpu,
-    decode_attention_reference, masked_attention, runs_cpu_kernels, runs_kernels, runs_wgsl,
+    MAX_HEAD_DIM, Mask, attention_recorded, attention_reference, decode_attention, decode_attention_cpu,
+    decode_attention_reference, masked_attention, records_kernels, runs_cpu_kernels, runs_kernels, runs_wgsl,
 };
 
 /// What all layers of one pass share: the mask, and what is made of it once and only where it is needed.
@@ -50,7 +50,8 @@ impl AttentionPass {
     /// Attention of `(batch, queries, width)` over `(batch, keys, width)`; `drop` acts on probabilities in
     /// training.
     ///
-    /// The kernels serve in inference; the reference serves autodiff, and heads too wide for WebGPU's kernel.
+    /// The kernels serve in inference, and the CPU's in training; the reference serves where probabilities are kept,
+    /// and what WebGPU has no kernel for: training, and heads too wide.
     pub(super) fn attention(
         &self,
         query: Tensor<3>,
@@ -67,6 +68,12 @@ impl AttentionPass {
             return masked_attention(query, key, value, lengths.clone(), &self.mask, heads);
         }
         let keys = key.dims()[1];
+        if self.kept.is_none() && records_kernels(&device) {
+            // Dropout of ones is its mask.
+            let shape = [query.dims()[0], heads, queries, keys];
+            let factors = (drop.prob > 0.0).then(|| drop.forward(Tensor::ones(shape, &device)));
+            return attention_recorded(query, key, value, factors, &self.mask, heads);
+        }
         let masked = self.masked(queries, keys, &device);
         attention_reference(query, key, value, masked, heads, |probabilities| {
             if let Some(kept) = &self.kept {

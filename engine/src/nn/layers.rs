@@ -6,9 +6,9 @@ use burn::nn::{BatchNorm, Initializer, Linear, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, activation::relu};
 
 use crate::kernels::{
-    self, After, ConvSteps, MAX_ROWS, Statistics, batch_norm, conv, conv_recorded, layer_norm_reference,
-    linear_reference, records_kernels, runs_cpu_kernels, runs_kernels, runs_wgsl, sum_layer_norm,
-    tied_linear, tied_linear_reference,
+    self, After, ConvSteps, MAX_ROWS, Statistics, batch_norm, batch_norm_recorded, conv, conv_recorded,
+    layer_norm_recorded, layer_norm_reference, linear_recorded, linear_reference, records_kernels,
+    runs_cpu_kernels, runs_kernels, runs_wgsl, sum_layer_norm, tied_linear, tied_linear_reference,
 };
 
 /// A linear layer as BERT initialises it: weights normal with sd 0.02, biases zero.
@@ -30,7 +30,11 @@ pub fn dense<const D: usize>(layer: &Linear, x: Tensor<D>, gelu: bool) -> Tensor
         true => (1..=MAX_ROWS).contains(&rows) && bias.is_some(),
         false => runs_kernels(&device),
     };
-    let linear = if kernel { kernels::linear } else { linear_reference };
+    let linear = match kernel {
+        true => kernels::linear,
+        false if records_kernels(&device) => linear_recorded,
+        false => linear_reference,
+    };
     linear(x, weight, bias, gelu)
 }
 
@@ -84,10 +88,11 @@ impl LayerNorm {
     }
 
     fn sum<const D: usize>(&self, x: Tensor<D>, residual: Option<Tensor<D>>) -> Tensor<D> {
-        let norm = if runs_kernels(&x.device()) {
-            sum_layer_norm
-        } else {
-            layer_norm_reference
+        let device = x.device();
+        let norm = match runs_kernels(&device) {
+            true => sum_layer_norm,
+            false if records_kernels(&device) => layer_norm_recorded,
+            false => layer_norm_reference,
         };
         norm(x, residual, self.weight.val(), self.bias.val(), self.epsilon)
     }
@@ -108,6 +113,18 @@ pub fn norm_channels(
         return batch_norm(x, residual, statistics(norm, &device), rectify);
     }
     // In training its statistics are those of the batch, and it keeps count of them.
+    if records_kernels(&device) && norm.training.is_enabled() {
+        let (weight, bias) = (norm.gamma.val(), norm.beta.val());
+        let (y, mean, variance) = batch_norm_recorded(x, residual, weight, bias, norm.epsilon, rectify);
+        for (running, of_batch) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
+            let before = running
+                .value_sync()
+                .to_device(&device)
+                .mul_scalar(1.0 - norm.momentum);
+            running.update((before + of_batch.mul_scalar(norm.momentum)).detach());
+        }
+        return y;
+    }
     let mut y = norm.forward(x);
     if let Some(residual) = residual {
         y = y + residual;

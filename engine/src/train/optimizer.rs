@@ -10,6 +10,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Gradients, Tensor};
 
 use super::config::Method;
+use crate::kernels::{AdamWStep, adamw, runs_cpu_kernels};
 use crate::nn::{Arrays, ParameterError, ids, read_array, vector};
 
 const EPSILON: f64 = 1e-8;
@@ -107,7 +108,7 @@ impl ModuleMapper for Update<'_> {
         if options.lr == 0.0 {
             return param;
         }
-        let gradient = gradient * self.scale.clone();
+        let scale = self.scale.clone();
         param.map(|weight| {
             let grads = weight.is_require_grad();
             let weight = weight.inner();
@@ -115,7 +116,7 @@ impl ModuleMapper for Update<'_> {
             let count = weight.shape().num_elements();
             let moved = self
                 .optimizer
-                .moved(&name, weight.reshape([count]), gradient, options)
+                .moved(&name, weight.reshape([count]), gradient, scale, options)
                 .reshape(shape);
             Tensor::from_inner(moved).set_require_grad(grads)
         })
@@ -139,14 +140,30 @@ impl Optimizer {
         name: &str,
         weight: Tensor<1>,
         gradient: Tensor<1>,
+        scale: Tensor<1>,
         options: ParamOptions,
     ) -> Tensor<1> {
         let before = self.memory.remove(name);
         match self.method {
             Method::AdamW => {
+                let moments = before.and_then(|m| <[Tensor<1>; 2]>::try_from(m).ok());
+                if runs_cpu_kernels(&weight.device()) {
+                    let moments = moments.unwrap_or_else(|| [(); 2].map(|()| weight.zeros_like()));
+                    let step = AdamWStep {
+                        rate: options.lr,
+                        decay: options.weight_decay,
+                        betas: self.betas,
+                        epsilon: EPSILON,
+                        step: self.step,
+                    };
+                    let (moved, moments) = adamw(weight, moments, gradient, scale, step);
+                    self.memory.insert(name.to_owned(), moments.into());
+                    return moved;
+                }
+                let gradient = gradient * scale;
                 let [beta_1, beta_2] = self.betas;
                 let square = gradient.clone().square();
-                let (first, second) = match before.and_then(|m| <[Tensor<1>; 2]>::try_from(m).ok()) {
+                let (first, second) = match moments {
                     Some([first, second]) => (
                         first.mul_scalar(beta_1) + gradient.mul_scalar(1.0 - beta_1),
                         second.mul_scalar(beta_2) + square.mul_scalar(1.0 - beta_2),
@@ -161,6 +178,7 @@ impl Optimizer {
                 weight.mul_scalar(1.0 - options.lr * options.weight_decay) - delta
             }
             Method::Sgd => {
+                let gradient = gradient * scale;
                 let gradient = match options.weight_decay {
                     0.0 => gradient,
                     decay => gradient + weight.clone().mul_scalar(decay),

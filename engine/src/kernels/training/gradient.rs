@@ -1,4 +1,4 @@
-//! How an op with kernels of its own records its gradient on the CPU.
+//! How an op records a gradient of its own.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -12,8 +12,10 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, DispatchDevice, Flex};
 use burn::tensor::Device;
 
+use crate::kernels::cpu::tensor;
+
 /// A tensor whose gradient is recorded.
-pub(super) type Tracked<C> = FloatTensor<Autodiff<Flex, C>>;
+type Tracked<C> = FloatTensor<Autodiff<Flex, C>>;
 
 /// What an op keeps of its forward pass, and what it makes of it.
 pub(super) trait Gradient<const N: usize>: Clone + Debug + Send + 'static {
@@ -57,7 +59,51 @@ pub(super) fn record<G: Gradient<N>, C: CheckpointStrategy, const N: usize>(
     }
 }
 
+/// A tensor of `values` in the shape of `of`.
+pub(super) fn like(of: &FlexTensor, values: Vec<f32>) -> FlexTensor {
+    tensor(values, of.layout().shape().clone())
+}
+
 /// Whether ops record their gradients by kernels of their own: on the CPU, in training.
 pub fn records_kernels(device: &Device) -> bool {
     device.is_autodiff() && matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use burn::tensor::{Distribution, Tensor};
+
+    use super::*;
+    use crate::kernels::launch::tests::close;
+
+    /// Values between -1 and 1.
+    pub fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+        Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &Device::flex())
+    }
+
+    /// Asserts that an op (`true`) and its reference (`false`) agree in output and gradients of all inputs.
+    pub fn compare<const N: usize, const D: usize>(
+        what: &str,
+        inputs: [Tensor<1>; N],
+        op: impl Fn([Tensor<1>; N], bool) -> Tensor<D>,
+    ) {
+        let device = Device::flex().autodiff();
+        let run = |ours: bool| {
+            let leaves = inputs
+                .each_ref()
+                .map(|t| Tensor::<1>::from_data(t.clone().into_data(), &device).require_grad());
+            let y = op(leaves.clone(), ours);
+            // Gradients that differ from place to place.
+            let gradients = (y.clone().sin() * y.clone()).sum().backward();
+            let mut found = vec![y.inner().reshape([-1])];
+            found.extend(leaves.iter().filter_map(|leaf| leaf.grad(&gradients)));
+            found
+        };
+        let (expected, found) = (run(false), run(true));
+        assert_eq!(expected.len(), found.len(), "{what}: gradients");
+        for (number, (expected, found)) in expected.into_iter().zip(found).enumerate() {
+            let scale = expected.clone().abs().max().into_scalar::<f32>().max(1.0);
+            close(expected, found, 2e-5 * scale, &format!("{what}, {number}"));
+        }
+    }
 }

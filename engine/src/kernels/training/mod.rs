@@ -1,0 +1,18 @@
+//! Ops whose gradients are kernels too: training on the CPU. Each gives what its reference gives under Burn's own
+//! gradients, in fewer passes.
+
+mod adamw;
+mod attention;
+mod batch_norm;
+mod conv;
+mod gradient;
+mod layer_norm;
+mod linear;
+
+pub use adamw::{AdamWStep, adamw};
+pub use attention::attention_recorded;
+pub use batch_norm::batch_norm_recorded;
+pub use conv::conv_recorded;
+pub use gradient::records_kernels;
+pub use layer_norm::layer_norm_recorded;
+pub use linear::linear_recorded;
