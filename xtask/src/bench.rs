@@ -138,15 +138,15 @@ fn measure(options: &Options) -> Result<bool, String> {
     let began = Instant::now();
     checkout::claim()?;
     let python = peers::ensure()?;
-    let own = scratch("command")?;
-    let engine = own.join("hilum");
-    // A copy: another build may put a new command in its place meanwhile.
     let built = build()?;
-    fs::copy(&built, &engine)
-        .map_err(|error| format!("{} could not be copied: {error}.", built.display()))?;
-    let listed = shell::capture(shell::command(&engine.to_string_lossy()).args(["bench", "--list"]));
+    let listed = shell::capture(shell::command(&built.to_string_lossy()).args(["bench", "--list"]));
     let listed = listed.ok_or("`hilum bench --list` failed.")?;
     let cases = chosen(listed.lines().filter_map(Case::read).collect(), &options.only)?;
+    // A copy: another build may put a new command in its place meanwhile.
+    let own = scratch("command")?;
+    let engine = own.join("hilum");
+    fs::copy(&built, &engine)
+        .map_err(|error| format!("{} could not be copied: {error}.", built.display()))?;
     let mut table = Table::new(options.json, options.threads);
     let mut whole = true;
     for group in cases.chunk_by(|a, b| a.group == b.group) {
