@@ -23,8 +23,8 @@ pub use launch::{runs_cpu_kernels, runs_kernels, runs_wgsl};
 pub use layer_norm::{layer_norm_reference, sum_layer_norm};
 pub use linear::{MAX_ROWS, exact_gelu, linear, linear_reference, tied_linear, tied_linear_reference};
 pub use training::{
-    AdamWStep, adamw, attention_recorded, batch_norm_recorded, conv_recorded, layer_norm_recorded,
-    linear_recorded, records_kernels,
+    AdamWStep, PoolSteps, adamw, attention_recorded, batch_norm_recorded, conv_recorded, layer_norm_recorded,
+    linear_recorded, max_pool, records_kernels,
 };
 
 /// The WGSL sources by file name, templates unfilled, for validation.

@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor, activation::relu};
 use serde::{Deserialize, Serialize};
 
 use super::resnet::{conv, halving, norm};
-use super::{convolve, convolve_norm, norm_channels};
+use super::{convolve, convolve_norm, norm_channels, pool_largest};
 
 /// Sizes of a DenseNet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,7 +158,7 @@ impl DenseNet {
     /// `watch` is called with the name and value of the stem and each block, and of the last norm before its rectifier.
     pub fn forward(&self, picture: Tensor<4>, mut watch: impl FnMut(&str, &Tensor<4>)) -> Tensor<4> {
         let stem = convolve_norm(&self.conv0, &self.norm0, picture, None, true);
-        let mut x = self.pool0.forward(stem);
+        let mut x = pool_largest(&self.pool0, stem);
         watch("stem", &x);
         let blocks = [
             ("denseblock1", &self.denseblock1, Some(&self.transition1)),

@@ -2,13 +2,15 @@
 
 use burn::module::{Module, Param};
 use burn::nn::conv::Conv2d;
+use burn::nn::pool::MaxPool2d;
 use burn::nn::{BatchNorm, Initializer, Linear, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, activation::relu};
 
 use crate::kernels::{
-    self, After, ConvSteps, MAX_ROWS, Statistics, batch_norm, batch_norm_recorded, conv, conv_recorded,
-    layer_norm_recorded, layer_norm_reference, linear_recorded, linear_reference, records_kernels,
-    runs_cpu_kernels, runs_kernels, runs_wgsl, sum_layer_norm, tied_linear, tied_linear_reference,
+    self, After, ConvSteps, MAX_ROWS, PoolSteps, Statistics, batch_norm, batch_norm_recorded, conv,
+    conv_recorded, layer_norm_recorded, layer_norm_reference, linear_recorded, linear_reference, max_pool,
+    records_kernels, runs_cpu_kernels, runs_kernels, runs_wgsl, sum_layer_norm, tied_linear,
+    tied_linear_reference,
 };
 
 /// A linear layer as BERT initialises it: weights normal with sd 0.02, biases zero.
@@ -190,14 +192,43 @@ pub fn convolve_norm(
 
 /// The steps of a convolution that the CPU's kernels take.
 fn steps(layer: &Conv2d) -> Option<ConvSteps> {
-    let padding = match layer.padding {
-        _ if layer.groups != 1 || layer.dilation != [1, 1] => return None,
-        PaddingConfig2d::Valid => [0, 0],
-        PaddingConfig2d::Explicit(top, left, bottom, right) if (top, left) == (bottom, right) => [top, left],
-        _ => return None,
-    };
+    if layer.groups != 1 || layer.dilation != [1, 1] {
+        return None;
+    }
+    let padding = symmetric(&layer.padding)?;
     Some(ConvSteps {
         stride: layer.stride,
         padding,
     })
+}
+
+/// A max pool without dilation.
+///
+/// # Shapes
+/// - x `(batch, channels, rows, columns)` -> the same with fewer rows and columns
+pub fn pool_largest(layer: &MaxPool2d, x: Tensor<4>) -> Tensor<4> {
+    let device = x.device();
+    let kernels = runs_cpu_kernels(&device) || records_kernels(&device);
+    match symmetric(&layer.padding) {
+        Some(padding) if kernels && layer.dilation == [1, 1] && !layer.ceil_mode => {
+            let steps = PoolSteps {
+                kernel: layer.kernel_size,
+                stride: layer.stride,
+                padding,
+            };
+            max_pool(x, steps)
+        }
+        _ => layer.forward(x),
+    }
+}
+
+/// Padding that is the same above and below, left and right.
+const fn symmetric(padding: &PaddingConfig2d) -> Option<[usize; 2]> {
+    match *padding {
+        PaddingConfig2d::Valid => Some([0, 0]),
+        PaddingConfig2d::Explicit(top, left, bottom, right) if top == bottom && left == right => {
+            Some([top, left])
+        }
+        _ => None,
+    }
 }

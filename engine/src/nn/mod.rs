@@ -26,7 +26,9 @@ pub use cross_attention::{CrossAttention, Memory};
 pub use decode::DecodeState;
 pub use densenet::{DenseNet, DenseNetConfig};
 pub use ema::Ema;
-pub use layers::{LayerNorm, convolve, convolve_norm, dense, linear, norm_channels, tied_dense};
+pub use layers::{
+    LayerNorm, convolve, convolve_norm, dense, linear, norm_channels, pool_largest, tied_dense,
+};
 pub use parameters::{
     AnyArray, AnyArrays, Array, Arrays, IntArray, ParameterError, gradients, ids, load, parameters, place,
     shapes,

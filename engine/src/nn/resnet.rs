@@ -8,7 +8,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, Initializer, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::convolve_norm;
+use super::{convolve_norm, pool_largest};
 
 /// The residual block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,9 +203,8 @@ impl ResNet {
     ///
     /// `watch` is called with the name and value of the stem and each stage.
     pub fn forward(&self, picture: Tensor<4>, mut watch: impl FnMut(&str, &Tensor<4>)) -> Tensor<4> {
-        let mut x = self
-            .pool
-            .forward(convolve_norm(&self.conv1, &self.bn1, picture, None, true));
+        let stem = convolve_norm(&self.conv1, &self.bn1, picture, None, true);
+        let mut x = pool_largest(&self.pool, stem);
         watch("stem", &x);
         for (name, stage) in [
             ("layer1", &self.layer1),

@@ -8,6 +8,7 @@ mod conv;
 mod gradient;
 mod layer_norm;
 mod linear;
+mod pool;
 
 pub use adamw::{AdamWStep, adamw};
 pub use attention::attention_recorded;
@@ -16,3 +17,4 @@ pub use conv::conv_recorded;
 pub use gradient::records_kernels;
 pub use layer_norm::layer_norm_recorded;
 pub use linear::linear_recorded;
+pub use pool::{PoolSteps, max_pool};
