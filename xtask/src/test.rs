@@ -9,9 +9,11 @@ use std::process::Command;
 const WEBGPU_VARIABLE: &str = "HILUM_TEST_WEBGPU";
 
 /// The packages whose tests run natively.
-const NATIVE: [&str; 10] = [
+const NATIVE: [&str; 12] = [
     "-p",
     "hilum",
+    "-p",
+    "hilum-cpu",
     "-p",
     "hilum-data",
     "-p",

@@ -29,7 +29,7 @@ pub use conv::{ConvShape, PackedConv, conv};
 pub use conv_backward::conv_backward;
 pub use elementwise::{Affine, Map, add, gelu, map, relu, scale_channels};
 pub use loss::{cross_entropy, cross_entropy_backward, log_softmax, log_softmax_backward};
-pub use matrix::{Matrix, PackedMatrix, dense, matmul};
+pub use matrix::{Matrix, PackedMatrix, dense, dense_unpacked, matmul};
 pub use norm::layer_norm;
 pub use norm_backward::{LayerNormGradients, layer_norm_backward};
 pub use optimizer::{AdamW, adamw};

@@ -141,6 +141,42 @@ pub fn dense(x: &[f32], weights: &PackedMatrix, bias: Option<&[f32]>, activate: 
     }
 }
 
+/// Rows from which weights are packed for one product: fewer are multiplied one by one, which reads weights as they
+/// lie.
+const FEW: usize = 4;
+
+/// [`dense`] with weights as they lie, for those that are not worth a packed copy.
+///
+/// # Panics
+/// When shapes disagree.
+pub fn dense_unpacked(x: &[f32], weights: Matrix, bias: Option<&[f32]>, activate: bool, output: &mut [f32]) {
+    let [inputs, outputs] = weights.shape;
+    if output.is_empty() {
+        return;
+    }
+    let rows = output.len() / outputs;
+    assert!(
+        x.len() == rows * inputs && bias.is_none_or(|bias| bias.len() == outputs),
+        "rows, weights and bias of a linear layer disagree"
+    );
+    if let Some(bias) = bias {
+        for row in output.chunks_exact_mut(outputs) {
+            row.copy_from_slice(bias);
+        }
+    }
+    let accumulate = bias.is_some();
+    if rows < FEW && inputs > 0 {
+        for (x, output) in x.chunks_exact(inputs).zip(output.chunks_exact_mut(outputs)) {
+            matmul(Matrix::rows(x, 1, inputs), weights, accumulate, output);
+        }
+    } else {
+        matmul(Matrix::rows(x, rows, inputs), weights, accumulate, output);
+    }
+    if activate {
+        gelu(output);
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -165,7 +201,14 @@ pub(crate) mod tests {
 
     #[test]
     fn products_equal_plain_loops() {
-        for (rows, inner, columns) in [(1, 1, 1), (3, 5, 7), (17, 33, 31), (64, 192, 100), (130, 70, 257)] {
+        for (rows, inner, columns) in [
+            (1, 1, 1),
+            (2, 40, 300),
+            (3, 5, 7),
+            (17, 33, 31),
+            (64, 192, 100),
+            (130, 70, 257),
+        ] {
             let (x, w) = (numbers(rows * inner, 1), numbers(inner * columns, 2));
             let (x, w) = (Matrix::rows(&x, rows, inner), Matrix::rows(&w, inner, columns));
             let expected = plain(x, w);
@@ -184,6 +227,28 @@ pub(crate) mod tests {
                 .map(|(i, y)| y + bias[i % columns])
                 .collect();
             close(&expected, &found, 2e-5, "linear layer");
+            found.fill(f32::NAN);
+            dense_unpacked(x.values, w, Some(&bias), false, &mut found);
+            close(&expected, &found, 2e-5, "linear layer, weights as they lie");
+            // The same weights, given column by column.
+            let across: Vec<f32> = (0..columns)
+                .flat_map(|c| (0..inner).map(move |r| (r, c)))
+                .map(|(r, c)| w.values[r * columns + c])
+                .collect();
+            found.fill(f32::NAN);
+            dense_unpacked(
+                x.values,
+                Matrix::rows(&across, columns, inner).transposed(),
+                Some(&bias),
+                false,
+                &mut found,
+            );
+            close(
+                &expected,
+                &found,
+                2e-5,
+                "linear layer, weights as they lie, transposed",
+            );
         }
     }
 

@@ -1,5 +1,8 @@
 //! Convolution with what follows it, on the CPU.
 
+use std::sync::Arc;
+
+use burn::backend::flex::FlexTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
 use burn::tensor::{Shape, Tensor};
 use hilum_cpu::{ConvShape, PackedConv};
@@ -34,6 +37,7 @@ impl ConvSteps {
 
 /// What follows the product of a convolution.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "made for one call")]
 pub enum After {
     /// Nothing.
     Nothing,
@@ -86,18 +90,21 @@ impl ConvBackend for Flex {
         steps: ConvSteps,
     ) -> FloatTensor<Self> {
         let shape = steps.shape(dims(&x), dims(&weight));
-        let packed = match follows {
-            Follows::Nothing => made_once(&[&weight], || {
-                PackedConv::new(&values(&weight), None, vec![0.0; shape.outputs], shape)
-            }),
-            Follows::Bias => made_once(&[&weight, &bias], || {
-                PackedConv::new(&values(&weight), None, values(&bias).into_owned(), shape)
-            }),
-            Follows::Norm { epsilon } => made_once(&[&weight, &mean, &variance, &gamma, &bias], || {
+        let pack = || match follows {
+            Follows::Nothing => PackedConv::new(&values(&weight), None, vec![0.0; shape.outputs], shape),
+            Follows::Bias => PackedConv::new(&values(&weight), None, values(&bias).into_owned(), shape),
+            Follows::Norm { epsilon } => {
                 let (scale, shift) = folded([&mean, &variance, &gamma, &bias], epsilon);
                 PackedConv::new(&values(&weight), Some(&scale), shift, shape)
-            }),
+            }
         };
+        let of: &[&FlexTensor] = match follows {
+            Follows::Nothing => &[&weight],
+            Follows::Bias => &[&weight, &bias],
+            Follows::Norm { .. } => &[&weight, &mean, &variance, &gamma, &bias],
+        };
+        // Where they are not kept they are packed for this picture alone.
+        let packed = made_once(of, pack).unwrap_or_else(|| Arc::new(pack()));
         let [rows, columns] = shape.output_size();
         let mut output = vec![0.0; shape.batch * shape.outputs * rows * columns];
         let residual = added.then(|| values(&residual));

@@ -3,7 +3,7 @@
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{Bytes, DType, Shape};
@@ -32,9 +32,17 @@ pub(super) fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
     std::array::from_fn(|axis| tensor.layout().shape()[axis])
 }
 
+/// Bytes that are kept of what is made of weights. In a page, where memory is scarce, it is made of small models alone.
+const MOST: usize = if cfg!(target_family = "wasm") {
+    32 << 20
+} else {
+    usize::MAX
+};
+
 /// What was made of weights, and the weights' blocks of memory, as long as those live.
 struct Made {
     of: Vec<Weak<Bytes>>,
+    bytes: usize,
     value: Arc<dyn Any + Send + Sync>,
 }
 
@@ -49,12 +57,20 @@ type Key = (TypeId, Vec<Vec<usize>>);
 
 static MADE: LazyLock<Mutex<HashMap<Key, Made>>> = LazyLock::new(Mutex::default);
 
-/// What `make` makes of weights, made once as long as they live unchanged.
+fn kept() -> MutexGuard<'static, HashMap<Key, Made>> {
+    MADE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What `make` makes of weights, made once as long as they live unchanged; nothing where there is no room for as many
+/// bytes as the weights have.
 ///
 /// Weights are known by their blocks of memory. None is written while it is known here: Burn writes in place
 /// only where nobody else refers to a block, and gives up the block where somebody does. So a block that is still
 /// there holds what it held.
-pub(super) fn made_once<T: Send + Sync + 'static>(of: &[&FlexTensor], make: impl FnOnce() -> T) -> Arc<T> {
+pub(super) fn made_once<T: Send + Sync + 'static>(
+    of: &[&FlexTensor],
+    make: impl FnOnce() -> T,
+) -> Option<Arc<T>> {
     let blocks: Vec<Arc<Bytes>> = of.iter().map(|tensor| tensor.data_arc()).collect();
     let places = of.iter().zip(&blocks).map(|(tensor, block)| {
         let layout = tensor.layout();
@@ -64,24 +80,37 @@ pub(super) fn made_once<T: Send + Sync + 'static>(of: &[&FlexTensor], make: impl
         place
     });
     let key = (TypeId::of::<T>(), places.collect());
-    let kept = || MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let bytes = of
+        .iter()
+        .map(|tensor| tensor.layout().num_elements() * size_of::<f32>())
+        .sum();
     let known = kept()
         .get(&key)
         .filter(|made| made.lives())
         .map(|made| made.value.clone());
     if let Some(Ok(value)) = known.map(Arc::downcast::<T>) {
-        return value;
+        return Some(value);
+    }
+    if !has_room(bytes, MOST) {
+        return None;
     }
     // Made without the lock: it may be work for all threads, one of which may ask for something else meanwhile.
     let value = Arc::new(make());
     let made = Made {
         of: blocks.iter().map(Arc::downgrade).collect(),
+        bytes,
         value: value.clone(),
     };
+    kept().insert(key, made);
+    Some(value)
+}
+
+/// Forgets what was made of weights that are gone, and tells whether `bytes` more are within `most`.
+fn has_room(bytes: usize, most: usize) -> bool {
     let mut kept = kept();
     kept.retain(|_, made| made.lives());
-    kept.insert(key, made);
-    value
+    let sum = kept.values().map(|made| made.bytes).sum::<usize>();
+    sum.saturating_add(bytes) <= most
 }
 
 #[cfg(test)]
@@ -91,20 +120,26 @@ mod tests {
     #[test]
     fn what_is_made_of_weights_is_made_again_when_they_change() {
         let weights = tensor(vec![1.0, 2.0], Shape::new([2]));
-        let sum = |weights: &FlexTensor| *made_once(&[weights], || values(weights).iter().sum::<f32>());
+        let sum = |weights: &FlexTensor| {
+            *made_once(&[weights], || values(weights).iter().sum::<f32>()).expect("room")
+        };
         assert_eq!(sum(&weights), 3.0);
         // Another tensor of the same block is the same.
         let again = made_once::<f32>(&[&weights.clone()], || unreachable!("it is known"));
-        assert_eq!(*again, 3.0);
+        assert_eq!(again.as_deref(), Some(&3.0));
         let mut changed = weights;
         changed.storage_mut::<f32>()[0] = 5.0;
         assert_eq!(sum(&changed), 7.0);
         // What is made in one form is not taken for another.
-        assert_eq!(*made_once(&[&changed], || 7_u8), 7);
+        assert_eq!(made_once(&[&changed], || 7_u8).as_deref(), Some(&7));
+        assert!(
+            has_room(1 << 20, usize::MAX) && !has_room(1, 8),
+            "two things of eight bytes are kept"
+        );
         let address = Arc::as_ptr(&changed.data_arc()).addr();
         drop(changed);
         let _other = made_once(&[&tensor(vec![0.0], Shape::new([1]))], || 0.0_f32);
-        let made = MADE.lock().expect("not poisoned");
+        let made = kept();
         assert!(
             !made.keys().any(|(_, places)| places[0][0] == address),
             "what is gone is forgotten"

@@ -78,18 +78,23 @@ struct Packed(PackedMatrix);
 /// The same of weights `(outputs, inputs)`.
 struct PackedTransposed(PackedMatrix);
 
+/// `x` through `weights`, as they lie where they are not packed.
 fn through(
     x: FloatTensor<Flex>,
-    weights: &PackedMatrix,
+    weights: Matrix,
+    packed: Option<&PackedMatrix>,
     bias: Option<FloatTensor<Flex>>,
     gelu: bool,
 ) -> FloatTensor<Flex> {
     let mut shape = x.layout().shape().clone();
     let last = shape.num_dims() - 1;
-    shape[last] = weights.shape()[1];
+    shape[last] = weights.shape[1];
     let mut output = vec![0.0; shape.num_elements()];
-    let bias = bias.as_ref().map(values);
-    hilum_cpu::dense(&values(&x), weights, bias.as_deref(), gelu, &mut output);
+    let (x, bias) = (values(&x), bias.as_ref().map(values));
+    match packed {
+        Some(packed) => hilum_cpu::dense(&x, packed, bias.as_deref(), gelu, &mut output),
+        None => hilum_cpu::dense_unpacked(&x, weights, bias.as_deref(), gelu, &mut output),
+    }
     tensor(output, shape)
 }
 
@@ -102,10 +107,11 @@ impl LinearBackend for Flex {
         gelu: bool,
     ) -> FloatTensor<Self> {
         let [inputs, outputs] = dims(&weight);
-        let packed = made_once(&[&weight], || {
-            Packed(PackedMatrix::new(Matrix::rows(&values(&weight), inputs, outputs)))
-        });
-        through(x, &packed.0, biased.then_some(bias), gelu)
+        let laid_out = values(&weight);
+        let weights = Matrix::rows(&laid_out, inputs, outputs);
+        let packed = made_once(&[&weight], || Packed(PackedMatrix::new(weights)));
+        let packed = packed.as_ref().map(|packed| &packed.0);
+        through(x, weights, packed, biased.then_some(bias), gelu)
     }
 }
 
@@ -116,13 +122,11 @@ impl TiedLinearBackend for Flex {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         let [outputs, inputs] = dims(&weight);
-        let packed = made_once(&[&weight], || {
-            let weights = values(&weight);
-            PackedTransposed(PackedMatrix::new(
-                Matrix::rows(&weights, outputs, inputs).transposed(),
-            ))
-        });
-        through(x, &packed.0, Some(bias), false)
+        let laid_out = values(&weight);
+        let weights = Matrix::rows(&laid_out, outputs, inputs).transposed();
+        let packed = made_once(&[&weight], || PackedTransposed(PackedMatrix::new(weights)));
+        let packed = packed.as_ref().map(|packed| &packed.0);
+        through(x, weights, packed, Some(bias), false)
     }
 }
 
