@@ -93,8 +93,9 @@ pub fn batch_norm_train(
         let variance = (squares / count) as f32;
         let scale = norm.weight[channel] / (variance + norm.epsilon).sqrt();
         let op = Affine {
+            centre: mean,
             scale,
-            shift: norm.bias[channel] - mean * scale,
+            shift: norm.bias[channel],
             rectify: norm.rectify,
         };
         for (sample, output) in planes.into_iter().enumerate() {

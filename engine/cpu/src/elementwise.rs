@@ -194,9 +194,11 @@ pub fn add(values: &mut [f32], x: &[f32], rectify: bool) {
     map(&AddMap { rectify }, [x], [values]);
 }
 
-/// `scale * x + shift`, rectified where wanted.
+/// `scale * (x - centre) + shift`, rectified where wanted: what is far from zero and close together keeps its digits.
 #[derive(Clone, Copy, Debug)]
 pub struct Affine {
+    /// Taken off first.
+    pub centre: f32,
     /// Factor.
     pub scale: f32,
     /// Summand.
@@ -209,6 +211,7 @@ impl Map<1, 1> for Affine {
     #[inline(always)]
     fn eval<I: Isa>(&self, isa: I, [x]: [I::F32; 1], _: [I::F32; 1]) -> [I::F32; 1] {
         let ops = isa.f32();
+        let x = ops.sub(x, ops.splat(self.centre));
         let y = ops.mul_add(x, ops.splat(self.scale), ops.splat(self.shift));
         [if self.rectify { ops.max(y, ops.zero()) } else { y }]
     }
@@ -218,10 +221,9 @@ impl Map<2, 1> for Affine {
     #[inline(always)]
     fn eval<I: Isa>(&self, isa: I, [x, added]: [I::F32; 2], _: [I::F32; 1]) -> [I::F32; 1] {
         let ops = isa.f32();
-        let y = ops.add(
-            ops.mul_add(x, ops.splat(self.scale), ops.splat(self.shift)),
-            added,
-        );
+        let x = ops.sub(x, ops.splat(self.centre));
+        let y = ops.mul_add(x, ops.splat(self.scale), ops.splat(self.shift));
+        let y = ops.add(y, added);
         [if self.rectify { ops.max(y, ops.zero()) } else { y }]
     }
 }
@@ -263,6 +265,7 @@ pub fn scale_channels(
                 let plane = chunk * rows + row;
                 let channel = plane % channels;
                 let op = Affine {
+                    centre: 0.0,
                     scale: scale[channel],
                     shift: shift[channel],
                     rectify,

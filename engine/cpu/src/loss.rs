@@ -74,8 +74,9 @@ pub fn log_softmax(x: &[f32], width: usize, output: &mut [f32]) {
     by_row(output, width, width, |row, output| {
         let x = &x[row * width..][..width];
         let op = Affine {
+            centre: log_sum(x),
             scale: 1.0,
-            shift: -log_sum(x),
+            shift: 0.0,
             rectify: false,
         };
         Run {
