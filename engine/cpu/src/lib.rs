@@ -13,7 +13,6 @@ mod conv;
 mod conv_backward;
 mod direct;
 mod elementwise;
-mod loss;
 mod matrix;
 mod norm;
 mod norm_backward;
@@ -28,12 +27,11 @@ pub use batch_norm::{BatchNorm, BatchNormGradients, BatchStatistics, batch_norm_
 pub use conv::{ConvShape, PackedConv, conv};
 pub use conv_backward::conv_backward;
 pub use elementwise::{Affine, Map, add, gelu, map, relu, scale_channels};
-pub use loss::{cross_entropy, cross_entropy_backward, log_softmax, log_softmax_backward};
 pub use matrix::{Matrix, PackedMatrix, dense, dense_unpacked, matmul};
 pub use norm::layer_norm;
 pub use norm_backward::{LayerNormGradients, layer_norm_backward};
 pub use optimizer::{AdamW, adamw};
-pub use pool::{PoolShape, max_pool, max_pool_backward, mean_pool, mean_pool_backward};
+pub use pool::{PoolShape, max_pool, max_pool_backward};
 pub use sums::{channel_sums, column_sums, sum_of_squares};
 
 #[cfg(test)]

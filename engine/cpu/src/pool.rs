@@ -6,7 +6,6 @@ use std::ops::Range;
 use rayon::prelude::*;
 use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, SimdOp};
-use rten_vecmath::Sum;
 
 use crate::attention::with_scratch;
 use crate::elementwise::MAX_LANES;
@@ -257,53 +256,6 @@ pub fn max_pool_backward(dy: &[f32], indices: &[i32], shape: PoolShape, dx: &mut
         });
 }
 
-/// The mean of each plane.
-///
-/// # Shapes
-/// - x `(planes, area)`; means `(planes)`
-///
-/// # Panics
-/// When shapes disagree.
-pub fn mean_pool(x: &[f32], means: &mut [f32]) {
-    let area = x.len() / means.len().max(1);
-    assert!(x.len() == means.len() * area, "planes and means differ in number");
-    if x.is_empty() {
-        return means.fill(0.0);
-    }
-    let planes = GRAIN.div_ceil(area);
-    means
-        .par_chunks_mut(planes)
-        .zip(x.par_chunks(planes * area))
-        .for_each(|(means, x)| {
-            for (mean, x) in means.iter_mut().zip(x.chunks_exact(area)) {
-                *mean = Sum::new(x).dispatch() / area as f32;
-            }
-        });
-}
-
-/// The gradient of [`mean_pool`]'s input from that of the means.
-///
-/// # Shapes
-/// - dy `(planes)`; dx `(planes, area)`
-///
-/// # Panics
-/// When shapes disagree.
-pub fn mean_pool_backward(dy: &[f32], dx: &mut [f32]) {
-    let area = dx.len() / dy.len().max(1);
-    assert!(dx.len() == dy.len() * area, "planes and means differ in number");
-    if dx.is_empty() {
-        return;
-    }
-    let planes = GRAIN.div_ceil(area);
-    dx.par_chunks_mut(planes * area)
-        .zip(dy.par_chunks(planes))
-        .for_each(|(dx, dy)| {
-            for (dx, dy) in dx.chunks_exact_mut(area).zip(dy) {
-                dx.fill(dy / area as f32);
-            }
-        });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -357,22 +309,6 @@ mod tests {
             let mut dx = vec![f32::NAN; x.len()];
             max_pool_backward(&dy, &indices, shape, &mut dx);
             close(&expected_dx, &dx, 1e-6, &format!("{shape:?}"));
-        }
-    }
-
-    #[test]
-    fn means_equal_plain_means() {
-        for (planes, area) in [(1, 1), (3, 49), (70, 1000)] {
-            let (x, dy) = (numbers(planes * area, 1), numbers(planes, 2));
-            let mean = |plane: &[f32]| plane.iter().map(|x| f64::from(*x)).sum::<f64>() / area as f64;
-            let expected: Vec<f32> = x.chunks(area).map(|plane| mean(plane) as f32).collect();
-            let mut found = vec![f32::NAN; planes];
-            mean_pool(&x, &mut found);
-            close(&expected, &found, 1e-6, "means");
-            let mut dx = vec![f32::NAN; x.len()];
-            mean_pool_backward(&dy, &mut dx);
-            let expected: Vec<f32> = (0..x.len()).map(|at| dy[at / area] / area as f32).collect();
-            close(&expected, &dx, 1e-7, "gradient");
         }
     }
 }

@@ -13,6 +13,7 @@ mod cpu;
 mod launch;
 mod layer_norm;
 mod linear;
+mod pool;
 mod training;
 
 pub use attention::{MAX_HEAD_DIM, Mask, MaskKind, attention_reference, masked_attention};
@@ -22,9 +23,10 @@ pub use conv::{After, ConvSteps, conv};
 pub use launch::{runs_cpu_kernels, runs_kernels, runs_wgsl};
 pub use layer_norm::{layer_norm_reference, sum_layer_norm};
 pub use linear::{MAX_ROWS, exact_gelu, linear, linear_reference, tied_linear, tied_linear_reference};
+pub use pool::{PoolSteps, max_pool};
 pub use training::{
-    AdamWStep, PoolSteps, adamw, attention_recorded, batch_norm_recorded, conv_recorded, layer_norm_recorded,
-    linear_recorded, max_pool, records_kernels,
+    AdamWStep, adamw, attention_recorded, batch_norm_recorded, conv_recorded, layer_norm_recorded,
+    linear_recorded, records_kernels,
 };
 
 /// The WGSL sources by file name, templates unfilled, for validation.

@@ -18,7 +18,9 @@ use crate::kernels::cpu::tensor;
 type Tracked<C> = FloatTensor<Autodiff<Flex, C>>;
 
 /// What an op keeps of its forward pass, and what it makes of it.
-pub(super) trait Gradient<const N: usize>: Clone + Debug + Send + 'static {
+pub(in crate::kernels) trait Gradient<const N: usize>:
+    Clone + Debug + Send + 'static
+{
     /// The gradients of the inputs that are wanted, from that of the output.
     fn backward(self, output: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N];
 }
@@ -42,7 +44,7 @@ impl<G: Gradient<N>, const N: usize> Backward<Flex, N> for Recorded<G> {
 }
 
 /// Runs `forward` on the values of `inputs` and records what it keeps for the way back.
-pub(super) fn record<G: Gradient<N>, C: CheckpointStrategy, const N: usize>(
+pub(in crate::kernels) fn record<G: Gradient<N>, C: CheckpointStrategy, const N: usize>(
     inputs: [Tracked<C>; N],
     forward: impl FnOnce([FlexTensor; N]) -> (FlexTensor, G),
 ) -> Tracked<C> {
@@ -60,7 +62,7 @@ pub(super) fn record<G: Gradient<N>, C: CheckpointStrategy, const N: usize>(
 }
 
 /// A tensor of `values` in the shape of `of`.
-pub(super) fn like(of: &FlexTensor, values: Vec<f32>) -> FlexTensor {
+pub(in crate::kernels) fn like(of: &FlexTensor, values: Vec<f32>) -> FlexTensor {
     tensor(values, of.layout().shape().clone())
 }
 
@@ -70,7 +72,7 @@ pub fn records_kernels(device: &Device) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::kernels) mod tests {
     use burn::tensor::{Distribution, Tensor};
 
     use super::*;

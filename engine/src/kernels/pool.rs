@@ -6,8 +6,8 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension, tensor
 use burn::tensor::{Shape, Tensor};
 use hilum_cpu::PoolShape;
 
-use super::gradient::{Gradient, record};
-use crate::kernels::cpu::{dims, tensor, values};
+use super::cpu::{dims, tensor, values};
+use super::training::gradient::{Gradient, record};
 
 /// Rows and columns of a pool's kernel, its steps, and what is passed over around the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
