@@ -2,10 +2,12 @@
 // models are the engine's own affair, which keeps and verifies them by their hashes.
 const KEPT = "hilum-page-1";
 
+importScripts("worker-module.js");
+
 // Kept from the first visit on: by then the page has loaded most of these without passing here.
 const PAGE = [
   "./", "styles.css", "icon.svg", "manifest.webmanifest", "boot.js", "page.js", "page_bg.wasm",
-  "worker-boot.js", "worker.js", "worker_bg.wasm",
+  "worker-boot.js", "worker-module.js", "worker.js", self.WORKER_MODULE,
   "samples/normal.png", "samples/effusion.png", "samples/pneumothorax.png", "samples/devices.png",
 ];
 

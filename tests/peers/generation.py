@@ -185,16 +185,26 @@ def step(case, model, specials):
     return onnx_runtime.runner(case, Step(model, specials, grows=False), arrays, outputs(model))
 
 
+def draft_parts(case, model, specials):
+    """Both networks of a draft, each with example inputs, outputs and name."""
+    pixels = case.arrays["in.pixels"]
+    example = step_inputs(model, specials["unk"], 0, past_of(model, specials, pixels, []))
+    yield Start(model, specials), {"pixels": torch.from_numpy(pixels)}, outputs(model), "start"
+    yield Step(model, specials, grows=True), example, outputs(model), "step"
+
+
+def export(case):
+    """Both networks of a draft as ONNX files."""
+    model = MedVill.loaded(case.weights, case.config["model"])
+    for part in draft_parts(case, model, case.config["specials"]):
+        onnx_runtime.export(case, *part)
+
+
 def draft(case, model, specials, most):
     """The greedy loop of the engine, words in Python, networks in ONNX Runtime."""
     pixels = case.arrays["in.pixels"]
     names = past_names(model)
-    start = onnx_runtime.session(
-        case, Start(model, specials), {"pixels": torch.from_numpy(pixels)}, outputs(model), "start"
-    )
-    first = past_of(model, specials, pixels, [])
-    example = step_inputs(model, specials["unk"], 0, first)
-    follow = onnx_runtime.session(case, Step(model, specials, grows=True), example, outputs(model), "step")
+    start, follow = (onnx_runtime.session(case, *part) for part in draft_parts(case, model, specials))
     never = [specials[name] for name in ("pad", "cls", "mask", "unk")]
 
     def write(probabilities=None):

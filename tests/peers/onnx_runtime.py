@@ -10,9 +10,9 @@ from peer import Runner, gap
 NAME = f"ONNX Runtime {onnxruntime.__version__}"
 
 
-def session(case, network, inputs, outputs, name=None):
-    """`network` exported and opened. `inputs` are example tensors by name; a name in `network.growing` has a dimension that
-    may change from call to call."""
+def export(case, network, inputs, outputs, name=None):
+    """`network` as a file, whose path is returned. `inputs` are example tensors by name; a name in `network.growing` has a
+    dimension that may change from call to call."""
     path = str(case.folder / f"{name or case.name}.onnx")
     growing = getattr(network, "growing", {})
     with warnings.catch_warnings(), torch.no_grad():
@@ -28,6 +28,12 @@ def session(case, network, inputs, outputs, name=None):
             output_names=outputs,
             dynamic_axes=growing,
         )
+    return path
+
+
+def session(case, network, inputs, outputs, name=None):
+    """`network` exported and opened."""
+    path = export(case, network, inputs, outputs, name)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = case.threads
     options.inter_op_num_threads = 1

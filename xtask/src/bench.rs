@@ -1,11 +1,12 @@
 //! `cargo xtask bench`: the engine against other libraries, over the same weights and inputs.
 //!
-//! `hilum bench` is one side, `tests/peers/peer.py` the other. A case is timed only where both sides' outputs agree; the
+//! `hilum bench` is one side, `tests/peers/peer.py` the other; row 6 is measured in a browser ([`web`]). A case is timed only where both sides' outputs agree; the
 //! sides take turns, so that what else the machine does falls on both.
 
 mod peers;
 mod side;
 mod table;
+mod web;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use crate::{checkout, shell};
 use side::{Compared, Side};
 use table::{Row, Table};
+use web::Web;
 
 /// Time for the turns of one case: all cases, with what building and exporting takes, stay below 15 minutes.
 const CASE: Duration = Duration::from_secs(8);
@@ -141,7 +143,13 @@ fn measure(options: &Options) -> Result<bool, String> {
     let built = build()?;
     let listed = shell::capture(shell::command(&built.to_string_lossy()).args(["bench", "--list"]));
     let listed = listed.ok_or("`hilum bench --list` failed.")?;
-    let cases = chosen(listed.lines().filter_map(Case::read).collect(), &options.only)?;
+    let mut cases: Vec<Case> = listed
+        .lines()
+        .filter_map(Case::read)
+        .chain(web::cases())
+        .collect();
+    cases.sort_by(|a, b| a.row.cmp(&b.row));
+    let cases = chosen(cases, &options.only)?;
     // A copy: another build may put a new command in its place meanwhile.
     let own = scratch("command")?;
     let engine = own.join("hilum");
@@ -149,9 +157,17 @@ fn measure(options: &Options) -> Result<bool, String> {
         .map_err(|error| format!("{} could not be copied: {error}.", built.display()))?;
     let mut table = Table::new(options.json, options.threads);
     let mut whole = true;
+    let mut web = None;
     for group in cases.chunk_by(|a, b| a.group == b.group) {
         let folder = scratch(&group[0].group)?;
-        let outcome = compare(&engine, &python, group, &folder, options.threads, &mut table);
+        let outcome = if group[0].row == web::ROW {
+            let web = web.get_or_insert_with(Web::ensure);
+            web.as_ref()
+                .map_err(Clone::clone)
+                .and_then(|web| web.compare(&engine, &python, group, &folder, &mut table))
+        } else {
+            compare(&engine, &python, group, &folder, options.threads, &mut table)
+        };
         // What is left in the temporary folder is no loss.
         let _ = fs::remove_dir_all(&folder);
         match outcome {

@@ -7,7 +7,9 @@ mod apt;
 mod bench;
 mod browser;
 mod checkout;
+mod module;
 mod page;
+mod relaxed;
 mod report;
 mod rustup;
 mod setup;
@@ -27,7 +29,7 @@ Usage: cargo xtask COMMAND
   test [--only PARTS]       set up, then run everything; PARTS: fmt, clippy, native, page, worker, browser, comma-separated
   bench [--only ROWS] [--json] [--threads N]
                             time the engine against ONNX Runtime, PyTorch and pydicom, which are installed first; ROWS: row
-                            numbers or names, comma-separated, as `hilum bench --list` tells them
+                            numbers or names, comma-separated, as the table has them
   help                      this text
 
 Tests read two folders where these variables name them:

@@ -1,5 +1,7 @@
 //! The page: built by trunk, its modules made smaller, served by the command.
 
+use crate::module::without_names;
+use crate::relaxed::relaxed;
 use crate::{checkout, shell, tools, wasm};
 use std::ffi::OsString;
 use std::fs;
@@ -26,72 +28,54 @@ pub fn build() -> Result<PathBuf, String> {
     // variable.
     trunk.env("PATH", with_path(&bin)).env_remove("NO_COLOR");
     shell::run(&mut trunk)?;
-    shrink(&folder())?;
+    finish(&folder(), "worker")?;
     Ok(folder())
 }
 
-/// Drops the names of functions from the page's modules: half of their bytes, and of use to a debugger only.
-fn shrink(page: &Path) -> Result<(), String> {
-    let fail =
-        |path: &Path, error: std::io::Error| format!("{} could not be rewritten: {error}.", path.display());
-    for module in fs::read_dir(page)
-        .map_err(|error| fail(page, error))?
-        .flatten()
-        .map(|entry| entry.path())
-    {
-        if module.extension().is_some_and(|end| end == "wasm") {
-            let bytes = fs::read(&module).map_err(|error| fail(&module, error))?;
-            let small = without_names(&bytes)
-                .ok_or_else(|| format!("{} is no WebAssembly module.", module.display()))?;
-            fs::write(&module, &small).map_err(|error| fail(&module, error))?;
-            println!(
-                "{}: {} bytes, {} with names",
-                module.display(),
-                small.len(),
-                bytes.len()
-            );
+/// Finishes wasm-bindgen's output in a folder: `PROGRAM_bg.wasm` gets a copy `PROGRAM_relaxed.wasm` for browsers with relaxed
+/// SIMD, and all modules lose the names of their functions: half of their bytes, and of use to a debugger only.
+///
+/// # Errors
+/// A file that cannot be read or written, and one that is no module.
+pub fn finish(folder: &Path, program: &str) -> Result<(), String> {
+    let portable = folder.join(format!("{program}_bg.wasm"));
+    let (module, fused) = relaxed(&read(&portable)?)
+        .ok_or_else(|| format!("{} is not what the compiler writes.", portable.display()))?;
+    // A kernel without a single one would be a compiler that lays out products otherwise: then the copy is of no use.
+    if fused == 0 {
+        return Err(format!("{} has no kernels to fuse.", portable.display()));
+    }
+    eprintln!("{}: {fused} products fused with their sums", portable.display());
+    write(&folder.join(format!("{program}_relaxed.wasm")), &module)?;
+    let entries =
+        fs::read_dir(folder).map_err(|error| format!("{} could not be read: {error}.", folder.display()))?;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.extension().is_some_and(|end| end == "wasm") {
+            shrink(&path)?;
         }
     }
     Ok(())
 }
 
-/// A module without its custom sections `name`, `producers` and `.debug...` (WebAssembly core specification,
-/// 5.5.2).
-fn without_names(module: &[u8]) -> Option<Vec<u8>> {
-    const HEADER: usize = 8;
-    if !module.starts_with(b"\0asm") || module.len() < HEADER {
-        return None;
-    }
-    let mut out = module[..HEADER].to_vec();
-    let mut at = HEADER;
-    while at < module.len() {
-        let (length, content) = leb128(module, at + 1)?;
-        let end = content.checked_add(length).filter(|end| *end <= module.len())?;
-        let named = |names: &[&str]| -> Option<bool> {
-            let (length, text) = leb128(module, content)?;
-            let name = module.get(text..text.checked_add(length)?)?;
-            Some(names.iter().any(|start| name.starts_with(start.as_bytes())))
-        };
-        if module[at] != 0 || !named(&["name", "producers", ".debug"])? {
-            out.extend_from_slice(&module[at..end]);
-        }
-        at = end;
-    }
-    Some(out)
+fn shrink(module: &Path) -> Result<(), String> {
+    let bytes = read(module)?;
+    let small =
+        without_names(&bytes).ok_or_else(|| format!("{} is no WebAssembly module.", module.display()))?;
+    eprintln!(
+        "{}: {} bytes, {} with names",
+        module.display(),
+        small.len(),
+        bytes.len()
+    );
+    write(module, &small)
 }
 
-/// An unsigned number of the format, and where it ends.
-fn leb128(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
-    let mut value = 0usize;
-    for shift in (0..35).step_by(7) {
-        let byte = *bytes.get(at)?;
-        at += 1;
-        value |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some((value, at));
-        }
-    }
-    None
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(|error| format!("{} could not be read: {error}.", path.display()))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    fs::write(path, bytes).map_err(|error| format!("{} could not be written: {error}.", path.display()))
 }
 
 fn with_path(first: &Path) -> OsString {
@@ -111,29 +95,4 @@ pub fn demo() -> bool {
         eprintln!("{reason}");
     }
     served.is_ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_go_and_all_else_stays() {
-        let section = |id: u8, content: &[u8]| [&[id, content.len() as u8], content].concat();
-        let code = section(10, &[1, 2, 0, 11]);
-        let kept = section(0, b"\x05other!");
-        let module = [
-            b"\0asm\x01\0\0\0".to_vec(),
-            kept.clone(),
-            code.clone(),
-            section(0, b"\x04name!!"),
-        ]
-        .concat();
-        assert_eq!(
-            without_names(&module),
-            Some([&module[..8], &kept, &code].concat())
-        );
-        assert_eq!(without_names(b"text"), None);
-        assert_eq!(without_names(&module[..module.len() - 1]), None);
-    }
 }

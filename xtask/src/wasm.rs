@@ -50,6 +50,15 @@ impl Toolchain {
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
     }
 
+    /// The build folder of this compiler.
+    pub fn target_dir(&self) -> PathBuf {
+        let named = self
+            .variables
+            .iter()
+            .find(|(name, _)| *name == "CARGO_TARGET_DIR");
+        named.map_or_else(shell::target_dir, |(_, folder)| PathBuf::from(folder))
+    }
+
     /// Whether it is rustup's, which has the linter too.
     pub fn is_rustup(&self) -> bool {
         self.variables.is_empty()

@@ -1,5 +1,5 @@
 //! The libraries that the engine is compared with, at pinned versions, in a Python environment of the project's own: `peers`
-//! in the build folder, or the one that `HILUM_PEERS` names.
+//! in the build folder, or the one that `HILUM_PEERS` names. onnxruntime-web lies beside it, as npm packs it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,8 @@ use crate::shell;
 
 /// What is installed.
 const REQUIREMENTS: &str = "tests/peers/requirements.txt";
+/// onnxruntime-web's version.
+const WEB: &str = "1.30.0";
 /// Names an environment to use as it is.
 const VARIABLE: &str = "HILUM_PEERS";
 /// What the peers' programs import.
@@ -20,11 +22,11 @@ const IMPORTS: &str =
 /// # Errors
 /// A sentence that says what is missing and what to do.
 pub fn ensure() -> Result<PathBuf, String> {
-    if let Some(named) = std::env::var_os(VARIABLE).filter(|named| !named.is_empty()) {
-        let python = python_in(Path::new(&named));
+    if let Some(named) = named() {
+        let python = python_in(&named);
         return check(&python, &format!("{VARIABLE} names an environment without them"));
     }
-    let folder = shell::target_dir().join("peers");
+    let folder = folder();
     let python = python_in(&folder);
     let path = shell::root().join(REQUIREMENTS);
     let wanted = fs::read_to_string(&path)
@@ -56,6 +58,45 @@ pub fn ensure() -> Result<PathBuf, String> {
     Ok(python)
 }
 
+/// The folder of onnxruntime-web's programs, fetched where it is not there yet.
+///
+/// # Errors
+/// A sentence that says what is missing and what to do.
+pub fn onnxruntime_web() -> Result<PathBuf, String> {
+    let peers = named().unwrap_or_else(folder);
+    let home = peers.join(format!("onnxruntime-web-{WEB}"));
+    let programs = home.join("package/dist");
+    if programs.join("ort.wasm.min.mjs").is_file() {
+        return Ok(programs);
+    }
+    fs::create_dir_all(&home).map_err(|error| format!("{} could not be made: {error}.", home.display()))?;
+    let package = format!("onnxruntime-web@{WEB}");
+    let remedy = format!(
+        "Row 6 needs npm (Debian: apt-get install npm), or {package} unpacked by hand into {}.",
+        home.display()
+    );
+    quiet(
+        Command::new("npm")
+            .args(["pack", "--silent", &package])
+            .current_dir(&home),
+    )
+    .and_then(|()| {
+        let archive = format!("onnxruntime-web-{WEB}.tgz");
+        quiet(Command::new("tar").args(["-xzf", &archive]).current_dir(&home))
+    })
+    .map_err(|reason| format!("{reason} {remedy}"))?;
+    Ok(programs)
+}
+
+fn named() -> Option<PathBuf> {
+    let named = std::env::var_os(VARIABLE).filter(|named| !named.is_empty());
+    named.map(PathBuf::from)
+}
+
+fn folder() -> PathBuf {
+    shell::target_dir().join("peers")
+}
+
 fn python_in(folder: &Path) -> PathBuf {
     folder.join(if cfg!(windows) {
         "Scripts/python.exe"
@@ -72,7 +113,10 @@ fn check(python: &Path, remedy: &str) -> Result<PathBuf, String> {
 }
 
 /// Runs a command whose output goes to standard error alone: standard output is the table's.
-fn quiet(command: &mut Command) -> Result<(), String> {
+///
+/// # Errors
+/// A sentence where it cannot be run or fails.
+pub fn quiet(command: &mut Command) -> Result<(), String> {
     let words = shell::words(command);
     match command.stdout(std::io::stderr()).status() {
         Ok(status) if status.success() => Ok(()),

@@ -2,6 +2,11 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long a side may take to end by itself.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a peer says of a case.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,7 +43,8 @@ fn verdict(line: &str) -> Option<(String, Compared)> {
 pub struct Side {
     name: &'static str,
     child: Child,
-    input: ChildStdin,
+    /// There until the side is ended.
+    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
@@ -54,7 +60,7 @@ impl Side {
             (Some(input), Some(output)) => Ok(Self {
                 name,
                 child,
-                input,
+                input: Some(input),
                 output: BufReader::new(output),
             }),
             _ => Err(format!("{name} has no standard input or output.")),
@@ -66,7 +72,10 @@ impl Side {
     /// # Errors
     /// A sentence when the process has ended.
     pub fn say(&mut self, line: &str) -> Result<(), String> {
-        let sent = writeln!(self.input, "{line}").and_then(|()| self.input.flush());
+        let Some(input) = &mut self.input else {
+            return Err(format!("{} was ended.", self.name));
+        };
+        let sent = writeln!(input, "{line}").and_then(|()| input.flush());
         sent.map_err(|error| format!("{} ended: {error}.", self.name))
     }
 
@@ -128,6 +137,12 @@ impl Side {
 
 impl Drop for Side {
     fn drop(&mut self) {
+        // A side with a browser ends that when its input does.
+        self.input = None;
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE && matches!(self.child.try_wait(), Ok(None)) {
+            sleep(Duration::from_millis(20));
+        }
         // Both fail only where it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -114,8 +114,8 @@ impl Table {
     pub fn new(json: bool, threads: usize) -> Self {
         if !json {
             println!(
-                "Medians, {threads} threads on both sides, which took turns. Ratio: ours by the peer's, median over the \
-                 turns; below 1 ours is faster. Spread: the interquartile range of these ratios by their median. Gap: the \
+                "Medians, {threads} threads on both sides, which took turns; in Chromium ours has one. Ratio: ours by the \
+                 peer's, median over the turns; below 1 ours is faster. Spread: the interquartile range of these ratios by their median. Gap: the \
                  largest relative difference of the outputs.\n"
             );
             println!("| Row | What | Ours, ms | Peer | Peer, ms | Ratio | Spread | Gap |");
