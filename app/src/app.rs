@@ -1,6 +1,6 @@
 //! The page whole: the state of the engine above, the radiograph and the report side by side.
 
-use hilum_protocol::{DeviceChoice, Phase};
+use hilum_protocol::{DeviceChoice, Phase, Trial};
 use leptos::prelude::*;
 
 use super::files::{self, Chooser, Samples};
@@ -42,8 +42,28 @@ fn progress(phase: Phase, done: u64, total: u64) -> (String, Option<f64>) {
             format!("Loading the model: {} of {}", megabytes(done), megabytes(total)),
             share,
         ),
-        Phase::Warming => ("Compiling GPU kernels (first run only) …".to_owned(), share),
+        Phase::TryingCpu => ("Trying the CPU …".to_owned(), share),
+        Phase::TryingAdapter => (
+            "Trying the graphics adapter; its kernels are compiled the first time …".to_owned(),
+            share,
+        ),
     }
+}
+
+/// What trials on both devices took, in words; nothing where there were none.
+fn measured(trial: Trial) -> Option<String> {
+    let when = if trial.kept {
+        "an earlier start"
+    } else {
+        "this start"
+    };
+    let adapter = trial
+        .adapter_ms
+        .map_or("failed".to_owned(), |ms| format!("{ms:.0} ms"));
+    let cpu = trial.cpu_ms?;
+    Some(format!(
+        "A trial at {when}: CPU {cpu:.0} ms, graphics adapter {adapter}"
+    ))
 }
 
 #[component]
@@ -67,7 +87,9 @@ fn Engine(workspace: Workspace) -> impl IntoView {
             };
             view! {
                 <span class="ready">"Ready"</span>
-                <span>{format!("{}{}", opened.device, why.unwrap_or_default())}</span>
+                <span id="computes" title=measured(opened.trial)>
+                    {format!("{}{}", opened.device, why.unwrap_or_default())}
+                </span>
                 <span class="hint" title=format!("SHA-256 {}. Trained on: {}", opened.sha256, opened.data)>
                     {format!("{} · {} · {} {from}", opened.bundle, opened.system, megabytes(opened.bytes))}
                 </span>
@@ -111,7 +133,7 @@ fn App() -> impl IntoView {
         Status::Failed(_) => "failed",
     };
     // For those who measure: what was opened, and how long each part took.
-    let measured = move || match workspace.status.get() {
+    let facts = move || match workspace.status.get() {
         Status::Ready(o) => {
             let t = o.times;
             format!(
@@ -161,7 +183,7 @@ fn App() -> impl IntoView {
             <span id="notice">{move || workspace.notice.get()}</span>
             <button aria-label="Dismiss" on:click=move |_| workspace.notice.set(None)>"×"</button>
         </p>
-        <main data-engine=engine data-picture=picture data-measured=measured>
+        <main data-engine=engine data-picture=picture data-measured=facts>
             <section class="picture" aria-label="Radiograph">
                 <div class="toolbar">
                     <Chooser workspace/>

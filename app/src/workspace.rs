@@ -83,6 +83,9 @@ pub struct Workspace {
     image_request: StoredValue<u32>,
     draft_request: StoredValue<u32>,
     rebuilt: StoredValue<Option<f64>>,
+    /// Whether the adapter is being tried, and why it is not to be tried again.
+    trying: StoredValue<bool>,
+    failed: StoredValue<Option<String>>,
     greeted: StoredValue<bool>,
     heard: StoredValue<u32>,
 }
@@ -106,6 +109,8 @@ impl Workspace {
             image_request: StoredValue::new(0),
             draft_request: StoredValue::new(0),
             rebuilt: StoredValue::new(None),
+            trying: StoredValue::new(false),
+            failed: StoredValue::new(None),
             greeted: StoredValue::new(false),
             heard: StoredValue::new(0),
         }
@@ -115,6 +120,7 @@ impl Workspace {
     pub fn start(self) {
         self.status.set(Status::Loading(Phase::Program, 0, 0));
         self.greeted.set_value(false);
+        self.trying.set_value(false);
         if let Err(why) = connection::start(move |message| self.hear(message), move |why| self.broken(&why)) {
             self.status.set(Status::Failed(why));
         }
@@ -135,6 +141,7 @@ impl Workspace {
             device: self.device.get_untracked(),
             bundle: url,
             sha256: sha256.map(str::to_owned),
+            failed: self.failed.get_value(),
         });
         if matches!(
             self.picture.get_untracked(),
@@ -147,6 +154,7 @@ impl Workspace {
     /// Lets the engine compute elsewhere.
     pub fn compute_on(self, device: DeviceChoice) {
         self.device.set(device);
+        self.failed.set_value(None);
         self.rebuilt.set_value(None);
         self.start();
     }
@@ -253,13 +261,25 @@ impl Workspace {
                 }
             }
             FromEngine::Progress { phase, done, total } => {
+                match phase {
+                    Phase::TryingAdapter => self.trying.set_value(true),
+                    Phase::TryingCpu => self.trying.set_value(false),
+                    _ => {}
+                }
                 self.status.set(Status::Loading(phase, done, total))
             }
             FromEngine::NotOpened(why) => self.status.set(Status::Failed(why)),
-            FromEngine::Lost(why) => self.rebuild(&format!("The graphics device was lost ({why})")),
+            FromEngine::Lost(why) => {
+                if !self.leave_adapter(&format!("it was lost: {why}")) {
+                    self.rebuild(&format!("The graphics device was lost ({why})"));
+                }
+            }
             FromEngine::Opened(opened) => {
-                if let Some(why) = &opened.not_kept {
-                    self.notice.set(Some(why.clone()));
+                self.trying.set_value(false);
+                let told = [opened.note.clone(), opened.not_kept.clone()];
+                let told = told.into_iter().flatten().collect::<Vec<_>>();
+                if !told.is_empty() {
+                    self.notice.set(Some(told.join(" ")));
                 }
                 let drafts = opened.tasks.contains(&Task::Draft);
                 self.status.set(Status::Ready(opened));
@@ -324,7 +344,19 @@ impl Workspace {
             self.picture.set(Picture::Unreadable(name, why.to_owned()));
             return self.start();
         }
-        self.rebuild(&format!("The engine stopped ({why})"));
+        if !self.leave_adapter(why) {
+            self.rebuild(&format!("The engine stopped ({why})"));
+        }
+    }
+
+    /// Restarts an engine that came to its end while it tried the adapter of its own accord: on the CPU.
+    fn leave_adapter(self, why: &str) -> bool {
+        let left = self.trying.get_value() && self.device.get_untracked() == DeviceChoice::Auto;
+        if left {
+            self.failed.set_value(Some(why.to_owned()));
+            self.start();
+        }
+        left
     }
 
     /// Once: a new worker, a new device, the image again and the draft that was under way. Twice in a

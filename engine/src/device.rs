@@ -70,7 +70,7 @@ pub struct Chosen {
     pub name: String,
     /// The adapter, where there is one.
     pub adapter: Option<Adapter>,
-    /// Why it is the CPU although WebGPU would have been taken.
+    /// Why it is the CPU although WebGPU would have been taken: a clause.
     pub why: Option<String>,
     handle: Option<wgpu::Device>,
 }
@@ -134,7 +134,8 @@ pub fn cpu() -> Chosen {
     }
 }
 
-fn cpu_because(why: impl Into<String>) -> Chosen {
+/// The CPU, with a clause that says why it is not WebGPU.
+pub fn cpu_because(why: impl Into<String>) -> Chosen {
     Chosen {
         why: Some(why.into()),
         ..cpu()
@@ -149,22 +150,34 @@ pub async fn choose(choice: DeviceChoice) -> Result<Chosen, DeviceError> {
     if choice == DeviceChoice::Cpu {
         return Ok(cpu());
     }
-    let found = adapters().await;
-    let automatic = choice == DeviceChoice::Auto;
-    match found.as_slice() {
-        [] if automatic => return Ok(cpu_because("there is no WebGPU adapter")),
-        [] => return Err(DeviceError::new("none is present")),
-        found if automatic && found.iter().all(|a| a.software) => {
-            return Ok(cpu_because(
-                "the only WebGPU adapter computes in software, more slowly than the CPU does",
-            ));
+    if choice == DeviceChoice::WebGpu {
+        if adapters().await.is_empty() {
+            return Err(DeviceError::new("none is present"));
         }
-        _ => {}
+        return webgpu().await;
+    }
+    if let Err(why) = hardware().await {
+        return Ok(cpu_because(why));
     }
     match webgpu().await {
-        Err(error) if automatic => Ok(cpu_because(format!("WebGPU did not start: {}", error.reason))),
+        Err(error) => Ok(cpu_because(format!("WebGPU did not start: {}", error.reason))),
         outcome => outcome,
     }
+}
+
+/// The adapter that [`DeviceChoice::Auto`] takes.
+///
+/// # Errors
+/// A clause that says why it is the CPU: there is no adapter, or only one that computes in software.
+pub async fn hardware() -> Result<Adapter, &'static str> {
+    let found = adapters().await;
+    if found.is_empty() {
+        return Err("there is no WebGPU adapter");
+    }
+    found
+        .into_iter()
+        .find(|adapter| !adapter.software)
+        .ok_or("the only WebGPU adapter computes in software, more slowly than the CPU does")
 }
 
 async fn webgpu() -> Result<Chosen, DeviceError> {

@@ -13,7 +13,7 @@ pub use hilum_task::{Answer, Case, Drafted, Found, Partial, Piece, Reading, Task
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceChoice {
-    /// WebGPU where there is a hardware adapter, else the CPU.
+    /// Whichever is faster in a trial, where there is a hardware adapter, else the CPU.
     #[default]
     Auto,
     /// WebGPU, on a software adapter too.
@@ -55,6 +55,8 @@ pub enum ToEngine {
         /// SHA-256 of its `bundle.json`, where the page was built with it: then nothing need be asked of the
         /// network when the browser has it in storage.
         sha256: Option<String>,
+        /// Why [`DeviceChoice::Auto`] is not to try the adapter, where a worker that did was given up.
+        failed: Option<String>,
     },
     /// Decode a file. It cancels every request about the image before it.
     Image {
@@ -91,11 +93,13 @@ pub enum Phase {
     Device,
     /// Weights are loading: bytes.
     Weights,
-    /// Pipelines are compiled in a trial run: its steps.
-    Warming,
+    /// A trial on the CPU: its steps.
+    TryingCpu,
+    /// A trial on the adapter, in which pipelines are compiled: its steps.
+    TryingAdapter,
 }
 
-/// Times of getting ready, in milliseconds.
+/// Times of getting ready, in milliseconds, on all devices that were tried together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OpenTimes {
     /// Choosing the device.
@@ -104,8 +108,19 @@ pub struct OpenTimes {
     pub files: f64,
     /// Decoding weights and putting them on the device.
     pub upload: f64,
-    /// Compiling pipelines in a trial run.
+    /// Trials, in which pipelines are compiled.
     pub warm: f64,
+}
+
+/// What trials of a bundle on this machine took, where both devices were tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// On the CPU, in milliseconds.
+    pub cpu_ms: Option<f64>,
+    /// On the adapter, in milliseconds; none where it failed.
+    pub adapter_ms: Option<f64>,
+    /// Whether that was at an earlier start.
+    pub kept: bool,
 }
 
 /// What the engine runs on and with.
@@ -115,8 +130,12 @@ pub struct Opened {
     pub device: String,
     /// Whether that is WebGPU.
     pub webgpu: bool,
-    /// Why it is the CPU, where WebGPU would have been taken.
+    /// Why it is the CPU, where WebGPU would have been taken; or what is wrong with the device.
     pub why: Option<String>,
+    /// What was measured.
+    pub trial: Trial,
+    /// What the reader should know of the device, in a sentence.
+    pub note: Option<String>,
     /// The bundle's name.
     pub bundle: String,
     /// Its hash.

@@ -45,7 +45,8 @@ async fn handle(state: Rc<State>, message: ToEngine) {
             device,
             bundle,
             sha256,
-        } => match open(device, bundle, sha256).await {
+            failed,
+        } => match open(device, bundle, sha256, failed).await {
             Ok((engine, opened)) => {
                 *state.engine.borrow_mut() = Some(Rc::new(engine));
                 post(&FromEngine::Opened(opened));

@@ -2,9 +2,13 @@
 //! them.
 
 #[cfg(target_family = "wasm")]
+mod choice;
+#[cfg(target_family = "wasm")]
 mod dispatch;
 #[cfg(target_family = "wasm")]
 mod error;
+#[cfg(target_family = "wasm")]
+mod load;
 #[cfg(target_family = "wasm")]
 mod open;
 #[cfg(target_family = "wasm")]

@@ -1,30 +1,19 @@
-//! Getting ready: device, bundle, pipelines.
+//! Getting ready: device, bundle, a trial of what it says.
 
 use std::cell::RefCell;
-use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use hilum::bundle::{Gallery, Manifest, ModelLoader};
+use hilum::bundle::{Gallery, Manifest};
 use hilum::device;
-use hilum::image::Gray8;
-use hilum::tasks::{DraftOptions, Drafter, Session, Subject, TaskError, perform};
-use hilum::text::{Specials, Tokenizer};
-use hilum_protocol::{DeviceChoice, FromEngine, OpenTimes, Opened, Partial, Phase, Task, TaskRequest};
+use hilum_protocol::{DeviceChoice, Opened, Phase, Task};
 
+use super::choice::{self, Settled};
 use super::error::WorkerError;
-use super::scope::{memory, now, post, yield_now};
-use super::source::Source;
+use super::load::{Length, Loader, progress};
+use super::scope::{memory, now};
 use super::state::Engine;
 
-/// Tokens of the trial draft: its first step differs from those that follow.
-const TRIAL_TOKENS: usize = 3;
-
-fn progress(phase: Phase, done: u64, total: u64) {
-    post(&FromEngine::Progress { phase, done, total });
-}
-
-/// Chooses a device, loads the bundle and compiles what its tasks need.
+/// Opens the bundle on the device that was asked for, or on the one that a trial shows to be right and the faster. `failed` is
+/// why the adapter is not to be tried, where the page says so.
 ///
 /// # Errors
 /// What failed and what to do.
@@ -32,83 +21,63 @@ pub async fn open(
     device: DeviceChoice,
     bundle: String,
     sha256: Option<String>,
+    failed: Option<String>,
 ) -> Result<(Engine, Opened), WorkerError> {
-    let mut times = OpenTimes::default();
-    let began = now();
     progress(Phase::Device, 0, 0);
-    let chosen = device::choose(match device {
-        DeviceChoice::Auto => device::DeviceChoice::Auto,
-        DeviceChoice::WebGpu => device::DeviceChoice::WebGpu,
-        DeviceChoice::Cpu => device::DeviceChoice::Cpu,
-    })
-    .await?;
-    let lost = Arc::new(AtomicBool::new(false));
-    let mark_lost = lost.clone();
-    chosen.on_lost(move |reason| {
-        mark_lost.store(true, Ordering::Relaxed);
-        post(&FromEngine::Lost(reason));
-    });
-    times.device = now() - began;
-
-    let mut source = Source::open(bundle, |done, total| progress(Phase::Weights, done, total)).await;
-    let mut mark = now();
-    let (manifest, sha256) = source.manifest(sha256.as_deref()).await?;
-    let entry = manifest
-        .tokenizer
-        .as_deref()
-        .map(|name| manifest.file(name))
-        .transpose()?;
-    // A gallery is fetched when it is first searched.
-    source.total = source.read + entry.map_or(0, |entry| entry.bytes) + manifest.shard_bytes();
-    let tokenizer = match entry {
-        Some(entry) => Some(Tokenizer::from_json(&source.file(entry).await?)?),
-        None => None,
+    let began = now();
+    let asked = match device {
+        DeviceChoice::Auto => None,
+        DeviceChoice::WebGpu => Some(device::choose(device::DeviceChoice::WebGpu).await?),
+        DeviceChoice::Cpu => Some(device::cpu()),
     };
-    let specials = tokenizer.as_ref().map_or(Specials::BERT, Tokenizer::specials);
-    let mut loader = ModelLoader::new(&manifest, specials, &chosen.device)?;
-    for entry in manifest.shards() {
-        let bytes = source.file(entry).await?;
-        times.files += now() - mark;
-        mark = now();
-        loader = loader.push(entry, &bytes)?;
-        times.upload += now() - mark;
-        mark = now();
-    }
-    let model = loader.finish()?;
-    let mut keep: Vec<&str> = manifest.files.iter().map(|file| file.sha256.as_str()).collect();
-    keep.push(&sha256);
-    source.store.sweep(&source.url, &keep).await;
-    let session = Session::from_parts(manifest, model, tokenizer, chosen.device.clone())?;
+    let took = now() - began;
+    let mut loader = Loader::open(bundle, sha256.as_deref()).await?;
+    loader.times.device = took;
+    let settled = match asked {
+        Some(chosen) => Settled::asked(loader.ready(chosen, Length::Short).await?),
+        None => choice::automatic(&mut loader, failed).await?,
+    };
+    sweep(&loader).await;
+    Ok(opened(loader, settled))
+}
 
-    let memory_loaded = memory();
-    mark = now();
-    warm(&session).await?;
-    times.warm = now() - mark;
-    let manifest = &session.manifest;
+/// Drops what another version of the bundle left in storage.
+async fn sweep(loader: &Loader) {
+    let choices = choice::name(&loader.sha256);
+    let files = loader.manifest.files.iter().map(|file| file.sha256.as_str());
+    let keep: Vec<&str> = files.chain([loader.sha256.as_str(), &choices]).collect();
+    loader.source.store.sweep(&loader.source.url, &keep).await;
+}
+
+fn opened(loader: Loader, settled: Settled) -> (Engine, Opened) {
+    let Settled { ready, trial, note } = settled;
+    let (manifest, source) = (&ready.session.manifest, loader.source);
     let opened = Opened {
-        device: chosen.name.clone(),
-        webgpu: chosen.adapter.is_some(),
-        why: chosen.why.clone(),
+        device: ready.chosen.name.clone(),
+        webgpu: ready.chosen.adapter.is_some(),
+        why: ready.chosen.why.clone(),
+        trial,
+        note,
         bundle: manifest.name.clone(),
-        sha256,
+        sha256: loader.sha256,
         system: manifest.system.clone(),
         data: manifest.provenance.data.clone(),
         tasks: tasks(manifest),
         downloaded: source.downloaded,
         bytes: source.total,
         not_kept: source.store.refused().map(str::to_owned),
-        times,
-        memory_loaded,
+        times: loader.times,
+        memory_loaded: ready.memory,
         memory: memory(),
     };
     let engine = Engine {
-        session,
-        chosen,
+        session: ready.session,
+        chosen: ready.chosen,
         url: source.url,
         gallery: RefCell::default(),
-        lost,
+        lost: ready.lost,
     };
-    Ok((engine, opened))
+    (engine, opened)
 }
 
 /// What a page can ask of a bundle: a gallery is searched only where there is one.
@@ -116,61 +85,4 @@ fn tasks(manifest: &Manifest) -> Vec<Task> {
     let has =
         |task: &Task| manifest.tasks.contains(task) && (*task != Task::Retrieve || Gallery::is_in(manifest));
     Task::ALL.into_iter().filter(has).collect()
-}
-
-/// Compiles pipelines in a trial run of what the bundle offers: a short draft, or its first other task.
-async fn warm(session: &Session) -> Result<(), WorkerError> {
-    let offers = |task: Task| session.manifest.tasks.contains(&task);
-    let total = if offers(Task::Draft) {
-        TRIAL_TOKENS as u64 + 1
-    } else {
-        2
-    };
-    progress(Phase::Warming, 0, total);
-    yield_now().await;
-    let side = session.spec().preprocessing.size;
-    let image = session.encode_gray(&Gray8 {
-        width: side,
-        height: side,
-        pixels: (0..side * side).map(|i| (i % 251) as u8).collect(),
-    });
-    if offers(Task::Draft) {
-        let drafter = Drafter::new(session)?;
-        let options = DraftOptions {
-            max_tokens: TRIAL_TOKENS,
-            ..DraftOptions::default()
-        };
-        let mut trial = drafter.begin(image.tokens, options);
-        for step in 1..=TRIAL_TOKENS as u64 {
-            trial.next().await?;
-            progress(Phase::Warming, step, total);
-            yield_now().await;
-        }
-        return Ok(());
-    }
-    progress(Phase::Warming, 1, total);
-    yield_now().await;
-    let trial = if offers(Task::Findings) {
-        Some(TaskRequest::Findings)
-    } else if offers(Task::Vqa) {
-        let question = "Is this normal?".to_owned();
-        Some(TaskRequest::Vqa { question })
-    } else {
-        None
-    };
-    if let Some(request) = trial {
-        let subject = Subject {
-            image: Some(&image),
-            gallery: None,
-        };
-        perform(session, &request, subject, &now, async |_: Partial| {
-            ControlFlow::Continue(())
-        })
-        .await?;
-    } else {
-        // Reading back waits until the encoder has run.
-        let read = image.tokens.into_data_async().await;
-        read.map_err(|e| TaskError::Device(format!("{e:?}")))?;
-    }
-    Ok(())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{BundleError, Label};
+use super::{BundleError, Label, Trial};
 use crate::metrics::Calibration;
 use crate::systems::Task;
 
@@ -112,6 +112,9 @@ pub struct Manifest {
     pub tokenizer: Option<String>,
     /// How the weights are stored.
     pub weights: Dtype,
+    /// What it says of the trial picture; without it, a device's words are compared with nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
     /// Where it came from.
     #[serde(default)]
     pub provenance: Provenance,
@@ -140,6 +143,7 @@ impl Manifest {
             answers: Vec::new(),
             tokenizer: None,
             weights: Dtype::F32,
+            trial: None,
             provenance: Provenance::default(),
             files: Vec::new(),
         }

@@ -21,6 +21,7 @@ pub mod quant;
 #[cfg(not(target_family = "wasm"))]
 pub mod reader;
 pub mod shard;
+mod trial;
 #[cfg(not(target_family = "wasm"))]
 pub mod writer;
 
@@ -34,5 +35,6 @@ pub use manifest::{Dtype, FileEntry, Manifest, Provenance, sha256_hex, verify};
 #[cfg(not(target_family = "wasm"))]
 pub use reader::Bundle;
 pub use shard::ShardDecoder;
+pub use trial::Trial;
 #[cfg(not(target_family = "wasm"))]
-pub use writer::write;
+pub use writer::{put_manifest, write};

@@ -73,6 +73,17 @@ pub fn write_with(
     Ok(manifest)
 }
 
+/// Writes a bundle's manifest anew, with its files as they are.
+///
+/// # Errors
+/// A manifest that would not be read again, and what the operating system refuses.
+pub fn put_manifest(dir: &Path, manifest: &Manifest) -> Result<(), BundleError> {
+    let target = dir.join(MANIFEST);
+    let partial = beside(&target, "partial");
+    fs::write(&partial, manifest.to_bytes()?).map_err(BundleError::io("write", &partial))?;
+    fs::rename(&partial, &target).map_err(BundleError::io("replace", &target))
+}
+
 fn entry(path: &str, bytes: &[u8]) -> FileEntry {
     FileEntry {
         path: path.to_owned(),

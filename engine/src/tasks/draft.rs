@@ -400,4 +400,4 @@ fn best_of(scores: &[f32], count: usize) -> Vec<Token> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

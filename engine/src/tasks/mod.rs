@@ -10,6 +10,7 @@ mod findings;
 mod perform;
 mod retrieve;
 mod session;
+mod trial;
 
 pub use answer::{AnswerOptions, ask};
 pub use attention::{Look, attention};
@@ -25,3 +26,6 @@ pub use hilum_task::{Answer, Case, Drafted, Found, Partial, Piece, Reading, Task
 pub use perform::{Subject, best_cases, draft_text, perform};
 pub use retrieve::{LoadedGallery, Query, match_probabilities};
 pub use session::{Encoded, Session};
+#[cfg(not(target_family = "wasm"))]
+pub use trial::put_trial;
+pub use trial::{Said, TRIAL_PICTURE, TRIAL_TOKENS, record_trial, recorded, trial, trial_picture};

@@ -13,7 +13,7 @@ use crate::bundle::{Arrays, Dtype, Label, Manifest, Provenance, load_model, writ
 use crate::data::{DataError, ReadOptions, Split, Study, load};
 use crate::nn;
 use crate::systems::{SystemConfig, Task, Trainable, names, with_system};
-use crate::tasks::{Session, calibrate, evaluate_findings};
+use crate::tasks::{Session, calibrate, evaluate_findings, put_trial};
 use crate::text::{LabelSet, Specials, Tokenizer};
 
 /// What to export, and what to say of it.
@@ -111,7 +111,8 @@ fn export_as<S: Trainable>(
         )?;
     }
     let json = tokenizer.map(|t| t.to_json()).transpose()?;
-    Ok(write(out, manifest, weights, json.as_deref(), options.weights)?)
+    write(out, manifest, weights, json.as_deref(), options.weights)?;
+    Ok(put_trial(out)?)
 }
 
 /// The tasks of the objectives of this run, and of the runs before it as far as what they trained has stood since: the tasks of

@@ -6,6 +6,7 @@ use anyhow::{Context, ensure};
 use hilum::bundle::{Arrays, Dtype, Manifest, Provenance, checkpoint, import, write};
 use hilum::nn::{parameters, shapes};
 use hilum::systems::{Model, SYSTEMS, Task, names as system_names};
+use hilum::tasks::put_trial;
 use hilum::text::{Specials, Tokenizer};
 
 use super::globals::Globals;
@@ -95,6 +96,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         manifest.tasks = served.into_iter().filter(|task| *task == Task::Draft).collect();
         let json = tokenizer.map(|t| t.to_json()).transpose()?;
         write(&args.out, manifest, &arrays, json.as_deref(), args.weights)?;
+        put_trial(&args.out)?;
         notes.extend(imported.notes);
         for note in &notes {
             eprintln!("note: {note}");

@@ -32,6 +32,7 @@ mod session;
 mod systems;
 mod tables;
 mod trace;
+mod trial;
 
 use std::process::ExitCode;
 
@@ -75,6 +76,8 @@ enum Command {
     Export(export::Args),
     /// Writes named intermediates of a forward pass, for parity.
     Trace(trace::Args),
+    /// Compares what a device says of a picture drawn by a formula with what the bundle records.
+    Trial(trial::Args),
     /// Drafts a report from a radiograph.
     Draft(draft::Args),
     /// Finds what a radiograph shows, with calibrated probabilities.
@@ -116,6 +119,7 @@ fn main() -> ExitCode {
         Command::Import(args) => import::run(args, globals),
         Command::Export(args) => export::run(args, globals),
         Command::Trace(args) => trace::run(args, globals),
+        Command::Trial(args) => trial::run(args, globals),
         Command::Draft(args) => draft::run(args, globals),
         Command::Findings(args) => findings::run(args, globals),
         Command::Ask(args) => ask::run(args, globals),

@@ -7,7 +7,7 @@ use crate::bundle::Manifest;
 use crate::systems::medvill::{Baseline, MedVill, MedVillConfig};
 use crate::text::Tokenizer;
 
-fn words() -> Tokenizer {
+pub(in crate::tasks) fn words() -> Tokenizer {
     let texts = [
         "the heart is normal in size",
         "there is a small left pleural effusion",
@@ -18,7 +18,11 @@ fn words() -> Tokenizer {
 
 /// A session of a random model, which writes long, arbitrary text: every step is compared, none is easy. BERT or the
 /// baseline's LSTM writes.
-fn session(device: &Device, tokenizer: &Tokenizer, baseline: Option<Baseline>) -> Session {
+pub(in crate::tasks) fn session(
+    device: &Device,
+    tokenizer: &Tokenizer,
+    baseline: Option<Baseline>,
+) -> Session {
     let mut config = MedVillConfig {
         baseline,
         ..MedVillConfig::tiny()

@@ -1,0 +1,218 @@
+//! A bundle on a device: weights placed shard by shard, then a trial of what it says.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hilum::bundle::{Manifest, ModelLoader};
+use hilum::device::Chosen;
+use hilum::tasks::{Session, TRIAL_TOKENS, trial};
+use hilum::text::{Specials, Tokenizer};
+use hilum_protocol::{FromEngine, OpenTimes, Phase};
+
+use super::error::WorkerError;
+use super::scope::{memory, now, post, yield_now};
+use super::source::Source;
+
+/// The browser gets its turn at least so often, in milliseconds.
+const TURN: f64 = 24.0;
+/// Tokens of a trial whose time does not count.
+const SHORT: usize = 8;
+
+/// How a device is tried.
+#[derive(Clone, Copy)]
+pub enum Length {
+    /// Once, a few words: pipelines are compiled, weights packed, words compared.
+    Short,
+    /// The whole trial and again: the second time counts.
+    Timed,
+}
+
+/// Whether a session says what its manifest records, and how many milliseconds it takes.
+type Tried = (Option<bool>, f64);
+
+/// What loads one bundle, on as many devices as need be.
+pub struct Loader {
+    /// Its files.
+    pub source: Source,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// The hash of that.
+    pub sha256: String,
+    /// How long each part took, on all devices together.
+    pub times: OpenTimes,
+    tokenizer: Option<Tokenizer>,
+    /// Bytes that were read before the first shard.
+    before: u64,
+}
+
+/// A bundle on a device, tried.
+pub struct Ready {
+    /// The bundle at work.
+    pub session: Session,
+    /// The device.
+    pub chosen: Chosen,
+    /// Whether the device was lost since.
+    pub lost: Arc<AtomicBool>,
+    /// Whether it says what the manifest records.
+    pub right: Option<bool>,
+    /// Milliseconds of the trial.
+    pub ms: f64,
+    /// The worker's memory once the weights were loaded.
+    pub memory: u64,
+    left: Arc<AtomicBool>,
+}
+
+impl Ready {
+    /// Whether it may be relied on, as far as is known.
+    pub fn sound(&self) -> bool {
+        self.right != Some(false)
+    }
+
+    /// Gives the device back with all that is on it.
+    pub fn leave(self) {
+        self.left.store(true, Ordering::Relaxed);
+        drop(self.session);
+        self.chosen.lose();
+    }
+}
+
+/// Tells the page how far the engine is.
+pub fn progress(phase: Phase, done: u64, total: u64) {
+    post(&FromEngine::Progress { phase, done, total });
+}
+
+impl Loader {
+    /// The bundle at `url`, its manifest and tokenizer read.
+    ///
+    /// # Errors
+    /// A file that did not arrive or is not what was published.
+    pub async fn open(url: String, sha256: Option<&str>) -> Result<Self, WorkerError> {
+        let mut source = Source::open(url, |done, total| progress(Phase::Weights, done, total)).await;
+        let began = now();
+        let (manifest, sha256) = source.manifest(sha256).await?;
+        let entry = manifest.tokenizer.as_deref();
+        let entry = entry.map(|name| manifest.file(name)).transpose()?;
+        // A gallery is fetched when it is first searched.
+        source.total = source.read + entry.map_or(0, |entry| entry.bytes) + manifest.shard_bytes();
+        let tokenizer = match entry {
+            Some(entry) => Some(Tokenizer::from_json(&source.file(entry).await?)?),
+            None => None,
+        };
+        let times = OpenTimes {
+            files: now() - began,
+            ..OpenTimes::default()
+        };
+        Ok(Self {
+            before: source.read,
+            source,
+            manifest,
+            sha256,
+            times,
+            tokenizer,
+        })
+    }
+
+    /// Loads the bundle on a device and tries it.
+    ///
+    /// # Errors
+    /// A shard that did not arrive or does not fit the model, and a device that fails.
+    pub async fn ready(&mut self, chosen: Chosen, length: Length) -> Result<Ready, WorkerError> {
+        let (lost, left) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (mark_lost, was_left) = (lost.clone(), left.clone());
+        chosen.on_lost(move |reason| {
+            if !was_left.load(Ordering::Relaxed) {
+                mark_lost.store(true, Ordering::Relaxed);
+                post(&FromEngine::Lost(reason));
+            }
+        });
+        let phase = match chosen.adapter {
+            Some(_) => Phase::TryingAdapter,
+            None => Phase::TryingCpu,
+        };
+        progress(phase, 0, 0);
+        match self.placed(&chosen, phase, length).await {
+            Ok((session, memory, (right, ms))) => Ok(Ready {
+                session,
+                chosen,
+                lost,
+                right,
+                ms,
+                memory,
+                left,
+            }),
+            Err(why) => {
+                left.store(true, Ordering::Relaxed);
+                chosen.lose();
+                Err(why)
+            }
+        }
+    }
+
+    /// The bundle at work, the memory that it took, and what its trial showed.
+    async fn placed(
+        &mut self,
+        chosen: &Chosen,
+        phase: Phase,
+        length: Length,
+    ) -> Result<(Session, u64, Tried), WorkerError> {
+        let session = self.place(chosen).await?;
+        let memory = memory();
+        let began = now();
+        let tried = tried(&session, phase, length).await?;
+        self.times.warm += now() - began;
+        Ok((session, memory, tried))
+    }
+
+    async fn place(&mut self, chosen: &Chosen) -> Result<Session, WorkerError> {
+        self.source.read = self.before;
+        let specials = self
+            .tokenizer
+            .as_ref()
+            .map_or(Specials::BERT, Tokenizer::specials);
+        let mut loader = ModelLoader::new(&self.manifest, specials, &chosen.device)?;
+        for entry in self.manifest.shards() {
+            let began = now();
+            let bytes = self.source.file(entry).await?;
+            let read = now();
+            loader = loader.push(entry, &bytes)?;
+            self.times.files += read - began;
+            self.times.upload += now() - read;
+        }
+        let model = loader.finish()?;
+        let (manifest, tokenizer) = (self.manifest.clone(), self.tokenizer.clone());
+        Ok(Session::from_parts(
+            manifest,
+            model,
+            tokenizer,
+            chosen.device.clone(),
+        )?)
+    }
+}
+
+async fn tried(session: &Session, phase: Phase, length: Length) -> Result<Tried, WorkerError> {
+    let (turns, tokens) = match length {
+        Length::Short => (1, SHORT),
+        Length::Timed => (2, TRIAL_TOKENS),
+    };
+    let total = (turns * tokens + 1) as u64;
+    let (mut right, mut ms) = (None, 0.0);
+    for turn in 0..turns {
+        progress(phase, (turn * tokens) as u64, total);
+        yield_now().await;
+        let began = now();
+        let mut waited = began;
+        let said = trial(session, tokens, async |step| {
+            if now() - waited >= TURN {
+                progress(phase, (turn * tokens + step) as u64, total);
+                yield_now().await;
+                waited = now();
+            }
+        });
+        right = said.await?.right;
+        ms = now() - began;
+        if right == Some(false) {
+            break;
+        }
+    }
+    Ok((right, ms))
+}
