@@ -48,8 +48,9 @@ fn both_modules_write_the_same_words_and_each_browser_loads_one() {
         let dir = tempfile::tempdir().unwrap();
         let page = |name: &str, program: &str| with_program(&setting, &dir.path().join(name), program);
         let (text, pieces, console) = draft(&setting, &page("with", TOLD)).await;
-        let asked =
-            |console: &[String], module: &str| console.iter().any(|words| words.contains(&format!("{module}.")));
+        let asked = |console: &[String], module: &str| {
+            console.iter().any(|words| words.contains(&format!("{module}.")))
+        };
         assert!(
             asked(&console, "worker_relaxed.wasm") && !asked(&console, "worker_bg.wasm"),
             "{console:?}"
