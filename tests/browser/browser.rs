@@ -436,6 +436,16 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// A copy of the page, in whose worker a program runs first.
+pub fn with_program(setting: &Setting, dir: &Path, program: &str) -> PathBuf {
+    let page = dir.join("page");
+    copy(&setting.page, &page);
+    let boot = page.join("worker-boot.js");
+    let own = std::fs::read_to_string(&boot).unwrap();
+    std::fs::write(&boot, format!("{program}{own}")).unwrap();
+    page
+}
+
 /// Runs a test that waits.
 pub fn run<F: Future<Output = ()>>(test: F) {
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hilum_browser_tests::{Browser, Server, Setting, Told, copy, run};
+use hilum_browser_tests::{Browser, Server, Setting, Told, copy, run, with_program};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -84,16 +84,6 @@ watch(GPUComputePassEncoder, "dispatchWorkgroups", () => dispatched++);
 watch(GPUComputePassEncoder, "dispatchWorkgroupsIndirect", () => dispatched++);
 watch(GPUBuffer, "mapAsync", () => { console.info(`DISPATCHED ${dispatched}.`); dispatched = 0; });
 "#;
-
-/// The page, in whose worker a program runs first.
-fn with_program(setting: &Setting, dir: &Path, program: &str) -> PathBuf {
-    let page = dir.join("page");
-    copy(&setting.page, &page);
-    let boot = page.join("worker-boot.js");
-    let own = std::fs::read_to_string(&boot).unwrap();
-    std::fs::write(&boot, format!("{program}{own}")).unwrap();
-    page
-}
 
 /// How often the GPU is dispatched to before each word is read back.
 fn count(console: &[Told], pieces: usize) {
