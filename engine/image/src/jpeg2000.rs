@@ -232,24 +232,17 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
         if header.high_throughput {
             high_throughput(data, &header)
         } else {
-            part_1(data)
+            part_1(data, &header)
         }
     })?;
     if planes.len() != header.shape.samples || planes.iter().any(|p| p.len() != header.shape.pixels()) {
         return Err(ImageError::Decoder(JPEG_2000));
     }
     // Both decoders add half the range to all samples, and so must what is signed lose it again.
-    let (low, high) = if header.signed {
+    if header.signed {
         let half = 1 << (header.precision - 1);
         planes.iter_mut().flatten().for_each(|v| *v -= half);
-        (-half, half - 1)
-    } else {
-        (0, (1 << header.precision) - 1)
-    };
-    planes
-        .iter_mut()
-        .flatten()
-        .for_each(|v| *v = (*v).clamp(low, high));
+    }
     let colour =
         (header.shape.samples == 3 && (header.transformed || header.subsampled)).then_some(Colour::Rgb);
     Ok(Planes {
@@ -261,8 +254,14 @@ pub(crate) fn decode(data: &[u8], declared: Option<Shape>) -> Result<Planes, Ima
     })
 }
 
+/// The whole number next to `sample`, no lower than 0 and no higher than `top`.
+fn rounded(sample: f32, top: f32) -> i32 {
+    // What is not below 0 is rounded down by cutting it off, which takes no call of a function.
+    (sample + 0.5).clamp(0.0, top) as i32
+}
+
 /// Part 1 of the standard.
-fn part_1(data: &[u8]) -> Result<Vec<Vec<i32>>, ImageError> {
+fn part_1(data: &[u8], header: &Header) -> Result<Vec<Vec<i32>>, ImageError> {
     use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
     let failed = |e: &dyn std::fmt::Display| damaged(e.to_string());
     let settings = DecodeSettings {
@@ -273,11 +272,11 @@ fn part_1(data: &[u8]) -> Result<Vec<Vec<i32>>, ImageError> {
     let image = Image::new(data, &settings).map_err(|e| failed(&e))?;
     let mut context = DecoderContext::default();
     let decoded = image.decode(&mut context).map_err(|e| failed(&e))?;
-    let round = |v: &f32| (v + 0.5).floor() as i32;
+    let top = ((1 << header.precision) - 1) as f32;
     Ok(decoded
         .components()
         .iter()
-        .map(|c| c.samples().iter().map(round).collect())
+        .map(|c| c.samples().iter().map(|v| rounded(*v, top)).collect())
         .collect())
 }
 
@@ -297,21 +296,23 @@ fn high_throughput(data: &[u8], header: &Header) -> Result<Vec<Vec<i32>>, ImageE
     };
     let image = Image::new(data, &settings).map_err(|e| damaged(e.to_string()))?;
     let decoded = image.decode_native().map_err(|e| damaged(e.to_string()))?;
-    let (count, size) = (
-        usize::from(decoded.num_components),
-        usize::from(decoded.bytes_per_sample),
-    );
-    let value = |b: &[u8]| b.iter().rev().fold(0, |v, byte| v << 8 | i32::from(*byte));
-    let plane = |c: usize| {
-        decoded
-            .data
-            .chunks_exact(size)
-            .skip(c)
-            .step_by(count)
-            .map(value)
-            .collect()
-    };
-    Ok((0..count).map(plane).collect())
+    // Rounded and within the range; the lowest byte is first, and the components alternate.
+    let count = usize::from(decoded.num_components);
+    Ok(match decoded.bytes_per_sample {
+        1 => apart(&decoded.data, count, |b| i32::from(*b)),
+        _ => apart(decoded.data.as_chunks().0, count, |b| {
+            i32::from(u16::from_le_bytes(*b))
+        }),
+    })
+}
+
+/// The planes of `count` components whose samples alternate.
+fn apart<T>(samples: &[T], count: usize, value: impl Fn(&T) -> i32) -> Vec<Vec<i32>> {
+    if count == 1 {
+        return vec![samples.iter().map(value).collect()];
+    }
+    let plane = |c| samples.iter().skip(c).step_by(count).map(&value).collect();
+    (0..count).map(plane).collect()
 }
 
 #[cfg(test)]
@@ -374,6 +375,29 @@ mod tests {
             Err(ImageError::TooLarge(_))
         ));
         assert!(read_header(&main_header(600, 600, &[0x77; 3])).is_ok());
+    }
+
+    #[test]
+    fn samples_are_rounded_into_their_range() {
+        let top = 4095.0;
+        for v in [
+            -9e9, -1.0, -0.51, -0.5, -0.1, 0.0, 0.49, 0.5, 1.5, 2.4999, 4094.5, 4095.4, 4095.5, 9e9,
+        ] {
+            let expected = ((v + 0.5_f32).floor() as i32).clamp(0, 4095);
+            assert_eq!(rounded(v, top), expected, "{v}");
+        }
+        assert_eq!(rounded(f32::NAN, top), 0);
+    }
+
+    #[test]
+    fn alternating_samples_are_taken_apart() {
+        let words: Vec<[u8; 2]> = (0..9_u16).map(|i| (i * 500).to_le_bytes()).collect();
+        let value = |b: &[u8; 2]| i32::from(u16::from_le_bytes(*b));
+        let one: Vec<i32> = (0..9).map(|i| i * 500).collect();
+        assert_eq!(apart(&words, 1, value), [one]);
+        let three = [[0, 1500, 3000], [500, 2000, 3500], [1000, 2500, 4000]];
+        assert_eq!(apart(&words, 3, value), three);
+        assert_eq!(apart(&[7_u8, 8, 9, 10], 2, |b| i32::from(*b)), [[7, 9], [8, 10]]);
     }
 
     #[test]

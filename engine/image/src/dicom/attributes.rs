@@ -6,6 +6,7 @@ use dicom_object::InMemDicomObject;
 
 use super::element::{DICOM, numbers, texts};
 use super::lut::{lut_of, read_lut, used_bits};
+use super::values::Stored;
 use crate::error::ImageError;
 use crate::voi::{Lut, VoiLut, Window, WindowFunction};
 
@@ -20,11 +21,17 @@ pub(crate) enum Modality {
 }
 
 impl Modality {
-    /// The output for a stored value.
-    pub fn apply(&self, stored: i32) -> f32 {
-        match self {
-            Self::Linear { slope, intercept } => (f64::from(stored) * slope + intercept) as f32,
-            Self::Table(lut) => f32::from(lut.get(stored.into())),
+    /// The outputs for stored values.
+    pub fn apply(&self, stored: Stored<'_>) -> Vec<f32> {
+        match *self {
+            Self::Linear {
+                slope: 1.0,
+                intercept: 0.0,
+            } => stored.into_floats(|v| v as f32),
+            Self::Linear { slope, intercept } => {
+                stored.into_floats(|v| (f64::from(v) * slope + intercept) as f32)
+            }
+            Self::Table(ref lut) => stored.into_floats(|v| f32::from(lut.get(v.into()))),
         }
     }
 
@@ -291,6 +298,17 @@ mod tests {
     use dicom_core::{DataElement, VR, dicom_value};
 
     use super::super::lut::tests::lut_item;
+    use super::super::values::Bits;
+
+    /// One stored value, 4.
+    fn four() -> Stored<'static> {
+        let bits = Bits {
+            lowest: 0,
+            count: 12,
+            signed: false,
+        };
+        Stored::decoded(vec![4], bits)
+    }
 
     #[test]
     fn several_windows_keep_their_names_and_bad_ones_are_noted() {
@@ -329,8 +347,8 @@ mod tests {
             Attributes(object.clone())
                 .modality(false, &mut Vec::new())
                 .unwrap()
-                .apply(4),
-            10.0
+                .apply(four()),
+            [10.0]
         );
         let sequence = DataSetSequence::from(vec![lut_item([2, 0, 12], &[100, 200])]);
         object.put(DataElement::new(tags::MODALITY_LUT_SEQUENCE, VR::SQ, sequence));
@@ -338,8 +356,8 @@ mod tests {
             Attributes(object)
                 .modality(false, &mut Vec::new())
                 .unwrap()
-                .apply(4),
-            200.0
+                .apply(four()),
+            [200.0]
         );
 
         let inner = InMemDicomObject::from_element_iter([slope("3")]);
@@ -358,8 +376,8 @@ mod tests {
             Attributes(object)
                 .modality(false, &mut Vec::new())
                 .unwrap()
-                .apply(4),
-            12.0
+                .apply(four()),
+            [12.0]
         );
     }
 

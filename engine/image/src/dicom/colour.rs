@@ -9,7 +9,7 @@ use crate::limits::{Colour, Planes};
 use crate::voi::Lut;
 
 /// The luminance of three planes, by the weights that YBR of DICOM has (ITU-R BT.601).
-pub(super) fn luminance(planes: &Planes, colour: Colour, stored: u32) -> Values {
+pub(super) fn luminance(planes: &Planes, colour: Colour, stored: u32) -> Values<'static> {
     let white = ((1_u64 << stored) - 1) as f32;
     let values = match (colour, planes.planes.as_slice()) {
         (Colour::Rgb, [r, g, b]) => r
@@ -35,7 +35,7 @@ pub(crate) fn luma(r: f64, g: f64, b: f64) -> f32 {
 }
 
 /// Indices to the luminance of the palette's colours.
-pub(super) fn palette(planes: &Planes, attributes: &Attributes) -> Result<Values, ImageError> {
+pub(super) fn palette(planes: &Planes, attributes: &Attributes) -> Result<Values<'static>, ImageError> {
     let segmented = attributes
         .0
         .get(tags::SEGMENTED_RED_PALETTE_COLOR_LOOKUP_TABLE_DATA)

@@ -130,7 +130,7 @@ fn without_pixels(attributes: &Attributes, class: &str, directory: bool) -> Stri
 fn assemble(
     attributes: &Attributes,
     module: &PixelModule,
-    values: Values,
+    values: Values<'_>,
     format: String,
     mut notes: Vec<String>,
 ) -> Result<Radiograph, ImageError> {
@@ -154,10 +154,7 @@ fn assemble(
         Values::Float(values) => values,
         Values::Grey(stored) => {
             if let Some((low, high)) = attributes.padding(module.signed) {
-                let mask: Vec<bool> = stored
-                    .iter()
-                    .map(|v| (low..=high).contains(&i64::from(*v)))
-                    .collect();
+                let mask = stored.map(|v| (low..=high).contains(&i64::from(v)));
                 let count = mask.iter().filter(|p| **p).count();
                 if count > 0 {
                     notes.push(format!("{count} padding pixels are shown black"));
@@ -167,7 +164,7 @@ fn assemble(
             let modality = attributes.modality(module.signed, &mut notes)?;
             let (low, high) = module.range();
             signed = modality.is_signed(low, high);
-            stored.into_iter().map(|v| modality.apply(v)).collect()
+            modality.apply(stored)
         }
     };
     let (windows, voi_function) = attributes.windows(&mut notes);

@@ -8,7 +8,7 @@ use super::encoding::{Encoding, PixelData};
 use super::frames::first_frame;
 use super::photometric::{self, Photometric};
 use super::rle;
-use super::values::Values;
+use super::values::{Bits, Stored, Values};
 use crate::error::ImageError;
 use crate::limits::{Colour, Planes, Shape};
 use crate::{jpeg, jpeg_ls, jpeg2000, raster};
@@ -94,14 +94,14 @@ impl PixelModule {
     }
 
     /// Decodes the first frame.
-    pub fn values(
+    pub fn values<'a>(
         &self,
-        pixels: &PixelData<'_>,
+        pixels: &PixelData<'a>,
         encoding: Encoding,
         syntax: &str,
         attributes: &Attributes,
         notes: &mut Vec<String>,
-    ) -> Result<Values, ImageError> {
+    ) -> Result<Values<'a>, ImageError> {
         let planes = match pixels {
             PixelData::Float { bytes, size } => return self.floats(bytes, *size, encoding),
             PixelData::Native { bytes, wide, big } => {
@@ -115,6 +115,8 @@ impl PixelModule {
                         ..self.clone()
                     };
                     colour.native(bytes, *wide, *big)?
+                } else if let Some(stored) = self.plain(bytes, *wide, *big)? {
+                    return Ok(Values::Grey(stored));
                 } else {
                     self.native(bytes, *wide, *big)?
                 }
@@ -153,16 +155,19 @@ impl PixelModule {
         if self.photometric == Photometric::Palette {
             return palette(&planes, attributes);
         }
-        let mut grey = planes.planes.into_iter().next().unwrap_or_default();
-        if self.signed {
+        let grey = planes.planes.into_iter().next().unwrap_or_default();
+        let count = match (self.signed, encapsulated) {
             // The sign is the highest bit that the codec or the module has, whichever is lower.
-            let unused = 32 - planes.precision.min(self.stored);
-            grey.iter_mut().for_each(|v| *v = *v << unused >> unused);
-        } else if encapsulated && planes.precision < 32 {
-            let mask = (1_i64 << planes.precision) - 1;
-            grey.iter_mut().for_each(|v| *v &= mask as i32);
-        }
-        Ok(Values::Grey(grey))
+            (true, _) => planes.precision.min(self.stored),
+            (false, true) => planes.precision.clamp(1, 32),
+            (false, false) => 32,
+        };
+        let bits = Bits {
+            lowest: 0,
+            count,
+            signed: self.signed,
+        };
+        Ok(Values::Grey(Stored::decoded(grey, bits)))
     }
 
     /// Compares the bytes that are there with those that are declared. `true` where a header that declares
@@ -221,25 +226,52 @@ impl PixelModule {
         }
     }
 
+    /// The bytes of the first frame, of `per_pixel` samples a pixel.
+    fn frame_bytes<'a>(&self, bytes: &'a [u8], per_pixel: usize) -> Result<&'a [u8], ImageError> {
+        let need = self.bytes_of(per_pixel);
+        bytes.get(..need).ok_or_else(|| {
+            ImageError::truncated(
+                DICOM,
+                format!(
+                    "{} x {} pixels of {} x {} bits need {need} bytes and {} are there",
+                    self.shape.width,
+                    self.shape.height,
+                    self.shape.samples,
+                    self.allocated,
+                    bytes.len()
+                ),
+            )
+        })
+    }
+
+    /// Grey samples of one or two bytes, which most radiographs have, where they are in the file; `None` where
+    /// samples are of another kind.
+    fn plain<'a>(&self, bytes: &'a [u8], wide: bool, big: bool) -> Result<Option<Stored<'a>>, ImageError> {
+        if self.shape.samples != 1 || self.photometric == Photometric::Palette {
+            return Ok(None);
+        }
+        let bits = Bits {
+            lowest: self.high + 1 - self.stored,
+            count: self.stored,
+            signed: self.signed,
+        };
+        Ok(match self.allocated {
+            8 if !(big && wide) => Some(Stored::bytes(self.frame_bytes(bytes, 1)?, bits)),
+            16 => {
+                let (words, _) = self.frame_bytes(bytes, 1)?.as_chunks();
+                Some(Stored::words(words, big, bits))
+            }
+            _ => None,
+        })
+    }
+
     /// Samples as they are.
     fn native(&self, bytes: &[u8], wide: bool, big: bool) -> Result<Planes, ImageError> {
         let Shape { samples, .. } = self.shape;
         let pixels = self.shape.pixels();
         let per_pixel = self.native_samples(bytes);
         let halved = per_pixel < samples;
-        let need = self.bytes_of(per_pixel);
-        if bytes.len() < need {
-            return Err(ImageError::truncated(
-                DICOM,
-                format!(
-                    "{} x {} pixels of {samples} x {} bits need {need} bytes and {} are there",
-                    self.shape.width,
-                    self.shape.height,
-                    self.allocated,
-                    bytes.len()
-                ),
-            ));
-        }
+        self.frame_bytes(bytes, per_pixel)?;
         let size = self.allocated / 8;
         // In big-endian files bytes written as words are swapped in pairs.
         let swapped = usize::from(big && wide && self.allocated == 8);
@@ -298,7 +330,7 @@ impl PixelModule {
     }
 
     /// Float and double pixel data.
-    fn floats(&self, bytes: &[u8], size: usize, encoding: Encoding) -> Result<Values, ImageError> {
+    fn floats(&self, bytes: &[u8], size: usize, encoding: Encoding) -> Result<Values<'static>, ImageError> {
         let need = self.shape.pixels() * size;
         if self.shape.samples != 1 || bytes.len() < need {
             return Err(ImageError::truncated(

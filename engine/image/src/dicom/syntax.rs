@@ -70,17 +70,40 @@ pub(crate) fn unreadable(uid: &str, frame: &[u8]) -> ImageError {
 
 /// Inflates a deflated data set, no further than [`MAX_INFLATED`].
 pub(crate) fn inflate(bytes: &[u8]) -> Result<Vec<u8>, ImageError> {
-    use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_with_limit};
-    decompress_to_vec_with_limit(bytes, MAX_INFLATED).map_err(|e| match e.status {
-        TINFLStatus::HasMoreOutput => ImageError::TooLarge(format!(
-            "its deflated data set is larger than {} MiB when inflated",
-            MAX_INFLATED >> 20
-        )),
-        TINFLStatus::FailedCannotMakeProgress | TINFLStatus::NeedsMoreInput => {
-            ImageError::truncated("DICOM", "its deflated data set ends too early")
+    use zlib_rs::{Inflate, InflateFlush, Status};
+    const WINDOW_BITS: u8 = 15;
+    let mut inflate = Inflate::new(false, WINDOW_BITS);
+    // Pages of zeros that are not reached are never taken, but for those of WebAssembly.
+    let mut out = vec![0; bytes.len().saturating_mul(3).clamp(1 << 16, MAX_INFLATED)];
+    let (mut taken, mut filled) = (0, 0);
+    loop {
+        let status = inflate.decompress(&bytes[taken..], &mut out[filled..], InflateFlush::NoFlush);
+        (taken, filled) = (inflate.total_in() as usize, inflate.total_out() as usize);
+        match status {
+            Ok(Status::StreamEnd) => break,
+            Ok(_) if filled < out.len() => {
+                return Err(ImageError::truncated(
+                    "DICOM",
+                    "its deflated data set ends too early",
+                ));
+            }
+            Ok(_) if filled == MAX_INFLATED => {
+                return Err(ImageError::TooLarge(format!(
+                    "its deflated data set is larger than {} MiB when inflated",
+                    MAX_INFLATED >> 20
+                )));
+            }
+            Ok(_) => out.resize((2 * filled).min(MAX_INFLATED), 0),
+            Err(_) => {
+                return Err(ImageError::malformed(
+                    "DICOM",
+                    "its deflated data set cannot be inflated",
+                ));
+            }
         }
-        _ => ImageError::malformed("DICOM", "its deflated data set cannot be inflated"),
-    })
+    }
+    out.truncate(filled);
+    Ok(out)
 }
 
 /// Parses explicit little-endian elements whose lengths were checked.
@@ -124,6 +147,18 @@ mod tests {
             damaged.contains("damaged") && damaged.contains("12 34 ff c3"),
             "{damaged}"
         );
+    }
+
+    #[test]
+    fn what_is_much_longer_inflated_is_whole() {
+        // The first guess is too short for the last one.
+        for length in [0, 1, 65_535, 65_536, 65_537, 1_000_003] {
+            let bytes: Vec<u8> = (0..length).map(|i: u32| (i / 999) as u8).collect();
+            let deflated = miniz_oxide::deflate::compress_to_vec(&bytes, 6);
+            assert!(inflate(&deflated).unwrap() == bytes, "{length}");
+            let cut = inflate(&deflated[..deflated.len() - 1]);
+            assert!(matches!(cut, Err(ImageError::Truncated { .. })), "{length}");
+        }
     }
 
     #[test]

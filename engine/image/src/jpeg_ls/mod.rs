@@ -2,11 +2,13 @@
 //! sample.
 
 mod bits;
+mod coding;
 mod frame;
 mod scan;
 
+use self::coding::{Coding, Preset};
 use self::frame::{JPEG_LS, damaged};
-use self::scan::{Coding, Preset, decode_scan};
+use self::scan::decode_scan;
 use crate::error::ImageError;
 use crate::jpeg::{Segments, parse_frame};
 use crate::limits::{Planes, Shape};

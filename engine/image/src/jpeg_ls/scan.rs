@@ -1,7 +1,8 @@
 //! The samples of a JPEG-LS scan: contexts, Golomb codes, runs (ITU-T T.87 annex A).
 
 use super::bits::BitReader;
-use super::frame::damaged;
+use super::coding::Coding;
+use super::frame::Flaw;
 use crate::error::ImageError;
 use crate::limits::Shape;
 
@@ -9,106 +10,6 @@ use crate::limits::Shape;
 const J: [u32; 32] = [
     0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 9, 10, 11, 12, 13, 14, 15,
 ];
-
-/// The parameters of LSE type 1; 0 stands for the default.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Preset {
-    pub max: i32,
-    pub t: [i32; 3],
-    pub reset: i32,
-}
-
-/// All that stays the same in a scan.
-pub(super) struct Coding {
-    max: i32,
-    near: i32,
-    t: [i32; 3],
-    reset: i32,
-    range: i32,
-    qbpp: u32,
-    limit: u32,
-}
-
-impl Coding {
-    /// Defaults of T.87, C.2.4.1.1.
-    pub fn new(precision: u32, near: i32, preset: Preset) -> Result<Self, ImageError> {
-        let max = if preset.max > 0 {
-            preset.max
-        } else {
-            (1 << precision) - 1
-        };
-        if max >= 1 << precision || near > 255.min(max / 2) {
-            return Err(damaged(
-                "its largest value or its tolerance does not fit its bits",
-            ));
-        }
-        let clamp = |i: i32, low: i32| if i > max || i < low { low } else { i };
-        let basic = if max >= 128 {
-            let factor = (max.min(4095) + 128) / 256;
-            [
-                factor + 2 + 3 * near,
-                4 * factor + 3 + 5 * near,
-                17 * factor + 4 + 7 * near,
-            ]
-        } else {
-            let factor = 256 / (max + 1);
-            [
-                2.max(3 / factor + 3 * near),
-                3.max(7 / factor + 5 * near),
-                4.max(21 / factor + 7 * near),
-            ]
-        };
-        let pick = |given: i32, default: i32, low: i32| if given > 0 { given } else { clamp(default, low) };
-        let t1 = pick(preset.t[0], basic[0], near + 1);
-        let t2 = pick(preset.t[1], basic[1], t1);
-        let t3 = pick(preset.t[2], basic[2], t2);
-        if !(near < t1 && t1 <= t2 && t2 <= t3 && t3 <= max) {
-            return Err(damaged("its thresholds are out of order"));
-        }
-        let reset = if preset.reset > 0 { preset.reset } else { 64 };
-        // The upper bound is ours: with it no sum of errors overflows.
-        if !(3..=4096).contains(&reset) {
-            return Err(damaged("its reset interval is out of range"));
-        }
-        let range = (max + 2 * near) / (2 * near + 1) + 1;
-        let bits_of = |n: i32| 32 - (n - 1).leading_zeros();
-        let bpp = bits_of(max + 1).max(2);
-        Ok(Self {
-            max,
-            near,
-            t: [t1, t2, t3],
-            reset,
-            range,
-            qbpp: bits_of(range),
-            limit: 2 * (bpp + bpp.max(8)),
-        })
-    }
-
-    /// The region of a gradient, -4 to 4.
-    fn quantise(&self, d: i32) -> i32 {
-        let magnitude = d.abs();
-        let region = match magnitude {
-            _ if magnitude <= self.near => return 0,
-            _ if magnitude < self.t[0] => 1,
-            _ if magnitude < self.t[1] => 2,
-            _ if magnitude < self.t[2] => 3,
-            _ => 4,
-        };
-        if d < 0 { -region } else { region }
-    }
-
-    /// A sample from its prediction and its error, modulo the range (A.4.5, A.5.3).
-    fn reconstruct(&self, prediction: i32, error: i32) -> i32 {
-        let step = 2 * self.near + 1;
-        let mut value = prediction + error * step;
-        if value < -self.near {
-            value += self.range * step;
-        } else if value > self.max + self.near {
-            value -= self.range * step;
-        }
-        value.clamp(0, self.max)
-    }
-}
 
 /// The statistics of one context.
 #[derive(Clone, Copy)]
@@ -131,8 +32,16 @@ struct RunContext {
 struct State<'a> {
     coding: Coding,
     bits: BitReader<'a>,
+    regions: Vec<i8>,
     contexts: Vec<Context>,
     runs: [RunContext; 2],
+}
+
+/// The smallest number of bits, of at most 16, by which `n` is shifted to be no less than `a` (A.5.1).
+#[inline]
+fn golomb_parameter(n: i32, a: i32) -> u32 {
+    let k = n.leading_zeros().saturating_sub(a.leading_zeros());
+    (k + u32::from(n << k < a)).min(16)
 }
 
 /// The samples around the one that is decoded: left, above, above left, above right.
@@ -145,87 +54,98 @@ struct Around {
 }
 
 impl State<'_> {
+    /// The region of a gradient.
+    #[inline]
+    fn region(&self, d: i32) -> i32 {
+        let index = (d + self.coding.max) as usize;
+        self.regions.get(index).copied().map_or(0, i32::from)
+    }
+
     /// The context's number, negative where the sign is turned, from 9 regions of each of three gradients.
     fn context(&self, s: Around) -> i32 {
-        let q = |d| self.coding.quantise(d);
-        (q(s.d - s.b) * 9 + q(s.b - s.c)) * 9 + q(s.c - s.a)
+        (self.region(s.d - s.b) * 9 + self.region(s.b - s.c)) * 9 + self.region(s.c - s.a)
     }
 
     /// Limited-length Golomb code (A.5.3).
-    fn golomb(&mut self, k: u32, limit: u32) -> Result<i32, ImageError> {
+    #[inline]
+    fn golomb(&mut self, k: u32, limit: u32) -> Result<i32, Flaw> {
         let longest = limit - self.coding.qbpp - 1;
-        let zeros = self.bits.zeros(longest)?;
-        let value = if zeros < longest {
-            ((zeros << k) | self.bits.read(k)?) as i32
-        } else {
-            self.bits.read(self.coding.qbpp)? as i32 + 1
+        let value = match self.bits.zeros_and_bits(k, longest) {
+            Some((zeros, low)) => (zeros << k | low) as i32,
+            None => self.rare_golomb(k, longest)?,
         };
         // No error is larger than the range; this bounds all sums below.
         if value > 2 * self.coding.range + 1 {
-            Err(damaged("an error is larger than its range"))
+            Err(Flaw::LargeError)
         } else {
             Ok(value)
         }
     }
 
+    /// A code that is long, or at the end of the scan.
+    #[cold]
+    fn rare_golomb(&mut self, k: u32, longest: u32) -> Result<i32, Flaw> {
+        let zeros = self.bits.zeros(longest)?;
+        Ok(if zeros < longest {
+            (zeros << k | self.bits.read(k)?) as i32
+        } else {
+            self.bits.read(self.coding.qbpp)? as i32 + 1
+        })
+    }
+
     /// A sample outside of runs (A.4 to A.6).
-    fn regular(&mut self, number: i32, s: Around) -> Result<i32, ImageError> {
-        let turned = number < 0;
-        let index = number.unsigned_abs() as usize;
+    #[inline]
+    fn regular(&mut self, number: i32, s: Around) -> Result<i32, Flaw> {
+        // 0, or all ones where the sign is turned: `(v ^ turn) - turn` is `v` or `-v`.
+        let turn = number >> 31;
+        let index = ((number ^ turn) - turn) as usize;
         let Context { a, b, c, n } = self.contexts[index];
-        let edge = if s.c >= s.a.max(s.b) {
-            s.a.min(s.b)
-        } else if s.c <= s.a.min(s.b) {
-            s.a.max(s.b)
-        } else {
-            s.a + s.b - s.c
-        };
-        let prediction = (if turned { edge - c } else { edge + c }).clamp(0, self.coding.max);
-        let mut k = 0;
-        while (n << k) < a && k < 16 {
-            k += 1;
-        }
+        // The median of both neighbours and of the plane through all three.
+        let edge = (s.a + s.b - s.c).clamp(s.a.min(s.b), s.a.max(s.b));
+        let prediction = (edge + ((c ^ turn) - turn)).clamp(0, self.coding.max);
+        let k = golomb_parameter(n, a);
         let mapped = self.golomb(k, self.coding.limit)?;
-        let (half, odd) = (mapped >> 1, mapped & 1 == 1);
-        let error = if self.coding.near == 0 && k == 0 && 2 * b <= -n {
-            if odd { half } else { -half - 1 }
-        } else if odd {
-            -half - 1
-        } else {
-            half
-        };
+        // Errors below 0 have the odd numbers, and the others where the context's mean is far below 0.
+        let flip = self.coding.near == 0 && k == 0 && 2 * b <= -n;
+        let error = (mapped >> 1) ^ -(mapped & 1) ^ -i32::from(flip);
         self.update(index, error);
-        Ok(self
-            .coding
-            .reconstruct(prediction, if turned { -error } else { error }))
+        Ok(self.coding.reconstruct(prediction, (error ^ turn) - turn))
     }
 
     /// A.6.
+    #[inline]
     fn update(&mut self, index: usize, error: i32) {
         let context = &mut self.contexts[index];
-        context.b += error * (2 * self.coding.near + 1);
-        context.a += error.abs();
-        if context.n == self.coding.reset {
-            context.a >>= 1;
-            context.b = if context.b >= 0 {
-                context.b >> 1
-            } else {
-                -((1 - context.b) >> 1)
-            };
-            context.n >>= 1;
+        let Context {
+            mut a,
+            mut b,
+            c,
+            mut n,
+        } = *context;
+        b += error * (2 * self.coding.near + 1);
+        a += error.abs();
+        if n == self.coding.reset {
+            a >>= 1;
+            // Halved towards minus infinity, where it is below 0, as where it is not.
+            b >>= 1;
+            n >>= 1;
         }
-        context.n += 1;
-        if context.b <= -context.n {
-            context.b = (context.b + context.n).max(1 - context.n);
-            context.c = (context.c - 1).max(-128);
-        } else if context.b > 0 {
-            context.b = (context.b - context.n).min(0);
-            context.c = (context.c + 1).min(127);
-        }
+        n += 1;
+        let (low, high) = (b <= -n, b > 0);
+        let up = (b + n).max(1 - n);
+        let down = (b - n).min(0);
+        context.a = a;
+        context.b = match (low, high) {
+            (true, _) => up,
+            (_, true) => down,
+            _ => b,
+        };
+        context.c = (c + i32::from(high) - i32::from(low)).clamp(-128, 127);
+        context.n = n;
     }
 
     /// How many samples a run has, of at most `left` (A.7.1).
-    fn run_length(&mut self, left: usize, order: &mut usize) -> Result<usize, ImageError> {
+    fn run_length(&mut self, left: usize, order: &mut usize) -> Result<usize, Flaw> {
         let mut length = 0;
         while self.bits.read(1)? == 1 {
             let step = 1 << J[*order];
@@ -241,19 +161,16 @@ impl State<'_> {
         }
         length += self.bits.read(J[*order])? as usize;
         if length >= left {
-            return Err(damaged("a run is longer than its line"));
+            return Err(Flaw::LongRun);
         }
         Ok(length)
     }
 
     /// The sample that ends a run (A.7.2). `kind` is 1 where the samples to the left and above are alike.
-    fn interruption(&mut self, kind: usize, order: usize, s: Around) -> Result<i32, ImageError> {
+    fn interruption(&mut self, kind: usize, order: usize, s: Around) -> Result<i32, Flaw> {
         let RunContext { a, n, negative } = self.runs[kind];
         let threshold = if kind == 1 { a + (n >> 1) } else { a };
-        let mut k = 0;
-        while (n << k) < threshold && k < 16 {
-            k += 1;
-        }
+        let k = golomb_parameter(n, threshold);
         let mapped = self.golomb(k, self.coding.limit - J[order] - 1)?;
         let both = mapped + kind as i32;
         let odd = both & 1 == 1;
@@ -317,19 +234,17 @@ impl Lines {
 }
 
 /// Decodes the lines of one component.
-fn decode_line(state: &mut State<'_>, lines: &mut Lines) -> Result<(), ImageError> {
+fn decode_line(state: &mut State<'_>, lines: &mut Lines) -> Result<(), Flaw> {
     let width = lines.current.len() - 2;
     let mut x = 0;
     while x < width {
-        let s = lines.around(x);
-        let number = state.context(s);
-        if number != 0 {
-            lines.current[x + 1] = state.regular(number, s)?;
-            x += 1;
-            continue;
+        x = decode_regular(state, lines, x)?;
+        if x == width {
+            break;
         }
+        let a = lines.current[x];
         let run = state.run_length(width - x, &mut lines.order)?;
-        lines.current[x + 1..=x + run].fill(s.a);
+        lines.current[x + 1..=x + run].fill(a);
         x += run;
         if x < width {
             let s = lines.around(x);
@@ -342,8 +257,36 @@ fn decode_line(state: &mut State<'_>, lines: &mut Lines) -> Result<(), ImageErro
     Ok(())
 }
 
+/// Decodes samples from column `x` on up to the next run or the end of the line, and gives the column there.
+fn decode_regular(state: &mut State<'_>, lines: &mut Lines, x: usize) -> Result<usize, Flaw> {
+    let width = lines.current.len() - 2;
+    let mut s = lines.around(x);
+    let mut above = state.region(s.b - s.c);
+    let next = lines.current[x + 1..=width].iter_mut();
+    // What would be above and to the right of the sample after the last one is not read.
+    let right = lines.above[x + 3..].iter().chain(std::iter::once(&0));
+    let mut done = 0;
+    for (current, right) in next.zip(right) {
+        let above_right = state.region(s.d - s.b);
+        let number = (above_right * 9 + above) * 9 + state.region(s.c - s.a);
+        if number == 0 {
+            break;
+        }
+        *current = state.regular(number, s)?;
+        above = above_right;
+        s = Around {
+            a: *current,
+            b: s.d,
+            c: s.b,
+            d: *right,
+        };
+        done += 1;
+    }
+    Ok(x + done)
+}
+
 /// Decodes a line of components whose samples alternate: a run is one of all components.
-fn decode_mixed_line(state: &mut State<'_>, parts: &mut [Lines]) -> Result<(), ImageError> {
+fn decode_mixed_line(state: &mut State<'_>, parts: &mut [Lines]) -> Result<(), Flaw> {
     let width = parts[0].current.len() - 2;
     let mut order = parts[0].order;
     let mut x = 0;
@@ -395,6 +338,7 @@ pub(super) fn decode_scan(
         negative: 0,
     };
     let mut state = State {
+        regions: coding.regions(),
         coding,
         bits: BitReader::new(data),
         contexts: vec![start; 365],
