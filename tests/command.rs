@@ -149,6 +149,31 @@ fn the_demo_offers_every_task() {
 }
 
 #[test]
+fn the_demo_says_what_it_records_and_other_words_are_refused() {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../www/models/demo");
+    let said = hilum(&["trial", "--bundle", text(&demo), "--device", "cpu", "--json"]);
+    let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!(said["right"], true);
+
+    let dir = tempfile::tempdir().unwrap();
+    for file in walk(&demo) {
+        let copy = dir.path().join(file.strip_prefix(&demo).unwrap());
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        std::fs::copy(&file, copy).unwrap();
+    }
+    let manifest = dir.path().join("bundle.json");
+    let own = std::fs::read(&manifest).unwrap();
+    let mut value: serde_json::Value = serde_json::from_slice(&own).unwrap();
+    value["trial"]["tokens"][2] = 99.into();
+    std::fs::write(&manifest, value.to_string()).unwrap();
+    let on = ["trial", "--bundle", text(dir.path()), "--device", "cpu"];
+    assert!(refused(&on).contains("computes wrongly"));
+    // Recorded anew, it is the demo's own again, to the byte.
+    assert!(hilum(&[&on[..], &["--write"]].concat()).status.success());
+    assert_eq!(std::fs::read(&manifest).unwrap(), own);
+}
+
+#[test]
 fn a_run_becomes_a_bundle_and_drafts() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);

@@ -57,10 +57,14 @@ fn measured(trial: Trial) -> Option<String> {
     } else {
         "this start"
     };
-    let adapter = trial
-        .adapter_ms
-        .map_or("failed".to_owned(), |ms| format!("{ms:.0} ms"));
     let cpu = trial.cpu_ms?;
+    let most = Trial::MOST * cpu;
+    let adapter = match trial.adapter_ms {
+        None => "failed".to_owned(),
+        // It was not waited for.
+        Some(ms) if ms > most => format!("more than {most:.0} ms"),
+        Some(ms) => format!("{ms:.0} ms"),
+    };
     Some(format!(
         "A trial at {when}: CPU {cpu:.0} ms, graphics adapter {adapter}"
     ))

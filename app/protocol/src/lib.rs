@@ -117,10 +117,15 @@ pub struct OpenTimes {
 pub struct Trial {
     /// On the CPU, in milliseconds.
     pub cpu_ms: Option<f64>,
-    /// On the adapter, in milliseconds; none where it failed.
+    /// On the adapter, in milliseconds; none where it failed. Its trial ends after [`Trial::MOST`] times the CPU's.
     pub adapter_ms: Option<f64>,
     /// Whether that was at an earlier start.
     pub kept: bool,
+}
+
+impl Trial {
+    /// An adapter that takes so many times as long as the CPU is not waited for.
+    pub const MOST: f64 = 2.0;
 }
 
 /// What the engine runs on and with.

@@ -150,11 +150,11 @@ async fn on_webgpu(loader: &mut Loader, length: Length) -> Result<Ready, String>
 
 /// The trial on both; what is faster of what is right is taken and kept.
 async fn measure(loader: &mut Loader, adapter: String, all: Vec<Kept>) -> Result<Settled, WorkerError> {
-    let cpu = loader.ready(device::cpu(), Length::Timed).await?;
+    let cpu = loader.ready(device::cpu(), Length::Timed(f64::INFINITY)).await?;
     let (cpu_ms, cpu_sound) = (cpu.ms, cpu.sound());
     let hold = loader.manifest.shard_bytes() <= HELD || loader.source.store.refused().is_some();
     let held = hold.then_some(cpu);
-    let tried = on_webgpu(loader, Length::Timed).await;
+    let tried = on_webgpu(loader, Length::Timed(Trial::MOST * cpu_ms)).await;
     let adapter_ms = tried.as_ref().ok().map(|ready| ready.ms);
     let trial = Trial {
         cpu_ms: Some(cpu_ms),
@@ -244,6 +244,5 @@ async fn described(adapter: &Adapter) -> String {
         let words = words.map(|name| get(&info, name).ok().and_then(|word| word.as_string()));
         Ok(format!("{words:?}"))
     };
-    let limits = serde_json::to_string(adapter).unwrap_or_default();
-    format!("{} {limits}", own().await.unwrap_or_default())
+    format!("{} {adapter:?}", own().await.unwrap_or_default())
 }

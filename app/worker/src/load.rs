@@ -1,5 +1,6 @@
 //! A bundle on a device: weights placed shard by shard, then a trial of what it says.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,14 +18,17 @@ use super::source::Source;
 const TURN: f64 = 24.0;
 /// Tokens of a trial whose time does not count.
 const SHORT: usize = 8;
+/// With this word all pipelines are compiled: the first word is another step than those that follow.
+const COMPILED: usize = 2;
 
 /// How a device is tried.
 #[derive(Clone, Copy)]
 pub enum Length {
     /// Once, a few words: pipelines are compiled, weights packed, words compared.
     Short,
-    /// The whole trial and again: the second time counts.
-    Timed,
+    /// The whole trial and again: the second time counts. It ends once so many milliseconds have passed since pipelines
+    /// were compiled.
+    Timed(f64),
 }
 
 /// Whether a session says what its manifest records, and how many milliseconds it takes.
@@ -190,27 +194,35 @@ impl Loader {
 }
 
 async fn tried(session: &Session, phase: Phase, length: Length) -> Result<Tried, WorkerError> {
-    let (turns, tokens) = match length {
-        Length::Short => (1, SHORT),
-        Length::Timed => (2, TRIAL_TOKENS),
+    let (turns, tokens, limit) = match length {
+        Length::Short => (1, SHORT, f64::INFINITY),
+        Length::Timed(limit) => (2, TRIAL_TOKENS, limit),
     };
     let total = (turns * tokens + 1) as u64;
     let (mut right, mut ms) = (None, 0.0);
     for turn in 0..turns {
         progress(phase, (turn * tokens) as u64, total);
         yield_now().await;
-        let began = now();
+        let mut began = now();
         let mut waited = began;
         let said = trial(session, tokens, async |step| {
+            if turn == 0 && step == COMPILED {
+                began = now();
+            }
+            if (turn, step) > (0, COMPILED) && now() - began > limit {
+                return ControlFlow::Break(());
+            }
             if now() - waited >= TURN {
                 progress(phase, (turn * tokens + step) as u64, total);
                 yield_now().await;
                 waited = now();
             }
+            ControlFlow::Continue(())
         });
-        right = said.await?.right;
+        let said = said.await?;
         ms = now() - began;
-        if right == Some(false) {
+        right = said.right;
+        if said.stopped || right == Some(false) {
             break;
         }
     }

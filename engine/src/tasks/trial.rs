@@ -1,6 +1,8 @@
 //! The trial: what a model says of a picture drawn by a formula. Whoever makes a bundle records it in the manifest, computed
 //! on the CPU; whoever opens the bundle can compare, and so finds a device that computes wrongly before its words are read.
 
+use std::ops::ControlFlow;
+
 use super::answer::{AnswerOptions, ask};
 use super::draft::{DraftOptions, Drafter, Token};
 use super::error::{TaskError, read_back};
@@ -38,6 +40,8 @@ pub struct Said {
     pub numbers: Vec<f32>,
     /// Whether that is what the manifest records; nothing where it records nothing that can be compared.
     pub right: Option<bool>,
+    /// Whether the draft was ended before its time.
+    pub stopped: bool,
 }
 
 /// A chest in outline, `side * side` pixels, by whole numbers alone, so that it is the same everywhere: two dark lungs in
@@ -64,14 +68,14 @@ pub fn trial_picture(side: usize) -> Gray8 {
 }
 
 /// Asks a model about the picture: what its manifest records, else the first task that it offers; a draft of `tokens` tokens
-/// at most. `each` is told how many of them are there, and may let others have their turn.
+/// at most. `each` is told how many of them are there; it may let others have their turn, and ends the draft by breaking.
 ///
 /// # Errors
 /// When the device fails or computes no numbers, and where the bundle lacks what its task needs.
 pub async fn trial(
     session: &Session,
     tokens: usize,
-    each: impl AsyncFnMut(usize),
+    each: impl AsyncFnMut(usize) -> ControlFlow<()>,
 ) -> Result<Said, TaskError> {
     let Some(recorded) = recorded(&session.manifest) else {
         let task = ORDER
@@ -93,6 +97,7 @@ pub fn recorded(manifest: &Manifest) -> Option<&Trial> {
 
 fn agrees(said: &Said, recorded: &Trial, tokens: usize) -> bool {
     let ids = said.tokens.iter().map(|token| token.id);
+    let tokens = if said.stopped { said.tokens.len() } else { tokens };
     let largest = recorded.numbers.iter().fold(1f32, |most, v| most.max(v.abs()));
     let near = |(a, b): (&f32, &f32)| (a - b).abs() <= TOLERANCE * largest;
     ids.eq(recorded.tokens.iter().take(tokens).copied())
@@ -104,7 +109,7 @@ async fn say(
     session: &Session,
     task: Option<Task>,
     tokens: usize,
-    mut each: impl AsyncFnMut(usize),
+    mut each: impl AsyncFnMut(usize) -> ControlFlow<()>,
 ) -> Result<Said, TaskError> {
     let image = session.encode_gray(&trial_picture(session.spec().preprocessing.size));
     let mut said = Said::default();
@@ -115,8 +120,8 @@ async fn say(
             ..DraftOptions::default()
         };
         let mut drafting = drafter.begin(image.tokens, options);
-        while drafting.next().await?.is_some() {
-            each(drafting.draft().tokens.len()).await;
+        while !said.stopped && drafting.next().await?.is_some() {
+            said.stopped = each(drafting.draft().tokens.len()).await.is_break();
         }
         said.tokens.clone_from(&drafting.draft().tokens);
     } else {
@@ -157,7 +162,11 @@ pub async fn record_trial(session: &Session) -> Result<Option<Trial>, TaskError>
         if !session.manifest.tasks.contains(&task) {
             continue;
         }
-        let said = match say(session, Some(task), TRIAL_TOKENS, async |_| ()).await {
+        let said = match say(session, Some(task), TRIAL_TOKENS, async |_| {
+            ControlFlow::Continue(())
+        })
+        .await
+        {
             // Imported without its tokenizer, say: it cannot be asked this elsewhere either.
             Err(TaskError::NoTokenizer(_) | TaskError::NoHead(_)) => continue,
             said => said?,
@@ -205,7 +214,8 @@ mod tests {
     use crate::tasks::draft::tests::{session, words};
 
     fn said(session: &Session, tokens: usize) -> Said {
-        pollster::block_on(trial(session, tokens, async |_| ())).unwrap()
+        let go_on = async |_| ControlFlow::Continue(());
+        pollster::block_on(trial(session, tokens, go_on)).unwrap()
     }
 
     /// A random model with the trial of its own that the CPU records.
@@ -236,9 +246,18 @@ mod tests {
             let trial = session.manifest.trial.clone().unwrap();
             assert!((LEAST..=TRIAL_TOKENS).contains(&trial.tokens.len()), "{trial:?}");
             let mut steps = Vec::new();
-            let all = super::trial(&session, TRIAL_TOKENS, async |step| steps.push(step));
+            let all = super::trial(&session, TRIAL_TOKENS, async |step| {
+                steps.push(step);
+                ControlFlow::Continue(())
+            });
             assert_eq!(pollster::block_on(all).unwrap().right, Some(true), "{name}");
             assert_eq!(steps, (1..=trial.tokens.len()).collect::<Vec<_>>());
+            let stop = async |step| match step {
+                2 => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            };
+            let two = pollster::block_on(super::trial(&session, TRIAL_TOKENS, stop)).unwrap();
+            assert_eq!((two.tokens.len(), two.stopped, two.right), (2, true, Some(true)));
             // A short one compares what it has.
             let short = said(&session, 3);
             assert_eq!((short.tokens.len(), short.right), (3, Some(true)));

@@ -1,5 +1,6 @@
 //! `hilum trial [--bundle B] [--write]`.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -28,7 +29,8 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     }
     let chosen = globals.open_device()?;
     let (_, session) = session::open(Some(&path), &chosen.device)?;
-    let say = || pollster::block_on(trial(&session, TRIAL_TOKENS, async |_| ()));
+    let go_on = async |_| ControlFlow::Continue(());
+    let say = || pollster::block_on(trial(&session, TRIAL_TOKENS, go_on));
     // The first one compiles kernels and packs weights.
     let said = say()?;
     let began = Instant::now();
