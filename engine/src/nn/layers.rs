@@ -7,9 +7,10 @@ use burn::nn::{BatchNorm, Initializer, Linear, PaddingConfig2d};
 use burn::tensor::{Device, Tensor, activation::relu};
 
 use crate::kernels::{
-    self, After, ConvSteps, MAX_ROWS, PoolSteps, Statistics, batch_norm, conv, layer_norm_recorded,
-    layer_norm_reference, linear_recorded, linear_reference, max_pool, records_kernels, runs_cpu_kernels,
-    runs_kernels, runs_wgsl, sum_layer_norm, tied_linear, tied_linear_reference,
+    self, After, ConvSteps, MAX_ROWS, PoolSteps, Statistics, batch_norm, batch_norm_recorded, conv,
+    conv_recorded, layer_norm_recorded, layer_norm_reference, linear_recorded, linear_reference, max_pool,
+    records_kernels, runs_cpu_kernels, runs_kernels, runs_wgsl, sum_layer_norm, tied_linear,
+    tied_linear_reference,
 };
 
 /// A linear layer as BERT initialises it: weights normal with sd 0.02, biases zero.
@@ -114,6 +115,18 @@ pub fn norm_channels(
         return batch_norm(x, residual, statistics(norm, &device), rectify);
     }
     // In training its statistics are those of the batch, and it keeps count of them.
+    if records_kernels(&device) && norm.training.is_enabled() {
+        let (weight, bias) = (norm.gamma.val(), norm.beta.val());
+        let (y, mean, variance) = batch_norm_recorded(x, residual, weight, bias, norm.epsilon, rectify);
+        for (running, of_batch) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
+            let before = running
+                .value_sync()
+                .to_device(&device)
+                .mul_scalar(1.0 - norm.momentum);
+            running.update((before + of_batch.mul_scalar(norm.momentum)).detach());
+        }
+        return y;
+    }
     let mut y = norm.forward(x);
     if let Some(residual) = residual {
         y = y + residual;
@@ -144,6 +157,13 @@ pub fn convolve(layer: &Conv2d, x: Tensor<4>) -> Tensor<4> {
                 .as_ref()
                 .map_or(After::Nothing, |bias| After::Bias(bias.val()));
             conv(x, layer.weight.val(), steps, after, None, false)
+        }
+        Some(steps) if records_kernels(&device) => {
+            let y = conv_recorded(x, layer.weight.val(), steps);
+            match &layer.bias {
+                Some(bias) => y + bias.val().reshape([1, -1, 1, 1]),
+                None => y,
+            }
         }
         _ => layer.forward(x),
     }

@@ -24,6 +24,7 @@ mod gallery;
 mod globals;
 mod import;
 mod label;
+mod memory;
 mod phantom;
 mod quiet;
 mod score;
@@ -100,6 +101,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    memory::keep_blocks();
     // clap exits 2 on a wrong usage, 0 on help.
     let cli = Cli::parse();
     let globals = &cli.globals;
