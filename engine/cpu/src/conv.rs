@@ -10,6 +10,7 @@ use crate::attention::with_scratch;
 use crate::direct::{self, LAID_OUT, Layout, PRODUCT, Packed, Place, Product, SLACK};
 use crate::elementwise::{Residual, add, relu};
 use crate::matrix::{Matrix, executor};
+use crate::winograd;
 
 /// Values of a block of rows, laid out and computed: about what stays in the second cache.
 const BLOCK: usize = 96 * 1024;
@@ -158,6 +159,8 @@ enum Weights {
     Runs(Packed),
     /// For a plain product.
     Product(PackedAMatrix<f32>),
+    /// For each place of a tile.
+    Tiles(Vec<Packed>),
 }
 
 /// Inputs from which a convolution of single pixels is a plain product: so many planes lie too far apart to be read
@@ -192,6 +195,8 @@ impl PackedConv {
                 .map(|(output, tap)| weight(output, tap))
                 .collect();
             Weights::Product(executor().prepack_a(Matrix::rows(&scaled, outputs, taps).view()))
+        } else if winograd::serves(shape) {
+            Weights::Tiles(winograd::pack(outputs, shape.inputs, weight))
         } else {
             Weights::Runs(Packed::new(outputs, taps, weight))
         };
@@ -233,6 +238,10 @@ pub fn conv(
         Weights::Product(packed) => {
             assert!(shape.pointwise(), "weights were packed for single pixels");
             return pointwise(x, packed, &weights.bias, shape, residual, rectify, output);
+        }
+        Weights::Tiles(packed) => {
+            assert!(winograd::fits(shape), "weights were packed for tiles");
+            return winograd::conv(x, packed, &weights.bias, shape, residual, rectify, output);
         }
     };
     let layout = shape.layout();
@@ -377,10 +386,35 @@ pub(crate) mod tests {
             shape(4, 64, 32, [6, 6], 1, 1, 0),
             shape(2, 300, 16, [6, 6], 1, 2, 0),
             shape(1, 64, 64, [40, 40], 3, 1, 1),
+            shape(3, 64, 67, [17, 15], 3, 1, 0),
+            shape(2, 66, 64, [5, 301], 3, 1, 2),
             shape(2, 3, 12, [32, 32], 16, 16, 0),
             shape(1, 2, 3, [2, 2], 3, 1, 1),
             shape(1, 2, 3, [5, 5], 5, 3, 4),
         ]
+    }
+
+    #[test]
+    fn weights_packed_for_one_size_serve_another() {
+        let large = ConvShape {
+            batch: 1,
+            inputs: 64,
+            outputs: 64,
+            size: [14, 14],
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: [1, 1],
+        };
+        let weights = numbers(large.outputs * large.taps(), 1);
+        let packed = PackedConv::new(&weights, None, vec![0.0; large.outputs], large);
+        for size in [[1, 1], [2, 3], [5, 4]] {
+            let shape = ConvShape { size, ..large };
+            let x = numbers(shape.inputs * size[0] * size[1], 2);
+            let expected = plain(&x, &weights, shape);
+            let mut found = vec![f32::NAN; expected.len()];
+            conv(&x, &packed, shape, None, false, &mut found);
+            close(&expected, &found, 1e-4, &format!("{size:?}"));
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod norm_backward;
 mod optimizer;
 mod pool;
 mod sums;
+mod winograd;
 
 pub use activation::{dense_backward, gelu_backward, gelu_of, relu_backward};
 pub use attention::{AttentionShape, Visible, attention, decode_attention};
