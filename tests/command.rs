@@ -50,6 +50,31 @@ fn systems_and_doctor_speak_json() {
     assert_eq!(doctor["will_use"], "CPU");
 }
 
+/// Kernels are chosen by what the processor can do: a processor of 2008 (no AVX, no FMA), emulated, and one core.
+#[test]
+fn an_old_processor_and_a_single_core_write_the_same_words() {
+    let picture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../www/samples/devices.png");
+    let draft = ["draft", "--device", "cpu", text(&picture)];
+    let expected = hilum(&draft);
+    assert!(expected.status.success() && !expected.stdout.is_empty());
+    let single = Command::new(env!("CARGO_BIN_EXE_hilum"))
+        .args(draft)
+        .env("RAYON_NUM_THREADS", "1")
+        .output()
+        .unwrap();
+    assert_eq!(single.stdout, expected.stdout, "one thread");
+    let emulated = Command::new("qemu-x86_64")
+        .args(["-cpu", "Nehalem", env!("CARGO_BIN_EXE_hilum")])
+        .args(draft)
+        // With settings of its own the command does not start itself anew, which would be without the emulator.
+        .env("MALLOC_TRIM_THRESHOLD_", "1000000000")
+        .output();
+    match emulated {
+        Ok(emulated) => assert_eq!(emulated.stdout, expected.stdout, "no AVX"),
+        Err(error) => println!("SKIPPED without AVX: qemu-x86_64 does not start: {error}"),
+    }
+}
+
 #[test]
 fn no_library_complains_without_a_desktop() {
     for value in [None, Some(""), Some("run")] {

@@ -41,6 +41,21 @@ pub fn ensure(packages: &[&str]) -> Result<(), String> {
         .map_err(|error| format!("{error} By hand: {by_hand}"))
 }
 
+/// Makes sure that processors with fewer instructions can be emulated, where there are programs of theirs.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_emulator() -> Result<(), String> {
+    if cfg!(all(target_os = "linux", target_arch = "x86_64")) && !on_path("qemu-x86_64") {
+        return ensure(&["qemu-user"]);
+    }
+    Ok(())
+}
+
+fn on_path(program: &str) -> bool {
+    shell::capture(Command::new(program).arg("--version")).is_some()
+}
+
 /// Whether packages can be installed from here.
 pub fn is_root() -> bool {
     shell::capture(Command::new("id").arg("-u")).as_deref() == Some("0")

@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: what the tests and the page need, installed ahead of time.
 
 use crate::report::{Outcome, Report};
-use crate::{browser, rustup, tools, vulkan, wasm};
+use crate::{apt, browser, rustup, tools, vulkan, wasm};
 
 /// What to set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,9 @@ pub fn run(wanted: Wanted) -> bool {
             done(rustup::ensure_component("clippy", "clippy").map(|()| "present".into()))
         });
         report.part("vulkan", || done(vulkan::ensure().map(|driver| driver.words())));
+        report.part("emulator", || {
+            done(apt::ensure_emulator().map(|()| "present".into()))
+        });
         report.part("browser", || {
             done(browser::ensure().map(|driver| driver.display().to_string()))
         });

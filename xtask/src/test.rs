@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold before a change goes in.
 
 use crate::report::{Outcome, Report};
-use crate::{browser, checkout, page, rustup, shell, tools, vulkan, wasm};
+use crate::{apt, browser, checkout, page, rustup, shell, tools, vulkan, wasm};
 use std::process::Command;
 
 /// Tells the tests whether WebGPU has to work: `1`, a driver is there and a test that finds no adapter fails;
@@ -167,6 +167,10 @@ fn clippy() -> Outcome {
 
 fn native(report: &mut Report) {
     let driver = vulkan::ensure();
+    // Without it a test says that it was skipped.
+    if let Err(reason) = apt::ensure_emulator() {
+        println!("No emulator of older processors: {reason}");
+    }
     report.part("native", || {
         let arguments = [
             &["test", "--release"],

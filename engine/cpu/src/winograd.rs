@@ -198,12 +198,13 @@ impl SimdOp for Transform<'_> {
                     ops.sub(d[1], d[3]),
                 ];
             }
+            let [first, second, third, fourth] = tile;
             for j in 0..4 {
                 let values = [
-                    ops.sub(tile[0][j], tile[2][j]),
-                    ops.add(tile[1][j], tile[2][j]),
-                    ops.sub(tile[2][j], tile[1][j]),
-                    ops.sub(tile[1][j], tile[3][j]),
+                    ops.sub(first[j], third[j]),
+                    ops.add(second[j], third[j]),
+                    ops.sub(third[j], second[j]),
+                    ops.sub(second[j], fourth[j]),
                 ];
                 for (i, value) in values.into_iter().enumerate() {
                     ops.store(value, &mut self.to[(4 * i + j) * self.place + at..]);
@@ -280,9 +281,10 @@ impl Finish<'_, '_> {
                     ops.sub(ops.sub(m[1], m[2]), m[3]),
                 ];
             }
+            let [first, second, third, fourth] = rows;
             for j in 0..2 {
-                let upper = ops.add(ops.add(rows[0][j], rows[1][j]), rows[2][j]);
-                let lower = ops.sub(ops.sub(rows[1][j], rows[2][j]), rows[3][j]);
+                let upper = ops.add(ops.add(first[j], second[j]), third[j]);
+                let lower = ops.sub(ops.sub(second[j], third[j]), fourth[j]);
                 ops.store(upper, &mut to[j][at..]);
                 ops.store(lower, &mut to[2 + j][at..]);
             }
