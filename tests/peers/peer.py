@@ -110,15 +110,20 @@ def open_cases(module, args):
     return runners
 
 
-def serve(runners):
+def timed(run, count):
+    """The mean time of a pass in milliseconds."""
+    began = time.perf_counter()
+    for _ in range(count):
+        run()
+    return (time.perf_counter() - began) * 1e3 / count
+
+
+def serve(measure):
+    """Answers each `run CASE COUNT` by what `measure(case, count)` gives, until `quit`."""
     for line in sys.stdin:
         match line.split():
             case ["run", name, count]:
-                count, run = int(count), runners[name].run
-                began = time.perf_counter()
-                for _ in range(count):
-                    run()
-                say((time.perf_counter() - began) * 1e3 / count)
+                say(measure(name, int(count)))
             case ["quit"]:
                 return
             case _:
@@ -139,7 +144,7 @@ def main():
     sys.stdin.readline()
     runners = open_cases(module, args)
     say("ready")
-    serve(runners)
+    serve(lambda name, count: timed(runners[name].run, count))
 
 
 if __name__ == "__main__":

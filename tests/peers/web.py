@@ -8,11 +8,10 @@ is the case in what is said. `--programs` holds the engine's or the peer's own f
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from chromium import Browser
-from peer import MOST, Case, read_safetensors, say
+from peer import MOST, Case, read_safetensors, say, serve
 
 HERE = Path(__file__).resolve().parent
 BUNDLE = HERE.parent.parent / "www/models/demo"
@@ -67,17 +66,6 @@ def compare(args, browser, options):
     return agrees
 
 
-def serve(browser):
-    for line in sys.stdin:
-        match line.split():
-            case ["run", _, count]:
-                say(browser.ask({"ask": "time", "count": int(count)}))
-            case ["quit"]:
-                return
-            case _:
-                sys.exit(f"{line!r} is neither `run CASE COUNT` nor `quit`")
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("side", choices=["engine", "onnx"])
@@ -94,11 +82,10 @@ def main():
     programs = "engine" if args.side == "engine" else "runtime"
     browser = Browser(args.driver, {"": HERE / "web", programs: args.programs, "case": args.folder, "bundle": BUNDLE})
     try:
-        if compare(args, browser, options):
-            say("ready")
-            serve(browser)
-        else:
-            say("ready")
+        agrees = compare(args, browser, options)
+        say("ready")
+        if agrees:
+            serve(lambda _, count: browser.ask({"ask": "time", "count": count}))
     finally:
         browser.close()
 

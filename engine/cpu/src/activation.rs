@@ -49,24 +49,6 @@ pub fn gelu_backward(x: &[f32], dy: &mut [f32]) {
     map(&GeluBackward, [x], [dy]);
 }
 
-struct ReluBackward;
-
-impl Map<1, 1> for ReluBackward {
-    #[inline(always)]
-    fn eval<I: Isa>(&self, isa: I, [y]: [I::F32; 1], [dy]: [I::F32; 1]) -> [I::F32; 1] {
-        let ops = isa.f32();
-        [ops.select(dy, ops.zero(), ops.gt(y, ops.zero()))]
-    }
-}
-
-/// Replaces the gradient of the rectifier's output `y` by that of its input; `y` may be the input as well.
-///
-/// # Panics
-/// When lengths differ.
-pub fn relu_backward(y: &[f32], dy: &mut [f32]) {
-    map(&ReluBackward, [y], [dy]);
-}
-
 /// The gradients of a linear layer `x w + b` from that of its output.
 ///
 /// # Shapes
@@ -142,14 +124,6 @@ mod tests {
             crate::gelu(&mut kept);
             gelu_of(&x, &mut output);
             assert_eq!(kept, output);
-            let expected: Vec<f32> = x
-                .iter()
-                .zip(&dy)
-                .map(|(x, dy)| if *x > 0.0 { *dy } else { 0.0 })
-                .collect();
-            let mut found = dy;
-            relu_backward(&x, &mut found);
-            assert_eq!(expected, found);
         }
         let mut ends = [1.0; 4];
         gelu_backward(&[f32::MAX, 40.0, -40.0, 0.0], &mut ends);

@@ -21,7 +21,7 @@ mod pool;
 mod sums;
 mod winograd;
 
-pub use activation::{dense_backward, gelu_backward, gelu_of, relu_backward};
+pub use activation::{dense_backward, gelu_backward, gelu_of};
 pub use attention::{AttentionShape, Visible, attention, decode_attention};
 pub use attention_backward::{Attended, AttendedGradients, attention_backward, attention_train};
 pub use batch_norm::{BatchNorm, BatchNormGradients, BatchStatistics, batch_norm_backward, batch_norm_train};
@@ -33,7 +33,6 @@ pub use norm::layer_norm;
 pub use norm_backward::{LayerNormGradients, layer_norm_backward};
 pub use optimizer::{AdamW, adamw};
 pub use pool::{PoolShape, max_pool, max_pool_backward};
-pub use sums::{channel_sums, column_sums, sum_of_squares};
 
 #[cfg(test)]
 mod testing {
