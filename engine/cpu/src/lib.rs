@@ -28,7 +28,7 @@ pub use batch_norm::{BatchNorm, BatchNormGradients, BatchStatistics, batch_norm_
 pub use conv::{ConvShape, PackedConv, conv};
 pub use conv_backward::conv_backward;
 pub use elementwise::{Affine, Map, add, gelu, map, relu, scale_channels};
-pub use matrix::{Matrix, PackedMatrix, dense, dense_unpacked, matmul};
+pub use matrix::{Matrix, PackedMatrix, dense, dense_unpacked, matmul, side_by_side};
 pub use norm::layer_norm;
 pub use norm_backward::{LayerNormGradients, layer_norm_backward};
 pub use optimizer::{AdamW, adamw};

@@ -141,6 +141,12 @@ pub fn dense(x: &[f32], weights: &PackedMatrix, bias: Option<&[f32]>, activate: 
     }
 }
 
+/// What `product` makes of each of three, in one sharing of the threads instead of three.
+pub fn side_by_side<T: Send, U: Send>([a, b, c]: [T; 3], product: impl Fn(T) -> U + Sync) -> [U; 3] {
+    let (a, (b, c)) = rayon::join(|| product(a), || rayon::join(|| product(b), || product(c)));
+    [a, b, c]
+}
+
 /// Rows from which weights are packed for one product: fewer are multiplied one by one, which reads weights as they
 /// lie.
 const FEW: usize = 4;

@@ -20,6 +20,7 @@ pub use attention::{MAX_HEAD_DIM, Mask, MaskKind, attention_reference, masked_at
 pub use attention_decode::{decode_attention, decode_attention_cpu, decode_attention_reference};
 pub use batch_norm::{Statistics, batch_norm, batch_norm_reference};
 pub use conv::{After, ConvSteps, conv};
+pub use hilum_cpu::side_by_side;
 pub use launch::{runs_cpu_kernels, runs_kernels, runs_wgsl};
 pub use layer_norm::{layer_norm_reference, sum_layer_norm};
 pub use linear::{MAX_ROWS, exact_gelu, linear, linear_reference, tied_linear, tied_linear_reference};

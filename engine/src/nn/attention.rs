@@ -10,6 +10,7 @@ use super::{LayerConfig, LayerNorm, Residual, dense, linear};
 use crate::kernels::{
     MAX_HEAD_DIM, Mask, attention_recorded, attention_reference, decode_attention, decode_attention_cpu,
     decode_attention_reference, masked_attention, records_kernels, runs_cpu_kernels, runs_kernels, runs_wgsl,
+    side_by_side,
 };
 
 /// What all layers of one pass share: the mask, and what is made of it once and only where it is needed.
@@ -238,7 +239,11 @@ impl SelfAttention {
     /// Queries, keys and values of `x`.
     fn project(&self, x: &Tensor<3>) -> [Tensor<3>; 3] {
         let x = self.residual.open(&self.norm, x);
-        [&self.query, &self.key, &self.value].map(|layer| dense(layer, x.clone(), false))
+        let of = |layer| dense(layer, x.clone(), false);
+        if runs_cpu_kernels(&x.device()) {
+            return side_by_side([&self.query, &self.key, &self.value], of);
+        }
+        [&self.query, &self.key, &self.value].map(of)
     }
 
     fn close(&self, mixed: Tensor<3>, x: Tensor<3>) -> Tensor<3> {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::resnet::{conv, halving, norm};
 use super::{convolve, convolve_norm, norm_channels, pool_largest};
+use crate::kernels::runs_cpu_kernels;
 
 /// Sizes of a DenseNet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,12 +70,37 @@ impl DenseLayer {
         }
     }
 
+    /// # Shapes
+    /// - all maps of the block so far `(batch, channels, rows, columns)` -> `(batch, growth, rows, columns)`
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let new = norm_channels(&self.norm1, x.clone(), None, true);
-        let new = convolve_norm(&self.conv1, &self.norm2, new, None, true);
-        let new = convolve(&self.conv2, new);
-        Tensor::cat(vec![x, new], 1)
+        let x = norm_channels(&self.norm1, x, None, true);
+        let x = convolve_norm(&self.conv1, &self.norm2, x, None, true);
+        convolve(&self.conv2, x)
     }
+}
+
+/// A dense block: each layer's maps are added to those it saw.
+///
+/// # Shapes
+/// - x `(batch, channels, rows, columns)` -> `(batch, channels + layers * growth, rows, columns)`
+fn dense_block(layers: &[DenseLayer], x: Tensor<4>) -> Tensor<4> {
+    if !runs_cpu_kernels(&x.device()) {
+        return layers.iter().fold(x, |x, layer| {
+            let new = layer.forward(x.clone());
+            Tensor::cat(vec![x, new], 1)
+        });
+    }
+    // Room for all maps at once, which layers read and write in place, instead of a copy a layer.
+    let [batch, mut channels, rows, columns] = x.dims();
+    let growth = layers.first().map_or(0, |layer| layer.conv2.weight.dims()[0]);
+    let room = [batch, channels + layers.len() * growth, rows, columns];
+    let mut maps = Tensor::zeros(room, &x.device()).slice_assign([0..batch, 0..channels], x);
+    for layer in layers {
+        let new = layer.forward(maps.clone().slice([0..batch, 0..channels]));
+        maps = maps.slice_assign([0..batch, channels..channels + growth], new);
+        channels += growth;
+    }
+    maps
 }
 
 /// Between two blocks: half the channels, half the side.
@@ -167,7 +193,7 @@ impl DenseNet {
             ("denseblock4", &self.denseblock4, None),
         ];
         for (name, layers, transition) in blocks {
-            x = layers.iter().fold(x, |x, layer| layer.forward(x));
+            x = dense_block(layers, x);
             watch(name, &x);
             if let Some(transition) = transition {
                 x = transition.forward(x);

@@ -26,6 +26,7 @@ mod import;
 mod label;
 mod memory;
 mod phantom;
+mod pool;
 mod quiet;
 mod score;
 mod serve;
@@ -109,7 +110,23 @@ fn main() -> ExitCode {
     if globals.device != globals::DeviceChoice::Cpu || matches!(cli.command, Command::Doctor) {
         quiet::settle();
     }
-    let outcome = match &cli.command {
+    let outcome = match cli.command {
+        // Its threads wait for browsers, and nothing is computed.
+        Command::Serve(_) => run(&cli),
+        _ => pool::enter(|| run(&cli)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hilum: {}", sentence(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    let globals = &cli.globals;
+    match &cli.command {
         Command::Systems => systems::run(globals),
         Command::Doctor => doctor::run(globals),
         Command::Decode(args) => decode::run(args, globals),
@@ -131,13 +148,6 @@ fn main() -> ExitCode {
         Command::Tables(args) => tables::run(args, globals),
         Command::Bench(args) => bench::run(args, globals),
         Command::Serve(args) => serve::run(args, globals),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("hilum: {}", sentence(&error));
-            ExitCode::FAILURE
-        }
     }
 }
 
