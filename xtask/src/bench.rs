@@ -29,8 +29,9 @@ const SLOW_MS: f64 = 4e3;
 const LEAST_SLOW: usize = 3;
 /// A turn repeats quick passes for at least this long.
 const TURN_MS: f64 = 60.0;
-/// Before a turn: the other side's threads spin for a while after their last piece of work.
-const REST: Duration = Duration::from_millis(20);
+/// Before a turn: the other side's threads spin for a while after their last piece of work, those of ONNX Runtime for
+/// 55 ms.
+const REST: Duration = Duration::from_millis(100);
 
 /// What to measure, and how to tell it.
 #[derive(Debug, PartialEq, Eq)]
