@@ -207,8 +207,32 @@ impl DenseNet {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Distribution;
+
     use super::*;
     use crate::nn;
+
+    #[test]
+    fn maps_written_in_place_are_those_that_are_put_side_by_side() {
+        let device = Device::flex();
+        let (width, growth) = (5, 3);
+        let layers: Vec<DenseLayer> = (0..3)
+            .map(|number| DenseLayer::new(width + number * growth, growth, &device))
+            .collect();
+        for batch in [1, 3] {
+            let x = Tensor::<4>::random([batch, width, 9, 7], Distribution::Normal(0.0, 1.0), &device);
+            let expected = layers.iter().fold(x.clone(), |x, layer| {
+                let new = layer.forward(x.clone());
+                Tensor::cat(vec![x, new], 1)
+            });
+            let found = dense_block(&layers, x.clone());
+            assert_eq!(found.dims(), [batch, width + 3 * growth, 9, 7]);
+            found.into_data().assert_eq(&expected.into_data(), true);
+            // What the block was given is not written.
+            let again = dense_block(&layers, x.clone()).narrow(1, 0, width);
+            again.into_data().assert_eq(&x.into_data(), true);
+        }
+    }
 
     #[test]
     fn densenet_121_has_the_published_size() {

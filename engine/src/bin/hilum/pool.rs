@@ -5,8 +5,8 @@ const STACK: usize = 8 << 20;
 
 /// Runs `work` on a thread of the pool that products, norms and attention are shared among.
 ///
-/// From any other thread each of them would wake the pool twice and wait to be woken itself, which costs a decoding
-/// step more than its attention. A pool of one thread is left alone: what `work` asks of it from threads of its own
+/// From any other thread each of them would wake the pool and wait to be woken itself: of a decoding step a tenth was
+/// spent so. A pool of one thread is left alone: what `work` asks of it from threads of its own
 /// (pictures ahead of training) would never run.
 pub fn enter<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     // A thread of the pool has less of a stack than the first one unless it is told.
