@@ -84,14 +84,15 @@ impl DenseLayer {
 /// # Shapes
 /// - x `(batch, channels, rows, columns)` -> `(batch, channels + layers * growth, rows, columns)`
 fn dense_block(layers: &[DenseLayer], x: Tensor<4>) -> Tensor<4> {
-    if !runs_cpu_kernels(&x.device()) {
+    let [batch, mut channels, rows, columns] = x.dims();
+    if batch > 1 || !runs_cpu_kernels(&x.device()) {
         return layers.iter().fold(x, |x, layer| {
             let new = layer.forward(x.clone());
             Tensor::cat(vec![x, new], 1)
         });
     }
-    // Room for all maps at once, which layers read and write in place, instead of a copy a layer.
-    let [batch, mut channels, rows, columns] = x.dims();
+    // Room for all maps at once, which layers read and write in place, instead of a copy a layer. Of several pictures what there
+    // is so far would not lie in one piece.
     let growth = layers.first().map_or(0, |layer| layer.conv2.weight.dims()[0]);
     let room = [batch, channels + layers.len() * growth, rows, columns];
     let mut maps = Tensor::zeros(room, &x.device()).slice_assign([0..batch, 0..channels], x);
