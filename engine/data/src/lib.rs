@@ -38,7 +38,7 @@ pub use layout::{Layout, Loaded, NoSuchLayout, ReadOptions, Views};
 pub use load::{load, recognise};
 pub use parallel::par_map;
 pub use reports::{Reports, read_reports};
-pub use study::{Counts, Question, Split, Study};
+pub use study::{Counts, FindingBox, Question, Split, Study};
 pub use summary::Summary;
 pub use truth::{TRUTH_FILE, Truth, TruthBox};
 pub use write::{Format, WriteOptions, write_phantoms};

@@ -4,13 +4,16 @@
 //! ```text
 //! Data_Entry_2017.csv               or Data_Entry_2017_v2020.csv: Image Index, Finding Labels, Patient ID, View Position
 //! train_val_list.txt, test_list.txt the official split, by patient
+//! val_list.txt                      where somebody has split the training list further
+//! BBox_List_2017.csv                where some findings are seen, in pixels: Image Index, Finding Label, Bbox [x, y, w, h]
 //! images/00000001_000.png           or images_001/images/ to images_012/images/
 //!
 //! labels.csv                        the small form: filename, labels, split, patient, view
 //! images/
 //! ```
 //!
-//! The publisher gives training and test; a tenth of the training patients validate, drawn by their number.
+//! The publisher gives training and test; a tenth of the training patients validate, drawn by their number, where no list
+//! says which.
 //! Without the lists a tenth each of the patients validates and tests. A patient whom a table puts into two
 //! splits is held out with all pictures.
 
@@ -30,12 +33,25 @@ const ENTRIES_2020: &str = "Data_Entry_2017_v2020.csv";
 const SMALL: &str = "labels.csv";
 const TRAIN_LIST: &str = "train_val_list.txt";
 const TEST_LIST: &str = "test_list.txt";
+const VALIDATE_LIST: &str = "val_list.txt";
+const BOXES: &str = "BBox_List_2017.csv";
 
 /// How a picture without any of the classes is labelled.
 pub(crate) const NONE: &str = "No Finding";
 
 /// Its classes, as its table spells them.
 pub use hilum_text::NIH14 as CLASSES;
+
+/// Its classes and No Finding, which is where none of them is.
+pub(crate) const JUDGED: [&str; 15] = {
+    let mut all = [NONE; 15];
+    let mut at = 0;
+    while at < CLASSES.len() {
+        all[at] = CLASSES[at];
+        at += 1;
+    }
+    all
+};
 
 /// Those that mean what one of CheXpert's categories means.
 const SAME: [(&str, Finding); 7] = [

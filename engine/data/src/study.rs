@@ -75,6 +75,15 @@ pub struct Question {
     pub kind: String,
 }
 
+/// Where a finding is seen, in pixels of the picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FindingBox {
+    /// The class, as the data set spells it.
+    pub class: String,
+    /// Left, top, width and height.
+    pub area: [f32; 4],
+}
+
 /// One radiograph with its report, or one report whose radiograph is not there.
 #[derive(Clone, Debug)]
 pub struct Study {
@@ -90,11 +99,13 @@ pub struct Study {
     pub report: Report,
     /// The published labels in CheXpert's categories, or those of the data set's own that mean the same.
     pub labels: Option<Labels>,
-    /// Whether `classes` is known: then a class of [`crate::Loaded::classes`] that is not among them is
-    /// absent.
-    pub labelled: bool,
+    /// The data set's own classes that were looked for: one that is not among `classes` is absent. Empty where nobody
+    /// looked.
+    pub judged: &'static [&'static str],
     /// Those of the data set's own classes that this image has; empty where its labels are CheXpert's.
     pub classes: Vec<String>,
+    /// Where published findings are seen.
+    pub boxes: Vec<FindingBox>,
     /// Questions about it.
     pub questions: Vec<Question>,
     /// The part of the data set.
@@ -113,12 +124,18 @@ impl Study {
             view,
             report: Report::default(),
             labels: None,
-            labelled: false,
+            judged: &[],
             classes: Vec::new(),
+            boxes: Vec::new(),
             questions: Vec::new(),
             split,
             description: None,
         }
+    }
+
+    /// Whether the data set's own classes are known.
+    pub fn labelled(&self) -> bool {
+        !self.judged.is_empty()
     }
 
     /// Whether there is a picture. Collections of reports are read without theirs; what needs pictures leaves

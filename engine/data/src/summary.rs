@@ -134,7 +134,7 @@ impl Summary {
                 of_findings()
             },
             classes: loaded.classes.iter().map(|c| (c.clone(), has(c))).collect(),
-            labelled: studies.iter().filter(|s| s.labelled).count(),
+            labelled: studies.iter().filter(|s| s.labelled()).count(),
             closed,
             open: all.questions - closed,
             question_kinds,

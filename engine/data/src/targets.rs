@@ -1,6 +1,8 @@
 //! What is true of a study, label by label: the one place that reads it, for training, for scores and for galleries.
 
-use hilum_text::{Blank, Certainty, Finding, LabelSet, Labeler, Labels, Side, Target};
+use hilum_text::{
+    Blank, Certainty, Finding, LabelName, LabelSet, Labeler, Labels, Side, Target, same_class,
+};
 
 use crate::Study;
 
@@ -25,10 +27,10 @@ fn stated(study: &Study, labeler: &Labeler) -> Stated {
     let sides = if written { reading.sides() } else { [None; 14] };
     match study.labels {
         Some(labels) => Stated {
-            labels: with_no_finding(labels, study.labelled),
+            labels: with_no_finding(labels, study.labelled()),
             sides,
             // Classes of the set's own stand for some of CheXpert's categories; of the others nothing is known.
-            blank: if study.labelled {
+            blank: if study.labelled() {
                 Blank::Unknown
             } else {
                 Blank::Absent
@@ -56,29 +58,25 @@ fn with_no_finding(mut labels: Labels, labelled: bool) -> Labels {
     labels
 }
 
+/// CheXpert's category of that name; NIH says Effusion.
+fn finding_of(name: &str) -> Option<Finding> {
+    Finding::from_name(if name == "Effusion" { "Pleural Effusion" } else { name })
+}
+
 impl Study {
     /// What is true of it for each label of a set: from the phantom's description, else from the published labels, else
     /// from the report as the labeler reads it. `None` where it is not known: uncertain, blank in a set that labels
     /// some categories alone, a side that is not told.
     pub fn targets(&self, set: &LabelSet, labeler: &Labeler) -> Vec<Target> {
-        let own_classes = set.name == "nih14" || set.name == "covid";
-        if own_classes && self.labelled {
-            let has = |name: &str| self.classes.iter().any(|class| class == name);
-            return set.labels.iter().map(|label| Some(has(&label.name))).collect();
-        }
         let Stated { labels, sides, blank } = stated(self, labeler);
-        let target = |name: &str| {
-            let finding = Finding::from_name(if name == "Effusion" {
-                "Pleural Effusion"
-            } else {
-                name
-            });
-            // A class that CheXpert does not have is not known from CheXpert's labels.
-            let finding = finding?;
-            Some((finding, set.target(labels[finding as usize], blank)?))
-        };
-        let one = |label: &hilum_text::LabelName| {
-            let (finding, present) = target(&label.name)?;
+        let one = |label: &LabelName| {
+            let Some(finding) = finding_of(&label.name) else {
+                // A class that CheXpert does not have is known from the data set's own alone.
+                return self.class(&label.name).filter(|_| label.side.is_none());
+            };
+            let Some(present) = set.target(labels[finding as usize], blank) else {
+                return self.class(&label.name).filter(|_| label.side.is_none());
+            };
             match (label.side, present, sides[finding as usize]) {
                 (None, present, _) => Some(present),
                 (Some(_), false, _) => Some(false),
@@ -87,6 +85,15 @@ impl Study {
             }
         };
         set.labels.iter().map(one).collect()
+    }
+
+    /// Whether the data set's own classes name it; `None` where nobody looked for it.
+    fn class(&self, name: &str) -> Target {
+        let judged = self.judged.iter().any(|class| same_class(class, name));
+        let has = self.classes.iter().any(|class| same_class(class, name));
+        // A picture without any class may be so for want of a name.
+        let normal = self.classes.is_empty() && same_class(name, Finding::NoFinding.name());
+        judged.then_some(has || normal)
     }
 
     /// What is true of CheXpert's 14 categories, as a labeler would state it; `None` where it is not known.
@@ -112,7 +119,7 @@ mod tests {
         let (set, labeler) = (LabelSet::chexpert14(), Labeler::new());
         assert!(study().targets(&set, &labeler).iter().all(Option::is_none));
         let mut nih = study();
-        nih.labelled = true;
+        nih.judged = &crate::nih14::JUDGED;
         nih.classes = vec!["Effusion".to_owned()];
         nih.labels = Some(crate::nih14::to_chexpert(&nih.classes, false));
         let targets = nih.targets(&set, &labeler);
@@ -125,6 +132,17 @@ mod tests {
         let own = nih.targets(&LabelSet::named("nih14").unwrap(), &labeler);
         assert_eq!(own.iter().filter(|t| **t == Some(true)).count(), 1);
         assert!(own.iter().all(Option::is_some));
+        // A picture with a class that CheXpert does not have is not normal; one without any is.
+        let normal = |classes: &[&str]| {
+            let mut study = nih.clone();
+            study.classes = classes.iter().map(|&class| class.to_owned()).collect();
+            study.labels = Some(crate::nih14::to_chexpert(&study.classes, classes.is_empty()));
+            study.targets(&set, &labeler)[Finding::NoFinding as usize]
+        };
+        assert_eq!([normal(&["Hernia"]), normal(&[])], [Some(false), Some(true)]);
+        // What the set does not label is unknown, whatever it is called.
+        let covid = nih.targets(&LabelSet::named("covid").unwrap(), &labeler);
+        assert!(covid.iter().all(Option::is_none), "{covid:?}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ mod square;
 mod voi;
 
 pub use error::ImageError;
-pub use prepare::{Fit, Norm, Prepared, Preprocessing, find_content, prepare};
+pub use prepare::{Fit, Norm, Placement, Prepared, Preprocessing, find_content, prepare};
 pub use radiograph::{Gray8, Identity, Polarity, Radiograph, WindowChoice};
 pub use resize::{Filter, Rect};
 pub use voi::{Lut, VoiLut, Window, WindowFunction};

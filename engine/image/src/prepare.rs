@@ -93,10 +93,8 @@ impl Preprocessing {
         }
     }
 
-    /// `gray` as a square of values in [0, 1], not yet normalised.
-    ///
-    /// An empty image or a size of 0 gives black.
-    pub fn apply(&self, gray: &Gray8) -> Prepared {
+    /// What of `gray` goes where in the square.
+    pub fn placement(&self, gray: &Gray8) -> Placement {
         let size = self.size;
         let whole = |width, height| Rect {
             x: 0,
@@ -104,22 +102,17 @@ impl Preprocessing {
             width,
             height,
         };
-        let mut pixels = vec![0.0; size * size];
-        if size == 0 || gray.width == 0 || gray.height == 0 || gray.pixels.len() != gray.width * gray.height {
-            return Prepared {
-                size,
-                pixels,
-                crop: whole(gray.width, gray.height),
-                placed: whole(size, size),
-            };
-        }
-        let mut crop = if self.cut_margins {
-            find_content(gray)
-        } else {
-            whole(gray.width, gray.height)
+        let all = Placement {
+            size,
+            crop: whole(gray.width, gray.height),
+            placed: whole(size, size),
         };
+        if size == 0 || is_empty(gray) {
+            return all;
+        }
+        let mut crop = if self.cut_margins { find_content(gray) } else { all.crop };
         let placed = match self.fit {
-            Fit::Stretch => whole(size, size),
+            Fit::Stretch => all.placed,
             Fit::CenterCrop => {
                 let side = crop.width.min(crop.height);
                 crop = Rect {
@@ -128,7 +121,7 @@ impl Preprocessing {
                     width: side,
                     height: side,
                 };
-                whole(size, size)
+                all.placed
             }
             Fit::Pad => {
                 let longest = crop.width.max(crop.height);
@@ -143,6 +136,24 @@ impl Preprocessing {
                 }
             }
         };
+        Placement { size, crop, placed }
+    }
+
+    /// `gray` as a square of values in [0, 1], not yet normalised.
+    ///
+    /// An empty image or a size of 0 gives black.
+    pub fn apply(&self, gray: &Gray8) -> Prepared {
+        let size = self.size;
+        let mut pixels = vec![0.0; size * size];
+        let Placement { crop, placed, .. } = self.placement(gray);
+        if is_empty(gray) || size == 0 {
+            return Prepared {
+                size,
+                pixels,
+                crop,
+                placed,
+            };
+        }
         let resized = resize(gray, crop, placed.width, placed.height, self.filter);
         for (y, row) in resized.chunks_exact(placed.width).enumerate() {
             let start = (placed.y + y) * size + placed.x;
@@ -154,6 +165,36 @@ impl Preprocessing {
             crop,
             placed,
         }
+    }
+}
+
+fn is_empty(gray: &Gray8) -> bool {
+    gray.width == 0 || gray.height == 0 || gray.pixels.len() != gray.width * gray.height
+}
+
+/// What of a picture goes where in the square.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// Side of the square.
+    pub size: usize,
+    /// What is kept of the picture, in its pixels.
+    pub crop: Rect,
+    /// Where that lies in the square, in its pixels.
+    pub placed: Rect,
+}
+
+impl Placement {
+    /// An area of the picture, left, top, right and bottom in its pixels, in the square, 0 to 1; beyond where it was cut off.
+    pub fn place(&self, area: [f32; 4]) -> [f32; 4] {
+        let Self { size, crop, placed } = self;
+        let along = |at: f32, from: [usize; 2], to: [usize; 2]| {
+            let share = (at - from[0] as f32) / from[1].max(1) as f32;
+            (to[0] as f32 + share * to[1] as f32) / (*size).max(1) as f32
+        };
+        let x = |at| along(at, [crop.x, crop.width], [placed.x, placed.width]);
+        let y = |at| along(at, [crop.y, crop.height], [placed.y, placed.height]);
+        let [left, top, right, bottom] = area;
+        [x(left), y(top), x(right), y(bottom)]
     }
 }
 
@@ -240,6 +281,37 @@ mod tests {
             width,
             height,
             pixels,
+        }
+    }
+
+    #[test]
+    fn an_area_goes_where_its_pixels_go() {
+        // A bright square in a dark picture with black margins.
+        let (width, height) = (120, 80);
+        let mut gray = Gray8 {
+            width,
+            height,
+            pixels: vec![0; width * height],
+        };
+        for y in 10..70 {
+            gray.pixels[y * width + 20..y * width + 100].fill(90);
+        }
+        for y in 30..50 {
+            gray.pixels[y * width + 40..y * width + 80].fill(230);
+        }
+        for fit in [Fit::Pad, Fit::Stretch, Fit::CenterCrop] {
+            let norm = Norm::Fixed { mean: 0.0, sd: 1.0 };
+            let preprocessing = Preprocessing {
+                fit,
+                ..Preprocessing::padded(160, norm)
+            };
+            let area = preprocessing.placement(&gray).place([40.0, 30.0, 80.0, 50.0]);
+            let [left, top, right, bottom] = area.map(|side| (side * 160.0).round() as usize);
+            let pixels = preprocessing.apply(&gray).pixels;
+            let bright = |x: usize, y: usize| pixels[y * 160 + x] > 0.6;
+            assert!(bright(left + 2, top + 2) && bright(right - 3, bottom - 3), "{fit:?}: {area:?}");
+            assert!(!bright(left - 3, top + 2) && !bright(right + 2, bottom - 3), "{fit:?}: {area:?}");
+            assert!(!bright(left + 2, top - 3) && !bright(right - 3, bottom + 2), "{fit:?}: {area:?}");
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod bert;
 pub mod densenet;
+pub mod findings;
 pub mod medvill;
 pub mod resnet;
 
@@ -35,7 +36,7 @@ pub struct Table {
 }
 
 /// All tables. A system without one imports its own bundles only.
-pub const TABLES: [&Table; 1] = [&medvill::TABLE];
+pub const TABLES: [&Table; 2] = [&medvill::TABLE, &findings::TABLE];
 
 /// Buffers that PyTorch saves and no forward pass reads, in every system.
 const BUFFERS: [&str; 2] = ["num_batches_tracked", "position_ids"];

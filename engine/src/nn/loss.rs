@@ -153,6 +153,29 @@ pub fn info_nce(logits: Tensor<2>) -> Tensor<1> {
     log_softmax(logits, 1).gather(1, own).mean().neg()
 }
 
+/// NT-Xent (Chen et al. 2020, eq. 1): of each row the partner is its key, and all other rows are negatives. `None` for fewer
+/// than two pairs, which have no negatives.
+///
+/// # Shapes
+/// - features `(2 pairs, width)` of any length, the partners one after another -> `(1)`
+///
+/// # Panics
+/// When a row has no partner.
+pub fn nt_xent(features: Tensor<2>, temperature: f64) -> Option<Tensor<1>> {
+    let [rows, _] = features.dims();
+    assert!(rows.is_multiple_of(2), "a row has no partner");
+    if rows < 4 {
+        return None;
+    }
+    let length = features.clone().square().sum_dim(1).sqrt().add_scalar(1e-8);
+    let unit = features / length;
+    // No row is compared with itself.
+    let own = Tensor::<2>::eye(rows, &unit.device()).mul_scalar(-1e4);
+    let logits = unit.clone().matmul(unit.transpose()).div_scalar(temperature) + own;
+    let partners: Vec<Option<usize>> = (0..rows).map(|row| Some(row ^ 1)).collect();
+    cross_entropy(logits, &partners)
+}
+
 /// Log-sum-exp pooling over dimension `dim`: `log(mean(exp(r x))) / r`, between the mean (r to 0) and the
 /// maximum (r to infinity) (Pinheiro and Collobert 2015, eq. 3; Wang et al. 2017, eq. 1).
 ///
@@ -283,6 +306,25 @@ mod tests {
         let first = (2f64.exp() + 1.2f64.exp() + (-2f64).exp()).ln() - 2.0;
         let second = (1.0 + 1.6f64.exp() + 1.0).ln() - 1.6;
         near(scalar(info_nce(logits)), (first + second) / 2.0);
+    }
+
+    #[test]
+    fn nt_xent_knows_the_partner_among_all_other_rows() {
+        // Two pairs; lengths do not count.
+        let features = Tensor::<2>::from_data([[2.0, 0.0], [0.6, 0.8], [0.0, 1.0], [0.0, -3.0]], &device());
+        let loss = nt_xent(features.clone(), 0.5).unwrap();
+        let cosines: [[f64; 4]; 4] = [
+            [1.0, 0.6, 0.0, 0.0],
+            [0.6, 1.0, 0.8, -0.8],
+            [0.0, 0.8, 1.0, -1.0],
+            [0.0, -0.8, -1.0, 1.0],
+        ];
+        let row = |i: usize| {
+            let others: f64 = (0..4).filter(|j| *j != i).map(|j| (2.0 * cosines[i][j]).exp()).sum();
+            others.ln() - 2.0 * cosines[i][i ^ 1]
+        };
+        near(scalar(loss), (0..4).map(row).sum::<f64>() / 4.0);
+        assert!(nt_xent(features.slice([0..2]), 0.5).is_none(), "one pair has no negatives");
     }
 
     #[test]

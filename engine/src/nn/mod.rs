@@ -7,6 +7,7 @@ mod cross_attention;
 mod decode;
 mod densenet;
 pub mod ema;
+mod image_encoder;
 mod layers;
 pub mod loss;
 pub mod names;
@@ -26,6 +27,7 @@ pub use cross_attention::{CrossAttention, Memory};
 pub use decode::DecodeState;
 pub use densenet::{DenseNet, DenseNetConfig};
 pub use ema::Ema;
+pub use image_encoder::{ImageEncoder, ImageEncoderConfig, check_norm, normalize};
 pub use layers::{
     LayerNorm, convolve, convolve_norm, dense, linear, norm_channels, pool_largest, tied_dense,
 };

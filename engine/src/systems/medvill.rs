@@ -8,7 +8,6 @@
 
 mod config;
 mod generation;
-mod image;
 mod objectives;
 mod ours;
 mod trace;
@@ -18,13 +17,12 @@ use burn::nn::{Embedding, Linear};
 use burn::tensor::activation::{log_sigmoid, log_softmax, relu, tanh};
 use burn::tensor::{Device, Int, Tensor};
 
-use self::image::ImageEncoder;
 use super::baselines::{LstmWriter, mean_of_visual};
 use super::{ConfigError, Generator, Input, Spec, System, SystemConfig, Task, TraceInputError};
-use crate::image::Norm;
 use crate::kernels::{Mask, MaskKind};
 use crate::nn::{
-    AnyArrays, AttentionPass, Encoder, MlmHead, TextEmbeddings, Trace, column, indices, ints, linear, padded,
+    AnyArrays, AttentionPass, Encoder, ImageEncoder, MlmHead, TextEmbeddings, Trace, column, indices, ints, linear, normalize,
+    padded,
 };
 use crate::text::Specials;
 
@@ -95,7 +93,7 @@ impl MedVill {
         let (bert, features) = (&config.bert, config.features());
         let tienet = config.baseline == Some(Baseline::Tienet);
         Ok(Self {
-            image: ImageEncoder::new(config, device),
+            image: ImageEncoder::new(&config.encoder(), device),
             text: TextEmbeddings::new(bert, device),
             visual: ours::visual_embeddings(config, device),
             encoder: Encoder::new(bert, device),
@@ -130,34 +128,12 @@ impl MedVill {
         &self.config
     }
 
-    /// Pixels in [0, 1] as the image encoder wants them.
-    ///
-    /// # Shapes
-    /// - pixels `(B, 1, S, S)` -> `(B, channels, S, S)`
-    pub fn normalize(&self, pixels: Tensor<4>) -> Tensor<4> {
-        let normed = match self.config.preprocessing.norm {
-            Norm::Fixed { mean, sd } => pixels.sub_scalar(mean).div_scalar(sd),
-            Norm::PerImage => {
-                let [batch, channels, rows, columns] = pixels.dims();
-                // (B, 1, S, S) -> (B, S * S)
-                let flat = pixels.reshape([batch, channels * rows * columns]);
-                let centred = flat.clone() - flat.mean_dim(1);
-                let deviation = centred.clone().square().mean_dim(1).sqrt().add_scalar(1e-3);
-                (centred / deviation).reshape([batch, channels, rows, columns])
-            }
-        };
-        normed.repeat_dim(1, self.config.channels())
-    }
-
     /// The cells of the last map, row by row (section 3.1).
     ///
     /// # Shapes
     /// - normalised image `(B, channels, S, S)` -> `(B, K, F)`
     pub fn visual_features(&self, image: Tensor<4>, watch: impl FnMut(&str, &Tensor<4>)) -> Tensor<3> {
-        let map = self.image.forward(image, watch);
-        let [batch, features, rows, columns] = map.dims();
-        // (B, F, rows, columns) -> (B, K, F)
-        map.reshape([batch, features, rows * columns]).swap_dims(1, 2)
+        self.image.cells(image, watch)
     }
 
     /// CLS, the visual tokens and SEP, embedded (*release*: three separate calls, so that SEP has position 0).
@@ -385,7 +361,9 @@ impl System for MedVill {
     }
 
     fn encode_image(&self, pixels: Tensor<4>) -> Tensor<3> {
-        self.visual_features(self.normalize(pixels), |_, _| ())
+        let config = &self.config;
+        let image = normalize(pixels, config.preprocessing.norm, config.channels());
+        self.visual_features(image, |_, _| ())
     }
 
     /// From the image alone by the findings head, where there is one; else by the heads on CLS, with the report where it
@@ -396,6 +374,10 @@ impl System for MedVill {
             (Some(_), None) => self.findings_logits(image, None),
             (_, text) => self.diagnose(image, text),
         }
+    }
+
+    fn evidence(&self, image: Tensor<3>) -> Option<Tensor<3>> {
+        Some(self.map_findings.as_ref()?.forward(image))
     }
 
     fn answer(&self, image: Tensor<3>, questions: &[&[u32]]) -> Option<Tensor<2>> {

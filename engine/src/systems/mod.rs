@@ -5,6 +5,7 @@
 
 pub mod baselines;
 mod config;
+pub mod findings;
 pub mod medvill;
 #[cfg(test)]
 pub mod pixels;
@@ -23,6 +24,7 @@ pub use train::Trainable;
 
 use crate::nn::Arrays;
 use crate::text::Specials;
+use findings::Classifier;
 use medvill::MedVill;
 #[cfg(test)]
 use pixels::Pixels;
@@ -33,6 +35,8 @@ use pixels::Pixels;
 pub enum Model {
     /// MedViLL.
     MedVill(MedVill),
+    /// The classifier of findings.
+    Findings(Classifier),
     /// The system of the tests.
     #[cfg(test)]
     Pixels(Pixels),
@@ -41,6 +45,12 @@ pub enum Model {
 impl From<MedVill> for Model {
     fn from(model: MedVill) -> Self {
         Self::MedVill(model)
+    }
+}
+
+impl From<Classifier> for Model {
+    fn from(model: Classifier) -> Self {
+        Self::Findings(model)
     }
 }
 
@@ -58,6 +68,10 @@ macro_rules! with_system {
         let name: &str = $name;
         if name == <$crate::systems::medvill::MedVill as Trainable>::Config::NAME {
             type $S = $crate::systems::medvill::MedVill;
+            return $body;
+        }
+        if name == <$crate::systems::findings::Classifier as Trainable>::Config::NAME {
+            type $S = $crate::systems::findings::Classifier;
             return $body;
         }
         #[cfg(test)]
@@ -84,12 +98,20 @@ pub struct SystemInfo {
 }
 
 /// The systems that the engine runs.
-pub const SYSTEMS: &[SystemInfo] = &[SystemInfo {
-    name: <MedVill as Trainable>::Config::NAME,
-    paper: "MedViLL: Multi-modal understanding and generation for medical images and text (Moon et al. 2021)",
-    tasks: &[Task::Draft, Task::Findings, Task::Retrieve, Task::Vqa],
-    presets: <MedVill as Trainable>::Config::PRESETS,
-}];
+pub const SYSTEMS: &[SystemInfo] = &[
+    SystemInfo {
+        name: <MedVill as Trainable>::Config::NAME,
+        paper: "MedViLL: Multi-modal understanding and generation for medical images and text (Moon et al. 2021)",
+        tasks: &[Task::Draft, Task::Findings, Task::Retrieve, Task::Vqa],
+        presets: <MedVill as Trainable>::Config::PRESETS,
+    },
+    SystemInfo {
+        name: <Classifier as Trainable>::Config::NAME,
+        paper: "no paper's own: a classifier as CheXNet (Rajpurkar et al. 2017) and TorchXRayVision (Cohen et al. 2022) have it",
+        tasks: &[Task::Findings],
+        presets: <Classifier as Trainable>::Config::PRESETS,
+    },
+];
 
 /// The names of all systems, joined by commas.
 pub fn names() -> String {
@@ -183,6 +205,7 @@ impl Model {
     pub fn as_system(&self) -> &dyn System {
         match self {
             Self::MedVill(model) => model,
+            Self::Findings(model) => model,
             #[cfg(test)]
             Self::Pixels(model) => model,
         }

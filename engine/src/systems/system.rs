@@ -71,6 +71,14 @@ pub trait System {
         None
     }
 
+    /// Logits of the labels in each cell of the image, as a map of where they are seen.
+    ///
+    /// # Shapes
+    /// - image `(B, K, F)` -> `(B, K, labels)`, where a head may speak of the first labels of the set alone
+    fn evidence(&self, _image: Tensor<3>) -> Option<Tensor<3>> {
+        None
+    }
+
     /// Log-probabilities of the answers to one question an image.
     ///
     /// # Shapes

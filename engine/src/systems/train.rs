@@ -33,6 +33,8 @@ pub struct Example {
     pub canonical: Option<Vec<u32>>,
     /// What is known of each label of the system's label set.
     pub targets: Vec<Target>,
+    /// Where labels of that set are seen: which, and left, top, right and bottom in the image as the model reads it, 0 to 1.
+    pub boxes: Vec<(usize, [f32; 4])>,
     /// Whether the projection is AP; `None` where it is not published.
     pub ap: Target,
     /// Questions.
@@ -65,6 +67,8 @@ pub struct Batch<'a> {
     pub images: Images,
     /// Segmentation targets, `(B, classes, S, S)`, where the data have them.
     pub masks: Option<Tensor<4>>,
+    /// Where labels are seen in the images, where the data tell.
+    pub boxes: Vec<SeenBox>,
     /// The examples.
     pub examples: Vec<&'a Example>,
     /// For each example another one with other positive labels, whose report does not match its image; empty unless
@@ -72,6 +76,17 @@ pub struct Batch<'a> {
     pub negatives: Vec<&'a Example>,
     /// The questions that are asked, several of an example or none.
     pub questions: Vec<AskedQuestion<'a>>,
+}
+
+/// Where a label is seen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SeenBox {
+    /// The row of the batch's images, views counted.
+    pub image: usize,
+    /// The label.
+    pub label: usize,
+    /// Left, top, right and bottom in the image as it is shown, 0 to 1.
+    pub area: [f32; 4],
 }
 
 impl Batch<'_> {
@@ -240,8 +255,10 @@ pub trait Trainable: System + Module + Into<Model> {
     /// Whether its losses want a mismatching report drawn for each example.
     const NEGATIVES: bool = false;
 
-    /// Augmented views of each image.
-    const VIEWS: usize = 1;
+    /// Augmented views of each image, under the objectives that are on.
+    fn views(_on: &dyn Fn(&str) -> bool) -> usize {
+        1
+    }
 
     /// Random weights.
     ///

@@ -100,8 +100,11 @@ pub struct Augment {
     pub contrast: f32,
     /// Add up to this much of the range.
     pub brightness: f32,
-    /// Show a square of this share of the image's area, from least to most, at full size; `[1, 1]` for all of it.
+    /// Show a square of this share of the image's area, from least to most, at full size; `[1, 1]` for all of it, above 1
+    /// for black around it.
     pub crop: [f32; 2],
+    /// Turn by up to so many degrees, either way.
+    pub rotation: f32,
     /// Flip left and right in half of the cases: never where a side is learned.
     pub flip: bool,
 }
@@ -114,6 +117,7 @@ impl Default for Augment {
             contrast: 0.15,
             brightness: 0.08,
             crop: [1.0, 1.0],
+            rotation: 0.0,
             flip: false,
         }
     }

@@ -12,11 +12,11 @@ use super::augment::View;
 use super::config::{Augment, DataConfig};
 use super::image_cache::ImageCache;
 use crate::data::{Study, par_map, phantom};
-use crate::image::Preprocessing;
+use crate::image::{Preprocessing, WindowChoice, decode_file};
 use crate::metrics::normalized_answer;
 use crate::nn::stream;
-use crate::systems::train::{AskedQuestion, Batch, EncodedQuestion, Example, Images};
-use crate::text::{LabelSet, Labeler, Tokenizer};
+use crate::systems::train::{AskedQuestion, Batch, EncodedQuestion, Example, Images, SeenBox};
+use crate::text::{LabelSet, Labeler, Tokenizer, same_class};
 
 /// How many draws look for a report of other labels before any other report serves.
 const TRIES: usize = 64;
@@ -61,6 +61,8 @@ pub struct Drawn {
     pub negatives: Vec<usize>,
     /// Questions: their row in the batch, and which of that study's.
     pub questions: Vec<(usize, usize)>,
+    /// Where labels are seen in the images as they are shown.
+    pub boxes: Vec<SeenBox>,
     /// Its share of the step's batch.
     pub share: f64,
     /// Pixels in [0, 1], `batch * views * size * size`; empty where features are at hand or nothing has an image.
@@ -83,6 +85,31 @@ pub fn answers(studies: &[Study], most: usize) -> Vec<String> {
     answers.into_iter().take(most).map(|(answer, _)| answer).collect()
 }
 
+/// Where labels of the set are seen in a study's image as the model reads it. The file is decoded for its margins alone.
+///
+/// # Errors
+/// An image that cannot be read, with its path.
+fn boxes(study: &Study, options: &CorpusOptions<'_>) -> Result<Vec<(usize, [f32; 4])>, TrainError> {
+    let label = |class: &str| options.labels.labels.iter().position(|l| l.side.is_none() && same_class(&l.name, class));
+    let known = study.boxes.iter().filter_map(|b| Some((label(&b.class)?, b.area)));
+    let known: Vec<(usize, [f32; 4])> = known.collect();
+    if known.is_empty() || !study.has_image() {
+        return Ok(Vec::new());
+    }
+    let fail = |source| TrainError::Image {
+        path: study.image.clone(),
+        source,
+    };
+    let gray = decode_file(&study.image)
+        .and_then(|r| r.display(&WindowChoice::Default))
+        .map_err(fail)?;
+    let placement = options.preprocessing.placement(&gray);
+    let place = |(label, [left, top, width, height]): (usize, [f32; 4])| {
+        (label, placement.place([left, top, left + width, top + height]))
+    };
+    Ok(known.into_iter().map(place).collect())
+}
+
 impl Corpus {
     /// Reads the texts and labels of `studies`; images are decoded when they are needed.
     ///
@@ -102,8 +129,9 @@ impl Corpus {
                 None => Ok(Vec::new()),
             }
         };
+        let boxes = par_map(studies, |study| boxes(study, options))?;
         let mut examples = Vec::with_capacity(studies.len());
-        for study in studies {
+        for (study, boxes) in studies.iter().zip(boxes) {
             let mut questions = Vec::with_capacity(study.questions.len());
             for question in &study.questions {
                 questions.push(EncodedQuestion {
@@ -119,6 +147,7 @@ impl Corpus {
                 tokens: encode(training_text(study))?,
                 canonical: canonical.map(|report| encode(report.longer())).transpose()?,
                 targets: study.targets(options.labels, &labeler),
+                boxes,
                 ap: study.view.map(|view| view == phantom::View::Ap),
                 questions,
             });
@@ -132,6 +161,11 @@ impl Corpus {
             negatives: options.negatives,
             views: options.views,
         })
+    }
+
+    /// Augmented views of each image.
+    pub const fn views(&self) -> usize {
+        self.views
     }
 
     /// How many examples an epoch has.
@@ -189,7 +223,15 @@ impl Corpus {
             }
         }
         let with_pixels = with_pixels && self.has_images();
+        let shown = views.iter().enumerate().flat_map(|(image, (study, view))| {
+            let boxes = self.examples[*study].boxes.iter();
+            boxes.filter_map(move |&(label, area)| {
+                let area = view.place(area, self.size)?;
+                Some(SeenBox { image, label, area })
+            })
+        });
         Ok(Drawn {
+            boxes: shown.collect(),
             studies: studies.to_vec(),
             negatives,
             questions,
@@ -249,6 +291,7 @@ impl Corpus {
         Batch {
             images,
             masks: None,
+            boxes: drawn.boxes.clone(),
             examples: examples(&drawn.studies),
             negatives: examples(&drawn.negatives),
             questions: drawn.questions.iter().map(asked).collect(),

@@ -138,7 +138,7 @@ impl Arguments<'_> {
             answers: &prepared.answers,
             labels: &labels,
             negatives: S::NEGATIVES,
-            views: S::VIEWS,
+            views: S::views(&|objective| self.config.on(objective)),
         };
         let corpus = Corpus::new(&training, &options, &config.data)?;
         let validation = Corpus::new(&held_out, &options, &config.data)?;

@@ -115,8 +115,8 @@ pub(super) fn prepare<C: SystemConfig>(
             })?,
     };
     let tokenizer = match (init.and_then(|start| start.tokenizer.clone()), model.text()) {
+        (_, None) => None,
         (Some(tokenizer), _) => Some(tokenizer),
-        (None, None) => None,
         (None, Some(text)) => {
             let reports = training.iter().map(|s| training_text(s).to_owned());
             let questions = training.iter().flat_map(|s| &s.questions).map(|q| q.text.clone());

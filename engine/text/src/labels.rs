@@ -35,6 +35,21 @@ pub struct LabelName {
     pub side: Option<Side>,
 }
 
+/// Whether two names are one class, whatever their case and signs; NIH's and Open-I's words for CheXpert's are known.
+pub fn same_class(one: &str, other: &str) -> bool {
+    let plain = |name: &str| {
+        let letters = name.chars().filter(char::is_ascii_alphanumeric);
+        let plain: String = letters.map(|c| c.to_ascii_lowercase()).collect();
+        match plain.as_str() {
+            "pleuraleffusion" => "effusion".to_owned(),
+            "normal" => "nofinding".to_owned(),
+            "infiltrate" => "infiltration".to_owned(),
+            _ => plain,
+        }
+    };
+    plain(one) == plain(other)
+}
+
 /// Labels in the order of a model's outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelSet {

@@ -32,6 +32,17 @@ const TREE: [(&str, &str, &[&str]); 27] = [
     ("No Finding", "", &[]),
 ];
 
+/// The classes, in the published order.
+pub(super) const NAMES: [&str; TREE.len()] = {
+    let mut names = [""; TREE.len()];
+    let mut at = 0;
+    while at < TREE.len() {
+        names[at] = TREE[at].0;
+        at += 1;
+    }
+    names
+};
+
 /// A name without case and signs.
 fn plain(name: &str) -> String {
     name.chars()

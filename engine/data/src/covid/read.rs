@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::classes::{classes, ordered};
+use super::classes::{NAMES, classes, ordered};
 use super::{IMAGES, MASKS, METADATA};
 use crate::collect::{ImageIndex, Projection, StudyCollector, by_patient, is_file_name};
 use crate::error::DataError;
@@ -84,7 +84,7 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
                     impression: String::new(),
                 },
                 labels: labelled.as_deref().map(to_chexpert),
-                labelled: labelled.is_some(),
+                judged: if labelled.is_some() { &NAMES } else { &[] },
                 classes: labelled.unwrap_or_default(),
                 ..study
             },

@@ -14,7 +14,7 @@ fn phantoms_go_round() {
         for study in &loaded.studies {
             let wanted = classes(write::finding(study.description.as_ref().unwrap()));
             assert_eq!(
-                (study.labelled, &study.classes),
+                (study.labelled(), &study.classes),
                 (wanted.is_some(), &wanted.unwrap_or_default())
             );
             assert!(study.classes.iter().all(|c| loaded.classes.contains(c)));
@@ -60,7 +60,7 @@ fn notes_views_and_what_is_unlabelled() {
         a.labels.unwrap()[Finding::Pneumonia as usize],
         Some(Certainty::Positive)
     );
-    assert!(!b.labelled && b.labels.is_none() && b.classes.is_empty());
+    assert!(!b.labelled() && b.labels.is_none() && b.classes.is_empty());
     assert_eq!(a.split, b.split);
     assert_eq!(
         e.labels.unwrap()[Finding::NoFinding as usize],

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::{CLASSES, NONE, SMALL, TEST_LIST, TRAIN_LIST, entries, to_chexpert};
+use super::{
+    BOXES, CLASSES, JUDGED, NONE, SMALL, TEST_LIST, TRAIN_LIST, VALIDATE_LIST, entries, to_chexpert,
+};
 use crate::collect::{ImageIndex, Projection, StudyCollector, by_patient, is_file_name, settle};
 use crate::error::DataError;
 use crate::files::{any_case, fold};
 use crate::layout::{Layout, Loaded, ReadOptions};
-use crate::study::{Split, Study};
+use crate::study::{FindingBox, Split, Study};
 use crate::table::{Table, find, read_text};
 
 /// The longer of the published lists has 1.5 MB.
@@ -62,6 +64,7 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
         .chain((1..=12).map(|i| format!("images_{i:03}")))
         .collect();
     let pictures = ImageIndex::of(root, &folders)?;
+    let mut boxes = find(root, BOXES).map(read_boxes).transpose()?.unwrap_or_default();
     for image in images {
         let split = splits.get(&image.subject).copied().unwrap_or(Split::Train);
         if !collector.wants(split, image.projection, &image.name) {
@@ -80,8 +83,9 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
             &image.name,
             Study {
                 labels: Some(to_chexpert(&image.classes, normal)),
-                labelled: true,
+                judged: &JUDGED,
                 classes: image.classes,
+                boxes: boxes.remove(&fold(&image.name)).unwrap_or_default(),
                 ..Study::new(id, image.subject, path, image.projection.view(), split)
             },
         );
@@ -103,9 +107,11 @@ fn split_of(
     if let Some(split) = image.split {
         return Ok(split);
     }
+    let lists_validation = official.is_some_and(|lists| lists.values().any(|split| *split == Split::Validate));
     match official.map(|lists| lists.get(&fold(&image.name))) {
-        Some(Some(Split::Test)) => Ok(Split::Test),
-        Some(Some(_)) => {
+        Some(Some(split @ (Split::Test | Split::Validate))) => Ok(*split),
+        Some(Some(Split::Train)) if lists_validation => Ok(Split::Train),
+        Some(Some(Split::Train)) => {
             say(
                 "the official lists give training and test; a tenth of the training patients, drawn by number, validates",
             );
@@ -139,8 +145,11 @@ fn read_lists(root: &Path) -> Result<Option<HashMap<String, Split>>, DataError> 
         [None, _] => return Err(lacks(TRAIN_LIST)),
         [_, None] => return Err(lacks(TEST_LIST)),
     };
+    let validate = any_case(&root.join(VALIDATE_LIST)).map(|path| (path, Split::Validate));
     let mut splits = HashMap::new();
-    for (path, split) in [(train, Split::Train), (test, Split::Test)] {
+    // The last word counts: some list what validates among what trains, too.
+    let lists = [(train, Split::Train)].into_iter().chain(validate);
+    for (path, split) in lists.chain([(test, Split::Test)]) {
         for line in read_text(&path, MOST_LIST)?
             .lines()
             .map(|l| l.trim_start_matches('\u{feff}').trim())
@@ -213,6 +222,48 @@ fn read(
     Ok(images)
 }
 
+/// Where findings are seen, by picture.
+fn read_boxes(path: PathBuf) -> Result<HashMap<String, Vec<FindingBox>>, DataError> {
+    let table = Table::open(path)?;
+    let path = table.path.clone();
+    let (name, label, left) = (
+        table.column("Image Index")?,
+        table.column("Finding Label")?,
+        // One heading, `Bbox [x,y,w,h]`, is four columns.
+        table.column("Bbox [x")?,
+    );
+    let mut boxes: HashMap<String, Vec<FindingBox>> = HashMap::new();
+    table.for_each(|line, row| {
+        let wrong = |value: &str, expected| DataError::Value {
+            path: path.clone(),
+            line,
+            value: value.to_owned(),
+            expected,
+        };
+        let class = class_of(&row[label]).ok_or_else(|| wrong(&row[label], "one of NIH's classes"))?;
+        let mut area = [0.0; 4];
+        for (at, value) in area.iter_mut().enumerate() {
+            let cell = row.get(left + at).unwrap_or_default();
+            let number = cell.parse().ok().filter(|n: &f32| n.is_finite() && *n >= 0.0);
+            *value = number.ok_or_else(|| wrong(cell, "left, top, width and height in pixels"))?;
+        }
+        let class = class.to_owned();
+        boxes
+            .entry(fold(&row[name]))
+            .or_default()
+            .push(FindingBox { class, area });
+        Ok(())
+    })?;
+    Ok(boxes)
+}
+
+/// NIH's class of that name; its boxes say "Infiltrate" for Infiltration.
+fn class_of(name: &str) -> Option<&'static str> {
+    let plain = name.trim().replace(' ', "_");
+    let plain = if plain.eq_ignore_ascii_case("Infiltrate") { "Infiltration" } else { &plain };
+    CLASSES.into_iter().find(|class| class.eq_ignore_ascii_case(plain))
+}
+
 /// The classes of "Effusion|Mass", in the published order; none of "No Finding".
 fn classes(text: &str) -> Option<Vec<String>> {
     let mut found = [false; 14];
@@ -222,9 +273,8 @@ fn classes(text: &str) -> Option<Vec<String>> {
     }
     parts.peek()?;
     for part in parts {
-        let plain = part.replace(' ', "_");
-        let index = CLASSES.iter().position(|c| c.eq_ignore_ascii_case(&plain))?;
-        found[index] = true;
+        let class = class_of(part)?;
+        found[CLASSES.iter().position(|c| *c == class)?] = true;
     }
     Some(
         CLASSES

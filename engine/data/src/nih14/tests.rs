@@ -4,18 +4,20 @@ use std::fs;
 
 use super::*;
 use crate::testing::{edit, goes_round, misses, read, refusal, split_by_patient, write};
-use crate::{Format, Layout, Split};
+use crate::{FindingBox, Format, Layout, Split};
 
 #[test]
 fn phantoms_go_round() {
     goes_round(Layout::Nih14, |_, loaded| {
         assert_eq!(loaded.classes, CLASSES);
         for study in &loaded.studies {
-            assert!(study.labelled && study.report.longer().is_empty());
+            assert!(study.labelled() && study.report.longer().is_empty());
             assert_eq!(study.classes, classes_of(study.description.as_ref().unwrap()));
             let normal = study.labels.unwrap()[Finding::NoFinding as usize] == Some(Certainty::Positive);
             assert_eq!(normal, study.classes.is_empty());
+            assert!(study.boxes.iter().all(|place| study.classes.contains(&place.class)));
         }
+        assert!(loaded.studies.iter().any(|study| !study.boxes.is_empty()));
     });
     misses(Layout::Nih14);
 }
@@ -41,6 +43,41 @@ fn classes_that_mean_the_same_become_chexperts() {
         to_chexpert(&[], true)[Finding::NoFinding as usize],
         Some(Certainty::Positive)
     );
+}
+
+#[test]
+fn boxes_and_a_list_for_validation_are_read_where_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write(root, Layout::Nih14, 30, Format::Png);
+    let whole = read(root);
+    let train: Vec<&str> = whole
+        .studies
+        .iter()
+        .filter(|s| s.split != Split::Test)
+        .map(|s| s.id.as_str())
+        .collect();
+    fs::write(root.join(VALIDATE_LIST), format!("{}\n", train[0])).unwrap();
+    // As published: one heading for four numbers, empty columns at the end, NIH's other word for Infiltration.
+    let table = "Image Index,Finding Label,Bbox [x,y,w,h],,,\n";
+    fs::write(
+        root.join(BOXES),
+        format!("{table}{},Infiltrate,1.5,2,3,4.25,,,\n", train[1]),
+    )
+    .unwrap();
+    let again = read(root);
+    let study = |id: &str| again.studies.iter().find(|s| s.id == id).unwrap();
+    let validates = again.studies.iter().filter(|s| s.split == Split::Validate);
+    let subject = &study(train[0]).subject;
+    assert!(validates.clone().count() > 0 && validates.clone().all(|s| s.subject == *subject));
+    let place = FindingBox {
+        class: "Infiltration".to_owned(),
+        area: [1.5, 2.0, 3.0, 4.25],
+    };
+    assert_eq!(study(train[1]).boxes, [place]);
+    fs::write(root.join(BOXES), format!("{table}{},Mass,1,2,wide,4,,,\n", train[1])).unwrap();
+    let message = refusal(root, Layout::Nih14);
+    assert!(message.contains("wide") && message.contains("line 2"), "{message}");
 }
 
 #[test]

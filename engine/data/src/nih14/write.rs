@@ -1,6 +1,6 @@
 //! Phantoms in the layout of NIH ChestX-ray14.
 
-use super::{CLASSES, ENTRIES, NONE, TEST_LIST, TRAIN_LIST};
+use super::{BOXES, CLASSES, ENTRIES, NONE, TEST_LIST, TRAIN_LIST};
 use crate::collect::by_patient;
 use crate::error::DataError;
 use crate::phantom::{Description, Kind, Phantom, View};
@@ -23,6 +23,9 @@ const COLUMNS: [&str; 11] = [
     "OriginalImagePixelSpacing[x",
     "y]",
 ];
+
+/// Those of its boxes, the last heading of which is four.
+const BOX_COLUMNS: [&str; 6] = ["Image Index", "Finding Label", "Bbox [x", "y", "w", "h]"];
 
 /// NIH's name of what is seen; none for what the set does not label.
 fn class(kind: Kind) -> Option<&'static str> {
@@ -137,6 +140,19 @@ pub(crate) fn write(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -> 
         let text: String = wanted.map(|p| p.image.clone() + "\n").collect();
         std::fs::write(&path, text).map_err(DataError::io("write", &path))?;
     }
+    let boxes = truths.iter().flat_map(|truth| {
+        truth.boxes.iter().filter_map(|place| {
+            let area = [
+                place.left,
+                place.top,
+                place.right - place.left,
+                place.bottom - place.top,
+            ];
+            let head = [truth.dicom_id.clone(), class(place.kind)?.to_owned()];
+            Some(head.into_iter().chain(area.map(|side| side.to_string())).collect())
+        })
+    });
+    write_table(&options.root.join(BOXES), &BOX_COLUMNS, boxes)?;
     write_truths(&options.root, &truths)?;
     let labels = |p: &Planned| {
         let shown: Vec<String> = classes_of(&p.description)

@@ -10,7 +10,7 @@ use crate::error::DataError;
 use crate::files::any_case;
 use crate::json::rows;
 use crate::layout::{Layout, Loaded, ReadOptions};
-use crate::nih14::{CLASSES, to_chexpert};
+use crate::nih14::{CLASSES, JUDGED, to_chexpert};
 use crate::study::Study;
 use hilum_text::{Certainty, Finding, Labels, Report};
 
@@ -57,7 +57,7 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
         let study = |path: PathBuf, projection: Projection| Study {
             report: report.clone(),
             labels,
-            labelled: entry.classes.is_some(),
+            judged: if entry.classes.is_some() { &JUDGED } else { &[] },
             classes: entry.classes.clone().unwrap_or_default(),
             ..Study::new(
                 entry.uid.clone(),

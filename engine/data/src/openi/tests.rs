@@ -22,7 +22,7 @@ fn phantoms_go_round() {
                 .map(String::as_str)
                 .filter(|c| *c != NORMAL)
                 .collect();
-            assert!(study.labelled);
+            assert!(study.labelled());
             assert_eq!(shown, classes_of(description));
             let normal = study.labels.unwrap()[Finding::NoFinding as usize] == Some(Certainty::Positive);
             assert_eq!(normal, study.classes.contains(&NORMAL.to_owned()));
@@ -86,7 +86,7 @@ fn every_form_gives_the_same_studies() {
     assert!(
         text.studies
             .iter()
-            .all(|s| !s.has_image() && !s.labelled && s.labels.is_none())
+            .all(|s| !s.has_image() && !s.labelled() && s.labels.is_none())
     );
     assert!(
         text.notes.iter().any(|n| n.contains("none of the 12 pictures")),
@@ -150,7 +150,7 @@ fn lines_labels_and_silent_reports() {
         Some(Certainty::Negative),
         "labels by hand come first"
     );
-    assert!(!five.has_image() && !five.labelled);
+    assert!(!five.has_image() && !five.labelled());
     assert_eq!(five.labels.unwrap()[0], Some(Certainty::Positive));
     assert!(
         loaded

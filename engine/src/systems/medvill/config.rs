@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::MedVill;
 use crate::image::{Norm, Preprocessing};
 use crate::kernels::MaskKind;
-use crate::nn::{Arrays, BertConfig, Block, DenseNetConfig, ResNetConfig};
+use crate::nn::{
+    Arrays, BertConfig, Block, DenseNetConfig, ImageEncoderConfig, ResNetConfig, check_norm,
+};
 use crate::systems::{ConfigError, DataFacts, SystemConfig, TextSpec, Trainable};
 use crate::text::LabelSet;
 
@@ -231,23 +233,27 @@ impl MedVillConfig {
         }
     }
 
+    /// The image encoder: the paper's ResNet, or the DenseNet of its ablation D-121 (sections 4.4, 5).
+    pub fn encoder(&self) -> ImageEncoderConfig {
+        match &self.densenet {
+            Some(densenet) => ImageEncoderConfig::DenseNet(densenet.clone()),
+            None => ImageEncoderConfig::ResNet(self.image.clone()),
+        }
+    }
+
     /// Channels of the image, as the image encoder wants it.
     pub fn channels(&self) -> usize {
-        self.densenet
-            .as_ref()
-            .map_or(self.image.channels, |densenet| densenet.channels)
+        self.encoder().channels()
     }
 
     /// Channels of the image encoder's last map.
     pub fn features(&self) -> usize {
-        self.densenet
-            .as_ref()
-            .map_or(self.image.features(), DenseNetConfig::features)
+        self.encoder().features()
     }
 
     /// Cells on a side of the last map: a 32nd of the image's side.
     pub const fn grid(&self) -> usize {
-        self.preprocessing.size.div_ceil(32)
+        ImageEncoderConfig::grid(self.preprocessing.size)
     }
 
     /// Visual tokens of an image: cells of the last map.
@@ -291,13 +297,11 @@ impl SystemConfig for MedVillConfig {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let Self { bert, image, .. } = self;
-        let size = self.preprocessing.size;
-        let ours = self.ours.as_ref();
-        let norm = match self.preprocessing.norm {
-            Norm::Fixed { mean, sd } => mean.is_finite() && sd > 0.0 && sd.is_finite(),
-            Norm::PerImage => true,
-        };
+        let (bert, ours) = (&self.bert, self.ours.as_ref());
+        let image = self.encoder().check(self.preprocessing.size);
+        image
+            .and_then(|()| check_norm(self.preprocessing.norm))
+            .map_err(|(key, must)| ConfigError { key, must })?;
         let prior = ours.is_some_and(|o| (o.global_prior || o.local_prior) && !o.findings_head);
         // A damaged or hostile manifest must not make us allocate: nothing published comes near these.
         let small = bert.vocabulary <= 1 << 20
@@ -312,26 +316,6 @@ impl SystemConfig for MedVillConfig {
                 "bert",
                 small,
                 "have at most 2^20 tokens, width 8192, 128 layers, and 65536 positions, inner units and answers",
-            ),
-            (
-                "image",
-                image.width <= 1024 && image.channels <= 16 && image.depths.iter().all(|&n| n <= 256),
-                "have at most width 1024, 16 channels and 256 blocks a stage",
-            ),
-            (
-                "image",
-                image.channels > 0 && image.width > 0 && !image.depths.contains(&0),
-                "have channels, width and blocks in all four stages",
-            ),
-            (
-                "preprocessing.size",
-                (32..=4096).contains(&size),
-                "be between 32 and 4096",
-            ),
-            (
-                "preprocessing.norm",
-                norm,
-                "be a mean and a deviation greater than 0, or per_image",
             ),
             (
                 "ours.findings_head",
@@ -364,30 +348,10 @@ impl SystemConfig for MedVillConfig {
                 "be at least 0 and less than 1",
             ),
         ];
-        if let Some((key, _, must)) = rules.into_iter().find(|(_, holds, _)| !holds) {
-            return Err(ConfigError { key, must });
+        match rules.into_iter().find(|(_, holds, _)| !holds) {
+            Some((key, _, must)) => Err(ConfigError { key, must }),
+            None => Ok(()),
         }
-        let Some(net) = &self.densenet else { return Ok(()) };
-        let fail = |key, must| Err(ConfigError { key, must });
-        if net.width > 1024 || net.channels > 16 || net.growth > 1024 || net.depths.iter().any(|&n| n > 256) {
-            return fail(
-                "densenet",
-                "have at most width and growth 1024, 16 channels and 256 layers a block",
-            );
-        }
-        if net.width == 0 || net.channels == 0 || net.growth == 0 || net.depths.contains(&0) {
-            return fail(
-                "densenet",
-                "have channels, width, growth and layers in all four blocks",
-            );
-        }
-        if !size.is_multiple_of(32) {
-            return fail(
-                "preprocessing.size",
-                "be a multiple of 32 before a DenseNet, whose transitions drop what is over",
-            );
-        }
-        Ok(())
     }
 
     fn validate_objectives(&self, on: &dyn Fn(&str) -> bool) -> Result<(), &'static str> {

@@ -1,0 +1,153 @@
+//! A classifier of findings, none of the five papers': a convolutional network, a linear layer on each cell of its last map, and a
+//! pooling of the cells.
+//!
+//! With the mean of the cells it is CheXNet (Rajpurkar et al. 2017) and TorchXRayVision's DenseNet-121 (Cohen et al. 2022): the
+//! linear layer of a mean is the mean of linear layers, and each cell's own logit is the class activation map (Zhou et al. 2016).
+//! With log-sum-exp it is the weakly supervised localiser of Wang et al. (2017, section 3.2). The config is in `config`, the
+//! losses in `objectives`.
+
+mod config;
+mod objectives;
+
+use burn::module::Module;
+use burn::nn::{Initializer, Linear};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::{ConfigError, Input, Spec, System, SystemConfig, Task, TraceInputError};
+use crate::nn::loss::lse_pool;
+use crate::nn::{AnyArrays, ImageEncoder, ImageEncoderConfig, Trace, linear, normalize};
+
+pub use config::{FindingsConfig, Pooling};
+
+/// The model.
+#[derive(Module, Debug)]
+pub struct Classifier {
+    image: ImageEncoder,
+    classifier: Linear,
+    projection: Option<Projection>,
+    #[module(skip)]
+    config: FindingsConfig,
+}
+
+/// The head of contrastive pre-training, thrown away after it (Chen et al. 2020, section 2.1): linear, ReLU, linear.
+#[derive(Module, Debug)]
+pub struct Projection {
+    inner: Linear,
+    output: Linear,
+}
+
+impl Classifier {
+    /// Random weights.
+    ///
+    /// # Errors
+    /// When the config cannot run.
+    pub fn init(config: &FindingsConfig, device: &Device) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let (features, labels) = (config.encoder.features(), config.labels.len());
+        // Findings are rare, and the head begins there.
+        let bias = Initializer::Constant { value: -2.0 }.init([labels], device);
+        Ok(Self {
+            image: ImageEncoder::new(&config.encoder, device),
+            classifier: Linear {
+                bias: Some(bias),
+                ..linear(features, labels, device)
+            },
+            projection: (config.projection > 0).then(|| Projection {
+                inner: linear(features, features, device),
+                output: linear(features, config.projection, device),
+            }),
+            config: config.clone(),
+        })
+    }
+
+    /// The cells of the last map.
+    ///
+    /// # Shapes
+    /// - normalised image `(B, channels, S, S)` -> `(B, K, F)`
+    pub fn cells(&self, image: Tensor<4>, watch: impl FnMut(&str, &Tensor<4>)) -> Tensor<3> {
+        self.image.cells(image, watch)
+    }
+
+    /// Logits of the labels in each cell.
+    ///
+    /// # Shapes
+    /// - cells `(B, K, F)` -> `(B, K, labels)`
+    pub fn cell_logits(&self, cells: Tensor<3>) -> Tensor<3> {
+        self.classifier.forward(cells)
+    }
+
+    /// Logits of the labels in the image.
+    ///
+    /// # Shapes
+    /// - cells' logits `(B, K, labels)` -> `(B, labels)`
+    pub fn pool(&self, cells: Tensor<3>) -> Tensor<2> {
+        let pooled = match self.config.pooling {
+            Pooling::Mean => cells.mean_dim(1),
+            Pooling::LogSumExp { r } => lse_pool(cells, 1, r),
+        };
+        pooled.squeeze_dim(1)
+    }
+
+    fn device(&self) -> Device {
+        self.classifier.weight.val().device()
+    }
+}
+
+impl System for Classifier {
+    fn spec(&self) -> Spec {
+        let side = ImageEncoderConfig::grid(self.config.preprocessing.size);
+        Spec {
+            preprocessing: self.config.preprocessing,
+            text: None,
+            grid: [side, side],
+            features: self.config.encoder.features(),
+            labels: self.config.labels.len(),
+            answers: 0,
+        }
+    }
+
+    fn tasks(&self) -> Vec<Task> {
+        vec![Task::Findings]
+    }
+
+    fn encode_image(&self, pixels: Tensor<4>) -> Tensor<3> {
+        let config = &self.config;
+        let image = normalize(pixels, config.preprocessing.norm, config.encoder.channels());
+        self.cells(image, |_, _| ())
+    }
+
+    fn classify(&self, input: Input<'_>) -> Option<Tensor<2>> {
+        Some(self.pool(self.cell_logits(input.image?)))
+    }
+
+    fn evidence(&self, image: Tensor<3>) -> Option<Tensor<3>> {
+        Some(self.cell_logits(image))
+    }
+
+    /// From `in.image`, normalised, `(B, channels, S, S)`: the maps of the stem and of each stage, the last map's cells, and the
+    /// logits.
+    fn trace(&self, inputs: &AnyArrays, trace: &mut Trace) -> Result<(), TraceInputError> {
+        let fault = |must: String| TraceInputError {
+            name: "in.image".to_owned(),
+            must,
+        };
+        let image = inputs.get("in.image").and_then(|a| a.float());
+        let image = image.ok_or_else(|| fault("is missing or holds no numbers".to_owned()))?;
+        let (channels, size) = (self.config.encoder.channels(), self.config.preprocessing.size);
+        let [batch, rest @ ..] = image.shape.as_slice() else {
+            return Err(fault("has no dimensions".to_owned()));
+        };
+        if *batch == 0 || *rest != [channels, size, size] {
+            return Err(fault(format!("must be (B, {channels}, {size}, {size}), not {:?}", image.shape)));
+        }
+        let data = TensorData::new(image.data.clone(), [*batch, channels, size, size]);
+        let cells = self.cells(Tensor::from_data(data, &self.device()), |name, map| {
+            trace.put(format_args!("out.{name}"), map);
+        });
+        trace.put("out.cells", &cells);
+        let logits = self.cell_logits(cells);
+        trace.put("out.cell_logits", &logits);
+        trace.put("out.logits", &self.pool(logits));
+        Ok(())
+    }
+}

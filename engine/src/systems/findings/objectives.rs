@@ -1,0 +1,124 @@
+//! The classifier's losses over a batch: its labels, where they are seen, and two views of one image as a pair.
+
+use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::{Classifier, FindingsConfig};
+use crate::nn::indices;
+use crate::nn::loss::{binary_cross_entropy, nt_xent};
+use crate::systems::train::{Batch, Images, Losses, Objective, ParamGroup, StepContext, Trainable};
+use crate::systems::{ConfigError, System, Task};
+use crate::text::{Specials, Target};
+
+/// Of the contrast of views (Chen et al. 2020, section 5.1: 0.1 to 0.5; the smaller the batch the higher).
+const TEMPERATURE: f64 = 0.2;
+
+impl Trainable for Classifier {
+    type Config = FindingsConfig;
+
+    const OBJECTIVES: &'static [Objective] = &[
+        Objective::image("findings", Some(Task::Findings)),
+        Objective::image("boxes", Some(Task::Findings)),
+        Objective::image("contrast", None),
+    ];
+
+    fn views(on: &dyn Fn(&str) -> bool) -> usize {
+        if on("contrast") { 2 } else { 1 }
+    }
+
+    fn init(config: &FindingsConfig, _: Specials, device: &Device) -> Result<Self, ConfigError> {
+        Self::init(config, device)
+    }
+
+    fn config(&self) -> &FindingsConfig {
+        &self.config
+    }
+
+    fn losses(&self, batch: &Batch<'_>, step: &mut StepContext<'_, Self>) -> Losses {
+        let mut losses = Losses::new();
+        let cells = match &batch.images {
+            Images::Pixels(pixels) => self.encode_image(pixels.clone()),
+            Images::Features(features) => features.clone(),
+            Images::None => return losses,
+        };
+        let weights = step.weights;
+        if weights.on("contrast") {
+            losses.extend(self.contrast_loss(&cells).map(|loss| ("contrast", loss)));
+        }
+        if weights.on("findings") || weights.on("boxes") {
+            let cells = self.cell_logits(cells);
+            if weights.on("boxes") {
+                losses.extend(boxes_loss(&cells, batch).map(|loss| ("boxes", loss)));
+            }
+            if weights.on("findings") {
+                let logits = self.pool(cells);
+                let views = logits.dims()[0] / batch.examples.len().max(1);
+                let of_views = |e: &&crate::systems::train::Example| e.targets.repeat(views);
+                let targets: Vec<Target> = batch.examples.iter().flat_map(of_views).collect();
+                losses.extend(binary_cross_entropy(logits, &targets).map(|loss| ("findings", loss)));
+            }
+        }
+        losses
+    }
+
+    fn param_group(name: &str) -> ParamGroup {
+        if name.starts_with("image.") {
+            ParamGroup::Backbone
+        } else {
+            ParamGroup::Head
+        }
+    }
+
+    fn layers(&self) -> usize {
+        0
+    }
+
+    fn cached_features(&self, pixels: Tensor<4>) -> Option<Tensor<3>> {
+        Some(self.encode_image(pixels))
+    }
+}
+
+impl Classifier {
+    /// The two views of an image are more alike than those of any two images of the batch (Chen et al. 2020, eq. 1). `None`
+    /// for one image, which has no negatives.
+    ///
+    /// # Shapes
+    /// - cells `(2 B, K, F)`, the views of an image one after another -> `(1)`
+    fn contrast_loss(&self, cells: &Tensor<3>) -> Option<Tensor<1>> {
+        let head = self.projection.as_ref()?;
+        let pooled: Tensor<2> = cells.clone().mean_dim(1).squeeze_dim(1);
+        let inner = burn::tensor::activation::relu(head.inner.forward(pooled));
+        nt_xent(head.output.forward(inner), TEMPERATURE)
+    }
+}
+
+/// How much of a finding's map lies outside of its box: minus the logarithm of what the softmax over the cells has inside, the
+/// mean over the batch's boxes. *Ours*; the boxes teach where to look, the labels what there is. `None` where there is no box.
+///
+/// # Shapes
+/// - cells' logits `(B, K, labels)` -> `(1)`
+fn boxes_loss(cells: &Tensor<3>, batch: &Batch<'_>) -> Option<Tensor<1>> {
+    let [images, count, labels] = cells.dims();
+    let side = count.isqrt();
+    let boxes: Vec<_> = batch.boxes.iter().filter(|b| b.label < labels).collect();
+    if boxes.is_empty() || side * side != count {
+        return None;
+    }
+    let device = cells.device();
+    // A cell is inside where it meets the box.
+    let inside = |area: [f32; 4], cell: usize| {
+        let [left, top] = [cell % side, cell / side].map(|at| at as f32 / side as f32);
+        let step = 1.0 / side as f32;
+        left < area[2] && left + step > area[0] && top < area[3] && top + step > area[1]
+    };
+    let mask: Vec<f32> = boxes
+        .iter()
+        .flat_map(|b| (0..count).map(|cell| f32::from(u8::from(inside(b.area, cell)))))
+        .collect();
+    let mask = Tensor::<2>::from_data(TensorData::new(mask, [boxes.len(), count]), &device);
+    // (B, K, labels) -> (B * labels, K)
+    let rows = cells.clone().swap_dims(1, 2).reshape([images * labels, count]);
+    let rows = rows.select(0, indices(boxes.iter().map(|b| b.image * labels + b.label), &device));
+    let within = (softmax(rows, 1) * mask).sum_dim(1);
+    Some(within.clamp_min(1e-6).log().mean().neg())
+}
