@@ -1,8 +1,6 @@
 //! What is true of a study, label by label: the one place that reads it, for training, for scores and for galleries.
 
-use hilum_text::{
-    Blank, Certainty, Finding, LabelName, LabelSet, Labeler, Labels, Side, Target, same_class,
-};
+use hilum_text::{Blank, Certainty, Finding, LabelName, LabelSet, Labeler, Labels, Side, Target, same_class};
 
 use crate::Study;
 
@@ -60,7 +58,11 @@ fn with_no_finding(mut labels: Labels, labelled: bool) -> Labels {
 
 /// CheXpert's category of that name; NIH says Effusion.
 fn finding_of(name: &str) -> Option<Finding> {
-    Finding::from_name(if name == "Effusion" { "Pleural Effusion" } else { name })
+    Finding::from_name(if name == "Effusion" {
+        "Pleural Effusion"
+    } else {
+        name
+    })
 }
 
 impl Study {

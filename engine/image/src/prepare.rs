@@ -110,7 +110,11 @@ impl Preprocessing {
         if size == 0 || is_empty(gray) {
             return all;
         }
-        let mut crop = if self.cut_margins { find_content(gray) } else { all.crop };
+        let mut crop = if self.cut_margins {
+            find_content(gray)
+        } else {
+            all.crop
+        };
         let placed = match self.fit {
             Fit::Stretch => all.placed,
             Fit::CenterCrop => {
@@ -309,9 +313,18 @@ mod tests {
             let [left, top, right, bottom] = area.map(|side| (side * 160.0).round() as usize);
             let pixels = preprocessing.apply(&gray).pixels;
             let bright = |x: usize, y: usize| pixels[y * 160 + x] > 0.6;
-            assert!(bright(left + 2, top + 2) && bright(right - 3, bottom - 3), "{fit:?}: {area:?}");
-            assert!(!bright(left - 3, top + 2) && !bright(right + 2, bottom - 3), "{fit:?}: {area:?}");
-            assert!(!bright(left + 2, top - 3) && !bright(right - 3, bottom + 2), "{fit:?}: {area:?}");
+            assert!(
+                bright(left + 2, top + 2) && bright(right - 3, bottom - 3),
+                "{fit:?}: {area:?}"
+            );
+            assert!(
+                !bright(left - 3, top + 2) && !bright(right + 2, bottom - 3),
+                "{fit:?}: {area:?}"
+            );
+            assert!(
+                !bright(left + 2, top - 3) && !bright(right - 3, bottom + 2),
+                "{fit:?}: {area:?}"
+            );
         }
     }
 

@@ -51,7 +51,10 @@ impl ImageEncoderConfig {
         match self {
             Self::ResNet(net) => {
                 if net.width > 1024 || net.channels > 16 || net.depths.iter().any(|&n| n > 256) {
-                    return Err(("image", "have at most width 1024, 16 channels and 256 blocks a stage"));
+                    return Err((
+                        "image",
+                        "have at most width 1024, 16 channels and 256 blocks a stage",
+                    ));
                 }
                 if net.width == 0 || net.channels == 0 || net.depths.contains(&0) {
                     return Err(("image", "have channels, width and blocks in all four stages"));
@@ -64,7 +67,10 @@ impl ImageEncoderConfig {
                     return Err(("densenet", most));
                 }
                 if net.width == 0 || net.channels == 0 || net.growth == 0 || net.depths.contains(&0) {
-                    return Err(("densenet", "have channels, width, growth and layers in all four blocks"));
+                    return Err((
+                        "densenet",
+                        "have channels, width, growth and layers in all four blocks",
+                    ));
                 }
                 if !size.is_multiple_of(32) {
                     return Err((

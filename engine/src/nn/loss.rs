@@ -320,11 +320,17 @@ mod tests {
             [0.0, -0.8, -1.0, 1.0],
         ];
         let row = |i: usize| {
-            let others: f64 = (0..4).filter(|j| *j != i).map(|j| (2.0 * cosines[i][j]).exp()).sum();
+            let others: f64 = (0..4)
+                .filter(|j| *j != i)
+                .map(|j| (2.0 * cosines[i][j]).exp())
+                .sum();
             others.ln() - 2.0 * cosines[i][i ^ 1]
         };
         near(scalar(loss), (0..4).map(row).sum::<f64>() / 4.0);
-        assert!(nt_xent(features.slice([0..2]), 0.5).is_none(), "one pair has no negatives");
+        assert!(
+            nt_xent(features.slice([0..2]), 0.5).is_none(),
+            "one pair has no negatives"
+        );
     }
 
     #[test]

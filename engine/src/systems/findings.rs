@@ -138,7 +138,10 @@ impl System for Classifier {
             return Err(fault("has no dimensions".to_owned()));
         };
         if *batch == 0 || *rest != [channels, size, size] {
-            return Err(fault(format!("must be (B, {channels}, {size}, {size}), not {:?}", image.shape)));
+            return Err(fault(format!(
+                "must be (B, {channels}, {size}, {size}), not {:?}",
+                image.shape
+            )));
         }
         let data = TensorData::new(image.data.clone(), [*batch, channels, size, size]);
         let cells = self.cells(Tensor::from_data(data, &self.device()), |name, map| {

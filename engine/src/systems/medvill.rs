@@ -21,8 +21,8 @@ use super::baselines::{LstmWriter, mean_of_visual};
 use super::{ConfigError, Generator, Input, Spec, System, SystemConfig, Task, TraceInputError};
 use crate::kernels::{Mask, MaskKind};
 use crate::nn::{
-    AnyArrays, AttentionPass, Encoder, ImageEncoder, MlmHead, TextEmbeddings, Trace, column, indices, ints, linear, normalize,
-    padded,
+    AnyArrays, AttentionPass, Encoder, ImageEncoder, MlmHead, TextEmbeddings, Trace, column, indices, ints,
+    linear, normalize, padded,
 };
 use crate::text::Specials;
 

@@ -192,16 +192,29 @@ mod tests {
             let [left, top, right, bottom] = view.place(area, size).unwrap().map(|value| value * size as f32);
             let shown = view.apply(&pixels, size);
             let lit = |along: fn(usize, usize) -> usize| {
-                let lit = (0..size * size).filter(|i| shown[*i] > 0.5).map(|i| along(i, size));
+                let lit = (0..size * size)
+                    .filter(|i| shown[*i] > 0.5)
+                    .map(|i| along(i, size));
                 (lit.clone().min().unwrap() as f32, lit.max().unwrap() as f32 + 1.0)
             };
             let ((x0, x1), (y0, y1)) = (lit(|i, size| i % size), lit(|i, size| i / size));
             // The box around a turned box is larger than what is lit, by its corners.
-            for (found, wanted, slack) in [(x0, left, 1.0), (y0, top, 1.0), (right, x1, 1.0), (bottom, y1, 1.0)] {
-                assert!(found - wanted > -slack && found - wanted < 4.0, "{view:?}: {found} and {wanted}");
+            for (found, wanted, slack) in [
+                (x0, left, 1.0),
+                (y0, top, 1.0),
+                (right, x1, 1.0),
+                (bottom, y1, 1.0),
+            ] {
+                assert!(
+                    found - wanted > -slack && found - wanted < 4.0,
+                    "{view:?}: {found} and {wanted}"
+                );
             }
         }
-        assert_eq!(View::identity(64).place([0.0, 0.25, 0.5, 1.5], 64), Some([0.0, 0.25, 0.5, 1.0]));
+        assert_eq!(
+            View::identity(64).place([0.0, 0.25, 0.5, 1.5], 64),
+            Some([0.0, 0.25, 0.5, 1.0])
+        );
         assert_eq!(View::identity(64).place([1.0, 0.0, 1.5, 1.0], 64), None);
     }
 

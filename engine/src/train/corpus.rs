@@ -90,8 +90,17 @@ pub fn answers(studies: &[Study], most: usize) -> Vec<String> {
 /// # Errors
 /// An image that cannot be read, with its path.
 fn boxes(study: &Study, options: &CorpusOptions<'_>) -> Result<Vec<(usize, [f32; 4])>, TrainError> {
-    let label = |class: &str| options.labels.labels.iter().position(|l| l.side.is_none() && same_class(&l.name, class));
-    let known = study.boxes.iter().filter_map(|b| Some((label(&b.class)?, b.area)));
+    let label = |class: &str| {
+        options
+            .labels
+            .labels
+            .iter()
+            .position(|l| l.side.is_none() && same_class(&l.name, class))
+    };
+    let known = study
+        .boxes
+        .iter()
+        .filter_map(|b| Some((label(&b.class)?, b.area)));
     let known: Vec<(usize, [f32; 4])> = known.collect();
     if known.is_empty() || !study.has_image() {
         return Ok(Vec::new());

@@ -71,7 +71,8 @@ impl Loop<'_> {
         let frozen = !frozen_parts(&model, self.config).is_empty();
         let still = |corpus: &Corpus| frozen && corpus.has_images();
         // A frozen image encoder sees the same images every epoch: its features are computed once, where they fit.
-        let whole = still(&self.corpus) && self.config.data.augment.get().is_none() && self.corpus.views() == 1;
+        let whole =
+            still(&self.corpus) && self.config.data.augment.get().is_none() && self.corpus.views() == 1;
         let features = if whole && backbone_is_frozen(&model, self.config) {
             FeatureCache::of(&model, &self.corpus, self.device)?
         } else {

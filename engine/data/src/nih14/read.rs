@@ -107,7 +107,8 @@ fn split_of(
     if let Some(split) = image.split {
         return Ok(split);
     }
-    let lists_validation = official.is_some_and(|lists| lists.values().any(|split| *split == Split::Validate));
+    let lists_validation =
+        official.is_some_and(|lists| lists.values().any(|split| *split == Split::Validate));
     match official.map(|lists| lists.get(&fold(&image.name))) {
         Some(Some(split @ (Split::Test | Split::Validate))) => Ok(*split),
         Some(Some(Split::Train)) if lists_validation => Ok(Split::Train),
@@ -260,8 +261,14 @@ fn read_boxes(path: PathBuf) -> Result<HashMap<String, Vec<FindingBox>>, DataErr
 /// NIH's class of that name; its boxes say "Infiltrate" for Infiltration.
 fn class_of(name: &str) -> Option<&'static str> {
     let plain = name.trim().replace(' ', "_");
-    let plain = if plain.eq_ignore_ascii_case("Infiltrate") { "Infiltration" } else { &plain };
-    CLASSES.into_iter().find(|class| class.eq_ignore_ascii_case(plain))
+    let plain = if plain.eq_ignore_ascii_case("Infiltrate") {
+        "Infiltration"
+    } else {
+        &plain
+    };
+    CLASSES
+        .into_iter()
+        .find(|class| class.eq_ignore_ascii_case(plain))
 }
 
 /// The classes of "Effusion|Mass", in the published order; none of "No Finding".

@@ -15,7 +15,12 @@ fn phantoms_go_round() {
             assert_eq!(study.classes, classes_of(study.description.as_ref().unwrap()));
             let normal = study.labels.unwrap()[Finding::NoFinding as usize] == Some(Certainty::Positive);
             assert_eq!(normal, study.classes.is_empty());
-            assert!(study.boxes.iter().all(|place| study.classes.contains(&place.class)));
+            assert!(
+                study
+                    .boxes
+                    .iter()
+                    .all(|place| study.classes.contains(&place.class))
+            );
         }
         assert!(loaded.studies.iter().any(|study| !study.boxes.is_empty()));
     });
@@ -75,9 +80,16 @@ fn boxes_and_a_list_for_validation_are_read_where_they_are() {
         area: [1.5, 2.0, 3.0, 4.25],
     };
     assert_eq!(study(train[1]).boxes, [place]);
-    fs::write(root.join(BOXES), format!("{table}{},Mass,1,2,wide,4,,,\n", train[1])).unwrap();
+    fs::write(
+        root.join(BOXES),
+        format!("{table}{},Mass,1,2,wide,4,,,\n", train[1]),
+    )
+    .unwrap();
     let message = refusal(root, Layout::Nih14);
-    assert!(message.contains("wide") && message.contains("line 2"), "{message}");
+    assert!(
+        message.contains("wide") && message.contains("line 2"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -149,7 +149,11 @@ pub(crate) fn write(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -> 
                 place.bottom - place.top,
             ];
             let head = [truth.dicom_id.clone(), class(place.kind)?.to_owned()];
-            Some(head.into_iter().chain(area.map(|side| side.to_string())).collect())
+            Some(
+                head.into_iter()
+                    .chain(area.map(|side| side.to_string()))
+                    .collect(),
+            )
         })
     });
     write_table(&options.root.join(BOXES), &BOX_COLUMNS, boxes)?;

@@ -5,7 +5,10 @@ use super::{Rename, Table, densenet};
 
 /// The head, whose name in torchvision is ours. Reproductions of CheXNet have a Sequential of it and a sigmoid, and wrap the
 /// network.
-const HEAD: &[Rename] = &[("classifier.0.*", "classifier.*"), ("classifier.*", "classifier.*")];
+const HEAD: &[Rename] = &[
+    ("classifier.0.*", "classifier.*"),
+    ("classifier.*", "classifier.*"),
+];
 
 /// The import table of classifiers.
 pub const TABLE: Table = Table {

@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::image::{Filter, Fit, Norm, Preprocessing};
-use crate::nn::{
-    Arrays, Block, DenseNetConfig, ImageEncoderConfig, ResNetConfig, check_norm,
-};
+use crate::nn::{Arrays, Block, DenseNetConfig, ImageEncoderConfig, ResNetConfig, check_norm};
 use crate::systems::{ConfigError, DataFacts, SystemConfig, TextSpec};
 use crate::text::{LabelName, LabelSet, NIH14, Uncertain};
 
@@ -44,7 +42,11 @@ const MOST_LABELS: usize = 1000;
 
 /// NIH's classes and, as its table has it, No Finding.
 fn nih15() -> Vec<String> {
-    NIH14.into_iter().chain(["No Finding"]).map(str::to_owned).collect()
+    NIH14
+        .into_iter()
+        .chain(["No Finding"])
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The 18 outputs of TorchXRayVision's models, in their order.

@@ -118,7 +118,10 @@ fn boxes_loss(cells: &Tensor<3>, batch: &Batch<'_>) -> Option<Tensor<1>> {
     let mask = Tensor::<2>::from_data(TensorData::new(mask, [boxes.len(), count]), &device);
     // (B, K, labels) -> (B * labels, K)
     let rows = cells.clone().swap_dims(1, 2).reshape([images * labels, count]);
-    let rows = rows.select(0, indices(boxes.iter().map(|b| b.image * labels + b.label), &device));
+    let rows = rows.select(
+        0,
+        indices(boxes.iter().map(|b| b.image * labels + b.label), &device),
+    );
     let within = (softmax(rows, 1) * mask).sum_dim(1);
     Some(within.clamp_min(1e-6).log().mean().neg())
 }

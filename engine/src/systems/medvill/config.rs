@@ -5,9 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::MedVill;
 use crate::image::{Norm, Preprocessing};
 use crate::kernels::MaskKind;
-use crate::nn::{
-    Arrays, BertConfig, Block, DenseNetConfig, ImageEncoderConfig, ResNetConfig, check_norm,
-};
+use crate::nn::{Arrays, BertConfig, Block, DenseNetConfig, ImageEncoderConfig, ResNetConfig, check_norm};
 use crate::systems::{ConfigError, DataFacts, SystemConfig, TextSpec, Trainable};
 use crate::text::LabelSet;
 
