@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use hilum_image::Radiograph;
 use hilum_protocol::{
-    DeviceChoice, Drafted, FromEngine, Opened, Partial, Phase, Shown, Task, TaskRequest, TaskResult, ToEngine,
+    DeviceChoice, Drafted, FromEngine, Opened, Partial, Phase, Shown, Task, TaskRequest, TaskResult,
+    ToEngine, Unlikeness,
 };
 use leptos::leptos_dom::helpers::{set_timeout, window};
 use leptos::prelude::*;
@@ -45,6 +46,24 @@ pub enum Picture {
     Unreadable(String, String),
 }
 
+/// Whether the model was trained on such pictures as the one on the workspace.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Judgement {
+    /// Not known yet.
+    None,
+    /// The bundle cannot tell.
+    Unknown,
+    /// How unlike them it is.
+    Told(Unlikeness),
+}
+
+impl Judgement {
+    /// Whether nothing that the model says of the picture is to be believed.
+    pub fn is_foreign(self) -> bool {
+        matches!(self, Self::Told(unlikeness) if unlikeness.is_foreign())
+    }
+}
+
 /// The draft.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Draft {
@@ -65,6 +84,8 @@ pub struct Workspace {
     pub status: RwSignal<Status>,
     /// The image.
     pub picture: RwSignal<Picture>,
+    /// Whether the model was trained on such pictures.
+    pub judgement: RwSignal<Judgement>,
     /// The draft.
     pub draft: RwSignal<Draft>,
     /// The report's text, as drafted and edited.
@@ -99,6 +120,7 @@ impl Workspace {
         Self {
             status: RwSignal::new(Status::Loading(Phase::Program, 0, 0)),
             picture: RwSignal::new(Picture::None),
+            judgement: RwSignal::new(Judgement::None),
             draft: RwSignal::new(Draft::None),
             text: RwSignal::new(String::new()),
             replaced: RwSignal::new(None),
@@ -164,6 +186,7 @@ impl Workspace {
         self.lay_aside();
         self.draft.set(Draft::None);
         self.draft_request.set_value(0);
+        self.judgement.set(Judgement::None);
         self.questions.clear();
         self.picture.set(Picture::Reading(name));
         self.bytes.set_value(Arc::new(bytes));
@@ -175,6 +198,7 @@ impl Workspace {
 
     /// A file that could not even be fetched or read.
     pub fn unreadable(self, name: String, why: String) {
+        self.judgement.set(Judgement::None);
         self.questions.clear();
         self.picture.set(Picture::Unreadable(name, why));
     }
@@ -243,6 +267,7 @@ impl Workspace {
     }
 
     fn send_image(self) {
+        self.judgement.set(Judgement::None);
         let request = self.questions.number();
         self.image_request.set_value(request);
         connection::send(&ToEngine::Image {
@@ -293,6 +318,11 @@ impl Workspace {
             FromEngine::Image { request, result } => {
                 self.take_image(request == self.image_request.get_value(), result);
             }
+            FromEngine::Judged { request, unlikeness } if request == self.image_request.get_value() => {
+                let told = unlikeness.map_or(Judgement::Unknown, Judgement::Told);
+                self.judgement.set(told);
+            }
+            FromEngine::Judged { .. } => {}
             FromEngine::Partial { request, partial } => match partial {
                 Partial::Text(text) if request == self.draft_request.get_value() => {
                     self.text.update(|whole| *whole += &text);

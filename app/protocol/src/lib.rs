@@ -7,7 +7,9 @@
 use hilum_image::Radiograph;
 use serde::{Deserialize, Serialize};
 
-pub use hilum_task::{Answer, Case, Drafted, Found, Partial, Piece, Reading, Task, TaskRequest, TaskResult};
+pub use hilum_task::{
+    Answer, Case, Drafted, Found, Partial, Piece, Reading, Task, TaskRequest, TaskResult, Unlikeness,
+};
 
 /// Where to compute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -245,6 +247,13 @@ pub enum FromEngine {
         request: u32,
         /// The image, or a sentence that says why there is none.
         result: Result<Box<Shown>, String>,
+    },
+    /// How unlike what the model was trained on an image is: told once, before anything is said of what it shows.
+    Judged {
+        /// The image's request.
+        request: u32,
+        /// It; nothing where the bundle cannot tell.
+        unlikeness: Option<Unlikeness>,
     },
     /// What there is of a task's result before it is whole.
     Partial {

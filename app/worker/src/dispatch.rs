@@ -10,7 +10,7 @@ use web_sys::MessageEvent;
 use super::error::WorkerError;
 use super::open::open;
 use super::run::run;
-use super::scope::{post, scope};
+use super::scope::{post, scope, yield_now};
 use super::state::{Image, State};
 
 /// An image is shown at most so large: more than a screen has, and quick to apply a window to.
@@ -50,13 +50,15 @@ async fn handle(state: Rc<State>, message: ToEngine) {
             Ok((engine, opened)) => {
                 *state.engine.borrow_mut() = Some(Rc::new(engine));
                 post(&FromEngine::Opened(opened));
+                judge(&state).await;
             }
             Err(why) => post(&FromEngine::NotOpened(why.to_string())),
         },
         ToEngine::Image { request, bytes } => {
             state.cancel_all();
-            let result = read(&state, &bytes).map_err(|e| e.to_string());
+            let result = read(&state, request, &bytes).map_err(|e| e.to_string());
             post(&FromEngine::Image { request, result });
+            judge(&state).await;
         }
         ToEngine::Run { request, task } => {
             state.begin(task.task(), request);
@@ -74,12 +76,23 @@ async fn handle(state: Rc<State>, message: ToEngine) {
     }
 }
 
+/// Tells the page how unlike the training pictures the image at hand is, as soon as there are both it and a model. What fails
+/// here is said when something is asked of the image.
+async fn judge(state: &State) {
+    let (engine, image) = (state.engine(), state.image.borrow().clone());
+    if let (Ok(engine), Some(image)) = (engine, image) {
+        // The page shows the picture, or that the engine is ready, before the encoder has its turn.
+        yield_now().await;
+        let _ = image.judge(&engine.session).await;
+    }
+}
+
 /// Decodes a file and keeps it as the image at hand.
-fn read(state: &State, bytes: &[u8]) -> Result<Box<Shown>, WorkerError> {
+fn read(state: &State, request: u32, bytes: &[u8]) -> Result<Box<Shown>, WorkerError> {
     let radiograph = decode(bytes)?;
     // What cannot be shown is no radiograph either.
     radiograph.display(&WindowChoice::Default)?;
     let shown = Box::new(Shown::new(&radiograph, SHOWN));
-    *state.image.borrow_mut() = Some(Rc::new(Image::new(radiograph)));
+    *state.image.borrow_mut() = Some(Rc::new(Image::new(radiograph, request)));
     Ok(shown)
 }

@@ -45,6 +45,7 @@ pub struct Loader {
     /// How long each part took, on all devices together.
     pub times: OpenTimes,
     tokenizer: Option<Tokenizer>,
+    gate: Option<Gate>,
     /// Bytes that were read before the first shard.
     before: u64,
 }
@@ -97,9 +98,19 @@ impl Loader {
         let entry = manifest.tokenizer.as_deref();
         let entry = entry.map(|name| manifest.file(name)).transpose()?;
         // A gallery is fetched when it is first searched.
-        source.total = source.read + entry.map_or(0, |entry| entry.bytes) + manifest.shard_bytes();
+        let gate = manifest.files.iter().find(|file| file.path == gate::FILE);
+        let small = entry
+            .into_iter()
+            .chain(gate)
+            .map(|entry| entry.bytes)
+            .sum::<u64>();
+        source.total = source.read + small + manifest.shard_bytes();
         let tokenizer = match entry {
             Some(entry) => Some(Tokenizer::from_json(&source.file(entry).await?)?),
+            None => None,
+        };
+        let gate = match gate {
+            Some(entry) => Some(Gate::read(&manifest, &source.file(entry).await?)?),
             None => None,
         };
         let times = OpenTimes {
@@ -113,6 +124,7 @@ impl Loader {
             sha256,
             times,
             tokenizer,
+            gate,
         })
     }
 
@@ -184,12 +196,8 @@ impl Loader {
         }
         let model = loader.finish()?;
         let (manifest, tokenizer) = (self.manifest.clone(), self.tokenizer.clone());
-        Ok(Session::from_parts(
-            manifest,
-            model,
-            tokenizer,
-            chosen.device.clone(),
-        )?)
+        let session = Session::from_parts(manifest, model, tokenizer, chosen.device.clone())?;
+        Ok(session.with_gate(self.gate.clone()))
     }
 }
 

@@ -33,7 +33,13 @@ pub async fn run(state: &State, request: u32, task: &TaskRequest) -> Result<Task
         TaskRequest::Retrieve { text: Some(_) } => None,
         _ => {
             let image = state.image.borrow().clone();
-            image.map(|image| image.encoded(&engine.session)).transpose()?
+            match image {
+                Some(image) => {
+                    image.judge(&engine.session).await?;
+                    Some(image.encoded(&engine.session)?)
+                }
+                None => None,
+            }
         }
     };
     let encode_ms = now() - began;

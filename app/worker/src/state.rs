@@ -1,6 +1,6 @@
 //! The worker's state: the opened bundle, the image at hand, the requests that may go on.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hilum::device::Chosen;
 use hilum::image::{Radiograph, WindowChoice};
 use hilum::tasks::{Encoded, LoadedGallery, Session};
-use hilum_protocol::Task;
+use hilum_protocol::{FromEngine, Task};
 
 use super::error::WorkerError;
-use super::scope::yield_now;
+use super::scope::{post, yield_now};
 
 /// A bundle at work on a device.
 pub struct Engine {
@@ -49,15 +49,37 @@ impl Engine {
 pub struct Image {
     radiograph: Radiograph,
     encoded: RefCell<Option<Rc<Encoded>>>,
+    /// The page's number of it.
+    request: u32,
+    /// Whether the page was told how unlike the training pictures it is.
+    judged: Cell<bool>,
 }
 
 impl Image {
     /// A radiograph that nothing was asked about yet.
-    pub fn new(radiograph: Radiograph) -> Self {
+    pub fn new(radiograph: Radiograph, request: u32) -> Self {
         Self {
             radiograph,
             encoded: RefCell::default(),
+            request,
+            judged: Cell::new(false),
         }
+    }
+
+    /// Tells the page, once, how unlike what the model was trained on the radiograph is: before anything is said of it.
+    ///
+    /// # Errors
+    /// A radiograph that cannot be shown, a gate of another model, and a device that fails.
+    pub async fn judge(&self, session: &Session) -> Result<(), WorkerError> {
+        if self.judged.replace(true) {
+            return Ok(());
+        }
+        let unlikeness = session.unlikeness(&*self.encoded(session)?).await?;
+        post(&FromEngine::Judged {
+            request: self.request,
+            unlikeness,
+        });
+        Ok(())
     }
 
     /// As the model reads it: computed once.

@@ -10,8 +10,6 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-#[cfg(not(target_family = "wasm"))]
-use super::manifest::FileEntry;
 use super::{Array, Arrays, BundleError, Dtype, Manifest, ShardDecoder, shard};
 
 /// The cases' file.
@@ -110,7 +108,7 @@ impl Gallery {
         }
     }
 
-    /// The two files, for [`super::writer::write_with`]; maps are stored in half precision.
+    /// The two files, for [`super::put_files`]; maps are stored in half precision.
     ///
     /// # Errors
     /// A gallery that [`Gallery::read`] would refuse.
@@ -149,31 +147,13 @@ pub fn open(bundle: &super::Bundle) -> Result<Option<Gallery>, BundleError> {
 /// A bundle that cannot be read, and what the operating system refuses.
 #[cfg(not(target_family = "wasm"))]
 pub fn put(dir: &Path, gallery: &Gallery, sheet: &[u8]) -> Result<Manifest, BundleError> {
-    let bundle = super::Bundle::open(dir)?;
-    let manifest = bundle.manifest().clone();
-    let arrays = bundle.arrays()?;
-    let tokenizer = bundle.tokenizer()?;
     let [cases, features] = gallery.files()?;
-    let own = |path: &str| [CASES, FEATURES, SHEET].contains(&path) || path.starts_with("weights-");
-    let others: Vec<&FileEntry> = manifest.files.iter().filter(|f| !own(&f.path)).collect();
-    let others = others
-        .into_iter()
-        .filter(|f| Some(&f.path) != manifest.tokenizer.as_ref());
-    let mut extra: Vec<(String, Vec<u8>)> = Vec::new();
-    for file in others {
-        extra.push((file.path.clone(), bundle.file(&file.path)?));
-    }
-    let mut files: Vec<(&str, &[u8])> = extra
-        .iter()
-        .map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
-        .collect();
-    files.extend([
+    let files = [
         (cases.0, cases.1.as_slice()),
         (features.0, features.1.as_slice()),
         (SHEET, sheet),
-    ]);
-    let weights = manifest.weights;
-    super::writer::write_with(dir, manifest, &arrays, tokenizer.as_deref(), weights, &files)
+    ];
+    super::writer::put_files(dir, &files)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::manifest::{MANIFEST, TOKENIZER};
 use super::shard::{self, SHARD_BYTES};
-use super::{Arrays, BundleError, Dtype, FileEntry, Manifest, sha256_hex};
+use super::{Arrays, BundleError, Dtype, FileEntry, Manifest};
 
 /// Writes a bundle of `arrays` to `dir` and returns its manifest with files, hashes and engine version filled
 /// in.
@@ -19,25 +19,10 @@ use super::{Arrays, BundleError, Dtype, FileEntry, Manifest, sha256_hex};
 /// A tensor that cannot be stored, a folder that holds something else, and what the operating system refuses.
 pub fn write(
     dir: &Path,
-    manifest: Manifest,
-    arrays: &Arrays,
-    tokenizer_json: Option<&[u8]>,
-    dtype: Dtype,
-) -> Result<Manifest, BundleError> {
-    write_with(dir, manifest, arrays, tokenizer_json, dtype, &[])
-}
-
-/// As [`write()`], with further files by their path inside the bundle, such as those of `gallery/`.
-///
-/// # Errors
-/// Those of [`write()`], and a path that is not a plain one inside the bundle.
-pub fn write_with(
-    dir: &Path,
     mut manifest: Manifest,
     arrays: &Arrays,
     tokenizer_json: Option<&[u8]>,
     dtype: Dtype,
-    extra: &[(&str, &[u8])],
 ) -> Result<Manifest, BundleError> {
     check_target(dir)?;
     let partial = Partial::create(dir)?;
@@ -48,16 +33,9 @@ pub fn write_with(
     if manifest.provenance.engine_version.is_empty() {
         manifest.provenance.engine_version = env!("CARGO_PKG_VERSION").to_owned();
     }
-    // All names are checked before the first of them becomes a path.
-    let others: Vec<(&str, &[u8])> = tokenizer_json
-        .map(|bytes| (TOKENIZER, bytes))
-        .into_iter()
-        .chain(extra.iter().copied())
-        .collect();
-    manifest.files = others.iter().map(|(path, bytes)| entry(path, bytes)).collect();
-    manifest.to_bytes()?;
-    for (path, bytes) in others {
-        partial.put(path, bytes)?;
+    if let Some(bytes) = tokenizer_json {
+        partial.put(TOKENIZER, bytes)?;
+        manifest.files.push(FileEntry::of(TOKENIZER, bytes));
     }
     let files = &mut manifest.files;
     let mut shards = 0;
@@ -65,7 +43,7 @@ pub fn write_with(
         let name = format!("weights-{shards:03}.safetensors");
         shards += 1;
         partial.put(&name, &bytes)?;
-        files.push(entry(&name, &bytes));
+        files.push(FileEntry::of(&name, &bytes));
         Ok(())
     })?;
     partial.put(MANIFEST, &manifest.to_bytes()?)?;
@@ -84,12 +62,35 @@ pub fn put_manifest(dir: &Path, manifest: &Manifest) -> Result<(), BundleError> 
     fs::rename(&partial, &target).map_err(BundleError::io("replace", &target))
 }
 
-fn entry(path: &str, bytes: &[u8]) -> FileEntry {
-    FileEntry {
-        path: path.to_owned(),
-        bytes: bytes.len() as u64,
-        sha256: sha256_hex(bytes),
+/// Puts files into a bundle's folder, in the place of those of the same path; all else stays byte for byte.
+///
+/// # Errors
+/// A bundle that cannot be read, a path that is not a plain one inside it, and what the operating system refuses.
+pub fn put_files(dir: &Path, files: &[(&str, &[u8])]) -> Result<Manifest, BundleError> {
+    let bundle = super::Bundle::open(dir)?;
+    check_target(dir)?;
+    let mut manifest = bundle.manifest().clone();
+    for (path, bytes) in files {
+        let new = FileEntry::of(path, bytes);
+        match manifest.files.iter_mut().find(|file| file.path == *path) {
+            Some(old) => *old = new,
+            None => manifest.files.push(new),
+        }
     }
+    // All names are checked before the first of them becomes a path.
+    let written = manifest.to_bytes()?;
+    let partial = Partial::create(dir)?;
+    for file in &bundle.manifest().files {
+        if files.iter().all(|(path, _)| *path != file.path) {
+            partial.put(&file.path, &bundle.file(&file.path)?)?;
+        }
+    }
+    for (path, bytes) in files {
+        partial.put(path, bytes)?;
+    }
+    partial.put(MANIFEST, &written)?;
+    partial.finish()?;
+    Ok(manifest)
 }
 
 /// Errors unless `dir` is absent, empty, or a bundle and nothing else.
@@ -213,7 +214,7 @@ fn remove(path: &Path) -> Result<(), BundleError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bundle::{Array, Bundle};
+    use crate::bundle::{Array, Bundle, sha256_hex};
 
     fn arrays() -> Arrays {
         let array = |shape: &[usize]| {
@@ -242,7 +243,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("bundle");
         let extra = [("gallery/codes.bin", &b"codes"[..])];
-        let written = write_with(&dir, manifest(), &arrays(), Some(b"{}"), Dtype::F32, &extra).unwrap();
+        write(&dir, manifest(), &arrays(), Some(b"{}"), Dtype::F32).unwrap();
+        let written = put_files(&dir, &extra).unwrap();
         let bundle = Bundle::open(&dir).unwrap();
         assert_eq!(*bundle.manifest(), written);
         assert_eq!(bundle.arrays().unwrap(), arrays());
@@ -288,7 +290,7 @@ mod tests {
         let mut sick = arrays();
         sick.get_mut("norm.bias").unwrap().data[0] = f32::INFINITY;
         assert!(write(&dir, manifest(), &sick, None, Dtype::Q8).is_err());
-        assert!(write_with(&dir, manifest(), &arrays(), None, Dtype::Q8, &[("../x", b"")]).is_err());
+        assert!(put_files(&dir, &[("../x", b"")]).is_err());
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
         assert!(Bundle::open(&dir).unwrap().arrays().is_ok());
     }

@@ -45,6 +45,16 @@ pub enum TaskError {
     /// The gallery is not the model's.
     #[error("the bundle's gallery cannot be used: {0}; build it again with hilum gallery build")]
     Gallery(&'static str),
+    /// The gate is not the model's.
+    #[error(
+        "the bundle's gate takes {of} numbers of a picture and its model gives {given}; fit it again with hilum gate fit"
+    )]
+    Gate {
+        /// That the gate takes.
+        of: usize,
+        /// That the model gives.
+        given: usize,
+    },
     /// There is no radiograph to ask about.
     #[error("there is no radiograph yet; open one first")]
     NoImage,

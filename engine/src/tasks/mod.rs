@@ -7,6 +7,8 @@ mod error;
 #[cfg(not(target_family = "wasm"))]
 mod evaluate;
 mod findings;
+#[cfg(not(target_family = "wasm"))]
+mod gate;
 mod perform;
 mod retrieve;
 mod session;
@@ -22,7 +24,11 @@ pub use evaluate::{
     Scores, Spread, compare, evaluate, evaluate_findings, spreads,
 };
 pub use findings::{FindingReading, calibrate, finding_logits, readings};
-pub use hilum_task::{Answer, Case, Drafted, Found, Partial, Piece, Reading, TaskRequest, TaskResult};
+#[cfg(not(target_family = "wasm"))]
+pub use gate::{GateError, fit_gate};
+pub use hilum_task::{
+    Answer, Case, Drafted, Found, Partial, Piece, Reading, TaskRequest, TaskResult, Unlikeness,
+};
 pub use perform::{Subject, best_cases, draft_text, perform};
 pub use retrieve::{LoadedGallery, Query, match_probabilities};
 pub use session::{Encoded, Session};

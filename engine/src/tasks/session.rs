@@ -2,10 +2,12 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::error::TaskError;
-use crate::bundle::Manifest;
+use hilum_task::Unlikeness;
+
+use super::error::{TaskError, read_back};
 #[cfg(not(target_family = "wasm"))]
 use crate::bundle::{Bundle, load_model};
+use crate::bundle::{Gate, Manifest, gate};
 use crate::image::{Gray8, Prepared, Radiograph, WindowChoice};
 use crate::systems::{Generator, Model, Spec, System, Task};
 #[cfg(not(target_family = "wasm"))]
@@ -22,6 +24,8 @@ pub struct Session {
     pub tokenizer: Option<Tokenizer>,
     /// Where it computes.
     pub device: Device,
+    /// What its training pictures look like to it; `None` for a bundle that cannot tell.
+    gate: Option<Gate>,
 }
 
 /// A radiograph as the model has read it: computed once, used by every task.
@@ -46,7 +50,8 @@ impl Session {
             .transpose()?;
         let specials = tokenizer.as_ref().map_or(Specials::BERT, Tokenizer::specials);
         let model = load_model(bundle.manifest(), bundle.arrays()?, specials, device)?;
-        Self::from_parts(bundle.manifest().clone(), model, tokenizer, device.clone())
+        let session = Self::from_parts(bundle.manifest().clone(), model, tokenizer, device.clone())?;
+        Ok(session.with_gate(gate::open(bundle)?))
     }
 
     /// A session of what was loaded already.
@@ -82,7 +87,29 @@ impl Session {
             model,
             tokenizer,
             device,
+            gate: None,
         })
+    }
+
+    /// The same with a bundle's gate.
+    pub fn with_gate(self, gate: Option<Gate>) -> Self {
+        Self { gate, ..self }
+    }
+
+    /// How unlike what the model was trained on a radiograph is; `None` where the bundle cannot tell.
+    ///
+    /// # Errors
+    /// A gate that was fitted to another model, and a device that fails.
+    pub async fn unlikeness(&self, image: &Encoded) -> Result<Option<Unlikeness>, TaskError> {
+        let Some(gate) = &self.gate else { return Ok(None) };
+        let tokens = read_back(image.tokens.clone()).await?;
+        let spec = self.spec();
+        let features = gate::features(&tokens, spec.features, spec.grid);
+        let (of, given) = (gate.dimensions(), features.len());
+        match of == given {
+            true => Ok(Some(Unlikeness(gate.unlikeness(&features)))),
+            false => Err(TaskError::Gate { of, given }),
+        }
     }
 
     /// The model as the tasks see it.

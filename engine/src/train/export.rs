@@ -9,11 +9,11 @@ use super::config::RunConfig;
 use super::error::TrainError;
 use super::folder::{Run, Which};
 use super::init::frozen_parts;
-use crate::bundle::{Arrays, Dtype, Label, Manifest, Provenance, load_model, write};
+use crate::bundle::{Arrays, Bundle, Dtype, Label, Manifest, Provenance, gate, load_model, put_files, write};
 use crate::data::{DataError, ReadOptions, Split, Study, load};
 use crate::nn;
 use crate::systems::{SystemConfig, Task, Trainable, names, with_system};
-use crate::tasks::{Session, calibrate, evaluate_findings, put_trial};
+use crate::tasks::{GateError, Session, calibrate, evaluate_findings, fit_gate, put_trial};
 use crate::text::{LabelSet, Specials, Tokenizer};
 
 /// What to export, and what to say of it.
@@ -112,7 +112,38 @@ fn export_as<S: Trainable>(
     }
     let json = tokenizer.map(|t| t.to_json()).transpose()?;
     write(out, manifest, weights, json.as_deref(), options.weights)?;
+    put_gate(config, out, device, note)?;
     Ok(put_trial(out)?)
+}
+
+/// Fits the bundle's gate, from the weights as they are stored, to the pictures of the run's data.
+fn put_gate(config: &RunConfig, out: &Path, device: &Device, note: &dyn Fn(&str)) -> Result<(), TrainError> {
+    let of = |split| studies(config, split);
+    let session = Session::open(&Bundle::open(out)?, device)?;
+    match fit_gate(&session, &of(Split::Train)?, &of(Split::Validate)?, &mut |_| ()) {
+        Ok(gate) => put_files(out, &[(gate::FILE, &gate.bytes()?)]).map(|_| ())?,
+        Err(GateError::Encode(error)) => return Err(error.into()),
+        Err(GateError::Bundle(error)) => return Err(error.into()),
+        // A run of a few pictures is a bundle all the same.
+        Err(error) => note(&format!(
+            "the bundle cannot tell what is unlike its training pictures: {error}"
+        )),
+    }
+    Ok(())
+}
+
+/// The studies with an image in a split of the run's data, as far as the data are here.
+fn studies(config: &RunConfig, split: Split) -> Result<Vec<Study>, TrainError> {
+    let layout = config.data.layout.as_deref().map(str::parse).transpose();
+    let layout = layout.map_err(DataError::from)?;
+    let options = ReadOptions {
+        split: Some(split),
+        ..ReadOptions::default()
+    };
+    let roots = config.data.roots.iter().filter(|root| root.is_dir());
+    let read = roots.flat_map(|root| load(root, layout, &options));
+    let read = read.flat_map(|loaded| loaded.studies);
+    Ok(read.filter(Study::has_image).collect())
 }
 
 /// The tasks of the objectives of this run, and of the runs before it as far as what they trained has stood since: the tasks of
@@ -150,18 +181,7 @@ fn calibrated(
     note: &dyn Fn(&str),
 ) -> Result<Vec<Label>, TrainError> {
     let plain: Vec<Label> = set.labels.iter().map(Label::new).collect();
-    let layout = config.data.layout.as_deref().map(str::parse).transpose();
-    let layout = layout.map_err(DataError::from)?;
-    let options = ReadOptions {
-        split: Some(Split::Validate),
-        ..ReadOptions::default()
-    };
-    let mut studies: Vec<Study> = Vec::new();
-    for root in config.data.roots.iter().filter(|root| root.is_dir()) {
-        let read = load(root, layout, &options);
-        let read = read.into_iter().flat_map(|loaded| loaded.studies);
-        studies.extend(read.filter(Study::has_image));
-    }
+    let studies = studies(config, Split::Validate)?;
     if studies.is_empty() {
         note(
             "the run's data have no validation split here: probabilities stay as they are, present from one half on",

@@ -116,6 +116,18 @@ pub enum Partial {
     Comparing(u64, u64),
 }
 
+/// How unlike what the model was trained on a picture is, as a multiple of what 99 in 100 pictures of its own validation set stay
+/// within.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unlikeness(pub f64);
+
+impl Unlikeness {
+    /// Whether what the model says of the picture is not to be believed.
+    pub fn is_foreign(self) -> bool {
+        self.0 > 1.0
+    }
+}
+
 /// The result of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum TaskResult {

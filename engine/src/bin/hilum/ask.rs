@@ -36,6 +36,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let (_, session) = session::open(args.bundle.as_deref(), &chosen.device)?;
     session.offers(Task::Vqa)?;
     let image = session::encode(&session, &args.image, args.window.as_ref())?;
+    let judged = session::judge(&session, &image)?;
     let options = AnswerOptions {
         most: args.answers as usize,
         ..AnswerOptions::default()
@@ -48,8 +49,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         .collect();
     let lines: Vec<String> = found.iter().map(|(a, p)| format!("{p:5.3}  {a}")).collect();
     let answer = found.first().map(|(a, _)| a.clone()).unwrap_or_default();
-    globals.tell(
-        &json!({ "answer": answer, "answers": rows, "device": chosen.name }),
-        lines.join("\n"),
-    )
+    let mut told = json!({ "answer": answer, "answers": rows, "device": chosen.name });
+    judged.put(&mut told);
+    globals.tell(&told, lines.join("\n"))
 }

@@ -62,6 +62,8 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         .map_err(|e| anyhow::anyhow!("the device failed while it read the image: {e}"))?;
     let encode_ms = began.elapsed().as_secs_f64() * 1e3;
 
+    let judged = session::judge(&session, &image)?;
+
     let options = DraftOptions {
         beam: args.beam.into(),
         max_tokens: args.words,
@@ -110,7 +112,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
             .map(|w| json!({ "text": tokenizer.piece(w.id), "probability": w.probability, "lead": w.margin }))
             .collect();
         let manifest = bundle.manifest();
-        return say(json!({
+        let mut told = json!({
             "text": draft_text(tokenizer, &draft),
             "tokens": tokens,
             "finished": draft.finished,
@@ -123,7 +125,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
             },
             "device": chosen.name,
             "bundle": { "name": manifest.name, "version": manifest.version, "sha256": bundle.sha256() },
-        }));
+        });
+        judged.put(&mut told);
+        return say(told);
     }
     say(stream.finish())?;
     if !draft.finished {

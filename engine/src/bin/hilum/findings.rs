@@ -27,6 +27,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let (_, session) = session::open(args.bundle.as_deref(), &chosen.device)?;
     session.offers(Task::Findings)?;
     let image = session::encode(&session, &args.image, args.window.as_ref())?;
+    let judged = session::judge(&session, &image)?;
     let logits = pollster::block_on(finding_logits(&session, image.tokens, None))?;
     let mut readings = readings(&session.manifest.labels, &logits[0]);
     readings.sort_by(|a, b| b.probability.total_cmp(&a.probability));
@@ -50,8 +51,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
             )
         })
         .collect();
-    globals.tell(
-        &json!({ "findings": rows, "device": chosen.name }),
-        lines.join("\n"),
-    )
+    let mut told = json!({ "findings": rows, "device": chosen.name });
+    judged.put(&mut told);
+    globals.tell(&told, lines.join("\n"))
 }

@@ -169,6 +169,10 @@ pub fn search(args: &Search, globals: &Globals) -> anyhow::Result<()> {
         );
         None
     };
+    let judged = image
+        .as_ref()
+        .map(|image| session::judge(&session, image))
+        .transpose()?;
     let query = image.as_ref().map_or(Query::Text(&args.query), Query::Image);
     let go_on = async |_: usize, _: usize| ControlFlow::Continue(());
     let found = pollster::block_on(gallery.search(&session, query, go_on))?.unwrap_or_default();
@@ -183,8 +187,9 @@ pub fn search(args: &Search, globals: &Globals) -> anyhow::Result<()> {
         format!("{:5.3}  {}  [{labels}]\n       {}", c.probability, c.id, c.report)
     };
     let lines: Vec<String> = found.cases.iter().map(line).collect();
-    globals.tell(
-        &json!({ "cases": rows, "source": found.source, "device": chosen.name }),
-        lines.join("\n"),
-    )
+    let mut told = json!({ "cases": rows, "source": found.source, "device": chosen.name });
+    if let Some(judged) = judged {
+        judged.put(&mut told);
+    }
+    globals.tell(&told, lines.join("\n"))
 }

@@ -21,6 +21,7 @@ mod export;
 mod findings;
 mod finetune;
 mod gallery;
+mod gate;
 mod globals;
 mod import;
 mod label;
@@ -91,6 +92,9 @@ enum Command {
     /// Builds and searches a bundle's gallery.
     #[command(subcommand)]
     Gallery(gallery::Command),
+    /// Fits and checks what tells a bundle that a picture is unlike what it was trained on.
+    #[command(subcommand)]
+    Gate(gate::Command),
     /// Scores generated reports against references.
     Score(score::Args),
     /// Makes small-scale versions of the papers' tables, on phantoms.
@@ -144,6 +148,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Ask(args) => ask::run(args, globals),
         Command::Similar(args) => gallery::search(args, globals),
         Command::Gallery(command) => gallery::run(command, globals),
+        Command::Gate(command) => gate::run(command, globals),
         Command::Score(args) => score::run(args, globals),
         Command::Tables(args) => tables::run(args, globals),
         Command::Bench(args) => bench::run(args, globals),

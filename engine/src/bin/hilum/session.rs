@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use hilum::bundle::Bundle;
 use hilum::image::{Radiograph, WindowChoice, decode_file};
-use hilum::tasks::{Encoded, Session};
+use hilum::tasks::{Encoded, Session, Unlikeness};
+use serde_json::{Value, json};
 
 /// The bundle at `path`, or the demo bundle, on a device.
 pub fn open(path: Option<&Path>, device: &burn::tensor::Device) -> anyhow::Result<(Bundle, Session)> {
@@ -47,4 +48,33 @@ pub fn encode(session: &Session, path: &Path, window: Option<&WindowChoice>) -> 
     session
         .encode(&read(path)?, window)
         .with_context(|| path.display().to_string())
+}
+
+/// What the bundle says of a picture before it says anything of what is in it.
+pub struct Judgement(Option<Unlikeness>);
+
+/// Asks the bundle whether the picture is unlike what its model was trained on, and says so.
+pub fn judge(session: &Session, image: &Encoded) -> anyhow::Result<Judgement> {
+    let unlikeness = pollster::block_on(session.unlikeness(image))?;
+    match unlikeness {
+        None => eprintln!(
+            "note: this bundle does not say what its training pictures look like, so it cannot tell whether this picture is \
+             unlike them; hilum gate fit adds that"
+        ),
+        Some(unlikeness) if unlikeness.is_foreign() => eprintln!(
+            "warning: this picture is unlike what the model was trained on (unlikeness {:.1}, where 1 is the limit). What it \
+             says of it may be fluent and wrong.",
+            unlikeness.0
+        ),
+        Some(_) => {}
+    }
+    Ok(Judgement(unlikeness))
+}
+
+impl Judgement {
+    /// Puts `"foreign"` and `"unlikeness"` into a result, `null` where the bundle cannot tell.
+    pub fn put(&self, result: &mut Value) {
+        result["foreign"] = json!(self.0.map(Unlikeness::is_foreign));
+        result["unlikeness"] = json!(self.0.map(|unlikeness| unlikeness.0));
+    }
 }

@@ -27,7 +27,7 @@ use crate::systems::Task;
 use crate::text::TextError;
 
 /// Radiographs that are encoded at once.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 
 /// Why an evaluation ended early.
 #[derive(Debug, Error)]
@@ -196,7 +196,7 @@ pub async fn evaluate(
 }
 
 /// Image tokens of some studies, `(studies, K, F)`.
-fn encode(session: &Session, studies: &[Study]) -> Result<Tensor<3>, EvaluateError> {
+pub(super) fn encode(session: &Session, studies: &[Study]) -> Result<Tensor<3>, EvaluateError> {
     let preprocessing = session.spec().preprocessing;
     let read = |study: &Study| -> Result<Vec<f32>, EvaluateError> {
         let fail = |source| EvaluateError::Image {

@@ -1,0 +1,227 @@
+//! Fits a bundle's gate: mean and axes on its training pictures, the limit on its validation pictures.
+
+use std::convert::Infallible;
+
+use rand::RngExt;
+use thiserror::Error;
+
+use super::evaluate::{AT_ONCE, EvaluateError, encode};
+use super::session::Session;
+use crate::bundle::{Array, BundleError, Gate, gate};
+use crate::data::{Study, par_map};
+use crate::nn::stream;
+
+/// Axes of most variance.
+const AXES: usize = 128;
+/// Pictures of a split at most: what more of them would change is less than what tells pictures apart.
+const MOST: usize = 3000;
+/// Pictures of each split at least.
+const LEAST: usize = 50;
+/// Rounds of subspace iteration. The axes at the border between what is kept and the rest need not be exact.
+const ROUNDS: usize = 20;
+/// Of the validation pictures, those that stay within the limit.
+const WITHIN: f64 = 0.99;
+
+/// Why no gate was fitted.
+#[derive(Debug, Error)]
+pub enum GateError {
+    /// Too few pictures to know a kind by.
+    #[error(
+        "a gate takes {LEAST} pictures of each split and the data have {train} to train on and {validate} to validate with"
+    )]
+    TooFew {
+        /// Of the training split.
+        train: usize,
+        /// Of the validation split.
+        validate: usize,
+    },
+    /// Pictures that the encoder does not tell apart.
+    #[error("the encoder tells none of the training pictures from another; there is nothing to fit")]
+    Flat,
+    /// A picture that cannot be read, a device that fails.
+    #[error(transparent)]
+    Encode(#[from] EvaluateError),
+    /// A gate that cannot be stored.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+}
+
+/// The gate of a session's model. `progress` is told how many pictures have been read.
+///
+/// # Errors
+/// Too few pictures, one that cannot be read, and a device that fails.
+pub fn fit_gate(
+    session: &Session,
+    train: &[Study],
+    validate: &[Study],
+    progress: &mut dyn FnMut(usize),
+) -> Result<Gate, GateError> {
+    let few = GateError::TooFew {
+        train: train.len(),
+        validate: validate.len(),
+    };
+    if train.len().min(validate.len()) < LEAST {
+        return Err(few);
+    }
+    let [train, validate] = [train, validate].map(|studies| {
+        let step = studies.len().div_ceil(MOST);
+        studies.iter().step_by(step).cloned().collect::<Vec<_>>()
+    });
+    let mut read = 0;
+    let mut features_of = |studies: &[Study]| -> Result<Vec<Vec<f32>>, GateError> {
+        let spec = session.spec();
+        let mut all = Vec::with_capacity(studies.len());
+        for part in studies.chunks(AT_ONCE) {
+            let tokens: Vec<f32> = encode(session, part)?.into_data().iter::<f32>().collect();
+            let each = tokens.chunks(tokens.len() / part.len());
+            all.extend(each.map(|tokens| gate::features(tokens, spec.features, spec.grid)));
+            read += part.len();
+            progress(read);
+        }
+        Ok(all)
+    };
+    let (train, validate) = (features_of(&train)?, features_of(&validate)?);
+    let mut fitted = gaussian(&train, AXES.min((train.len() - 1) / 2))
+        .ok_or(GateError::Flat)?
+        .as_stored()?;
+    let mut distances: Vec<f64> = validate
+        .iter()
+        .map(|features| fitted.distance(features))
+        .collect();
+    distances.sort_by(f64::total_cmp);
+    let at = (WITHIN * (distances.len() - 1) as f64).round() as usize;
+    fitted.limit.data[0] = distances[at] as f32;
+    Ok(fitted.as_stored()?)
+}
+
+/// Mean, axes of most variance and what is left, of rows of features; the limit is 1. `None` where there is no variance.
+fn gaussian(rows: &[Vec<f32>], axes: usize) -> Option<Gate> {
+    let (count, dimensions) = (rows.len() as f64, rows.first()?.len());
+    let axes = axes.min(dimensions.saturating_sub(1));
+    let mut mean = vec![0f64; dimensions];
+    for row in rows {
+        mean.iter_mut()
+            .zip(row)
+            .for_each(|(m, v)| *m += f64::from(*v) / count);
+    }
+    let centred: Vec<Vec<f64>> = rows
+        .iter()
+        .map(|row| row.iter().zip(&mean).map(|(v, m)| f64::from(*v) - m).collect())
+        .collect();
+    let total = centred.iter().map(|row| dot(row, row)).sum::<f64>() / count;
+    let basis = principal_axes(&centred, axes);
+    let variances: Vec<f64> = basis
+        .iter()
+        .map(|axis| centred.iter().map(|row| dot(row, axis).powi(2)).sum::<f64>() / count)
+        .collect();
+    let rest = (total - variances.iter().sum::<f64>()) / (dimensions - axes) as f64;
+    // An axis along which nothing varies has the rest's variance: nothing is infinitely far.
+    let least = rest.max(total * 1e-9 / dimensions as f64);
+    let array = |shape: &[usize], data: Vec<f64>| Array {
+        shape: shape.to_vec(),
+        data: data.into_iter().map(|v| v as f32).collect(),
+    };
+    (total > 0.0 && total.is_finite()).then(|| Gate {
+        mean: array(&[dimensions], mean),
+        axes: array(&[axes, dimensions], basis.concat()),
+        variances: array(&[axes], variances.into_iter().map(|v| v.max(least)).collect()),
+        rest: array(&[1], vec![least]),
+        limit: array(&[1], vec![1.0]),
+    })
+}
+
+/// Orthonormal axes of most variance of centred rows, by subspace iteration (Golub & Van Loan 2013, section 8.2.4).
+fn principal_axes(rows: &[Vec<f64>], axes: usize) -> Vec<Vec<f64>> {
+    let dimensions = rows[0].len();
+    let mut random = stream(0, 0);
+    let mut basis: Vec<Vec<f64>> = (0..axes)
+        .map(|_| (0..dimensions).map(|_| random.random_range(-1.0..1.0)).collect())
+        .collect();
+    for _ in 0..ROUNDS {
+        orthonormalise(&mut basis);
+        // The covariance times the basis, without the covariance.
+        let Ok(next) = par_map(&basis, |axis| -> Result<Vec<f64>, Infallible> {
+            let mut next = vec![0.0; dimensions];
+            for row in rows {
+                let along = dot(row, axis);
+                next.iter_mut().zip(row).for_each(|(n, v)| *n += along * v);
+            }
+            Ok(next)
+        });
+        basis = next;
+    }
+    orthonormalise(&mut basis);
+    basis
+}
+
+/// Gram-Schmidt, twice, as rounding asks for.
+fn orthonormalise(basis: &mut [Vec<f64>]) {
+    for at in 0..basis.len() {
+        let (before, rest) = basis.split_at_mut(at);
+        let axis = &mut rest[0];
+        for _ in 0..2 {
+            for other in before.iter() {
+                let along = dot(axis, other);
+                axis.iter_mut().zip(other).for_each(|(a, o)| *a -= along * o);
+            }
+        }
+        let length = dot(axis, axis).sqrt().max(f64::MIN_POSITIVE);
+        axis.iter_mut().for_each(|a| *a /= length);
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of six numbers: two axes of much variance, the others of little.
+    fn rows(count: usize) -> Vec<Vec<f32>> {
+        let mut random = stream(5, 0);
+        let row = |_| {
+            let [a, b]: [f32; 2] = [random.random_range(-3.0..3.0), random.random_range(-1.5..1.5)];
+            let mut row = vec![a + 1.0, a - 2.0, b, -b, 0.0, 4.0];
+            row.iter_mut()
+                .for_each(|v| *v += random.random_range(-0.1f32..0.1));
+            row
+        };
+        (0..count).map(row).collect()
+    }
+
+    #[test]
+    fn axes_are_those_of_most_variance() {
+        let gate = gaussian(&rows(4000), 2).unwrap();
+        let near = |a: f32, b: f32, by: f32| assert!((a - b).abs() < by, "{a} is not {b}");
+        for (mean, of) in gate.mean.data.iter().zip([1.0, -2.0, 0.0, 0.0, 0.0, 4.0]) {
+            near(*mean, of, 0.1);
+        }
+        // A uniform number in -w..w has the variance w w / 3; two columns carry it.
+        near(gate.variances.data[0], 6.0, 0.3);
+        near(gate.variances.data[1], 1.5, 0.1);
+        near(gate.rest.data[0], 0.01 / 3.0, 5e-4);
+        let half = 0.5f32.sqrt();
+        for (axis, of) in gate
+            .axes
+            .data
+            .chunks(6)
+            .zip([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, -1.0]])
+        {
+            let along: f32 = axis.iter().zip(of).map(|(a, o)| a * o * half).sum();
+            near(along.abs(), 1.0, 1e-3);
+        }
+        assert_eq!(gaussian(&[vec![2.0; 3], vec![2.0; 3]], 1), None);
+    }
+
+    #[test]
+    fn what_breaks_the_pictures_form_is_far_and_what_is_strong_in_it_is_not() {
+        let gate = gaussian(&rows(4000), 2).unwrap();
+        let mut distances: Vec<f64> = rows(1000).iter().map(|row| gate.distance(row)).collect();
+        distances.sort_by(f64::total_cmp);
+        assert!(gate.distance(&[4.0, 1.0, 1.5, -1.5, 0.0, 4.0]) < distances[990]);
+        // As large, but the first two numbers part.
+        assert!(gate.distance(&[4.0, -2.0, 0.0, 0.0, 0.0, 4.0]) > 3.0 * distances[999]);
+    }
+}
