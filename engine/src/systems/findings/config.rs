@@ -85,7 +85,7 @@ impl FindingsConfig {
                 size: 224,
                 cut_margins: false,
                 fit: Fit::CenterCrop,
-                filter: Filter::Triangle,
+                filter: Filter::Gaussian,
                 norm,
             },
             encoder: ImageEncoderConfig::DenseNet(net),
