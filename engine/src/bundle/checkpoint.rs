@@ -3,13 +3,16 @@
 //!
 //! PyTorch files are parsed, never unpickled: no code in them runs. Weights come back in f32 under the file's
 //! own names, less what only wraps them (`state_dict`, `model`, `module.`, `_orig_mod.`); renaming them is
-//! the work of [`mod@super::import`].
+//! the work of [`mod@super::import`]. A module that was saved whole (`torch.save(model)`) is read as its state.
 
 mod names;
+mod pickle;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use pytorch_reader::{DType as Torch, PytorchError, PytorchReader};
 use safetensors::SafeTensors;
@@ -33,12 +36,16 @@ const WRAPPERS: [&str; 6] = [
 const ENDINGS: [&str; 5] = ["safetensors", "bin", "pth", "pt", "ckpt"];
 /// A view may declare more elements than its storage has; a file may not grow more than this on being read.
 const MAX_GROWTH: u64 = 64;
+/// How much of a file its pickle may fill; the tensors' own bytes come after it.
+const MAX_PICKLE: u64 = 32 << 20;
 
 /// A checkpoint's weights, and what was left out of them.
 #[derive(Clone, Debug, Default)]
 pub struct Checkpoint {
     /// All floating-point tensors.
     pub arrays: Arrays,
+    /// Lists of words that are saved beside the weights, such as a module's `targets`, by their names.
+    pub words: BTreeMap<String, Vec<String>>,
     /// Sentences on what was left out or unwrapped.
     pub notes: Vec<String>,
 }
@@ -57,17 +64,17 @@ pub fn read(path: &Path) -> Result<Arrays, BundleError> {
 /// # Errors
 /// Those of [`read`].
 pub fn read_with_notes(path: &Path) -> Result<Checkpoint, BundleError> {
-    let mut notes = Vec::new();
+    let (mut notes, mut words) = (Vec::new(), BTreeMap::new());
     fs::metadata(path).map_err(BundleError::io("read", path))?;
     let kind = Kind::of(path);
     let named = ENDINGS.contains(&extension(path).as_str());
     let tensors = match kind {
         Some(Kind::Safetensors) => read_safetensors_any(path)?,
-        Some(kind) if kind.may_be_pytorch() => read_pytorch(path, &mut notes)?,
+        Some(kind) if kind.may_be_pytorch() => read_pytorch(path, &mut notes, &mut words)?,
         // Protocols of pickle without a signature, and what is damaged: the reader knows more.
         None | Some(Kind::Text | Kind::Zip) if named => match extension(path).as_str() {
             "safetensors" => read_safetensors_any(path)?,
-            _ => read_pytorch(path, &mut notes)?,
+            _ => read_pytorch(path, &mut notes, &mut words)?,
         },
         None | Some(Kind::Text) => {
             return Err(refuse(
@@ -100,7 +107,7 @@ pub fn read_with_notes(path: &Path) -> Result<Checkpoint, BundleError> {
             "{count} integer buffers are not weights and were left out ({shown}{more})."
         ));
     }
-    Ok(Checkpoint { arrays, notes })
+    Ok(Checkpoint { arrays, words, notes })
 }
 
 /// All tensors of a safetensors file, integers included.
@@ -153,9 +160,72 @@ pub fn write_safetensors(path: &Path, arrays: &Arrays) -> Result<(), BundleError
     })
 }
 
-/// The tensors of a PyTorch file, unwrapped.
-fn read_pytorch(path: &Path, notes: &mut Vec<String>) -> Result<AnyArrays, BundleError> {
-    let bytes = fs::metadata(path).map_err(BundleError::io("read", path))?.len();
+/// A copy of a file, gone with its owner.
+struct Copy(PathBuf);
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // What stays behind is a temporary file, which the system clears away.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Of a module that was saved whole before PyTorch 1.6, a copy that the reader takes: where an id stands for a class and its
+/// source, the reader knows storages alone. The instruction that resolves the id becomes one that only wraps it, in the class's
+/// place; a class is never looked at.
+fn without_sources(path: &Path, classes: &[usize]) -> Result<Copy, BundleError> {
+    let mut bytes = fs::read(path).map_err(BundleError::io("read", path))?;
+    for at in classes {
+        if let Some(byte) = bytes.get_mut(*at) {
+            *byte = pickle::TUPLE1;
+        }
+    }
+    let name = |n: u32| format!("hilum-{}-{n}.pt", std::process::id());
+    let mut result = Err(std::io::Error::from(std::io::ErrorKind::AlreadyExists));
+    let mut copy = std::env::temp_dir();
+    for n in 0..100 {
+        copy = std::env::temp_dir().join(name(n));
+        // A file that another put there is not written over.
+        result = fs::File::create_new(&copy);
+        if !matches!(&result, Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists) {
+            break;
+        }
+    }
+    let mut file = result.map_err(BundleError::io("write", &copy))?;
+    let copy = Copy(copy);
+    std::io::Write::write_all(&mut file, &bytes).map_err(BundleError::io("write", &copy.0))?;
+    Ok(copy)
+}
+
+/// The tensors of a PyTorch file, unwrapped; lists of words beside them are added to `words`.
+fn read_pytorch(
+    path: &Path,
+    notes: &mut Vec<String>,
+    words: &mut BTreeMap<String, Vec<String>>,
+) -> Result<AnyArrays, BundleError> {
+    let mut begin = Vec::new();
+    let file = fs::File::open(path).map_err(BundleError::io("read", path))?;
+    let bytes = file.metadata().map_err(BundleError::io("read", path))?.len();
+    file.take(MAX_PICKLE)
+        .read_to_end(&mut begin)
+        .map_err(BundleError::io("read", path))?;
+    let found = pickle::scan(&begin);
+    words.extend(found.lists);
+    if found.classes.is_empty() {
+        return read_tensors(path, path, bytes, notes);
+    }
+    drop(begin);
+    let copy = without_sources(path, &found.classes)?;
+    read_tensors(&copy.0, path, bytes, notes)
+}
+
+/// The tensors of the PyTorch file `from`, which stands for `path` of that many bytes.
+fn read_tensors(
+    from: &Path,
+    path: &Path,
+    bytes: u64,
+    notes: &mut Vec<String>,
+) -> Result<AnyArrays, BundleError> {
     let damaged = |e: PytorchError| match Kind::of(path) {
         Some(kind @ (Kind::Zip | Kind::Tar | Kind::Text)) => refuse(path, &is(kind)),
         _ => refuse(
@@ -163,10 +233,10 @@ fn read_pytorch(path: &Path, notes: &mut Vec<String>) -> Result<AnyArrays, Bundl
             &format!("it is no whole PyTorch file ({e}); copy or save it again"),
         ),
     };
-    let mut reader = PytorchReader::new(path).map_err(damaged)?;
+    let mut reader = PytorchReader::new(from).map_err(damaged)?;
     for key in WRAPPERS {
         // A name such as `model.conv.weight` in a flat file is no wrapper: only a dictionary of that name is.
-        if let Ok(inner) = PytorchReader::with_top_level_key(path, key)
+        if let Ok(inner) = PytorchReader::with_top_level_key(from, key)
             && !inner.is_empty()
         {
             let left = reader.len().saturating_sub(inner.len());

@@ -7,12 +7,14 @@
 pub mod bert;
 pub mod densenet;
 pub mod findings;
+pub mod head;
 pub mod medvill;
 pub mod resnet;
 
 use std::collections::BTreeMap;
 
 use super::{Array, Arrays, BundleError};
+pub use head::{Head, HeadNames, Settled};
 
 /// Names matched by a pattern get a canonical name.
 ///
@@ -33,6 +35,10 @@ pub struct Table {
     pub renames: &'static [&'static [Rename]],
     /// Patterns of tensors that the system does not have, each with the reason for the notes.
     pub dropped: &'static [(&'static str, &'static str)],
+    /// Patterns of tensors that only another model has, each with what that is: a clause for the refusal.
+    pub strangers: &'static [(&'static str, &'static str)],
+    /// Where its checkpoints have a head of labels.
+    pub head: Option<HeadNames>,
 }
 
 /// All tables. A system without one imports its own bundles only.
@@ -76,6 +82,29 @@ impl Table {
             .into_iter()
             .find(|table| table.system == system)
             .ok_or_else(unknown)
+    }
+
+    /// Refuses a checkpoint that is known to be another model's.
+    ///
+    /// # Errors
+    /// [`BundleError::Import`], which says what it is.
+    fn refuse_strangers(&self, checkpoint: &Arrays) -> Result<(), BundleError> {
+        let has = |pattern: &str| {
+            let matches = |name: &str| rename(pattern, "", name).is_some();
+            checkpoint.keys().any(|name| {
+                let mut bare = self
+                    .prefixes
+                    .iter()
+                    .filter_map(|prefix| name.strip_prefix(prefix));
+                matches(name) || bare.any(matches)
+            })
+        };
+        match self.strangers.iter().find(|(pattern, _)| has(pattern)) {
+            Some((_, what)) => Err(BundleError::Import {
+                problems: vec![(*what).to_owned()],
+            }),
+            None => Ok(()),
+        }
     }
 
     /// What becomes of a checkpoint's `name`.

@@ -30,7 +30,7 @@ pub use array::{AnyArray, AnyArrays, Array, Arrays, IntArray};
 pub use error::BundleError;
 pub use gallery::{Gallery, GalleryCase, GalleryIndex};
 pub use gate::Gate;
-pub use import::{Imported, import};
+pub use import::{Head, Imported, import};
 pub use label::Label;
 pub use load::{ModelLoader, load_model};
 pub use manifest::{Dtype, FileEntry, Manifest, Provenance, sha256_hex, verify};

@@ -328,7 +328,7 @@ mod tests {
         };
         near(scalar(loss), (0..4).map(row).sum::<f64>() / 4.0);
         assert!(
-            nt_xent(features.slice([0..2]), 0.5).is_none(),
+            nt_xent(features.narrow(0, 0, 2), 0.5).is_none(),
             "one pair has no negatives"
         );
     }

@@ -60,6 +60,11 @@ pub trait SystemConfig: Clone + Serialize + DeserializeOwned {
         self
     }
 
+    /// This config with other labels than the preset's, for a published checkpoint that has its own.
+    fn with_labels(self, _labels: &[String]) -> Self {
+        self
+    }
+
     /// How an image becomes its input.
     fn preprocessing(&self) -> &Preprocessing;
 

@@ -23,7 +23,7 @@ pub use system::{Generator, GeneratorState, Input, Spec, System, TraceInputError
 pub use train::Trainable;
 
 use crate::nn::Arrays;
-use crate::text::Specials;
+use crate::text::{LabelSet, Specials};
 use findings::Classifier;
 use medvill::MedVill;
 #[cfg(test)]
@@ -159,13 +159,24 @@ fn init<S: Trainable>(config: &Value, specials: Specials, device: &Device) -> Re
     Ok(<S as Trainable>::init(&config, specials, device)?.into())
 }
 
-fn adapted<C: SystemConfig>(preset: &str, checkpoint: &Arrays) -> Result<Value, ModelError> {
-    let config = C::preset(preset).ok_or_else(|| ModelError::Preset {
+fn preset<C: SystemConfig>(preset: &str) -> Result<C, ModelError> {
+    C::preset(preset).ok_or_else(|| ModelError::Preset {
         system: C::NAME.to_owned(),
         preset: preset.to_owned(),
         known: C::PRESETS.join(", "),
-    })?;
-    serde_json::to_value(config.adapt(checkpoint)).map_err(|e| ModelError::Form {
+    })
+}
+
+fn adapted<C: SystemConfig>(
+    name: &str,
+    checkpoint: &Arrays,
+    labels: Option<&[String]>,
+) -> Result<Value, ModelError> {
+    let mut config = preset::<C>(name)?.adapt(checkpoint);
+    if let Some(labels) = labels {
+        config = config.with_labels(labels);
+    }
+    serde_json::to_value(config).map_err(|e| ModelError::Form {
         system: C::NAME.to_owned(),
         reason: e.to_string(),
     })
@@ -194,9 +205,35 @@ impl Model {
     /// # Errors
     /// An unknown system or preset.
     pub fn config_for(system: &str, preset: &str, checkpoint: &Arrays) -> Result<Value, ModelError> {
+        Self::config_with(system, preset, checkpoint, None)
+    }
+
+    /// As [`Model::config_for`], with labels in the place of the preset's.
+    ///
+    /// # Errors
+    /// An unknown system or preset.
+    pub fn config_with(
+        system: &str,
+        preset: &str,
+        checkpoint: &Arrays,
+        labels: Option<&[String]>,
+    ) -> Result<Value, ModelError> {
         with_system!(
             system,
-            S => adapted::<<S as Trainable>::Config>(preset, checkpoint),
+            S => adapted::<<S as Trainable>::Config>(preset, checkpoint, labels),
+            Err(ModelError::System { name: system.to_owned() })
+        )
+    }
+
+    /// The names of a preset's labels.
+    ///
+    /// # Errors
+    /// An unknown system or preset.
+    pub fn preset_labels(system: &str, name: &str) -> Result<Vec<String>, ModelError> {
+        let names = |set: LabelSet| set.labels.into_iter().map(|label| label.name).collect();
+        with_system!(
+            system,
+            S => preset::<<S as Trainable>::Config>(name).map(|config| names(config.labels())),
             Err(ModelError::System { name: system.to_owned() })
         )
     }

@@ -12,7 +12,7 @@ use crate::data::{Study, par_map};
 use crate::nn::stream;
 
 /// Axes of most variance.
-const AXES: usize = 128;
+const AXES: usize = 256;
 /// Pictures of a split at most: what more of them would change is less than what tells pictures apart.
 const MOST: usize = 3000;
 /// Pictures of each split at least.

@@ -94,6 +94,8 @@ fn every_truncation_of_a_checkpoint_is_an_error_that_names_the_file() {
     for name in [
         "checkpoint_zip.pth",
         "checkpoint_legacy.bin",
+        "xrv_tiny.legacy.pt",
+        "xrv_tiny.whole.pt",
         "resnet_tiny.weights.safetensors",
     ] {
         let bytes = fs::read(golden(name)).unwrap();

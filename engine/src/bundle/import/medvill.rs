@@ -71,4 +71,6 @@ pub const TABLE: Table = Table {
             "it is BERT's head for the next sentence, which MedViLL does not have",
         ),
     ],
+    strangers: &[],
+    head: None,
 };

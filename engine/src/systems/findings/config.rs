@@ -85,7 +85,7 @@ impl FindingsConfig {
                 size: 224,
                 cut_margins: false,
                 fit: Fit::CenterCrop,
-                filter: Filter::Triangle,
+                filter: Filter::Gaussian,
                 norm,
             },
             encoder: ImageEncoderConfig::DenseNet(net),
@@ -195,17 +195,32 @@ impl SystemConfig for FindingsConfig {
         Ok(self)
     }
 
-    /// What a checkpoint tells of itself: the channels of its stem.
+    /// What a checkpoint tells of itself: the sizes of a DenseNet. The channels stay the preset's, for they go with how it
+    /// prepares pictures.
     fn adapt(mut self, checkpoint: &Arrays) -> Self {
-        let stem = checkpoint
-            .iter()
-            .find(|(name, _)| name.ends_with("conv0.weight") || *name == "conv1.weight");
-        if let Some([_, channels, ..]) = stem.map(|(_, stem)| stem.shape.as_slice()) {
-            match &mut self.encoder {
-                ImageEncoderConfig::ResNet(net) => net.channels = *channels,
-                ImageEncoderConfig::DenseNet(net) => net.channels = *channels,
-            }
+        let ImageEncoderConfig::DenseNet(net) = &mut self.encoder else {
+            return self;
+        };
+        let outputs = |ending: &str| {
+            let found = checkpoint.iter().find(|(name, _)| name.ends_with(ending));
+            found.and_then(|(_, array)| array.shape.first().copied())
+        };
+        net.width = outputs("conv0.weight").unwrap_or(net.width);
+        let growth = outputs("denselayer1.conv2.weight").or_else(|| outputs("denselayer1.conv.2.weight"));
+        net.growth = growth.unwrap_or(net.growth);
+        for (block, depth) in net.depths.iter_mut().enumerate() {
+            let part = format!("denseblock{}.denselayer", block + 1);
+            let number = |name: &String| {
+                let (_, rest) = name.split_once(&part)?;
+                rest.split('.').next()?.parse::<usize>().ok()
+            };
+            *depth = checkpoint.keys().filter_map(number).max().unwrap_or(*depth);
         }
+        self
+    }
+
+    fn with_labels(mut self, labels: &[String]) -> Self {
+        self.labels = labels.to_vec();
         self
     }
 
