@@ -4,10 +4,11 @@ use hilum_protocol::{DeviceChoice, Phase, Trial};
 use leptos::prelude::*;
 
 use super::files::{self, Chooser, Samples};
+use super::gate::Gate;
 use super::panels::Panels;
 use super::report::{DISCLAIMER, Report};
 use super::viewer::Viewer;
-use super::workspace::{Picture, Status, Workspace};
+use super::workspace::{Judgement, Picture, Status, Workspace};
 
 /// Puts the page in the place of what the document says while it loads.
 pub fn mount() {
@@ -154,6 +155,12 @@ fn App() -> impl IntoView {
         Picture::Read(..) => "read",
         Picture::Unreadable(..) => "unreadable",
     };
+    let judged = move || match workspace.judgement.get() {
+        Judgement::None => "none",
+        Judgement::Unknown => "unknown",
+        Judgement::Told(unlikeness) if unlikeness.is_foreign() => "foreign",
+        Judgement::Told(_) => "alike",
+    };
     let place = move || {
         match workspace.picture.get() {
         Picture::None => view! {
@@ -187,7 +194,7 @@ fn App() -> impl IntoView {
             <span id="notice">{move || workspace.notice.get()}</span>
             <button aria-label="Dismiss" on:click=move |_| workspace.notice.set(None)>"×"</button>
         </p>
-        <main data-engine=engine data-picture=picture data-measured=facts>
+        <main data-engine=engine data-picture=picture data-judged=judged data-measured=facts>
             <section class="picture" aria-label="Radiograph">
                 <div class="toolbar">
                     <Chooser workspace/>
@@ -198,6 +205,7 @@ fn App() -> impl IntoView {
             </section>
             <div class="side">
                 <div class="papers">
+                    <Gate workspace/>
                     <Report workspace/>
                     <Panels workspace/>
                 </div>

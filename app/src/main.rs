@@ -9,6 +9,8 @@ mod connection;
 #[cfg(target_family = "wasm")]
 mod files;
 #[cfg(target_family = "wasm")]
+mod gate;
+#[cfg(target_family = "wasm")]
 mod panels;
 #[cfg(target_family = "wasm")]
 mod questions;

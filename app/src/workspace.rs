@@ -57,13 +57,6 @@ pub enum Judgement {
     Told(Unlikeness),
 }
 
-impl Judgement {
-    /// Whether nothing that the model says of the picture is to be believed.
-    pub fn is_foreign(self) -> bool {
-        matches!(self, Self::Told(unlikeness) if unlikeness.is_foreign())
-    }
-}
-
 /// The draft.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Draft {

@@ -97,13 +97,17 @@ fn count(console: &[Told], pieces: usize) {
             .ok()
     };
     let counts: Vec<usize> = console.iter().filter_map(number).collect();
-    let (first, words) = counts.split_first().expect("a draft reads back");
+    let [picture, first, words @ ..] = counts.as_slice() else {
+        panic!("a picture and a draft read back: {counts:?}");
+    };
     let most = words.iter().max().copied().unwrap_or_default();
-    println!("GPU dispatches: picture, context and first word {first}, each further word {most} at most");
-    // One reading back a word, and one for the SEP that ends the draft.
-    assert_eq!(counts.len(), pieces + 1, "{counts:?}");
+    println!(
+        "GPU dispatches: picture {picture}, context and first word {first}, each further word {most} at most"
+    );
+    // One reading back for the gate, one a word, and one for the SEP that ends the draft.
+    assert_eq!(counts.len(), pieces + 2, "{counts:?}");
     assert!(
-        *first <= MOST_DISPATCHES.0 && most <= MOST_DISPATCHES.1,
+        picture + first <= MOST_DISPATCHES.0 && most <= MOST_DISPATCHES.1,
         "more dispatches than there were: {counts:?}"
     );
 }
