@@ -22,6 +22,7 @@ pub use evaluate::{
     Scores, Spread, compare, evaluate, evaluate_findings, spreads,
 };
 pub use findings::{FindingReading, calibrate, finding_logits, readings};
+pub use hilum_task::structured;
 pub use hilum_task::{Answer, Case, Drafted, Found, Partial, Piece, Reading, TaskRequest, TaskResult};
 pub use perform::{Subject, best_cases, draft_text, perform};
 pub use retrieve::{LoadedGallery, Query, match_probabilities};
