@@ -1,8 +1,8 @@
 //! A report from findings: a form of lines by region, prefilled from what a model read, and its sentences.
 //!
-//! Free text took readers of chest radiographs 88 seconds, structured text 37, structured text prefilled by findings 25, with better
-//! agreement. So a line is never guessed: what is not said clearly is left open, and what the reader touched stays. Regions, lines and
-//! sentences are data, in `structured.tsv`.
+//! Free text took readers of bedside chest radiographs 88 s each, structured text 37 s, structured text prefilled by findings 25 s,
+//! with a kappa of 0.58, 0.60 and 0.71 against experts (Khoobi et al. 2025, arXiv 2510.16070). Here no line is guessed: what is not
+//! said clearly is left open, what the reader touched stays. Regions, lines and sentences are data, in `structured.tsv`.
 
 use crate::Reading;
 
