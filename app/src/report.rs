@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
-use super::structured::{Lines, Made, outcome as outcome_of_form, toggle};
+use super::structured::{Edited, Lines, Made, outcome as outcome_of_form, toggle};
 use super::workspace::{Draft, Picture, Status, Workspace};
 
 /// What every text that leaves the page ends with, and every panel where the whole of it is out of sight.
@@ -144,17 +144,20 @@ pub fn Report(workspace: Workspace) -> impl IntoView {
                 <button id="restore" hidden=move || workspace.replaced.get().is_none() disabled=running on:click=move |_| workspace.restore()>"Restore previous text"</button>
             </div>
             <Lines workspace/>
-            <label class="unseen" for="text">"Report: a draft to be corrected"</label>
-            <textarea
-                id="text"
-                spellcheck="true"
-                placeholder=placeholder
-                readonly=running
-                prop:value=move || workspace.text.get()
-                on:input=move |event| { copied.set(""); workspace.text.set(event_target_value(&event)) }
-            ></textarea>
-            <p class="outcome" id="outcome" aria-live="polite">{outcome}" "{move || copied.get()}</p>
-            <p class="brief">{DISCLAIMER}</p>
+            <div class="written">
+                <Edited workspace/>
+                <label class="unseen" for="text">"Report: a draft to be corrected"</label>
+                <textarea
+                    id="text"
+                    spellcheck="true"
+                    placeholder=placeholder
+                    readonly=running
+                    prop:value=move || workspace.text.get()
+                    on:input=move |event| { copied.set(""); workspace.text.set(event_target_value(&event)) }
+                ></textarea>
+                <p class="outcome" id="outcome" aria-live="polite">{outcome}" "{move || copied.get()}</p>
+                <p class="brief">{DISCLAIMER}</p>
+            </div>
         </section>
     }
 }

@@ -33,8 +33,8 @@ pub struct Structured {
     pub shown: RwSignal<bool>,
     /// What it wrote last.
     written: RwSignal<String>,
-    /// Tells that the lines are others.
-    filled: Trigger,
+    /// Counts how often the lines became others.
+    filled: RwSignal<u32>,
 }
 
 impl Structured {
@@ -44,7 +44,7 @@ impl Structured {
             form: RwSignal::default(),
             shown: RwSignal::new(false),
             written: RwSignal::default(),
-            filled: Trigger::new(),
+            filled: RwSignal::new(0),
         }
     }
 
@@ -53,7 +53,7 @@ impl Structured {
         self.shown.set(false);
         self.form.set(Form::default());
         self.written.set(String::new());
-        self.filled.notify();
+        self.filled.update(|count| *count += 1);
     }
 
     fn empty(self) -> bool {
@@ -131,7 +131,7 @@ fn fill(workspace: Workspace) {
         form.set(Form::filled(&readings, all_open));
         write_over(workspace);
     }
-    filled.notify();
+    filled.update(|count| *count += 1);
 }
 
 /// What there is to say of the form; nothing where it is not shown.
@@ -149,122 +149,138 @@ pub fn outcome(workspace: Workspace) -> Option<String> {
     })
 }
 
-/// A state's sign, and its word for those who do not see it.
-fn sign(state: State) -> (&'static str, &'static str) {
-    match state {
-        State::Present => ("+", "Present"),
-        State::Absent => ("−", "Absent"),
-        State::Open => ("○", "Left open"),
-    }
+/// What a button of a line says.
+#[derive(Clone, Copy, PartialEq)]
+enum Says {
+    State(State),
+    Side(&'static str),
 }
 
-/// A side's letter and its word.
-fn letter(side: &str) -> (&'static str, &'static str) {
-    match side {
-        "left" => ("L", "Left"),
-        "right" => ("R", "Right"),
-        _ => ("B", "Both sides"),
+impl Says {
+    /// Its sign, and its word for those who do not see it.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::State(State::Present) => ("+", "Present"),
+            Self::State(State::Absent) => ("−", "Absent"),
+            Self::State(State::Open) => ("○", "Left open"),
+            Self::Side("left") => ("L", "Left"),
+            Self::Side("right") => ("R", "Right"),
+            Self::Side(_) => ("B", "Both sides"),
+        }
+    }
+
+    /// Whether the line says it.
+    fn is(self, line: &Line) -> bool {
+        match self {
+            Self::State(state) => line.state == state,
+            Self::Side(side) => line.side == Some(side),
+        }
+    }
+
+    /// Has the line say it; a side that it said, no longer.
+    fn press(self, workspace: Workspace, at: usize) {
+        change(workspace, |form| match self {
+            Self::State(state) => form.set(at, state),
+            Self::Side(side) => {
+                let said = form.lines.get(at).is_some_and(|line| self.is(line));
+                form.set_side(at, (!said).then_some(side));
+            }
+        });
     }
 }
 
 fn id(at: usize, state: State) -> String {
-    format!("line-{at}-{}", state.name())
+    ["line-", &at.to_string(), "-", state.name()].concat()
+}
+
+fn state(workspace: Workspace, at: usize) -> Option<State> {
+    let form = workspace.structured.form;
+    form.with_untracked(|form| form.lines.get(at).map(|line| line.state))
 }
 
 /// Moves the keyboard to a line, to the state that it has.
 fn focus(workspace: Workspace, at: usize) {
-    let state = workspace
-        .structured
-        .form
-        .with_untracked(|form| form.lines.get(at).map(|line| line.state));
-    let button = state.and_then(|state| document().get_element_by_id(&id(at, state)));
+    let button = state(workspace, at).and_then(|state| document().get_element_by_id(&id(at, state)));
     if let Some(button) = button.and_then(|button| button.dyn_into::<HtmlElement>().ok()) {
         // Where it cannot have the keyboard, the pointer is left.
         let _ = button.focus();
     }
 }
 
-/// P, N and O say what a line says, L, R and B on which side; arrows go to the next state and to the next line.
+/// P, N and O say what a line says, L, R and B on which side; arrows go to the next line and to the next state.
 fn key(workspace: Workspace, at: usize, event: &KeyboardEvent) {
     if event.ctrl_key() || event.meta_key() || event.alt_key() {
         return;
     }
-    let key = event.key().to_lowercase();
     let step = |by: usize| {
-        let line = workspace
-            .structured
-            .form
-            .with_untracked(|form| form.lines.get(at).map(|line| line.state));
-        let now = State::ALL.iter().position(|state| Some(*state) == line);
-        State::ALL[(now.unwrap_or_default() + by) % State::ALL.len()]
+        let now = State::ALL
+            .iter()
+            .position(|own| Some(*own) == state(workspace, at));
+        Says::State(State::ALL[(now.unwrap_or_default() + by) % State::ALL.len()])
     };
-    let state = match key.as_str() {
-        "p" | "+" => Some(State::Present),
-        "n" | "-" => Some(State::Absent),
-        "o" => Some(State::Open),
-        "arrowright" => Some(step(1)),
-        "arrowleft" => Some(step(State::ALL.len() - 1)),
-        _ => None,
+    let (says, next) = match event.key().as_str() {
+        "p" | "P" | "+" => (Some(Says::State(State::Present)), at),
+        "n" | "N" | "-" => (Some(Says::State(State::Absent)), at),
+        "o" | "O" => (Some(Says::State(State::Open)), at),
+        "l" | "L" => (Some(Says::Side(SIDES[0])), at),
+        "r" | "R" => (Some(Says::Side(SIDES[1])), at),
+        "b" | "B" => (Some(Says::Side(SIDES[2])), at),
+        "ArrowRight" => (Some(step(1)), at),
+        "ArrowLeft" => (Some(step(2)), at),
+        "ArrowDown" => (None, at + 1),
+        "ArrowUp" => (None, at.saturating_sub(1)),
+        _ => return,
     };
-    let side = SIDES.into_iter().find(|side| side.starts_with(&key));
-    let mut next = at;
-    if let Some(state) = state {
-        change(workspace, |form| form.set(at, state));
-    } else if let Some(side) = side {
-        change(workspace, |form| form.set_side(at, Some(side)));
-    } else {
-        match key.as_str() {
-            "arrowdown" => next = at + 1,
-            "arrowup" => next = at.saturating_sub(1),
-            _ => return,
-        }
+    if let Some(says) = says {
+        says.press(workspace, at);
     }
     event.prevent_default();
     focus(workspace, next);
 }
 
-/// A line: its name, what the model says of it, its side, its state.
+fn button(workspace: Workspace, at: usize, says: Says) -> impl IntoView {
+    let (sign, word) = says.words();
+    let name = match says {
+        Says::State(state) => Some(id(at, state)),
+        Says::Side(_) => None,
+    };
+    let form = workspace.structured.form;
+    let pressed = move || form.with(|form| form.lines.get(at).is_some_and(|line| says.is(line)));
+    view! {
+        <button id=name title=word aria-label=word aria-pressed=move || pressed().to_string() on:click=move |_| says.press(workspace, at)>{sign}</button>
+    }
+}
+
+/// A line: its name, its side, what the model says of it, its state.
 fn entry(workspace: Workspace, at: usize, line: &Line) -> impl IntoView + use<> {
     let form = workspace.structured.form;
-    let is = move |state| form.with(|form| form.lines.get(at).is_some_and(|line| line.state == state));
-    let on = move |side| form.with(|form| form.lines.get(at).is_some_and(|line| line.side == Some(side)));
-    let state = move || form.with(|form| form.lines.get(at).map(|line| line.state.name()));
-    let touched = move || form.with(|form| form.lines.get(at).is_some_and(|line| line.touched));
-    let probability = line.reading.as_ref().map(|reading| reading.probability);
-    let mark = line.reading.as_ref().map(|reading| {
-        format!(
-            "{:.3}, threshold {:.3}",
-            reading.probability, reading.operating_point
+    let class = move || {
+        form.with(|form| match form.lines.get(at) {
+            Some(line) if line.touched => ["entry touched ", line.state.name()].concat(),
+            Some(line) => ["entry ", line.state.name()].concat(),
+            None => String::new(),
+        })
+    };
+    let (number, mark) = line.reading.as_ref().map_or_else(Default::default, |reading| {
+        (
+            format!("{:.2}", reading.probability),
+            format!(
+                "{:.3}, threshold {:.3}",
+                reading.probability, reading.operating_point
+            ),
         )
     });
-    let sides = line.has_side().then(|| {
-        let button = move |side: &'static str| {
-            let (letter, word) = letter(side);
-            let choose = move |_| {
-                let chosen = (!untrack(|| on(side))).then_some(side);
-                change(workspace, |form| form.set_side(at, chosen));
-            };
-            view! { <button data-side=side title=word aria-label=word aria-pressed=move || on(side).to_string() on:click=choose>{letter}</button> }
-        };
-        view! {
-            <div class="choice sides" role="group" aria-label=format!("Side: {}", line.name) hidden=move || !is(State::Present)>
-                {SIDES.map(button).collect_view()}
-            </div>
-        }
-    });
-    let states = State::ALL.map(|state| {
-        let (sign, word) = sign(state);
-        let choose = move |_| change(workspace, |form| form.set(at, state));
-        view! {
-            <button id=id(at, state) role="radio" title=word aria-label=word aria-checked=move || is(state).to_string() tabindex=move || if is(state) { "0" } else { "-1" } on:click=choose>{sign}</button>
-        }
-    });
+    let buttons = |all: [Says; 3]| all.map(|says| button(workspace, at, says)).collect_view();
+    let sides = match line.has_side() {
+        true => buttons(SIDES.map(Says::Side)),
+        false => Vec::new(),
+    };
     view! {
-        <div class="entry" class:touched=touched data-line=line.name.clone() data-state=state data-probability=probability.map(|p| p.to_string()) on:keydown=move |event| key(workspace, at, &event)>
+        <div class=class data-line=line.name.clone() data-label=line.reading.as_ref().map(|reading| reading.name.clone()) on:keydown=move |event| key(workspace, at, &event)>
             <span class="name">{line.name.clone()}</span>
-            <span class="number" title=mark>{probability.map(|p| format!("{p:.2}"))}</span>
-            {sides}
-            <div class="choice" role="radiogroup" aria-label=line.name.clone()>{states.collect_view()}</div>
+            <div class="choice sides" role="group" aria-label="Side">{sides}</div>
+            <span class="number" title=mark>{number}</span>
+            <div class="choice" role="group" aria-label=line.name.clone()>{buttons(State::ALL.map(Says::State))}</div>
         </div>
     }
 }
@@ -299,11 +315,20 @@ pub fn Lines(workspace: Workspace) -> impl IntoView {
     view! {
         <div class="form" id="form" aria-describedby="disclaimer" hidden=move || !shown()>
             {regions}
-            <p class="hint">"Filled in from the findings. + present, − absent, ○ left open and left out of the text; keys P, N and O, arrows for the next line."</p>
-            <p class="edited" role="status" hidden=move || in_step(workspace)>
-                "You edited the text, so the form no longer changes it. "
-                <button id="rewrite" on:click=move |_| write_over(workspace)>"Rewrite from the form"</button>
-            </p>
+            <p class="hint">"+ present, − absent, ○ left open and out of the text; or keys P, N, O and arrows."</p>
         </div>
+    }
+}
+
+/// What there is to say where the text is no longer the form's.
+#[component]
+pub fn Edited(workspace: Workspace) -> impl IntoView {
+    let structured = workspace.structured;
+    let own = move || !structured.shown.get() || structured.empty() || in_step(workspace);
+    view! {
+        <p class="edited" role="status" hidden=own>
+            <span>"You edited the text, so the form no longer changes it."</span>
+            <button id="rewrite" on:click=move |_| write_over(workspace)>"Rewrite from the form"</button>
+        </p>
     }
 }

@@ -15,7 +15,7 @@ const DOWN: &str = "\u{e015}";
 
 /// The form's lines.
 async fn lines(browser: &Browser) -> Vec<Value> {
-    let script = "return [...document.querySelectorAll('.entry')].map((e) => ({ ...e.dataset, touched: e.classList.contains('touched') }))";
+    let script = "return [...document.querySelectorAll('.entry')].map((e) => ({ ...e.dataset, state: ['present', 'absent', 'open'].find((s) => e.classList.contains(s)), touched: e.classList.contains('touched') }))";
     browser.script(script).await.as_array().unwrap().clone()
 }
 
@@ -88,7 +88,7 @@ fn a_form_is_filled_in_and_never_writes_over_the_reader() {
         let findings = browser.script(script).await;
         assert_eq!(form.len(), 13, "{form:?}");
         for line in &form {
-            let twin = |row: &&Value| row["probability"] == line["probability"];
+            let twin = |row: &&Value| row["name"] == line["label"];
             let finding = findings.as_array().unwrap().iter().find(twin);
             let finding = finding.unwrap_or_else(|| panic!("{line} is in no row of {findings}"));
             let state = match (finding["present"] == "true", number(&finding["probability"])) {
@@ -113,6 +113,8 @@ fn a_form_is_filled_in_and_never_writes_over_the_reader() {
         );
         assert!(hidden(&browser, "#rewrite").await);
         browser.picture("structured-1280.png").await;
+        browser.size(1280, 1100).await;
+        browser.picture("structured-1280-1100.png").await;
 
         // One tap flips a line.
         browser
@@ -120,7 +122,7 @@ fn a_form_is_filled_in_and_never_writes_over_the_reader() {
             .await;
         let text = browser.report().await;
         assert!(text.contains("Bones: There is a fracture."), "{text}");
-        browser.click("[data-line='Fracture'] [data-side='right']").await;
+        browser.click("[data-line='Fracture'] [aria-label='Right']").await;
         let text = browser.report().await;
         assert!(
             text.contains("Bones: There is a fracture on the right."),
@@ -130,14 +132,14 @@ fn a_form_is_filled_in_and_never_writes_over_the_reader() {
         // Keys do, too: O clears, an arrow goes to the next line, P states it.
         browser
             .write(
-                "[data-line='Fracture'] [aria-checked='true']",
+                "[data-line='Fracture'] [aria-label='Present']",
                 &format!("o{DOWN}"),
             )
             .await;
         let at = "return document.activeElement.closest('.entry').dataset.line";
         assert_eq!(browser.script(at).await, "Support devices");
         browser
-            .write("[data-line='Support devices'] [aria-checked='true']", "p")
+            .write("[data-line='Support devices'] [aria-pressed='true']", "p")
             .await;
         let text = browser.report().await;
         assert!(

@@ -192,12 +192,12 @@ fn upper(text: &str) -> String {
 fn lower(name: &str) -> String {
     let mut letters = name.chars();
     let first = letters.next();
-    match letters.next() {
-        Some(second) if second.is_uppercase() || !second.is_alphabetic() => name.to_owned(),
-        _ => first.map_or_else(String::new, |c| {
-            c.to_lowercase().chain(name.chars().skip(1)).collect()
-        }),
+    if letters.next().is_some_and(|second| !second.is_ascii_lowercase()) {
+        return name.to_owned();
     }
+    let rest = name.chars().skip(1);
+    let first = first.map(|c| c.to_ascii_lowercase());
+    first.into_iter().chain(rest).collect()
 }
 
 /// "no a", "no b", "no c" as "No a, b, or c."
@@ -271,10 +271,12 @@ impl Form {
                         ..line
                     }
                 }
-                None => self.lines.push(line),
+                None => {
+                    let after = self.lines.iter().position(|new| new.order > line.order);
+                    self.lines.insert(after.unwrap_or(self.lines.len()), line);
+                }
             }
         }
-        self.lines.sort_by_key(|line| line.order);
     }
 
     /// The reader's own word on a line.

@@ -35,7 +35,7 @@ pub fn run(
     let [present, absent, open] = State::ALL.map(|state| form.count(state));
     eprintln!(
         "note: this bundle does not draft; the text was written from its findings by templates: {present} present, \
-         {absent} absent, {open} left open, which is for you to say; research software, not for clinical use"
+         {absent} absent, {open} left open for you to fill in; research software, not for clinical use"
     );
     if globals.json {
         return say(json!({
