@@ -31,7 +31,7 @@ pub struct Structured {
     form: RwSignal<Form>,
     /// Whether it is shown, or will be once there are findings.
     pub shown: RwSignal<bool>,
-    /// What it wrote last.
+    /// What it wrote last; while it waits for the findings, the text that it was asked to replace.
     written: RwSignal<String>,
     /// Counts how often the lines became others.
     filled: RwSignal<u32>,
@@ -98,7 +98,7 @@ fn change(workspace: Workspace, change: impl FnOnce(&mut Form)) {
 
 /// Shows the form or puts it away. It is filled as soon as there are findings.
 pub fn toggle(workspace: Workspace) {
-    let Structured { shown, .. } = workspace.structured;
+    let Structured { shown, written, .. } = workspace.structured;
     shown.update(|shown| *shown = !*shown);
     if !shown.get_untracked() {
         return;
@@ -107,7 +107,11 @@ pub fn toggle(workspace: Workspace) {
         if workspace.made.get_untracked() != Made::Form {
             write_over(workspace);
         }
-    } else if matches!(
+        return;
+    }
+    // Only this text may be replaced when the findings come, not what is written meanwhile.
+    written.set(workspace.text.get_untracked());
+    if matches!(
         workspace.questions.findings.get_untracked(),
         Outcome::None | Outcome::Failed(_)
     ) {
@@ -118,7 +122,10 @@ pub fn toggle(workspace: Workspace) {
 /// Fills the form when the findings come, and again when others do.
 fn fill(workspace: Workspace) {
     let Structured {
-        form, shown, filled, ..
+        form,
+        shown,
+        written,
+        filled,
     } = workspace.structured;
     let all_open = open_all(workspace);
     let shown = shown.get();
@@ -129,7 +136,9 @@ fn fill(workspace: Workspace) {
         change(workspace, |form| form.refill(&readings, all_open));
     } else if shown {
         form.set(Form::filled(&readings, all_open));
-        write_over(workspace);
+        if workspace.text.get_untracked() == written.get_untracked() {
+            write_over(workspace);
+        }
     }
     filled.update(|count| *count += 1);
 }
@@ -315,7 +324,7 @@ pub fn Lines(workspace: Workspace) -> impl IntoView {
     view! {
         <div class="form" id="form" aria-describedby="disclaimer" hidden=move || !shown()>
             {regions}
-            <p class="hint">"+ present, − absent, ○ left open and out of the text; or keys P, N, O and arrows."</p>
+            <p class="hint">"+ present, − absent, ○ left open and out of the text. Keys: P, N, O; L, R, B for the side; arrows."</p>
         </div>
     }
 }

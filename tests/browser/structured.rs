@@ -30,6 +30,10 @@ fn number(value: &Value) -> f64 {
 /// Presses Structured and waits until the form is there.
 async fn fill(browser: &Browser) {
     browser.click("#structured").await;
+    filled(browser).await;
+}
+
+async fn filled(browser: &Browser) {
     browser
         .until("#findings", "data-state", &["done", "failed"], LIMIT)
         .await;
@@ -247,7 +251,16 @@ fn a_bundle_that_only_reads_findings_has_a_form() {
         let off = "return document.querySelector('#structured').disabled";
         assert_eq!(browser.script(off).await, true);
         browser.sample("effusion.png").await;
-        fill(&browser).await;
+        // What is written while the findings are on their way stays, too.
+        browser
+            .script(
+                "document.querySelector('#structured').click(); const text = document.querySelector('#text');
+                text.value = 'Supine.'; text.dispatchEvent(new Event('input', { bubbles: true }))",
+            )
+            .await;
+        filled(&browser).await;
+        assert_eq!(browser.report().await, "Supine.");
+        browser.click("#rewrite").await;
         browser.picture("structured-findings-only-1280.png").await;
         // It is what the command writes.
         let picture = page.join("samples/effusion.png");
