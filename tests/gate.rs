@@ -187,4 +187,18 @@ fn a_gate_is_fitted_to_a_bundles_data_and_a_bundle_without_one_cannot_tell() {
     );
     let (result, _) = find();
     assert!(result["unlikeness"].as_f64().is_some_and(|v| v > 0.0), "{result}");
+
+    // Of what is foreign nothing is filled in.
+    let (result, said) = told(&[&["draft", text(&project("www/page.png"))], &on[..]].concat());
+    assert_eq!(
+        (&result["foreign"], &result["text"]),
+        (&true.into(), &"".into()),
+        "{result}"
+    );
+    let form = result["form"].as_array().unwrap();
+    assert!(
+        !form.is_empty() && form.iter().all(|line| line["state"] == "open"),
+        "{result}"
+    );
+    assert!(said.contains("warning: this picture is unlike"), "{said}");
 }

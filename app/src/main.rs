@@ -17,6 +17,8 @@ mod questions;
 #[cfg(target_family = "wasm")]
 mod report;
 #[cfg(target_family = "wasm")]
+mod structured;
+#[cfg(target_family = "wasm")]
 mod viewer;
 #[cfg(target_family = "wasm")]
 mod workspace;

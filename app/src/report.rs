@@ -1,4 +1,4 @@
-//! The report: drafted word by word into an editor, stopped, edited, copied, downloaded.
+//! The report: drafted word by word or written from a form into an editor, stopped, edited, copied, downloaded.
 
 use hilum_protocol::{Opened, Task};
 use leptos::prelude::*;
@@ -7,28 +7,36 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
+use super::structured::{Edited, Lines, Made, outcome as outcome_of_form, toggle};
 use super::workspace::{Draft, Picture, Status, Workspace};
 
 /// What every text that leaves the page ends with, and every panel where the whole of it is out of sight.
 pub const DISCLAIMER: &str = "Research software, not for clinical use.";
 
 /// The text with where it came from.
-fn signed(text: &str, opened: Option<&Opened>) -> String {
-    let drafts = |o: &&Opened| o.tasks.contains(&Task::Draft);
-    let model = opened.filter(drafts).map_or(String::new(), |o| {
+fn signed(text: &str, made: Made, opened: Option<&Opened>) -> String {
+    let how = match made {
+        Made::Hand => None,
+        Made::Draft => Some("Drafted by Hilum with"),
+        Made::Form => Some("Prefilled by Hilum from findings of"),
+    };
+    let model = how.zip(opened).map_or(String::new(), |(how, o)| {
         format!(
-            "Drafted by Hilum with {} ({}), bundle SHA-256 {}.\n",
+            "{how} {} ({}), bundle SHA-256 {}.\n",
             o.bundle, o.system, o.sha256
         )
     });
     format!("{}\n\n{model}{DISCLAIMER}\n", text.trim_end())
 }
 
-fn opened(workspace: Workspace) -> Option<Opened> {
-    match workspace.status.get_untracked() {
+/// The report as it leaves the page.
+fn report(workspace: Workspace) -> String {
+    let opened = match workspace.status.get_untracked() {
         Status::Ready(opened) => Some(opened),
         _ => None,
-    }
+    };
+    let (text, made) = (workspace.text.get_untracked(), workspace.made.get_untracked());
+    signed(&text, made, opened.as_ref())
 }
 
 /// Offers a text as a file; it is made in the page and goes through no server.
@@ -53,13 +61,18 @@ pub fn Report(workspace: Workspace) -> impl IntoView {
         Status::Ready(opened) => opened.tasks.contains(&Task::Draft),
         _ => true,
     };
-    let placeholder = move || {
-        if drafts() {
-            "The draft appears here for you to correct."
-        } else {
-            "This bundle does not draft reports; write one here."
-        }
+    let finds = move || match workspace.status.get() {
+        Status::Ready(opened) => opened.tasks.contains(&Task::Findings),
+        _ => false,
     };
+    let placeholder = move || match (drafts(), finds()) {
+        (true, _) => "The draft appears here for you to correct.",
+        (_, true) => {
+            "This bundle does not draft reports; write one here, or have one filled in from its findings."
+        }
+        _ => "This bundle does not draft reports; write one here.",
+    };
+    let shown = workspace.structured.shown;
     let empty = move || workspace.text.get().trim().is_empty();
     let can_draft = move || {
         matches!(workspace.status.get(), Status::Ready(_))
@@ -68,7 +81,7 @@ pub fn Report(workspace: Workspace) -> impl IntoView {
     };
     let copied = RwSignal::new("");
     let copy = move |_| {
-        let text = signed(&workspace.text.get_untracked(), opened(workspace).as_ref());
+        let text = report(workspace);
         spawn_local(async move {
             let done = JsFuture::from(window().navigator().clipboard().write_text(&text)).await;
             copied.set(if done.is_ok() {
@@ -79,14 +92,14 @@ pub fn Report(workspace: Workspace) -> impl IntoView {
         });
     };
     let save = move |_| {
-        let text = signed(&workspace.text.get_untracked(), opened(workspace).as_ref());
+        let text = report(workspace);
         if download("report-draft.txt", &text).is_err() {
             workspace.notice.set(Some(
                 "The browser did not allow the download; copy the text instead.".to_owned(),
             ));
         }
     };
-    let outcome = move || match workspace.draft.get() {
+    let of_draft = move || match workspace.draft.get() {
         Draft::None => String::new(),
         Draft::Running => "Drafting …".to_owned(),
         Draft::Failed(why) => format!("No draft: {why}."),
@@ -103,6 +116,7 @@ pub fn Report(workspace: Workspace) -> impl IntoView {
             )
         }
     };
+    let outcome = move || outcome_of_form(workspace).unwrap_or_else(of_draft);
     let state = move || match workspace.draft.get() {
         Draft::None => "none",
         Draft::Running => "running",
@@ -124,21 +138,26 @@ pub fn Report(workspace: Workspace) -> impl IntoView {
             <div class="toolbar" role="toolbar" aria-label="Report">
                 <button id="draft" class="primary" hidden=move || running() || !drafts() disabled=move || !can_draft() on:click=move |_| workspace.ask_draft()>"Draft"</button>
                 <button id="stop" class="primary" hidden=move || !running() on:click=move |_| workspace.stop()>"Stop"</button>
+                <button id="structured" class:primary=move || !drafts() hidden=move || !finds() disabled=move || !can_draft() aria-pressed=move || shown.get().to_string() title="A form by region, filled in from the findings" on:click=move |_| toggle(workspace)>"Structured"</button>
                 <button id="copy" disabled=empty on:click=copy>"Copy"</button>
                 <button id="download" disabled=empty on:click=save>"Download"</button>
                 <button id="restore" hidden=move || workspace.replaced.get().is_none() disabled=running on:click=move |_| workspace.restore()>"Restore previous text"</button>
             </div>
-            <label class="unseen" for="text">"Report: a draft to be corrected"</label>
-            <textarea
-                id="text"
-                spellcheck="true"
-                placeholder=placeholder
-                readonly=running
-                prop:value=move || workspace.text.get()
-                on:input=move |event| { copied.set(""); workspace.text.set(event_target_value(&event)) }
-            ></textarea>
-            <p class="outcome" id="outcome" aria-live="polite">{outcome}" "{move || copied.get()}</p>
-            <p class="brief">{DISCLAIMER}</p>
+            <Lines workspace/>
+            <div class="written">
+                <Edited workspace/>
+                <label class="unseen" for="text">"Report: a draft to be corrected"</label>
+                <textarea
+                    id="text"
+                    spellcheck="true"
+                    placeholder=placeholder
+                    readonly=running
+                    prop:value=move || workspace.text.get()
+                    on:input=move |event| { copied.set(""); workspace.text.set(event_target_value(&event)) }
+                ></textarea>
+                <p class="outcome" id="outcome" aria-live="polite">{outcome}" "{move || copied.get()}</p>
+                <p class="brief">{DISCLAIMER}</p>
+            </div>
         </section>
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::address::{parameter, same_origin};
 use super::connection;
 use super::questions::Questions;
+use super::structured::{Made, Structured};
 
 /// The bundle that the page is published with.
 const BUNDLE: &str = "models/demo";
@@ -85,8 +86,12 @@ pub struct Workspace {
     pub text: RwSignal<String>,
     /// What was asked about the image besides a draft.
     pub questions: Questions,
-    /// The text that a new draft or image replaced.
-    pub replaced: RwSignal<Option<String>>,
+    /// Where the text came from.
+    pub made: RwSignal<Made>,
+    /// The form that writes it from findings.
+    pub structured: Structured,
+    /// The text that a new draft, form or image replaced, and where it came from.
+    pub replaced: RwSignal<Option<(String, Made)>>,
     /// What the reader should know: a device rebuilt, storage refused.
     pub notice: RwSignal<Option<String>>,
     /// Where to compute.
@@ -116,6 +121,8 @@ impl Workspace {
             judgement: RwSignal::new(Judgement::None),
             draft: RwSignal::new(Draft::None),
             text: RwSignal::new(String::new()),
+            made: RwSignal::default(),
+            structured: Structured::new(),
             replaced: RwSignal::new(None),
             notice: RwSignal::new(None),
             device: RwSignal::new(device),
@@ -181,6 +188,7 @@ impl Workspace {
         self.draft_request.set_value(0);
         self.judgement.set(Judgement::None);
         self.questions.clear();
+        self.structured.clear();
         self.picture.set(Picture::Reading(name));
         self.bytes.set_value(Arc::new(bytes));
         // A worker that does not listen yet gets it when it does.
@@ -193,12 +201,15 @@ impl Workspace {
     pub fn unreadable(self, name: String, why: String) {
         self.judgement.set(Judgement::None);
         self.questions.clear();
+        self.structured.clear();
         self.picture.set(Picture::Unreadable(name, why));
     }
 
     /// Asks for a draft of the image.
     pub fn ask_draft(self) {
         self.lay_aside();
+        self.structured.shown.set(false);
+        self.made.set(Made::Draft);
         self.draft.set(Draft::Running);
         self.send_draft();
     }
@@ -221,10 +232,12 @@ impl Workspace {
 
     /// Brings the replaced text back.
     pub fn restore(self) {
-        if let Some(text) = self.replaced.get_untracked() {
-            let present = self.text.get_untracked();
+        if let Some((text, made)) = self.replaced.get_untracked() {
+            let present = (self.text.get_untracked(), self.made.get_untracked());
             self.text.set(text);
-            self.replaced.set((!present.trim().is_empty()).then_some(present));
+            self.made.set(made);
+            self.replaced
+                .set((!present.0.trim().is_empty()).then_some(present));
         }
     }
 
@@ -251,12 +264,13 @@ impl Workspace {
     }
 
     /// A text of the reader's is never thrown away without a way back.
-    fn lay_aside(self) {
+    pub fn lay_aside(self) {
         let text = self.text.get_untracked();
         if !text.trim().is_empty() {
-            self.replaced.set(Some(text));
+            self.replaced.set(Some((text, self.made.get_untracked())));
         }
         self.text.set(String::new());
+        self.made.set(Made::Hand);
     }
 
     fn send_image(self) {

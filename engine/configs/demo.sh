@@ -27,5 +27,10 @@ rm -rf www/models/demo
 hilum export --from runs/demo-words --out www/models/demo --weights f16 --name demo --device cpu \
   --data "synthetic drawings of chest radiographs (phantoms) only, nothing of a patient: 58,000 phantoms at 256, 384 and 512 px (seeds 1000000, 2000000, 3000000, 5000000, 6000000, 7000000 and 8000000), 500 for validation (seed 101)" \
   --command "engine/configs/demo.sh"
+# Its gate: phantoms of every size that it was trained on, and unseen ones of as many.
+[ -d runs/data/validate-256 ] || hilum phantom --seed 102 --count 500 --size 256 --split validate --out runs/data/validate-256
+[ -d runs/data/validate-512 ] || hilum phantom --seed 103 --count 500 --size 512 --split validate --out runs/data/validate-512
+hilum gate fit --bundle www/models/demo --device cpu --data runs/data/last-256 --data runs/data/last-512 --data runs/data/fresh-384 \
+  --data runs/data/validate --data runs/data/validate-256 --data runs/data/validate-512
 hilum gallery build --bundle www/models/demo --data runs/data/gallery --count 200 --device cpu \
   --source "200 phantoms that training has not seen (seed 4000000); nothing of a patient"

@@ -61,6 +61,12 @@ fn what_is_unlike_the_training_pictures_is_said_above_all_panels() {
                      return top('#gate') < top('#text') && top('#gate') < top('#findings')";
         assert_eq!(browser.script(above).await, true);
         browser.picture("gate").await;
+        browser.click("#structured").await;
+        let open = "const lines = [...document.querySelectorAll('#form [data-line]')]; \
+                    const open = (line) => line.querySelector(\"[aria-label='Left open']\").ariaPressed === 'true'; \
+                    return lines.length > 0 && lines.every(open)";
+        browser.until("#findings", "data-state", &["done"], LIMIT).await;
+        assert_eq!(browser.script(open).await, true);
 
         // Another picture, another judgement.
         browser.sample("normal.png").await;

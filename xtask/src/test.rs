@@ -9,7 +9,7 @@ use std::process::Command;
 const WEBGPU_VARIABLE: &str = "HILUM_TEST_WEBGPU";
 
 /// The packages whose tests run natively.
-const NATIVE: [&str; 12] = [
+const NATIVE: [&str; 14] = [
     "-p",
     "hilum",
     "-p",
@@ -18,6 +18,8 @@ const NATIVE: [&str; 12] = [
     "hilum-data",
     "-p",
     "hilum-image",
+    "-p",
+    "hilum-task",
     "-p",
     "hilum-text",
     "-p",

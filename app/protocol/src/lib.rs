@@ -7,6 +7,7 @@
 use hilum_image::Radiograph;
 use serde::{Deserialize, Serialize};
 
+pub use hilum_task::structured;
 pub use hilum_task::{
     Answer, Case, Drafted, Found, Partial, Piece, Reading, Task, TaskRequest, TaskResult, Unlikeness,
 };

@@ -26,6 +26,7 @@ pub use evaluate::{
 pub use findings::{FindingReading, calibrate, finding_logits, readings};
 #[cfg(not(target_family = "wasm"))]
 pub use gate::{GateError, fit_gate};
+pub use hilum_task::structured;
 pub use hilum_task::{
     Answer, Case, Drafted, Found, Partial, Piece, Reading, TaskRequest, TaskResult, Unlikeness,
 };

@@ -1,5 +1,7 @@
 //! What can be asked of a model: the tasks, one spelling for manifest, command line, protocol, tables and page;
-//! and one form of request, partial result and result.
+//! one form of request, partial result and result; and the report that is written from findings.
+
+pub mod structured;
 
 use std::fmt;
 use std::str::FromStr;

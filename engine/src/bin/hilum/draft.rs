@@ -1,4 +1,4 @@
-//! `hilum draft IMAGE`.
+//! `hilum draft IMAGE`; of a bundle that does not draft, see `structured`.
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -15,6 +15,11 @@ use serde_json::json;
 use super::attention;
 use super::globals::{Globals, say};
 use super::session;
+use super::structured;
+
+/// Hypotheses kept, and tokens at most, where nothing is said.
+const BEAM: u8 = 1;
+const WORDS: usize = 128;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -24,10 +29,10 @@ pub struct Args {
     #[arg(long)]
     bundle: Option<PathBuf>,
     /// Hypotheses kept; 1 is greedy.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    #[arg(long, default_value_t = BEAM, value_parser = clap::value_parser!(u8).range(1..=16))]
     beam: u8,
     /// Tokens at most.
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = WORDS)]
     words: usize,
     /// The window: a number, a name, or CENTRE,WIDTH.
     #[arg(long, allow_hyphen_values = true)]
@@ -40,6 +45,30 @@ pub struct Args {
     attention: Option<PathBuf>,
 }
 
+impl Args {
+    /// Refuses what only concerns a model that drafts.
+    fn refuse_drafting(&self) -> anyhow::Result<()> {
+        let given = [
+            ("--beam", self.beam != BEAM),
+            ("--words", self.words != WORDS),
+            ("--no-cache", self.no_cache),
+            ("--attention", self.attention.is_some()),
+        ];
+        let given: Vec<&str> = given
+            .iter()
+            .filter(|(_, is)| *is)
+            .map(|(name, _)| *name)
+            .collect();
+        anyhow::ensure!(
+            given.is_empty(),
+            "this bundle does not draft, and its text is written from its findings: leave out {}, which only \
+             concerns a draft, or name a bundle that drafts",
+            given.join(", ")
+        );
+        Ok(())
+    }
+}
+
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let began = Instant::now();
     let radiograph = session::read(&args.image)?;
@@ -50,6 +79,11 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let prepare_ms = began.elapsed().as_secs_f64() * 1e3;
     let chosen = globals.open_device()?;
     let (bundle, session) = session::open(args.bundle.as_deref(), &chosen.device)?;
+    let tasks = &session.manifest.tasks;
+    if !tasks.contains(&Task::Draft) && tasks.contains(&Task::Findings) {
+        args.refuse_drafting()?;
+        return structured::run(&bundle, &session, &gray, &chosen, globals);
+    }
     session.offers(Task::Draft)?;
     let drafter = Drafter::new(&session)?;
     let tokenizer = session.tokenizer(Task::Draft)?;
@@ -114,6 +148,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         let manifest = bundle.manifest();
         let mut told = json!({
             "text": draft_text(tokenizer, &draft),
+            "made": "draft",
             "tokens": tokens,
             "finished": draft.finished,
             "timing": {

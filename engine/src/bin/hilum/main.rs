@@ -32,6 +32,7 @@ mod quiet;
 mod score;
 mod serve;
 mod session;
+mod structured;
 mod systems;
 mod tables;
 mod trace;
@@ -81,7 +82,7 @@ enum Command {
     Trace(trace::Args),
     /// Compares what a device says of a picture drawn by a formula with what the bundle records.
     Trial(trial::Args),
-    /// Drafts a report from a radiograph.
+    /// Drafts a report from a radiograph; with a bundle that only reads findings, it is written from those.
     Draft(draft::Args),
     /// Finds what a radiograph shows, with calibrated probabilities.
     Findings(findings::Args),

@@ -72,6 +72,11 @@ pub fn judge(session: &Session, image: &Encoded) -> anyhow::Result<Judgement> {
 }
 
 impl Judgement {
+    /// Whether the picture is known to be unlike what the model was trained on.
+    pub fn is_foreign(&self) -> bool {
+        self.0.is_some_and(Unlikeness::is_foreign)
+    }
+
     /// Puts `"foreign"` and `"unlikeness"` into a result, `null` where the bundle cannot tell.
     pub fn put(&self, result: &mut Value) {
         result["foreign"] = json!(self.0.map(Unlikeness::is_foreign));
