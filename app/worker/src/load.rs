@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hilum::bundle::{Manifest, ModelLoader};
+use hilum::bundle::{Gate, Manifest, ModelLoader, gate};
 use hilum::device::Chosen;
 use hilum::tasks::{Session, TRIAL_TOKENS, trial};
 use hilum::text::{Specials, Tokenizer};
