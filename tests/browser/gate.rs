@@ -25,7 +25,10 @@ fn what_is_unlike_the_training_pictures_is_said_above_all_panels() {
         let files = manifest["files"].as_array_mut().unwrap();
         files.retain(|file| file["path"] != "gate.safetensors");
         std::fs::write(bundle.join("bundle.json"), manifest.to_string()).unwrap();
-        let foreign = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../www/page.png");
+        let foreign = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../www/page.png")
+            .canonicalize()
+            .unwrap();
 
         let server = Server::start(&setting, &page);
         let browser = Browser::start(&setting).await;

@@ -72,7 +72,7 @@ async fn ready(setting: &Setting, page: &Path, device: &str) -> (Server, Browser
 }
 
 /// Dispatches at most: until the first word, and for each word after it.
-const MOST_DISPATCHES: (usize, usize) = (234, 45);
+const MOST_DISPATCHES: (usize, usize) = (235, 45);
 /// Counts, in the worker, what is dispatched to the GPU before each reading back.
 const COUNTER: &str = r#"
 let dispatched = 0;
