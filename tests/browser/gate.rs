@@ -63,7 +63,7 @@ fn what_is_unlike_the_training_pictures_is_said_above_all_panels() {
         let above = "const top = (s) => document.querySelector(s).getBoundingClientRect().top; \
                      return top('#gate') < top('#text') && top('#gate') < top('#findings')";
         assert_eq!(browser.script(above).await, true);
-        browser.picture("gate").await;
+        browser.picture("gate-1280.png").await;
         browser.click("#structured").await;
         let open = "const lines = [...document.querySelectorAll('#form [data-line]')]; \
                     const open = (line) => line.querySelector(\"[aria-label='Left open']\").ariaPressed === 'true'; \
