@@ -2,30 +2,20 @@
 
 use leptos::prelude::*;
 
-use super::workspace::{Judgement, Status, Workspace};
+use super::workspace::{Judgement, Workspace};
 
 /// The banner.
 #[component]
 pub fn Gate(workspace: Workspace) -> impl IntoView {
-    // While an engine is restarted, the bundle's data stay what they were.
-    let data = Memo::new(move |before: Option<&String>| match workspace.status.get() {
-        Status::Ready(opened) => opened.data.trim().trim_end_matches('.').to_owned(),
-        _ => before.cloned().unwrap_or_default(),
-    });
-    let trained = move || match data.get() {
-        data if data.is_empty() => String::new(),
-        data => format!("It was trained on: {data}. "),
-    };
-    let words = move || {
+    move || {
         match workspace.judgement.get() {
         Judgement::Told(unlikeness) if unlikeness.is_foreign() => Some(
             view! {
                 <section class="gate" id="gate" role="alert" data-unlikeness=unlikeness.0.to_string()>
                     <p><strong>"This picture is unlike what the model was trained on."</strong></p>
                     <p>
-                        {trained}
                         {format!(
-                            "The picture lies {:.1} times as far from those as 99 in 100 of them lie. What the model drafts, finds or \
+                            "It lies {:.1} times as far from those pictures as 99 in 100 of their kind. What the model drafts, finds or \
                              answers here may be fluent and wrong.",
                             unlikeness.0
                         )}
@@ -44,6 +34,5 @@ pub fn Gate(workspace: Workspace) -> impl IntoView {
         ),
         Judgement::None | Judgement::Told(_) => None,
     }
-    };
-    view! { {words} }
+    }
 }

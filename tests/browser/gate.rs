@@ -46,10 +46,7 @@ fn what_is_unlike_the_training_pictures_is_said_above_all_panels() {
         browser.choose(&foreign).await;
         browser.until("main", "data-judged", &["foreign"], LIMIT).await;
         let words = browser.text("#gate").await;
-        assert!(
-            words.contains("unlike what the model was trained on") && words.contains("phantoms"),
-            "{words}"
-        );
+        assert!(words.contains("unlike what the model was trained on"), "{words}");
         let unlikeness: f64 = browser
             .attribute("#gate", "data-unlikeness")
             .await
