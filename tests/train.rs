@@ -355,3 +355,36 @@ fn tables_compare_variants_over_seeds_and_keep_what_they_made() {
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("fine-tuning-only"));
 }
+
+#[test]
+fn a_classifier_learns_from_labels_from_boxes_and_from_views() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let (data, run, config) = (at("nih"), at("run"), at("run.toml"));
+    let drawn = [
+        "phantom", "--layout", "nih14", "--count", "48", "--size", "96", "--seed", "5", "--split", "train",
+    ];
+    done(&hilum().args(drawn).arg("--out").arg(&data).output().unwrap());
+    let text = format!(
+        "system = \"findings\"\npreset = \"tiny\"\nout = {run:?}\nseed = 2\n[model]\nprojection = 16\n\
+         [data]\nroots = [{data:?}]\n[data.augment]\nrotation = 8.0\ncrop = [0.8, 1.2]\nflip = true\n\
+         [objectives]\nfindings = 1.0\nboxes = 0.5\ncontrast = 1.0\n[optim]\nlr = 4e-3\nbatch = 12\nsteps = 200\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    done(&hilum().arg("finetune").arg(&config).output().unwrap());
+    let lines: Vec<serde_json::Value> = losses(&run)
+        .iter()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    for objective in ["findings", "boxes", "contrast"] {
+        // A batch without a box has no such loss.
+        let values: Vec<f64> = lines.iter().filter_map(|line| line[objective].as_f64()).collect();
+        assert!(
+            values.len() > 30 && values.iter().all(|v| v.is_finite()),
+            "{objective}: {values:?}"
+        );
+        let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+        let (first, last) = (mean(&values[..10]), mean(&values[values.len() - 10..]));
+        assert!(last < 0.95 * first, "{objective}: {first} to {last}");
+    }
+}

@@ -274,7 +274,6 @@ impl Workspace {
     }
 
     fn send_image(self) {
-        self.judgement.set(Judgement::None);
         let request = self.questions.number();
         self.image_request.set_value(request);
         connection::send(&ToEngine::Image {

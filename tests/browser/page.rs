@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "tests run natively and have a clock")]
 
+mod dispatches;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hilum_browser_tests::{Browser, Server, Setting, Told, copy, run, with_program};
+use dispatches::{COUNTER, count};
+use hilum_browser_tests::{Browser, Server, Setting, copy, run, with_program};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -69,47 +72,6 @@ async fn ready(setting: &Setting, page: &Path, device: &str) -> (Server, Browser
     browser.open(&format!("{}?device={device}", server.url)).await;
     browser.ready().await;
     (server, browser)
-}
-
-/// Dispatches at most: until the first word, and for each word after it.
-const MOST_DISPATCHES: (usize, usize) = (235, 45);
-/// Counts, in the worker, what is dispatched to the GPU before each reading back.
-const COUNTER: &str = r#"
-let dispatched = 0;
-const watch = (type, name, then) => {
-  const own = type.prototype[name];
-  type.prototype[name] = function (...given) { then(); return own.apply(this, given); };
-};
-watch(GPUComputePassEncoder, "dispatchWorkgroups", () => dispatched++);
-watch(GPUComputePassEncoder, "dispatchWorkgroupsIndirect", () => dispatched++);
-watch(GPUBuffer, "mapAsync", () => { console.info(`DISPATCHED ${dispatched}.`); dispatched = 0; });
-"#;
-
-/// How often the GPU is dispatched to before each word is read back.
-fn count(console: &[Told], pieces: usize) {
-    let number = |told: &Told| {
-        told.words
-            .split("DISPATCHED ")
-            .nth(1)?
-            .split('.')
-            .next()?
-            .parse::<usize>()
-            .ok()
-    };
-    let counts: Vec<usize> = console.iter().filter_map(number).collect();
-    let [picture, first, words @ ..] = counts.as_slice() else {
-        panic!("a picture and a draft read back: {counts:?}");
-    };
-    let most = words.iter().max().copied().unwrap_or_default();
-    println!(
-        "GPU dispatches: picture {picture}, context and first word {first}, each further word {most} at most"
-    );
-    // One reading back for the gate, one a word, and one for the SEP that ends the draft.
-    assert_eq!(counts.len(), pieces + 2, "{counts:?}");
-    assert!(
-        picture + first <= MOST_DISPATCHES.0 && most <= MOST_DISPATCHES.1,
-        "more dispatches than there were: {counts:?}"
-    );
 }
 
 async fn drafts_as_the_shell_does(setting: &Setting, device: &str, variables: &[(&str, &str)]) {

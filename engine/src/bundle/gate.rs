@@ -227,7 +227,7 @@ mod tests {
         }
     }
 
-    pub(super) fn gate() -> Gate {
+    fn gate() -> Gate {
         Gate {
             mean: array(&[3], &[1.0, 2.0, 3.0]),
             axes: array(&[1, 3], &[0.6, 0.8, 0.0]),

@@ -5,7 +5,7 @@
 //! [`ShardDecoder`], which take bytes.
 //!
 //! A bundle is a folder: `bundle.json` ([`Manifest`]), `tokenizer.json`, and `weights-NNN.safetensors`, the
-//! shards of [`shard`]. The hash of a bundle is the SHA-256 of its `bundle.json`, which holds those of its
+//! shards of [`shard`]; where it has them, those of `gallery/` ([`Gallery`]) and `gate.safetensors` ([`Gate`]). The hash of a bundle is the SHA-256 of its `bundle.json`, which holds those of its
 //! files.
 
 pub mod array;

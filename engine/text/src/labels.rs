@@ -35,11 +35,16 @@ pub struct LabelName {
     pub side: Option<Side>,
 }
 
+/// A name without case, spaces and signs: data sets differ in those.
+pub fn plain_name(name: &str) -> String {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    letters.map(|c| c.to_ascii_lowercase()).collect()
+}
+
 /// Whether two names are one class, whatever their case and signs; NIH's and Open-I's words for CheXpert's are known.
 pub fn same_class(one: &str, other: &str) -> bool {
     let plain = |name: &str| {
-        let letters = name.chars().filter(char::is_ascii_alphanumeric);
-        let plain: String = letters.map(|c| c.to_ascii_lowercase()).collect();
+        let plain = plain_name(name);
         match plain.as_str() {
             "pleuraleffusion" => "effusion".to_owned(),
             "normal" => "nofinding".to_owned(),

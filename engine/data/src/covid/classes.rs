@@ -1,6 +1,8 @@
 //! The collection's findings: a tree, given as a path ("Pneumonia/Viral/COVID-19") or, in older tables, by
 //! the leaf alone.
 
+use hilum_text::plain_name;
+
 /// The tree in the published order: a name, its parent, and how older tables call it.
 const TREE: [(&str, &str, &[&str]); 27] = [
     ("Pneumonia", "", &[]),
@@ -43,25 +45,17 @@ pub(super) const NAMES: [&str; TREE.len()] = {
     names
 };
 
-/// A name without case and signs.
-fn plain(name: &str) -> String {
-    name.chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect()
-}
-
 /// The classes of a finding, from the root of the tree down; `None` where it is no label.
 pub(super) fn classes(finding: &str) -> Option<Vec<String>> {
     let mut found: Vec<String> = Vec::new();
     for name in finding.split(['/', ',']).map(str::trim).filter(|n| !n.is_empty()) {
-        let wanted = plain(name);
+        let wanted = plain_name(name);
         if wanted == "todo" || wanted == "unknown" {
             continue;
         }
         let known = TREE
             .iter()
-            .find(|(n, _, others)| plain(n) == wanted || others.iter().any(|o| plain(o) == wanted));
+            .find(|(n, _, others)| plain_name(n) == wanted || others.iter().any(|o| plain_name(o) == wanted));
         let mut chain = Vec::new();
         let mut at = known;
         while let Some((name, parent, _)) = at {

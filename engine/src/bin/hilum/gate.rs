@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use hilum::bundle::{gate, put_files};
 use hilum::data::{Layout, ReadOptions, Split, Study, load as load_data};
 use hilum::image::{WindowChoice, decode_file};
@@ -137,7 +138,7 @@ fn check(args: &Check, globals: &Globals) -> anyhow::Result<()> {
             told.map(|told| format!(", AUROC {told:.3}")).unwrap_or_default(),
             match folder.unreadable {
                 0 => String::new(),
-                unreadable => format!(", {unreadable} unreadable"),
+                unreadable => format!(", {unreadable} files that are no pictures"),
             }
         ));
     }
@@ -178,22 +179,14 @@ fn judge(session: &Session, folder: &Path, limit: usize) -> anyhow::Result<Folde
     })
 }
 
-/// All files below a folder that are named as pictures.
+/// All files below a folder: a DICOM file need have no ending.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let entries =
-        std::fs::read_dir(folder).map_err(|e| anyhow::anyhow!("cannot list {}: {e}", folder.display()))?;
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     for entry in entries {
         let entry = entry?;
-        let path = entry.path();
-        let ending = path
-            .extension()
-            .and_then(|e| e.to_str())
-            .map(str::to_ascii_lowercase);
-        let picture = |e: &str| ["png", "jpg", "jpeg", "dcm", "dicom", "tif", "tiff", "webp"].contains(&e);
-        if entry.file_type()?.is_dir() {
-            collect(&path, files)?;
-        } else if ending.as_deref().is_some_and(picture) {
-            files.push(path);
+        match entry.file_type()?.is_dir() {
+            true => collect(&entry.path(), files)?,
+            false => files.push(entry.path()),
         }
     }
     Ok(())

@@ -125,3 +125,40 @@ fn boxes_loss(cells: &Tensor<3>, batch: &Batch<'_>) -> Option<Tensor<1>> {
     let within = (softmax(rows, 1) * mask).sum_dim(1);
     Some(within.clamp_min(1e-6).log().mean().neg())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::systems::train::SeenBox;
+
+    #[test]
+    fn boxes_ask_for_what_the_softmax_has_inside_them() {
+        let device = Device::flex();
+        // Two images of 2 x 2 cells, two labels: of the second image the second label is high in the lower left cell.
+        let mut values = vec![0.0; 2 * 4 * 2];
+        values[8 + 2 * 2 + 1] = 2.0;
+        let cells = Tensor::<3>::from_data(TensorData::new(values, [2, 4, 2]), &device);
+        let seen = |image, label, area| SeenBox { image, label, area };
+        let loss = |boxes: Vec<SeenBox>| {
+            let batch = Batch {
+                images: Images::None,
+                masks: None,
+                boxes,
+                examples: Vec::new(),
+                negatives: Vec::new(),
+                questions: Vec::new(),
+            };
+            boxes_loss(&cells, &batch).map(|loss| loss.into_scalar::<f32>())
+        };
+        let lower_left = [0.1, 0.6, 0.4, 0.9];
+        let share = 2f32.exp() / (2f32.exp() + 3.0);
+        let one = loss(vec![seen(1, 1, lower_left)]).unwrap();
+        assert!((one + share.ln()).abs() < 1e-5, "{one}");
+        // A box over a border meets the cells on both sides of it; the mean is over boxes.
+        let left = seen(0, 0, [0.0, 0.4, 0.5, 0.9]);
+        let both = loss(vec![seen(1, 1, lower_left), left]).unwrap();
+        assert!((both - (one + 2f32.ln()) / 2.0).abs() < 1e-5, "{both}");
+        assert_eq!(loss(Vec::new()), None);
+        assert_eq!(loss(vec![seen(0, 2, lower_left)]), None, "no such label");
+    }
+}
