@@ -137,6 +137,7 @@ fn every_label_of_the_published_classifiers_has_a_line() {
         operating_point: 0.5,
         present: true,
         side: None,
+        area: None,
     };
     for (config, lines) in [(FindingsConfig::xrv(), 18), (FindingsConfig::densenet121(), 14)] {
         let readings: Vec<Reading> = config.labels.iter().map(read).collect();

@@ -1,6 +1,6 @@
 //! The panels below the report: findings, similar cases, questions; each where the bundle offers it.
 
-use hilum_protocol::{Answer, Case, Found, Partial, Reading, Task};
+use hilum_protocol::{Answer, Area, Case, Found, Partial, Reading, Task};
 use leptos::ev::SubmitEvent;
 use leptos::html::Canvas;
 use leptos::prelude::*;
@@ -85,13 +85,24 @@ fn bar(reading: Reading) -> impl IntoView {
         operating_point,
         present,
         side,
+        area,
     } = reading;
     let place = side.map(|side| format!(", {side}"));
     let category = name.clone();
     let mark = format!("{probability:.3}, threshold {operating_point:.3}");
+    let area = area.map(|area| {
+        let Area {
+            auroc,
+            low,
+            high,
+            positives,
+        } = area;
+        let title = format!("On test data with {positives} positives; 95% interval {low:.2} to {high:.2}");
+        view! { <span class="area" title=title>{format!("AUC {auroc:.2} ({low:.2} to {high:.2})")}</span> }
+    });
     view! {
         <tr class:present=present data-name=category data-probability=probability.to_string() data-present=present.to_string()>
-            <th scope="row">{name}{place}</th>
+            <th scope="row">{name}{place}{area}</th>
             <td class="bar" title=mark>
                 <div class="rail" aria-hidden="true">
                     <div class="fill" style:width=percent(probability)></div>

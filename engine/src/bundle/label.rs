@@ -1,5 +1,6 @@
 //! A label of a bundle: its name, its side, and what makes its logit a decision.
 
+use hilum_task::Area;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::Calibration;
@@ -20,6 +21,9 @@ pub struct Label {
     /// data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
+    /// How well the model told it on test data, where that was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub area: Option<Area>,
 }
 
 impl Label {
@@ -30,6 +34,7 @@ impl Label {
             side: label.side,
             operating_point: None,
             temperature: None,
+            area: None,
         }
     }
 

@@ -91,6 +91,9 @@ pub struct Provenance {
     pub training: String,
     /// The command that made it.
     pub command: String,
+    /// What its labels' areas were computed on, in a sentence.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub tested: String,
     /// The seeds of its runs.
     pub seeds: Vec<u64>,
     /// The version of the engine that wrote it; the writer fills it in where it is empty.
@@ -345,6 +348,7 @@ mod tests {
             side: None,
             operating_point: Some(0.4),
             temperature: Some(1.2),
+            area: None,
         }];
         manifest.files = vec![FileEntry {
             path: "weights-000.safetensors".to_owned(),
@@ -401,6 +405,7 @@ mod tests {
             side: Some(crate::text::Side::Left),
             operating_point: None,
             temperature: None,
+            area: None,
         });
         let read = Manifest::parse(&manifest.to_bytes().unwrap()).unwrap();
         assert_eq!(read.labels[1].side, Some(crate::text::Side::Left));

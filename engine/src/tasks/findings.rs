@@ -1,6 +1,7 @@
 //! What a radiograph shows, as probabilities (MedViLL, section 4.1, diagnosis).
 
 use burn::tensor::Tensor;
+use hilum_task::Area;
 
 use super::error::{TaskError, read_back};
 use super::session::Session;
@@ -20,6 +21,8 @@ pub struct FindingReading {
     pub operating_point: f64,
     /// On which side, for a present finding that has one.
     pub side: Option<Side>,
+    /// How well the model told it on test data, where its bundle says so.
+    pub area: Option<Area>,
 }
 
 impl FindingReading {
@@ -60,6 +63,7 @@ pub fn readings(labels: &[Label], logits: &[f32]) -> Vec<FindingReading> {
             probability,
             operating_point,
             side: told,
+            area: label.area,
         }
     };
     let anywhere = labels

@@ -21,14 +21,14 @@ pub use error::TaskError;
 #[cfg(not(target_family = "wasm"))]
 pub use evaluate::{
     AnswerCases, Cases, DraftCases, DraftLine, EvaluateError, EvaluateOptions, FindingCases, RetrievalCases,
-    Scores, Spread, compare, evaluate, evaluate_findings, spreads,
+    Scores, Spread, auroc_name, compare, evaluate, evaluate_findings, spreads,
 };
 pub use findings::{FindingReading, calibrate, finding_logits, readings};
 #[cfg(not(target_family = "wasm"))]
 pub use gate::{GateError, fit_gate};
 pub use hilum_task::structured;
 pub use hilum_task::{
-    Answer, Case, Drafted, Found, Partial, Piece, Reading, TaskRequest, TaskResult, Unlikeness,
+    Answer, Area, Case, Drafted, Found, Partial, Piece, Reading, TaskRequest, TaskResult, Unlikeness,
 };
 pub use perform::{Subject, best_cases, draft_text, perform};
 pub use retrieve::{LoadedGallery, Query, match_probabilities};

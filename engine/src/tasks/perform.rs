@@ -54,6 +54,7 @@ pub async fn perform(
                 probability: r.probability,
                 operating_point: r.operating_point,
                 side: r.side.map(|side| side.name().to_owned()),
+                area: r.area,
                 name: r.name,
             });
             Ok(TaskResult::Findings(told.collect()))

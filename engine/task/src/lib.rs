@@ -175,6 +175,19 @@ pub struct Drafted {
     pub pieces_per_s: f64,
 }
 
+/// How well a model told a label on test data.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Area {
+    /// The area under the ROC curve.
+    pub auroc: f64,
+    /// The lower end of its 95% interval.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+    /// Cases that show the label.
+    pub positives: usize,
+}
+
 /// One finding, read from a radiograph.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
@@ -188,6 +201,8 @@ pub struct Reading {
     pub present: bool,
     /// On which side, for a present finding of a model that tells sides.
     pub side: Option<String>,
+    /// How well the model told it on test data, where its bundle says so.
+    pub area: Option<Area>,
 }
 
 /// An answer with its probability.

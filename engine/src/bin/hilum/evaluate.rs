@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
+use hilum::bundle::{Bundle, put_manifest};
 use hilum::data::{Layout, ReadOptions, Split, Study, load as load_data};
 use hilum::metrics::TTest;
 use hilum::systems::Task;
-use hilum::tasks::{EvaluateOptions, Scores, Spread, compare, evaluate, spreads};
+use hilum::tasks::{Area, EvaluateOptions, Scores, Spread, auroc_name, compare, evaluate, spreads};
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
@@ -52,6 +53,10 @@ pub struct Args {
     /// Compare with this bundle by a t-test over the resamples.
     #[arg(long, requires = "bootstraps")]
     against: Option<PathBuf>,
+    /// findings: record each label's AUROC with its 95% interval in the bundle, with this sentence on what it was computed on; the
+    /// page shows them beside the bars. At least 200 resamples.
+    #[arg(long, value_name = "SENTENCE", requires = "bootstraps", requires = "bundle")]
+    record: Option<String>,
     /// Write drafts or answers beside their references to this file, one JSON object a line.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -66,7 +71,15 @@ struct Outcome {
     more: Map<String, Value>,
 }
 
+/// Resamples of which an interval is recorded, at least.
+const RECORDED: u32 = 200;
+
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
+    if args.record.is_some() && (args.task != Task::Findings || args.bootstraps < RECORDED) {
+        bail!(
+            "--record takes the AUROC of findings over at least {RECORDED} resamples: --task findings --bootstraps 1000"
+        );
+    }
     let split = match args.split.as_str() {
         "all" => None,
         name => Some(name.parse::<Split>().map_err(anyhow::Error::msg)?),
@@ -89,6 +102,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         &studies,
         args.out.as_deref(),
     )?;
+    if let (Some(tested), Some(bundle)) = (&args.record, &args.bundle) {
+        record(bundle, tested, &ours)?;
+    }
     let theirs = args
         .against
         .as_deref()
@@ -163,6 +179,32 @@ fn score(
     })
 }
 
+/// Writes the areas into the bundle's manifest.
+fn record(bundle: &Path, tested: &str, outcome: &Outcome) -> anyhow::Result<()> {
+    let mut manifest = Bundle::open(bundle)?.manifest().clone();
+    let counted = |name: &str| {
+        let labels = outcome.more.get("labels")?.as_array()?;
+        let label = labels.iter().find(|label| label["name"] == name)?;
+        usize::try_from(label["positives"].as_u64()?).ok()
+    };
+    for label in manifest.labels.iter_mut().filter(|label| label.side.is_none()) {
+        let name = auroc_name(&label.name);
+        let area = || {
+            let spread = outcome.spreads.get(&name)?;
+            Some(Area {
+                auroc: *outcome.scores.get(&name)?,
+                low: spread.low,
+                high: spread.high,
+                positives: counted(&label.name)?,
+            })
+        };
+        label.area = area();
+    }
+    manifest.provenance.tested = tested.to_owned();
+    put_manifest(bundle, &manifest)?;
+    Ok(())
+}
+
 /// The scores of each finding, where there are some.
 fn print_findings(more: &Map<String, Value>) {
     let Some(findings) = more.get("findings").and_then(Value::as_object) else {
@@ -192,7 +234,12 @@ fn print(ours: &Outcome, theirs: Option<&Outcome>, tests: &BTreeMap<String, TTes
         let spread = ours
             .spreads
             .get(name)
-            .map(|s| format!("  {:.4} (sd {:.4})", s.mean, s.sd))
+            .map(|s| {
+                format!(
+                    "  {:.4} (sd {:.4}, 95% {:.4} to {:.4})",
+                    s.mean, s.sd, s.low, s.high
+                )
+            })
             .unwrap_or_default();
         let other = theirs
             .and_then(|t| t.scores.get(name))
@@ -206,5 +253,9 @@ fn print(ours: &Outcome, theirs: Option<&Outcome>, tests: &BTreeMap<String, TTes
     }
     for (name, value) in ours.more.iter().filter(|(_, value)| value.is_number()) {
         println!("{name:36} {value}");
+    }
+    let notes = ours.more.get("notes").and_then(Value::as_array);
+    for note in notes.into_iter().flatten().filter_map(Value::as_str) {
+        eprintln!("note: {note}");
     }
 }

@@ -36,7 +36,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         .map(|r| {
             json!({
                 "name": r.name, "probability": r.probability, "operating_point": r.operating_point,
-                "present": r.present(), "side": r.side.map(|s| s.name()),
+                "present": r.present(), "side": r.side.map(|s| s.name()), "area": r.area,
             })
         })
         .collect();
@@ -45,9 +45,15 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         .map(|r| {
             let mark = if r.present() { "*" } else { " " };
             let side = r.side.map(|s| format!("  {}", s.name())).unwrap_or_default();
+            let area = r
+                .area
+                .map(|a| format!("  AUC {:.2} ({:.2} to {:.2})", a.auroc, a.low, a.high));
             format!(
-                "{mark} {:28} {:5.3}  (from {:.3}){side}",
-                r.name, r.probability, r.operating_point
+                "{mark} {:28} {:5.3}  (from {:.3}){side}{}",
+                r.name,
+                r.probability,
+                r.operating_point,
+                area.unwrap_or_default()
             )
         })
         .collect();

@@ -1,5 +1,7 @@
 //! Findings against what is there: AUROC and F1 of the fourteen categories (MedViLL, section 4.1), and sides.
 
+use serde_json::{Map, Value, json};
+
 use super::{AT_ONCE, Cases, EvaluateError, Scores, encode};
 use crate::bundle::Label;
 use crate::data::Study;
@@ -85,7 +87,22 @@ pub async fn evaluate_findings(
     Ok(cases)
 }
 
+/// Cases of a label from which on its area enters the mean of what is frequent: with fewer it says more of chance than of the model.
+const FREQUENT: usize = 30;
+
 impl FindingCases {
+    /// How often a label is known to be there, and not to be, in all cases.
+    fn known(&self, at: usize) -> [usize; 2] {
+        [true, false].map(|is| self.truth.iter().filter(|row| row[at] == Some(is)).count())
+    }
+
+    /// The labels of anywhere that the model reads.
+    fn read(&self) -> impl Iterator<Item = (usize, &Label)> {
+        let outputs = self.logits.first().map_or(usize::MAX, Vec::len);
+        let labels = self.labels.iter().enumerate().take(outputs);
+        labels.filter(|(_, label)| label.side.is_none())
+    }
+
     /// Whether the side of a present finding is read rightly; `None` where it is not known or not read.
     fn side_is_right(&self, case: usize, at: usize, sides: [usize; 2], says: bool) -> Option<bool> {
         let (truth, logits) = (&self.truth[case], &self.logits[case]);
@@ -112,10 +129,8 @@ impl Cases for FindingCases {
         let mut counts = Vec::new();
         let (mut right, mut sided) = (0usize, 0usize);
         let mut scores = Scores::new();
-        for (at, label) in self.labels.iter().enumerate() {
-            if label.side.is_some() || self.logits.first().is_some_and(|row| row.len() <= at) {
-                continue;
-            }
+        let mut frequent = Vec::new();
+        for (at, label) in self.read() {
             let calibration = label.calibration();
             let has_side = Finding::from_name(&label.name).is_none_or(Finding::has_side);
             let sides = sides_of(&self.labels, label).filter(|_| has_side);
@@ -137,7 +152,10 @@ impl Cases for FindingCases {
             if !positive.is_empty() {
                 let name = snake(&label.name);
                 if let Some(area) = auroc(&values, &positive) {
-                    scores.insert(format!("auroc_{name}"), area);
+                    scores.insert(auroc_name(&label.name), area);
+                    if self.known(at)[0] >= FREQUENT && label.name != Finding::NoFinding.name() {
+                        frequent.push(area);
+                    }
                 }
                 scores.insert(format!("f1_{name}"), count.f1());
             }
@@ -153,6 +171,10 @@ impl Cases for FindingCases {
         let named = [
             ("micro_auroc", micro_auroc(&classes)),
             ("macro_auroc", macro_auroc(&classes)),
+            (
+                "macro_auroc_frequent",
+                (!frequent.is_empty()).then(|| frequent.iter().sum::<f64>() / frequent.len() as f64),
+            ),
             ("micro_f1", counted(micro(&findings).f1())),
             (
                 "micro_f1_14",
@@ -172,6 +194,36 @@ impl Cases for FindingCases {
         scores.extend(named.filter_map(|(name, value)| Some((name.to_owned(), value?))));
         scores
     }
+
+    /// How many cases each label has, and which have too few kinds of them for an area.
+    fn more(&self) -> Result<Map<String, Value>, EvaluateError> {
+        let scores = self.all();
+        let (mut labels, mut notes) = (Vec::new(), Vec::new());
+        for (at, label) in self.read() {
+            let [positives, negatives] = self.known(at);
+            let name = &label.name;
+            match (positives, negatives) {
+                (0, 0) => notes.push(format!("The data say nothing of {name}: it has no scores.")),
+                (0, _) => notes.push(format!("No case has {name}: its AUROC is not a number.")),
+                (_, 0) => notes.push(format!("Every case has {name}: its AUROC is not a number.")),
+                _ => {}
+            }
+            let area = scores.get(&auroc_name(name));
+            labels
+                .push(json!({ "name": name, "positives": positives, "negatives": negatives, "auroc": area }));
+        }
+        Ok([
+            ("labels".to_owned(), json!(labels)),
+            ("notes".to_owned(), json!(notes)),
+        ]
+        .into_iter()
+        .collect())
+    }
+}
+
+/// The score that is a label's area under the ROC curve.
+pub fn auroc_name(label: &str) -> String {
+    format!("auroc_{}", snake(label))
 }
 
 fn snake(name: &str) -> String {

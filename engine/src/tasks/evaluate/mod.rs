@@ -15,7 +15,7 @@ use thiserror::Error;
 
 pub use answers::AnswerCases;
 pub use draft::{DraftCases, DraftLine};
-pub use findings::{FindingCases, evaluate_findings};
+pub use findings::{FindingCases, auroc_name, evaluate_findings};
 pub use retrieval::RetrievalCases;
 
 use super::session::Session;
@@ -96,6 +96,10 @@ pub struct Spread {
     pub mean: f64,
     /// Standard deviation.
     pub sd: f64,
+    /// Where the middle 95 in 100 begin: with resamples, the lower end of the percentile interval.
+    pub low: f64,
+    /// Where they end.
+    pub high: f64,
     /// The score of each resample.
     #[serde(skip)]
     pub values: Vec<f64>,
@@ -107,7 +111,22 @@ impl Spread {
         let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
         let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
         let sd = (squares / values.len().saturating_sub(1).max(1) as f64).sqrt();
-        Self { mean, sd, values }
+        let mut sorted = values.clone();
+        sorted.sort_by(f64::total_cmp);
+        let at = |share: f64| {
+            let place = share * sorted.len().saturating_sub(1) as f64;
+            let [below, above] = [place.floor(), place.ceil()].map(|place| sorted.get(place as usize));
+            let [below, above] = [below, above].map(|value| value.copied().unwrap_or(f64::NAN));
+            below + (above - below) * place.fract()
+        };
+        let [low, high] = [0.025, 0.975].map(at);
+        Self {
+            mean,
+            sd,
+            low,
+            high,
+            values,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ fn reading(name: &str, probability: f64, side: Option<&str>) -> Reading {
         operating_point: 0.5,
         present: probability >= 0.5,
         side: side.map(str::to_owned),
+        area: None,
     }
 }
 
