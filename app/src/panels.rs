@@ -1,6 +1,6 @@
 //! The panels below the report: findings, similar cases, questions; each where the bundle offers it.
 
-use hilum_protocol::{Answer, Area, Case, Found, Partial, Reading, Task};
+use hilum_protocol::{Answer, Area, Case, Closeness, Found, Partial, Reading, Task};
 use leptos::ev::SubmitEvent;
 use leptos::html::Canvas;
 use leptos::prelude::*;
@@ -180,7 +180,7 @@ fn Thumbnail(gray: Vec<u8>, side: usize, name: String) -> impl IntoView {
 fn case(case: Case, side: usize) -> impl IntoView {
     let Case {
         id,
-        probability,
+        closeness,
         labels,
         report,
         thumbnail,
@@ -191,13 +191,23 @@ fn case(case: Case, side: usize) -> impl IntoView {
     } else {
         labels.join(", ")
     };
+    // A gallery of patients' films has neither pictures nor reports.
+    let picture = (!thumbnail.is_empty()).then(
+        || view! { <Thumbnail gray=thumbnail side name=format!("Radiograph of case {id}")/> },
+    );
+    let report = (!report.is_empty()).then(|| view! { <p class="quoted">{report}</p> });
+    let how = match closeness {
+        Closeness::Probability(_) => "Match ",
+        Closeness::Similarity(_) => "Similarity ",
+    };
+    let value = closeness.value();
     view! {
-        <li class="case" data-id=name data-probability=probability.to_string()>
-            <Thumbnail gray=thumbnail side name=format!("Radiograph of case {id}")/>
+        <li class="case" class:bare=picture.is_none() data-id=name data-closeness=value.to_string()>
+            {picture}
             <div>
                 <p class="labels">{labels}</p>
-                <p class="quoted">{report}</p>
-                <p class="hint">"Match "<span class="number">{format!("{probability:.2}")}</span>" · case "{id}</p>
+                {report}
+                <p class="hint">{how}<span class="number">{format!("{value:.2}")}</span>" · case "{id.clone()}</p>
             </div>
         </li>
     }
@@ -240,9 +250,15 @@ fn Similar(workspace: Workspace) -> impl IntoView {
     let list = move || match questions.found.get() {
         Outcome::Done(found) => {
             let side = found.side;
+            let meaning = match found.cases.first().map(|case| case.closeness) {
+                Some(Closeness::Similarity(_)) => {
+                    "Similarity: how alike the model sees the two radiographs, from -1 to 1; 0 is no more alike than any two."
+                }
+                _ => "Match: the probability that report and radiograph belong together.",
+            };
             Some(view! {
                 <ol class="cases" aria-describedby="disclaimer">{found.cases.into_iter().map(|c| case(c, side)).collect_view()}</ol>
-                <p class="hint">{format!("Match: the probability that report and radiograph belong together. Cases: {}", found.source)}</p>
+                <p class="hint">{format!("{meaning} Cases: {}", found.source)}</p>
             })
         }
         _ => None,

@@ -104,13 +104,16 @@ async fn load_gallery(engine: &Engine, request: u32) -> Result<Option<Rc<LoadedG
     let mut source = Source::open(engine.url.clone(), tell).await;
     let cases = manifest.file(gallery::CASES)?;
     let features = manifest.file(gallery::FEATURES)?;
-    let sheet = manifest.file(gallery::SHEET)?;
-    source.total = cases.bytes + features.bytes + sheet.bytes;
+    let sheet = manifest.files.iter().find(|file| file.path == gallery::SHEET);
+    source.total = cases.bytes + features.bytes + sheet.map_or(0, |sheet| sheet.bytes);
     let cases = source.file(cases).await?;
     let features = source.file(features).await?;
-    let sheet = source.file(sheet).await?;
+    let sheet = match sheet {
+        Some(sheet) => Some(source.file(sheet).await?),
+        None => None,
+    };
     let read = Gallery::read(manifest, &cases, &features)?;
-    let loaded = Rc::new(LoadedGallery::new(&engine.session, read, Some(&sheet))?);
+    let loaded = Rc::new(LoadedGallery::new(&engine.session, read, sheet.as_deref())?);
     *engine.gallery.borrow_mut() = Some(loaded.clone());
     Ok(Some(loaded))
 }

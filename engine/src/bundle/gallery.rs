@@ -1,9 +1,9 @@
-//! A bundle's gallery: cases with their reports, a contact sheet of their pictures, and what the image
-//! encoder made of them.
+//! A bundle's gallery: cases with their reports and labels, what the image encoder made of their pictures, and, where those may
+//! be passed on, a contact sheet of them.
 //!
-//! `gallery/cases.json` names the cases in order, `gallery/features.safetensors` holds one map a case, `gallery/sheet.jpg` the
-//! pictures, `columns` a row, `thumbnail` pixels a side. All of them are files of the manifest, with length
-//! and hash.
+//! `gallery/cases.json` names the cases in order, `gallery/features.safetensors` holds one map a case, or one code for a model
+//! that compares codes, `gallery/sheet.jpg` the pictures, `columns` a row, `thumbnail` pixels a side. All of them are files of
+//! the manifest, with length and hash.
 
 #[cfg(not(target_family = "wasm"))]
 use std::path::Path;
@@ -11,6 +11,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Array, Arrays, BundleError, Dtype, Manifest, ShardDecoder, shard};
+use crate::systems::Task;
 
 /// The cases' file.
 pub const CASES: &str = "gallery/cases.json";
@@ -30,7 +31,7 @@ const MOST: usize = 100_000;
 pub struct GalleryCase {
     /// Its name in the collection that it comes from.
     pub id: String,
-    /// Its report: the longer of findings and impression.
+    /// Its report: the longer of findings and impression; empty where a model compares pictures alone and none is published.
     pub report: String,
     /// The categories that it shows.
     pub labels: Vec<String>,
@@ -41,9 +42,9 @@ pub struct GalleryCase {
 pub struct GalleryIndex {
     /// Where the cases come from, in a sentence.
     pub source: String,
-    /// Pixels a side of a picture on the sheet.
+    /// Pixels a side of a picture on the sheet; 0 where there is no sheet.
     pub thumbnail: usize,
-    /// Pictures a row of the sheet.
+    /// Pictures a row of the sheet; 0 where there is no sheet.
     pub columns: usize,
     /// The cases.
     pub cases: Vec<GalleryCase>,
@@ -54,7 +55,7 @@ pub struct GalleryIndex {
 pub struct Gallery {
     /// The cases and the form of the sheet.
     pub index: GalleryIndex,
-    /// The maps, `(cases, K, features)`.
+    /// The maps, `(cases, K, features)`; codes are maps of one cell.
     pub features: Array,
 }
 
@@ -94,7 +95,7 @@ impl Gallery {
                 "its gallery has {count} cases and may have 1 to {MOST}"
             )));
         }
-        if self.index.columns == 0 || self.index.thumbnail == 0 {
+        if (self.index.columns == 0) != (self.index.thumbnail == 0) {
             return Err(unusable(
                 "its gallery's sheet has no columns or no pixels".to_owned(),
             ));
@@ -140,20 +141,24 @@ pub fn open(bundle: &super::Bundle) -> Result<Option<Gallery>, BundleError> {
     Gallery::read(bundle.manifest(), &bundle.file(CASES)?, &bundle.file(FEATURES)?).map(Some)
 }
 
-/// Puts a gallery, with the bytes of its sheet, into a bundle's folder, in the place of the one that is
-/// there.
+/// Puts a gallery, with the bytes of its sheet where it has one, into a bundle's folder, in the place of the one that is
+/// there. The bundle offers to search it from then on.
 ///
 /// # Errors
 /// A bundle that cannot be read, and what the operating system refuses.
 #[cfg(not(target_family = "wasm"))]
-pub fn put(dir: &Path, gallery: &Gallery, sheet: &[u8]) -> Result<Manifest, BundleError> {
+pub fn put(dir: &Path, gallery: &Gallery, sheet: Option<&[u8]>) -> Result<Manifest, BundleError> {
     let [cases, features] = gallery.files()?;
     let files = [
-        (cases.0, cases.1.as_slice()),
-        (features.0, features.1.as_slice()),
+        (cases.0, Some(cases.1.as_slice())),
+        (features.0, Some(features.1.as_slice())),
         (SHEET, sheet),
     ];
-    super::writer::put_files(dir, &files)
+    super::writer::change(dir, &files, |manifest| {
+        if !manifest.tasks.contains(&Task::Retrieve) {
+            manifest.tasks.push(Task::Retrieve);
+        }
+    })
 }
 
 #[cfg(test)]
@@ -196,11 +201,12 @@ mod tests {
         let manifest = Manifest::new("b", "medvill", "tiny", serde_json::json!({}));
         super::super::writer::write(&root, manifest, &arrays, None, Dtype::F32).unwrap();
         for _ in 0..2 {
-            put(&root, &gallery(), b"sheet").unwrap();
+            put(&root, &gallery(), Some(b"sheet")).unwrap();
             let bundle = super::super::Bundle::open(&root).unwrap();
             assert_eq!(open(&bundle).unwrap().unwrap(), gallery());
             assert_eq!(bundle.arrays().unwrap(), arrays);
             assert_eq!(bundle.file(SHEET).unwrap(), b"sheet");
+            assert_eq!(bundle.manifest().tasks, [Task::Retrieve]);
         }
         let bundle = super::super::Bundle::open(&root).unwrap();
         let (cases, mut features) = (bundle.file(CASES).unwrap(), bundle.file(FEATURES).unwrap());
@@ -215,5 +221,13 @@ mod tests {
             ..gallery()
         };
         assert!(wrong.files().unwrap_err().to_string().contains("3 cases"));
+
+        // A new one without pictures leaves none of the old one's.
+        let mut bare = gallery();
+        (bare.index.thumbnail, bare.index.columns) = (0, 0);
+        put(&root, &bare, None).unwrap();
+        let bundle = super::super::Bundle::open(&root).unwrap();
+        assert_eq!(open(&bundle).unwrap().unwrap(), bare);
+        assert!(bundle.file(SHEET).is_err() && !root.join(SHEET).exists());
     }
 }

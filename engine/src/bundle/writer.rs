@@ -67,14 +67,26 @@ pub fn put_manifest(dir: &Path, manifest: &Manifest) -> Result<(), BundleError> 
 /// # Errors
 /// A bundle that cannot be read, a path that is not a plain one inside it, and what the operating system refuses.
 pub fn put_files(dir: &Path, files: &[(&str, &[u8])]) -> Result<Manifest, BundleError> {
+    let files: Vec<_> = files.iter().map(|(path, bytes)| (*path, Some(*bytes))).collect();
+    change(dir, &files, |_| ())
+}
+
+/// The same, where a path without bytes takes the file away and the manifest may be changed on the way.
+pub(super) fn change(
+    dir: &Path,
+    files: &[(&str, Option<&[u8]>)],
+    change: impl FnOnce(&mut Manifest),
+) -> Result<Manifest, BundleError> {
     let bundle = super::Bundle::open(dir)?;
     check_target(dir)?;
     let mut manifest = bundle.manifest().clone();
+    change(&mut manifest);
     for (path, bytes) in files {
-        let new = FileEntry::of(path, bytes);
-        match manifest.files.iter_mut().find(|file| file.path == *path) {
-            Some(old) => *old = new,
-            None => manifest.files.push(new),
+        let at = manifest.files.iter().position(|file| file.path == *path);
+        match (at, bytes.map(|bytes| FileEntry::of(path, bytes))) {
+            (Some(at), Some(new)) => manifest.files[at] = new,
+            (Some(at), None) => _ = manifest.files.remove(at),
+            (None, new) => manifest.files.extend(new),
         }
     }
     // All names are checked before the first of them becomes a path.
@@ -86,7 +98,9 @@ pub fn put_files(dir: &Path, files: &[(&str, &[u8])]) -> Result<Manifest, Bundle
         }
     }
     for (path, bytes) in files {
-        partial.put(path, bytes)?;
+        if let Some(bytes) = bytes {
+            partial.put(path, bytes)?;
+        }
     }
     partial.put(MANIFEST, &written)?;
     partial.finish()?;

@@ -124,6 +124,11 @@ impl System for Classifier {
         Some(self.cell_logits(image))
     }
 
+    /// The mean of the cells, from which the labels are read.
+    fn code(&self, image: Tensor<3>) -> Option<Tensor<2>> {
+        Some(image.mean_dim(1).squeeze_dim(1))
+    }
+
     /// From `in.image`, normalised, `(B, channels, S, S)`: the maps of the stem and of each stage, the last map's cells, and the
     /// logits.
     fn trace(&self, inputs: &AnyArrays, trace: &mut Trace) -> Result<(), TraceInputError> {

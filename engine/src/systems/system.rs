@@ -95,6 +95,14 @@ pub trait System {
         None
     }
 
+    /// What images are compared by: the nearer two codes, the more alike their images.
+    ///
+    /// # Shapes
+    /// - image `(B, K, F)` -> `(B, D)`
+    fn code(&self, _image: Tensor<3>) -> Option<Tensor<2>> {
+        None
+    }
+
     /// How it writes text; `None` for a model that writes none.
     fn generator(&self) -> Option<&dyn Generator> {
         None

@@ -58,6 +58,9 @@ pub enum TaskError {
     /// There is no radiograph to ask about.
     #[error("there is no radiograph yet; open one first")]
     NoImage,
+    /// Its model reads no text.
+    #[error("this bundle compares pictures alone; search with a radiograph")]
+    PicturesAlone,
     /// Nothing to search for.
     #[error("the query is empty; name a radiograph, or write a text")]
     EmptyQuery,

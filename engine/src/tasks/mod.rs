@@ -28,7 +28,7 @@ pub use findings::{FindingReading, calibrate, finding_logits, readings};
 pub use gate::{GateError, fit_gate};
 pub use hilum_task::structured;
 pub use hilum_task::{
-    Answer, Area, Case, Drafted, Found, Partial, Piece, Reading, TaskRequest, TaskResult, Unlikeness,
+    Answer, Area, Case, Closeness, Drafted, Found, Partial, Piece, Reading, TaskRequest, TaskResult, Unlikeness,
 };
 pub use perform::{Subject, best_cases, draft_text, perform};
 pub use retrieve::{LoadedGallery, Query, match_probabilities};

@@ -87,11 +87,11 @@ pub async fn perform(
 
 /// The best of what a search found.
 pub fn best_cases(gallery: &LoadedGallery, found: &[(usize, f32)], most: usize) -> Found {
-    let case = |&(at, probability): &(usize, f32)| {
+    let case = |&(at, value): &(usize, f32)| {
         let case = gallery.index.cases[at].clone();
         Case {
             id: case.id,
-            probability,
+            closeness: gallery.closeness(value),
             labels: case.labels,
             report: case.report,
             thumbnail: gallery.thumbnail(at),

@@ -1,5 +1,5 @@
 //! Which report belongs to which radiograph (MedViLL, section 4.1, retrieval): a cross-encoder that reads both together; and the
-//! search of a bundle's gallery with it.
+//! search of a bundle's gallery, with it or by the codes of a model that compares pictures alone.
 
 use std::ops::ControlFlow;
 
@@ -7,6 +7,8 @@ use burn::tensor::{Tensor, TensorData, activation::sigmoid};
 
 use super::error::{TaskError, read_back};
 use super::session::{Encoded, Session};
+use hilum_task::Closeness;
+
 use crate::bundle::{Gallery, GalleryIndex};
 use crate::image::{Gray8, WindowChoice, decode};
 use crate::nn::indices;
@@ -53,14 +55,72 @@ pub enum Query<'a> {
     Text(&'a str),
 }
 
+/// What a gallery's cases are compared by.
+enum Compared {
+    /// A cross-encoder reads a radiograph and a report together.
+    Pairs {
+        /// Image tokens of the cases, `(cases, K, F)`.
+        images: Tensor<3>,
+        /// Their reports as tokens, SEP included.
+        texts: Vec<Vec<u32>>,
+    },
+    /// Codes of radiographs.
+    Codes(Codes),
+}
+
+/// Codes, made comparable: each number of a code is centred and scaled over all of them, so that what they have in common does
+/// not make them alike, and each code is then of length 1.
+pub(super) struct Codes {
+    mean: Vec<f32>,
+    scale: Vec<f32>,
+    rows: Vec<Vec<f32>>,
+}
+
+impl Codes {
+    /// Of `(codes, width)` numbers.
+    pub(super) fn new(values: &[f32], width: usize) -> Self {
+        let rows = values.chunks_exact(width);
+        let count = rows.len().max(1) as f32;
+        let mut mean = vec![0.0; width];
+        for row in rows.clone() {
+            mean.iter_mut().zip(row).for_each(|(sum, v)| *sum += v / count);
+        }
+        let mut scale = vec![0.0; width];
+        for row in rows.clone() {
+            let apart = row.iter().zip(&mean).map(|(v, m)| (v - m) * (v - m) / count);
+            scale.iter_mut().zip(apart).for_each(|(sum, v)| *sum += v);
+        }
+        // A number that never changes tells nothing.
+        let inverse = |variance: &f32| if *variance > 1e-12 { variance.sqrt().recip() } else { 0.0 };
+        let mut codes = Self {
+            scale: scale.iter().map(inverse).collect(),
+            mean,
+            rows: Vec::new(),
+        };
+        codes.rows = rows.map(|row| codes.comparable(row)).collect();
+        codes
+    }
+
+    fn comparable(&self, code: &[f32]) -> Vec<f32> {
+        let centred = code.iter().zip(&self.mean).zip(&self.scale);
+        let centred: Vec<f32> = centred.map(|((v, mean), scale)| (v - mean) * scale).collect();
+        let length = centred.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-12);
+        centred.into_iter().map(|v| v / length).collect()
+    }
+
+    /// How alike a code is to each of these, -1 to 1.
+    pub(super) fn similarities(&self, code: &[f32]) -> Vec<f32> {
+        let code = self.comparable(code);
+        let dot = |row: &Vec<f32>| row.iter().zip(&code).map(|(a, b)| a * b).sum();
+        self.rows.iter().map(dot).collect()
+    }
+}
+
 /// A gallery, ready to be searched.
 pub struct LoadedGallery {
     /// Its cases.
     pub index: GalleryIndex,
-    /// Image tokens of the cases, `(cases, K, F)`.
-    images: Tensor<3>,
-    /// Their reports as tokens, SEP included.
-    texts: Vec<Vec<u32>>,
+    compared: Compared,
     /// Their thumbnails.
     sheet: Option<Gray8>,
 }
@@ -72,21 +132,29 @@ impl LoadedGallery {
     /// A gallery of another model, thumbnails that cannot be read or are too few, reports that cannot be encoded.
     pub fn new(session: &Session, gallery: Gallery, sheet: Option<&[u8]>) -> Result<Self, TaskError> {
         let Gallery { index, features } = gallery;
-        let spec = session.spec();
-        let expected = [index.cases.len(), spec.grid[0] * spec.grid[1], spec.features];
+        let [cells, width] = session.kept_shape();
+        let expected = [index.cases.len(), cells, width];
         if features.shape != expected {
             return Err(TaskError::Gallery("its images were encoded by another model"));
         }
-        let images = Tensor::from_data(TensorData::new(features.data, expected), &session.device);
-        let texts = index
-            .cases
-            .iter()
-            .map(|case| session.encode_text(Task::Retrieve, &case.report));
-        let texts = texts.collect::<Result<_, _>>()?;
+        let compared = if session.compares_codes() {
+            Compared::Codes(Codes::new(&features.data, width))
+        } else {
+            let data = TensorData::new(features.data, expected);
+            let texts = index
+                .cases
+                .iter()
+                .map(|case| session.encode_text(Task::Retrieve, &case.report));
+            Compared::Pairs {
+                images: Tensor::from_data(data, &session.device),
+                texts: texts.collect::<Result<_, _>>()?,
+            }
+        };
         let sheet = sheet
             .map(|bytes| decode(bytes)?.display(&WindowChoice::Default))
             .transpose()
             .map_err(|_| TaskError::Gallery("its thumbnails cannot be read"))?;
+        let sheet = sheet.filter(|_| index.thumbnail > 0);
         if let Some(sheet) = &sheet {
             let (side, count) = (index.thumbnail.max(1), index.cases.len());
             // As many rows as are begun, and as many thumbnails in a row as the index says.
@@ -97,8 +165,7 @@ impl LoadedGallery {
         }
         Ok(Self {
             index,
-            images,
-            texts,
+            compared,
             sheet,
         })
     }
@@ -114,11 +181,19 @@ impl LoadedGallery {
         rows.flatten().copied().collect()
     }
 
-    /// Every case with the probability that it matches the query, most probable first; nothing where `each`, which is told
-    /// how many of how many were compared, cancelled the search.
+    /// What a number of [`LoadedGallery::search`] means.
+    pub fn closeness(&self, value: f32) -> Closeness {
+        match self.compared {
+            Compared::Pairs { .. } => Closeness::Probability(value),
+            Compared::Codes(_) => Closeness::Similarity(value),
+        }
+    }
+
+    /// Every case with how near it is to the query, see [`LoadedGallery::closeness`], nearest first; nothing where `each`, which
+    /// is told how many of how many were compared, cancelled the search.
     ///
     /// # Errors
-    /// An empty query, a model that compares nothing, a device that fails.
+    /// An empty query, a text for a model that compares pictures alone, a model that compares nothing, a device that fails.
     pub async fn search(
         &self,
         session: &Session,
@@ -126,33 +201,74 @@ impl LoadedGallery {
         mut each: impl AsyncFnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<Option<Vec<(usize, f32)>>, TaskError> {
         let count = self.index.cases.len();
-        let typed;
-        let (images, texts, by_text): (&Tensor<3>, Vec<&[u32]>, bool) = match query {
-            Query::Text(text) if text.trim().is_empty() => return Err(TaskError::EmptyQuery),
-            Query::Text(text) => {
-                typed = session.encode_text(Task::Retrieve, text)?;
-                (&self.images, vec![&typed], true)
+        let scores = match (&self.compared, query) {
+            (_, Query::Text(text)) if text.trim().is_empty() => return Err(TaskError::EmptyQuery),
+            (Compared::Codes(_), Query::Text(_)) => return Err(TaskError::PicturesAlone),
+            (Compared::Codes(codes), Query::Image(image)) => {
+                let code = read_back(session.kept_of(image.tokens.clone())).await?;
+                codes.similarities(&code)
             }
-            Query::Image(image) => (
-                &image.tokens,
-                self.texts.iter().map(Vec::as_slice).collect(),
-                false,
-            ),
+            (Compared::Pairs { images, texts }, query) => {
+                match compare(session, images, texts, query, &mut each).await? {
+                    Some(scores) => scores,
+                    None => return Ok(None),
+                }
+            }
         };
-        let pair = |case| if by_text { (case, 0) } else { (0, case) };
-        let pairs: Vec<(usize, usize)> = (0..count).map(pair).collect();
-        let mut scores = Vec::with_capacity(count);
-        for part in pairs.chunks(TURN) {
-            if each(scores.len(), count).await.is_break() {
-                return Ok(None);
-            }
-            scores.extend(match_probabilities(session, images, &texts, part).await?);
-        }
         if each(count, count).await.is_break() {
             return Ok(None);
         }
         let mut found: Vec<(usize, f32)> = scores.into_iter().enumerate().collect();
         found.sort_by(|a, b| b.1.total_cmp(&a.1));
         Ok(Some(found))
+    }
+}
+
+/// The probability that each case matches the query; nothing where the search was cancelled.
+async fn compare(
+    session: &Session,
+    images: &Tensor<3>,
+    texts: &[Vec<u32>],
+    query: Query<'_>,
+    each: &mut impl AsyncFnMut(usize, usize) -> ControlFlow<()>,
+) -> Result<Option<Vec<f32>>, TaskError> {
+    let count = texts.len();
+    let typed;
+    let (images, texts, by_text): (&Tensor<3>, Vec<&[u32]>, bool) = match query {
+        Query::Text(text) => {
+            typed = session.encode_text(Task::Retrieve, text)?;
+            (images, vec![&typed], true)
+        }
+        Query::Image(image) => (&image.tokens, texts.iter().map(Vec::as_slice).collect(), false),
+    };
+    let pair = |case| if by_text { (case, 0) } else { (0, case) };
+    let pairs: Vec<(usize, usize)> = (0..count).map(pair).collect();
+    let mut scores = Vec::with_capacity(count);
+    for part in pairs.chunks(TURN) {
+        if each(scores.len(), count).await.is_break() {
+            return Ok(None);
+        }
+        scores.extend(match_probabilities(session, images, &texts, part).await?);
+    }
+    Ok(Some(scores))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_alike_by_what_sets_them_apart() {
+        // The first number is the same in all and large, the last differs alone in scale.
+        let codes = Codes::new(
+            &[9.0, 1.0, 200.0, 9.0, -1.0, -200.0, 9.0, 1.0, -200.0, 9.0, -1.0, 200.0],
+            3,
+        );
+        let found = codes.similarities(&[9.0, 1.0, 200.0]);
+        for (found, expected) in found.iter().zip([1.0, -1.0, 0.0, 0.0]) {
+            assert!((found - expected).abs() < 1e-6, "{found} for {expected}");
+        }
+        // Of one code alone nothing sets it apart.
+        assert_eq!(Codes::new(&[1.0, 2.0], 2).similarities(&[1.0, 3.0]), [0.0]);
     }
 }

@@ -117,6 +117,33 @@ impl Session {
         self.model.as_system()
     }
 
+    /// Whether cases of a gallery are compared by their codes, not by reading a radiograph and a report together.
+    pub fn compares_codes(&self) -> bool {
+        self.system().code(self.blank()).is_some()
+    }
+
+    /// Image tokens of nothing, to ask the model for shapes.
+    fn blank(&self) -> Tensor<3> {
+        let spec = self.spec();
+        Tensor::zeros([1, spec.grid[0] * spec.grid[1], spec.features], &self.device)
+    }
+
+    /// The shape of [`Session::kept_of`].
+    pub fn kept_shape(&self) -> [usize; 2] {
+        self.kept_of(self.blank()).dims()
+    }
+
+    /// What a gallery keeps of a radiograph: its code, `(1, D)`, or its image tokens, `(1, K, F)`, as one row.
+    ///
+    /// # Shapes
+    /// - image `(1, K, F)` -> `(K or 1, F or D)`
+    pub fn kept_of(&self, image: Tensor<3>) -> Tensor<2> {
+        match self.system().code(image.clone()) {
+            Some(code) => code,
+            None => image.squeeze_dim(0),
+        }
+    }
+
     /// Sizes and preprocessing of the model.
     pub fn spec(&self) -> Spec {
         self.system().spec()

@@ -95,7 +95,7 @@ fn export_as<S: Trainable>(
         training: training(run, config),
         command: options.command.clone().unwrap_or_default(),
         seeds: seeds(config),
-        engine_version: String::new(),
+        ..Provenance::default()
     };
     manifest.answers = Run::answers(&run.dir)?;
     if manifest.tasks.contains(&Task::Findings) {

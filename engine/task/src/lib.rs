@@ -214,16 +214,43 @@ pub struct Answer {
     pub probability: f32,
 }
 
+/// How near a case is to what was searched for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Closeness {
+    /// The probability that radiograph and report belong together.
+    Probability(f32),
+    /// The correlation of what a model sees in two radiographs, -1 to 1, over what the gallery's cases have in common.
+    Similarity(f32),
+}
+
+impl Closeness {
+    /// "probability" or "similarity".
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Probability(_) => "probability",
+            Self::Similarity(_) => "similarity",
+        }
+    }
+
+    /// The number.
+    pub fn value(self) -> f32 {
+        match self {
+            Self::Probability(value) | Self::Similarity(value) => value,
+        }
+    }
+}
+
 /// A case of the gallery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Case {
     /// Its name in its collection.
     pub id: String,
-    /// The probability that it matches what was searched for.
-    pub probability: f32,
+    /// How near it is.
+    pub closeness: Closeness,
     /// The findings that it shows.
     pub labels: Vec<String>,
-    /// Its report.
+    /// Its report; empty where none is published.
     pub report: String,
     /// Its thumbnail, [`Found::side`] pixels a side, one byte each; empty where there is none.
     #[serde(with = "serde_bytes")]

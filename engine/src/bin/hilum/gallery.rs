@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use hilum::bundle::{Array, Gallery, GalleryCase, GalleryIndex, gallery};
-use hilum::data::{Layout, ReadOptions, load as load_data};
+use hilum::data::{Layout, ReadOptions, Study, load as load_data};
 use hilum::image::encode::jpeg_bytes;
-use hilum::image::{WindowChoice, prepare};
+use hilum::image::{Gray8, WindowChoice, prepare};
 use hilum::systems::Task;
-use hilum::tasks::{LoadedGallery, Query, best_cases};
-use hilum::text::{LabelSet, Labeler};
+use hilum::tasks::{LoadedGallery, Query, Session, best_cases};
+use hilum::text::{LabelName, LabelSet, Labeler};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
@@ -45,6 +45,13 @@ pub struct Build {
     /// Pixels a side of the pictures to look at.
     #[arg(long, default_value_t = 96, value_parser = clap::value_parser!(u16).range(16..=512))]
     thumbnail: u16,
+    /// The part of the data set that the cases come from: train, validate, test or all.
+    #[arg(long, default_value = "all", value_parser = ["train", "validate", "test", "all"])]
+    split: String,
+    /// Keeps no picture of a case, only what the model compares, its labels and its report: for pictures that may not be
+    /// passed on.
+    #[arg(long)]
+    no_pictures: bool,
     /// Where the cases come from, in a sentence.
     #[arg(long)]
     source: Option<String>,
@@ -75,41 +82,43 @@ pub fn run(command: &Command, globals: &Globals) -> anyhow::Result<()> {
 fn build(args: &Build, globals: &Globals) -> anyhow::Result<()> {
     let chosen = globals.open_device()?;
     let (_, session) = session::open(Some(&args.bundle), &chosen.device)?;
+    // A model that reads both compares by the report; one of pictures alone needs none.
+    let by_code = session.compares_codes();
+    if !by_code {
+        session.offers(Task::Retrieve)?;
+    }
     let loaded = load_data(&args.data, args.layout, &ReadOptions::default())?;
-    let told = |s: &&hilum::data::Study| s.has_image() && !s.report.longer().is_empty();
-    let studies: Vec<_> = loaded.studies.iter().filter(told).take(args.count).collect();
+    let usable = |s: &&Study| {
+        (args.split == "all" || s.split.name() == args.split)
+            && s.has_image()
+            && (by_code || !s.report.longer().is_empty())
+    };
+    let studies: Vec<_> = loaded.studies.iter().filter(usable).take(args.count).collect();
     anyhow::ensure!(
         !studies.is_empty(),
-        "{} has no study with a picture and a report",
-        args.data.display()
+        "{} has no study with a picture{}",
+        args.data.display(),
+        if by_code { "" } else { " and a report" }
     );
-    let (side, rows) = (args.thumbnail as usize, studies.len().div_ceil(COLUMNS));
-    let mut sheet = vec![0u8; COLUMNS * side * rows * side];
-    let (labeler, set) = (Labeler::new(), LabelSet::chexpert14());
-    let (mut cases, mut features, mut shape) = (Vec::new(), Vec::new(), [0; 3]);
+    let mut sheet = (!args.no_pictures).then(|| Sheet::new(args.thumbnail as usize, studies.len()));
+    let (labeler, set) = (Labeler::new(), labels(&session));
+    let (mut cases, mut features) = (Vec::new(), Vec::new());
     let bar = ProgressBar::new(studies.len() as u64);
     for (number, study) in studies.iter().enumerate() {
         let gray = session::read(&study.image)?.display(&WindowChoice::Default)?;
-        let tokens = session.encode_gray(&gray).tokens;
-        shape = tokens.dims();
-        features.extend(tokens.into_data().iter::<f32>());
-        let picture = prepare(&gray, side).pixels;
-        let (x, y) = (number % COLUMNS * side, number / COLUMNS * side);
-        for (row, line) in picture.chunks(side).enumerate() {
-            let at = (y + row) * COLUMNS * side + x;
-            for (place, value) in sheet[at..at + side].iter_mut().zip(line) {
-                *place = (value * 255.0).round() as u8;
-            }
+        let kept = session.kept_of(session.encode_gray(&gray).tokens);
+        features.extend(kept.into_data().iter::<f32>());
+        if let Some(sheet) = &mut sheet {
+            sheet.put(number, &gray);
         }
         let targets = study.targets(&set, &labeler);
         let labels = set.labels.iter().zip(targets);
         let labels = labels
             .filter(|(_, target)| *target == Some(true))
             .map(|(label, _)| label.name.clone());
-        let report = study.report.longer().to_owned();
         cases.push(GalleryCase {
             id: study.id.clone(),
-            report,
+            report: study.report.longer().to_owned(),
             labels: labels.collect(),
         });
         bar.inc(1);
@@ -121,16 +130,17 @@ fn build(args: &Build, globals: &Globals) -> anyhow::Result<()> {
         .unwrap_or_else(|| format!("{} ({})", args.data.display(), loaded.layout));
     let index = GalleryIndex {
         source,
-        thumbnail: side,
-        columns: COLUMNS,
+        thumbnail: sheet.as_ref().map_or(0, |sheet| sheet.side),
+        columns: sheet.as_ref().map_or(0, |_| COLUMNS),
         cases,
     };
+    let [cells, width] = session.kept_shape();
     let features = Array {
-        shape: vec![studies.len(), shape[1], shape[2]],
+        shape: vec![studies.len(), cells, width],
         data: features,
     };
-    let sheet = jpeg_bytes(&sheet, COLUMNS * side, rows * side, QUALITY)?;
-    let manifest = gallery::put(&args.bundle, &Gallery { index, features }, &sheet)?;
+    let sheet = sheet.map(|sheet| sheet.jpeg()).transpose()?;
+    let manifest = gallery::put(&args.bundle, &Gallery { index, features }, sheet.as_deref())?;
     let bytes: u64 = manifest.files.iter().map(|f| f.bytes).sum();
     globals.tell(
         &json!({ "bundle": args.bundle, "cases": studies.len(), "bytes": bytes }),
@@ -141,6 +151,57 @@ fn build(args: &Build, globals: &Globals) -> anyhow::Result<()> {
             bytes as f64 / 1e6
         ),
     )
+}
+
+/// What cases are labelled with: what the bundle reads, or CheXpert's categories.
+fn labels(session: &Session) -> LabelSet {
+    let own = session.manifest.labels.iter().filter(|label| label.side.is_none());
+    let own: Vec<LabelName> = own
+        .map(|label| LabelName {
+            name: label.name.clone(),
+            side: None,
+        })
+        .collect();
+    match own.is_empty() {
+        true => LabelSet::chexpert14(),
+        false => LabelSet {
+            labels: own,
+            ..LabelSet::chexpert14()
+        },
+    }
+}
+
+/// The pictures of the cases, to look at.
+struct Sheet {
+    side: usize,
+    rows: usize,
+    pixels: Vec<u8>,
+}
+
+impl Sheet {
+    fn new(side: usize, cases: usize) -> Self {
+        let rows = cases.div_ceil(COLUMNS);
+        Self {
+            side,
+            rows,
+            pixels: vec![0; COLUMNS * side * rows * side],
+        }
+    }
+
+    fn put(&mut self, number: usize, gray: &Gray8) {
+        let side = self.side;
+        let (x, y) = (number % COLUMNS * side, number / COLUMNS * side);
+        for (row, line) in prepare(gray, side).pixels.chunks(side).enumerate() {
+            let at = (y + row) * COLUMNS * side + x;
+            for (place, value) in self.pixels[at..at + side].iter_mut().zip(line) {
+                *place = (value * 255.0).round() as u8;
+            }
+        }
+    }
+
+    fn jpeg(&self) -> anyhow::Result<Vec<u8>> {
+        Ok(jpeg_bytes(&self.pixels, COLUMNS * self.side, self.rows * self.side, QUALITY)?)
+    }
 }
 
 pub fn search(args: &Search, globals: &Globals) -> anyhow::Result<()> {
@@ -180,11 +241,15 @@ pub fn search(args: &Search, globals: &Globals) -> anyhow::Result<()> {
     let rows: Vec<Value> = found
         .cases
         .iter()
-        .map(|c| json!({ "id": c.id, "probability": c.probability, "labels": c.labels, "report": c.report }))
+        .map(|c| json!({ "id": c.id, c.closeness.name(): c.closeness.value(), "labels": c.labels, "report": c.report }))
         .collect();
     let line = |c: &hilum::tasks::Case| {
         let labels = c.labels.join(", ");
-        format!("{:5.3}  {}  [{labels}]\n       {}", c.probability, c.id, c.report)
+        let line = format!("{:5.3}  {}  [{labels}]", c.closeness.value(), c.id);
+        match c.report.is_empty() {
+            true => line,
+            false => format!("{line}\n       {}", c.report),
+        }
     };
     let lines: Vec<String> = found.cases.iter().map(line).collect();
     let mut told = json!({ "cases": rows, "source": found.source, "device": chosen.name });

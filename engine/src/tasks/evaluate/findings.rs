@@ -22,7 +22,7 @@ pub struct FindingCases {
 }
 
 /// The label set that a bundle's labels are.
-fn set_of(labels: &[Label]) -> LabelSet {
+pub(super) fn set_of(labels: &[Label]) -> LabelSet {
     let names = |set: &LabelSet| set.labels.iter().map(|l| l.name.clone()).collect::<Vec<_>>();
     let anywhere = labels.iter().filter(|l| l.side.is_none());
     let anywhere: Vec<String> = anywhere.map(|l| l.name.clone()).collect();

@@ -16,7 +16,7 @@ use thiserror::Error;
 pub use answers::AnswerCases;
 pub use draft::{DraftCases, DraftLine};
 pub use findings::{FindingCases, auroc_name, evaluate_findings};
-pub use retrieval::RetrievalCases;
+pub use retrieval::{PictureCases, RetrievalCases};
 
 use super::session::Session;
 use super::{AnswerOptions, TaskError};
@@ -209,6 +209,9 @@ pub async fn evaluate(
                 by_form: options.by_form,
             };
             Box::new(answers::evaluate(session, studies, answers, progress).await?)
+        }
+        Task::Retrieve if session.compares_codes() => {
+            Box::new(retrieval::evaluate_pictures(session, studies, options, progress).await?)
         }
         Task::Retrieve => Box::new(retrieval::evaluate(session, studies, options, progress).await?),
     })

@@ -1,15 +1,18 @@
 //! Retrieval in both directions (MedViLL, section 4.1): each trial ranks 100 candidates, of which those with
-//! the query's labels are relevant.
+//! the query's labels are relevant. A model that compares pictures alone ranks pictures of other patients.
 
 use rand::RngExt;
 use rand::seq::{SliceRandom, index};
 
-use super::{Cases, EvaluateError, EvaluateOptions, Scores, encode_all};
+use super::findings::set_of;
+use super::{AT_ONCE, Cases, EvaluateError, EvaluateOptions, Scores, encode, encode_all};
 use crate::data::Study;
 use crate::metrics::{Ranking, rank};
 use crate::nn::stream;
 use crate::systems::Task;
-use crate::tasks::{Session, match_probabilities};
+use crate::tasks::error::read_back;
+use crate::tasks::retrieve::Codes;
+use crate::tasks::{Session, TaskError, match_probabilities};
 use crate::text::{LabelSet, Labeler, Target};
 
 /// At how many candidates the ranking is cut.
@@ -21,6 +24,107 @@ pub struct RetrievalCases {
     pub image_to_report: Vec<Ranking>,
     /// A report asks for its picture.
     pub report_to_image: Vec<Ranking>,
+}
+
+/// Pictures that ask for pictures of other patients.
+pub struct PictureCases {
+    /// What each of the `trials` found.
+    found: Vec<Similar>,
+}
+
+/// The nearest pictures of a picture.
+struct Similar {
+    /// The share of the [`K`] nearest that share a finding with it, or that are like it without any.
+    nearest: f64,
+    /// The same share of all that it was compared with: what drawing lots gets.
+    all: f64,
+}
+
+/// Lets `trials` pictures, drawn by the seed, ask among all pictures of other patients, by their codes.
+///
+/// # Errors
+/// Too few studies with labels, the first picture that cannot be read, a device that fails.
+pub(super) async fn evaluate_pictures(
+    session: &Session,
+    studies: &[Study],
+    options: &EvaluateOptions,
+    mut progress: impl FnMut(usize),
+) -> Result<PictureCases, EvaluateError> {
+    let (labeler, set) = (Labeler::new(), labels_of(session));
+    let of = |study: &Study| -> Option<Vec<bool>> {
+        let targets = study.targets(&set, &labeler);
+        let known = targets.iter().any(Option::is_some);
+        known.then(|| targets.into_iter().map(|target| target == Some(true)).collect())
+    };
+    let labelled = studies.iter().filter(|s| s.has_image());
+    let labelled: Vec<(&Study, Vec<bool>)> = labelled.filter_map(|s| Some((s, of(s)?))).collect();
+    let told: Vec<Study> = labelled.iter().map(|(study, _)| (*study).clone()).collect();
+    let mut values = Vec::new();
+    let mut width = 0;
+    for part in told.chunks(AT_ONCE) {
+        let code = session.system().code(encode(session, part)?);
+        let code = code.ok_or(TaskError::NoHead("code to compare pictures by"))?;
+        width = code.dims()[1];
+        values.extend(read_back(code).await?);
+    }
+    let codes = Codes::new(&values, width.max(1));
+    let mut queries: Vec<usize> = (0..told.len()).collect();
+    queries.shuffle(&mut stream(options.seed, 0));
+    queries.truncate(options.trials);
+    let mut found = Vec::new();
+    for (number, &query) in queries.iter().enumerate() {
+        let (own, labels) = &labelled[query];
+        let similarities = codes.similarities(&values[query * width..][..width]);
+        let other = |at: &usize| labelled[*at].0.subject != own.subject;
+        let mut order: Vec<usize> = (0..told.len()).filter(other).collect();
+        if order.is_empty() {
+            continue;
+        }
+        order.sort_by(|a, b| similarities[*b].total_cmp(&similarities[*a]));
+        let none = |labels: &[bool]| !labels.contains(&true);
+        let alike = |at: &usize| {
+            let theirs = &labelled[*at].1;
+            (none(labels) && none(theirs)) || labels.iter().zip(theirs).any(|(a, b)| *a && *b)
+        };
+        let share = |of: &[usize]| of.iter().filter(|at| alike(at)).count() as f64 / of.len() as f64;
+        found.push(Similar {
+            nearest: share(&order[..K.min(order.len())]),
+            all: share(&order),
+        });
+        progress(number + 1);
+    }
+    if found.is_empty() {
+        return Err(EvaluateError::Data(
+            "finding similar pictures needs labelled pictures of at least two patients",
+        ));
+    }
+    Ok(PictureCases { found })
+}
+
+/// The labels that a bundle reads.
+fn labels_of(session: &Session) -> LabelSet {
+    let labels = &session.manifest.labels;
+    match labels.is_empty() {
+        true => LabelSet::chexpert14(),
+        false => set_of(labels),
+    }
+}
+
+impl Cases for PictureCases {
+    fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    fn scores(&self, indices: &[usize]) -> Scores {
+        let mean = |of: fn(&Similar) -> f64| {
+            indices.iter().map(|i| of(&self.found[*i])).sum::<f64>() / indices.len().max(1) as f64
+        };
+        let named = [
+            (format!("shares_finding_at_{K}"), mean(|similar| similar.nearest)),
+            ("shares_finding_by_chance".to_owned(), mean(|similar| similar.all)),
+        ];
+        named.into_iter().collect()
+    }
 }
 
 /// Lets `trials` pictures and as many reports ask among `candidates` each, their own with them; the seed
