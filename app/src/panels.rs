@@ -192,9 +192,8 @@ fn case(case: Case, side: usize) -> impl IntoView {
         labels.join(", ")
     };
     // A gallery of patients' films has neither pictures nor reports.
-    let picture = (!thumbnail.is_empty()).then(
-        || view! { <Thumbnail gray=thumbnail side name=format!("Radiograph of case {id}")/> },
-    );
+    let picture = (!thumbnail.is_empty())
+        .then(|| view! { <Thumbnail gray=thumbnail side name=format!("Radiograph of case {id}")/> });
     let report = (!report.is_empty()).then(|| view! { <p class="quoted">{report}</p> });
     let how = match closeness {
         Closeness::Probability(_) => "Match ",

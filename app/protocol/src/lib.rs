@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 pub use hilum_task::structured;
 pub use hilum_task::{
-    Answer, Area, Case, Closeness, Drafted, Found, Partial, Piece, Reading, Task, TaskRequest, TaskResult, Unlikeness,
+    Answer, Area, Case, Closeness, Drafted, Found, Partial, Piece, Reading, Task, TaskRequest, TaskResult,
+    Unlikeness,
 };
 
 /// Where to compute.

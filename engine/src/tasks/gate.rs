@@ -72,7 +72,7 @@ pub fn fit_gate(
         let spec = session.spec();
         let mut all = Vec::with_capacity(studies.len());
         for part in studies.chunks(AT_ONCE) {
-            let tokens: Vec<f32> = encode(session, part)?.into_data().iter::<f32>().collect();
+            let tokens: Vec<f32> = encode(session, part, None)?.into_data().iter::<f32>().collect();
             let each = tokens.chunks(tokens.len() / part.len());
             all.extend(each.map(|tokens| gate::features(tokens, spec.features, spec.grid)));
             read += part.len();

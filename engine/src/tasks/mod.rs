@@ -2,6 +2,7 @@
 
 mod answer;
 mod attention;
+mod boxes;
 mod draft;
 mod error;
 #[cfg(not(target_family = "wasm"))]
@@ -16,6 +17,7 @@ mod trial;
 
 pub use answer::{AnswerOptions, ask};
 pub use attention::{Look, attention};
+pub use boxes::{LabelBox, boxes};
 pub use draft::{Draft, DraftOptions, Drafter, Drafting, Token};
 pub use error::TaskError;
 #[cfg(not(target_family = "wasm"))]
@@ -28,7 +30,8 @@ pub use findings::{FindingReading, calibrate, finding_logits, readings};
 pub use gate::{GateError, fit_gate};
 pub use hilum_task::structured;
 pub use hilum_task::{
-    Answer, Area, Case, Closeness, Drafted, Found, Partial, Piece, Reading, TaskRequest, TaskResult, Unlikeness,
+    Answer, Area, Case, Closeness, Drafted, Found, Partial, Piece, Reading, TaskRequest, TaskResult,
+    Unlikeness,
 };
 pub use perform::{Subject, best_cases, draft_text, perform};
 pub use retrieve::{LoadedGallery, Query, match_probabilities};

@@ -91,7 +91,13 @@ impl Codes {
             scale.iter_mut().zip(apart).for_each(|(sum, v)| *sum += v);
         }
         // A number that never changes tells nothing.
-        let inverse = |variance: &f32| if *variance > 1e-12 { variance.sqrt().recip() } else { 0.0 };
+        let inverse = |variance: &f32| {
+            if *variance > 1e-12 {
+                variance.sqrt().recip()
+            } else {
+                0.0
+            }
+        };
         let mut codes = Self {
             scale: scale.iter().map(inverse).collect(),
             mean,
@@ -261,7 +267,9 @@ mod tests {
     fn codes_are_alike_by_what_sets_them_apart() {
         // The first number is the same in all and large, the last differs alone in scale.
         let codes = Codes::new(
-            &[9.0, 1.0, 200.0, 9.0, -1.0, -200.0, 9.0, 1.0, -200.0, 9.0, -1.0, 200.0],
+            &[
+                9.0, 1.0, 200.0, 9.0, -1.0, -200.0, 9.0, 1.0, -200.0, 9.0, -1.0, 200.0,
+            ],
             3,
         );
         let found = codes.similarities(&[9.0, 1.0, 200.0]);

@@ -12,11 +12,12 @@ use super::augment::View;
 use super::config::{Augment, DataConfig};
 use super::image_cache::ImageCache;
 use crate::data::{Study, par_map, phantom};
-use crate::image::{Preprocessing, WindowChoice, decode_file};
+use crate::image::Preprocessing;
 use crate::metrics::normalized_answer;
 use crate::nn::stream;
 use crate::systems::train::{AskedQuestion, Batch, EncodedQuestion, Example, Images, SeenBox};
-use crate::text::{LabelSet, Labeler, Tokenizer, same_class};
+use crate::tasks::boxes;
+use crate::text::{LabelSet, Labeler, Tokenizer};
 
 /// How many draws look for a report of other labels before any other report serves.
 const TRIES: usize = 64;
@@ -85,40 +86,6 @@ pub fn answers(studies: &[Study], most: usize) -> Vec<String> {
     answers.into_iter().take(most).map(|(answer, _)| answer).collect()
 }
 
-/// Where labels of the set are seen in a study's image as the model reads it. The file is decoded for its margins alone.
-///
-/// # Errors
-/// An image that cannot be read, with its path.
-fn boxes(study: &Study, options: &CorpusOptions<'_>) -> Result<Vec<(usize, [f32; 4])>, TrainError> {
-    let label = |class: &str| {
-        options
-            .labels
-            .labels
-            .iter()
-            .position(|l| l.side.is_none() && same_class(&l.name, class))
-    };
-    let known = study
-        .boxes
-        .iter()
-        .filter_map(|b| Some((label(&b.class)?, b.area)));
-    let known: Vec<(usize, [f32; 4])> = known.collect();
-    if known.is_empty() || !study.has_image() {
-        return Ok(Vec::new());
-    }
-    let fail = |source| TrainError::Image {
-        path: study.image.clone(),
-        source,
-    };
-    let gray = decode_file(&study.image)
-        .and_then(|r| r.display(&WindowChoice::Default))
-        .map_err(fail)?;
-    let placement = options.preprocessing.placement(&gray);
-    let place = |(label, [left, top, width, height]): (usize, [f32; 4])| {
-        (label, placement.place([left, top, left + width, top + height]))
-    };
-    Ok(known.into_iter().map(place).collect())
-}
-
 impl Corpus {
     /// Reads the texts and labels of `studies`; images are decoded when they are needed.
     ///
@@ -138,7 +105,13 @@ impl Corpus {
                 None => Ok(Vec::new()),
             }
         };
-        let boxes = par_map(studies, |study| boxes(study, options))?;
+        let boxes = par_map(studies, |study| {
+            let fail = |source| TrainError::Image {
+                path: study.image.clone(),
+                source,
+            };
+            boxes(study, options.labels, &options.preprocessing).map_err(fail)
+        })?;
         let mut examples = Vec::with_capacity(studies.len());
         for (study, boxes) in studies.iter().zip(boxes) {
             let mut questions = Vec::with_capacity(study.questions.len());

@@ -193,7 +193,7 @@ fn calibrated(
     let mut own = manifest.clone();
     own.labels = plain;
     let session = Session::from_parts(own, model, tokenizer, device.clone())?;
-    let cases = pollster::block_on(evaluate_findings(&session, &studies, false, |_| ()))?;
+    let cases = pollster::block_on(evaluate_findings(&session, &studies, false, None, |_| ()))?;
     note(&format!(
         "temperatures and operating points fitted on {} studies of the validation split",
         studies.len()

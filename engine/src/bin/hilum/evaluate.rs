@@ -38,6 +38,9 @@ pub struct Args {
     /// findings: read the report beside the image, as the paper's diagnosis does.
     #[arg(long)]
     with_report: bool,
+    /// findings: paint over a part of each picture, LEFT,TOP,RIGHT,BOTTOM as shares of it, to see what is read elsewhere.
+    #[arg(long, value_parser = area, conflicts_with = "record")]
+    blank: Option<Rectangle>,
     /// vqa: all answers, also those that the form of the question rules out.
     #[arg(long)]
     any_answer: bool,
@@ -62,6 +65,24 @@ pub struct Args {
     out: Option<PathBuf>,
 }
 
+/// Left, top, right and bottom, 0 to 1.
+type Rectangle = [f32; 4];
+
+fn area(text: &str) -> Result<Rectangle, String> {
+    let numbers: Vec<f32> = text
+        .split(',')
+        .map(|n| n.trim().parse().map_err(|_| format!("{n:?} is not a number")))
+        .collect::<Result<_, _>>()?;
+    match numbers[..] {
+        [left, top, right, bottom]
+            if 0.0 <= left && left < right && right <= 1.0 && 0.0 <= top && top < bottom && bottom <= 1.0 =>
+        {
+            Ok([left, top, right, bottom])
+        }
+        _ => Err("it takes LEFT,TOP,RIGHT,BOTTOM between 0 and 1, such as 0.1,0.1,0.9,0.8".to_owned()),
+    }
+}
+
 /// What one bundle scored.
 struct Outcome {
     n: usize,
@@ -75,6 +96,9 @@ struct Outcome {
 const RECORDED: u32 = 200;
 
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
+    if args.blank.is_some() && args.task != Task::Findings {
+        bail!("--blank is for --task findings");
+    }
     if args.record.is_some() && (args.task != Task::Findings || args.bootstraps < RECORDED) {
         bail!(
             "--record takes the AUROC of findings over at least {RECORDED} resamples: --task findings --bootstraps 1000"
@@ -155,6 +179,7 @@ fn score(
     let seed = globals.seed.unwrap_or(0);
     let options = EvaluateOptions {
         with_report: args.with_report,
+        blank: args.blank,
         by_form: !args.any_answer,
         candidates: args.candidates as usize,
         trials: args.trials as usize,

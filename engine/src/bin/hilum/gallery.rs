@@ -155,7 +155,11 @@ fn build(args: &Build, globals: &Globals) -> anyhow::Result<()> {
 
 /// What cases are labelled with: what the bundle reads, or CheXpert's categories.
 fn labels(session: &Session) -> LabelSet {
-    let own = session.manifest.labels.iter().filter(|label| label.side.is_none());
+    let own = session
+        .manifest
+        .labels
+        .iter()
+        .filter(|label| label.side.is_none());
     let own: Vec<LabelName> = own
         .map(|label| LabelName {
             name: label.name.clone(),
@@ -200,7 +204,12 @@ impl Sheet {
     }
 
     fn jpeg(&self) -> anyhow::Result<Vec<u8>> {
-        Ok(jpeg_bytes(&self.pixels, COLUMNS * self.side, self.rows * self.side, QUALITY)?)
+        Ok(jpeg_bytes(
+            &self.pixels,
+            COLUMNS * self.side,
+            self.rows * self.side,
+            QUALITY,
+        )?)
     }
 }
 

@@ -84,7 +84,7 @@ pub(super) async fn evaluate(
         losses: Vec::new(),
     };
     for part in studies.chunks(AT_ONCE) {
-        let images = encode(session, part)?;
+        let images = encode(session, part, None)?;
         for (row, study) in part.iter().enumerate() {
             let reference = session.encode_text(Task::Draft, study.report.longer())?;
             let loss = likelihood(session, images.clone().narrow(0, row, 1), &reference).await?;

@@ -7,6 +7,7 @@ use crate::bundle::Label;
 use crate::data::Study;
 use crate::metrics::{Counts, auroc, calibration_error, macro_auroc, macro_f1, micro, micro_auroc};
 use crate::systems::Task;
+use crate::tasks::boxes::{boxes, hits, point};
 use crate::tasks::findings::{side, sides_of};
 use crate::tasks::{Session, finding_logits};
 use crate::text::{Finding, LabelName, LabelSet, Labeler, Side, Target, Uncertain};
@@ -19,6 +20,8 @@ pub struct FindingCases {
     pub logits: Vec<Vec<f32>>,
     /// What is known of each label.
     pub truth: Vec<Vec<Target>>,
+    /// Of each radiograph the label of each of its boxes, and whether the map's peak and the same place for all are inside.
+    pub boxes: Vec<Vec<(usize, [bool; 2])>>,
 }
 
 /// The label set that a bundle's labels are.
@@ -42,7 +45,7 @@ pub(super) fn set_of(labels: &[Label]) -> LabelSet {
     }
 }
 
-/// Reads all studies, from image and report or from the image alone.
+/// Reads all studies, from image and report or from the image alone; with a part of each picture painted over where one is given.
 ///
 /// # Errors
 /// The first image that cannot be read, a model without such a head, a device that fails.
@@ -50,6 +53,7 @@ pub async fn evaluate_findings(
     session: &Session,
     studies: &[Study],
     with_report: bool,
+    blank: Option<[f32; 4]>,
     mut progress: impl FnMut(usize),
 ) -> Result<FindingCases, EvaluateError> {
     let labeler = Labeler::new();
@@ -63,7 +67,11 @@ pub async fn evaluate_findings(
         labels,
         logits: Vec::new(),
         truth: Vec::new(),
+        boxes: Vec::new(),
     };
+    let spec = session.spec();
+    // How many boxes each radiograph has, and where the model points for all of them.
+    let (mut counts, mut pointed) = (Vec::new(), Vec::new());
     for part in studies.chunks(AT_ONCE) {
         let tokens = if with_report {
             let tokens = part
@@ -75,7 +83,21 @@ pub async fn evaluate_findings(
         };
         let tokens: Vec<&[u32]> = tokens.iter().map(Vec::as_slice).collect();
         let reports = with_report.then_some(tokens.as_slice());
-        let images = encode(session, part)?;
+        let images = encode(session, part, blank)?;
+        for (row, study) in part.iter().enumerate() {
+            let fail = |source| EvaluateError::Image {
+                path: study.image.clone(),
+                source,
+            };
+            let seen = boxes(study, &set, &spec.preprocessing).map_err(fail)?;
+            let found = match seen.is_empty() {
+                true => None,
+                false => point(session, images.clone().narrow(0, row, 1), &seen).await?,
+            };
+            let found = found.unwrap_or_default();
+            counts.push(found.len());
+            pointed.extend(found);
+        }
         cases
             .logits
             .extend(finding_logits(session, images, reports).await?);
@@ -84,6 +106,12 @@ pub async fn evaluate_findings(
             .extend(part.iter().map(|study| study.targets(&set, &labeler)));
         progress(cases.logits.len());
     }
+    let hits = hits(&pointed, spec.grid);
+    let mut hits = pointed.iter().map(|seen| seen.label).zip(hits);
+    cases.boxes = counts
+        .into_iter()
+        .map(|count| hits.by_ref().take(count).collect())
+        .collect();
     Ok(cases)
 }
 
@@ -101,6 +129,27 @@ impl FindingCases {
         let outputs = self.logits.first().map_or(usize::MAX, Vec::len);
         let labels = self.labels.iter().enumerate().take(outputs);
         labels.filter(|(_, label)| label.side.is_none())
+    }
+
+    /// The share of the boxes of some radiographs and labels that the map's peak falls in, and the share that the same place for
+    /// all does. `None` where there is no box.
+    fn boxes_hit(
+        &self,
+        cases: impl Iterator<Item = usize>,
+        of: impl Fn(usize) -> bool,
+    ) -> Option<(f64, f64)> {
+        let (mut count, mut hits) = (0usize, [0usize; 2]);
+        for (_, hit) in cases
+            .flat_map(|case| &self.boxes[case])
+            .filter(|(label, _)| of(*label))
+        {
+            count += 1;
+            hits.iter_mut()
+                .zip(hit)
+                .for_each(|(sum, hit)| *sum += usize::from(*hit));
+        }
+        let [peak, place] = hits.map(|hits| hits as f64 / count.max(1) as f64);
+        (count > 0).then_some((peak, place))
     }
 
     /// Whether the side of a present finding is read rightly; `None` where it is not known or not read.
@@ -190,7 +239,10 @@ impl Cases for FindingCases {
                 calibration_error(&all.concat(), &truths.concat(), 10),
             ),
         ];
-        let named = named.into_iter();
+        let (hit, by_place) = self.boxes_hit(indices.iter().copied(), |_| true).unzip();
+        let named = named
+            .into_iter()
+            .chain([("boxes_hit", hit), ("boxes_hit_by_place", by_place)]);
         scores.extend(named.filter_map(|(name, value)| Some((name.to_owned(), value?))));
         scores
     }
@@ -209,8 +261,20 @@ impl Cases for FindingCases {
                 _ => {}
             }
             let area = scores.get(&auroc_name(name));
-            labels
-                .push(json!({ "name": name, "positives": positives, "negatives": negatives, "auroc": area }));
+            let mut told =
+                json!({ "name": name, "positives": positives, "negatives": negatives, "auroc": area });
+            if let Some((hit, by_place)) = self.boxes_hit(0..self.len(), |label| label == at) {
+                told["boxes"] = json!(
+                    self.boxes
+                        .iter()
+                        .flatten()
+                        .filter(|(label, _)| *label == at)
+                        .count()
+                );
+                told["boxes_hit"] = json!(hit);
+                told["boxes_hit_by_place"] = json!(by_place);
+            }
+            labels.push(told);
         }
         Ok([
             ("labels".to_owned(), json!(labels)),

@@ -16,12 +16,12 @@ use thiserror::Error;
 pub use answers::AnswerCases;
 pub use draft::{DraftCases, DraftLine};
 pub use findings::{FindingCases, auroc_name, evaluate_findings};
-pub use retrieval::{PictureCases, RetrievalCases};
+pub use retrieval::RetrievalCases;
 
 use super::session::Session;
 use super::{AnswerOptions, TaskError};
 use crate::data::{Study, par_map};
-use crate::image::{ImageError, WindowChoice, decode_file};
+use crate::image::{Gray8, ImageError, WindowChoice, decode_file};
 use crate::metrics::{TTest, bootstrap, t_test};
 use crate::systems::Task;
 use crate::text::TextError;
@@ -167,6 +167,9 @@ pub fn compare(
 pub struct EvaluateOptions {
     /// Findings: read the report beside the image, as MedViLL's diagnosis does.
     pub with_report: bool,
+    /// Findings: what is painted over in each picture with its mean, left, top, right and bottom, 0 to 1: what is still read then
+    /// was not read there.
+    pub blank: Option<[f32; 4]>,
     /// Vqa: only answers that the form of a question allows.
     pub by_form: bool,
     /// Retrieve: candidates of a trial.
@@ -181,6 +184,7 @@ impl Default for EvaluateOptions {
     fn default() -> Self {
         Self {
             with_report: false,
+            blank: None,
             by_form: true,
             candidates: 100,
             trials: 100,
@@ -202,7 +206,9 @@ pub async fn evaluate(
 ) -> Result<Box<dyn Cases>, EvaluateError> {
     Ok(match task {
         Task::Draft => Box::new(draft::evaluate(session, studies, progress).await?),
-        Task::Findings => Box::new(evaluate_findings(session, studies, options.with_report, progress).await?),
+        Task::Findings => {
+            Box::new(evaluate_findings(session, studies, options.with_report, options.blank, progress).await?)
+        }
         Task::Vqa => {
             let answers = AnswerOptions {
                 most: 1,
@@ -217,8 +223,12 @@ pub async fn evaluate(
     })
 }
 
-/// Image tokens of some studies, `(studies, K, F)`.
-pub(super) fn encode(session: &Session, studies: &[Study]) -> Result<Tensor<3>, EvaluateError> {
+/// Image tokens of some studies, `(studies, K, F)`, with a part of each picture painted over where one is given.
+pub(super) fn encode(
+    session: &Session,
+    studies: &[Study],
+    blank: Option<[f32; 4]>,
+) -> Result<Tensor<3>, EvaluateError> {
     let preprocessing = session.spec().preprocessing;
     let read = |study: &Study| -> Result<Vec<f32>, EvaluateError> {
         let fail = |source| EvaluateError::Image {
@@ -226,10 +236,28 @@ pub(super) fn encode(session: &Session, studies: &[Study]) -> Result<Tensor<3>, 
             source,
         };
         let gray = decode_file(&study.image).and_then(|r| r.display(&WindowChoice::Default));
-        Ok(preprocessing.apply(&gray.map_err(fail)?).pixels)
+        let mut gray = gray.map_err(fail)?;
+        if let Some(area) = blank {
+            paint_over(&mut gray, area);
+        }
+        Ok(preprocessing.apply(&gray).pixels)
     };
     let pixels: Vec<Vec<f32>> = par_map(studies, read)?;
     Ok(session.encode_pixels(pixels.concat(), studies.len()))
+}
+
+/// Paints a part of a picture over with the picture's mean.
+fn paint_over(gray: &mut Gray8, area: [f32; 4]) {
+    let sum: u64 = gray.pixels.iter().map(|v| u64::from(*v)).sum();
+    let mean = (sum / gray.pixels.len().max(1) as u64) as u8;
+    let span = |from: f32, to: f32, length: usize| {
+        let at = |share: f32| (share.clamp(0.0, 1.0) * length as f32).round() as usize;
+        at(from)..at(to).max(at(from))
+    };
+    let columns = span(area[0], area[2], gray.width);
+    for row in span(area[1], area[3], gray.height) {
+        gray.pixels[row * gray.width..][columns.clone()].fill(mean);
+    }
 }
 
 /// [`encode`] of any number of studies, some at a time.
@@ -240,7 +268,7 @@ fn encode_all(
 ) -> Result<Tensor<3>, EvaluateError> {
     let mut parts = Vec::new();
     for (number, part) in studies.chunks(AT_ONCE).enumerate() {
-        parts.push(encode(session, part)?);
+        parts.push(encode(session, part, None)?);
         progress(number * AT_ONCE + part.len());
     }
     Ok(Tensor::cat(parts, 0))

@@ -62,7 +62,7 @@ pub(super) async fn evaluate_pictures(
     let mut values = Vec::new();
     let mut width = 0;
     for part in told.chunks(AT_ONCE) {
-        let code = session.system().code(encode(session, part)?);
+        let code = session.system().code(encode(session, part, None)?);
         let code = code.ok_or(TaskError::NoHead("code to compare pictures by"))?;
         width = code.dims()[1];
         values.extend(read_back(code).await?);
