@@ -1,14 +1,15 @@
 //! The page whole: the state of the engine above, the radiograph and the report side by side.
 
-use hilum_protocol::{DeviceChoice, Phase, Trial};
+use hilum_protocol::{DeviceChoice, FOLDER, Opened, Phase, Trial};
 use leptos::prelude::*;
 
 use super::files::{self, Chooser, Samples};
-use super::gate::Gate;
+use super::gate::{Gate, judged};
+use super::models::{Models, list};
 use super::panels::Panels;
 use super::report::{DISCLAIMER, Report};
 use super::viewer::Viewer;
-use super::workspace::{Judgement, Picture, Status, Workspace};
+use super::workspace::{Picture, Status, Workspace};
 
 /// Puts the page in the place of what the document says while it loads.
 pub fn mount() {
@@ -22,15 +23,68 @@ fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
-/// What the model was trained on, as its bundle says, and what that means for all else.
-fn provenance(data: &str) -> String {
-    match data.trim().trim_end_matches('.') {
+/// What the models were trained on, as their bundles say, and what that means for all else.
+fn provenance(open: &[Opened]) -> String {
+    let trained = |opened: &Opened| match opened.bundle.data.trim().trim_end_matches('.') {
         "" => " The bundle does not say what this model was trained on.".to_owned(),
-        data => format!(
-            " This model was trained on: {data}. On other radiographs its text may be fluent and wrong, and its \
-             probabilities may not hold."
-        ),
+        data if open.len() == 1 => format!(" This model was trained on: {data}."),
+        data => format!(" {} was trained on: {data}.", opened.bundle.name),
+    };
+    let known = open.iter().any(|opened| !opened.bundle.data.trim().is_empty());
+    let whose = if open.len() == 1 { "its" } else { "their" };
+    let mut words: String = open.iter().map(trained).collect();
+    if known {
+        words += &format!(
+            " On other radiographs {whose} text may be fluent and wrong, and {whose} probabilities may not hold."
+        );
     }
+    words
+}
+
+/// What is open, and what is on its way.
+fn what_is_open(workspace: Workspace) -> impl IntoView {
+    let bundles = workspace.bundles;
+    let open = bundles.open.get();
+    let words = match open.as_slice() {
+        [
+            Opened {
+                at,
+                bundle,
+                downloaded,
+                bytes,
+                ..
+            },
+        ] => {
+            let from = match (downloaded, at.starts_with(FOLDER)) {
+                (0, _) => "from this browser's storage",
+                (_, true) => "from a folder",
+                (_, false) => "downloaded",
+            };
+            format!(
+                "{} · {} · {} {from}",
+                bundle.name,
+                bundle.system,
+                megabytes(*bytes)
+            )
+        }
+        several => {
+            let names: Vec<&str> = several.iter().map(|opened| opened.bundle.name.as_str()).collect();
+            list(&names, "and")
+        }
+    };
+    let title = |opened: &Opened| {
+        let bundle = &opened.bundle;
+        format!(
+            "{}: SHA-256 {}. Trained on: {}",
+            bundle.name, bundle.sha256, bundle.data
+        )
+    };
+    let title = open.iter().map(title).collect::<Vec<_>>().join("\n");
+    let adding = bundles.adding.get();
+    let loading = adding.map(
+        |(wanted, ..)| view! { <span class="hint" id="adding">{format!("Loading {} …", wanted.name)}</span> },
+    );
+    view! { <span class="hint" title=title>{words}</span>{loading} }
 }
 
 /// The engine's state in words, and how far it is.
@@ -85,19 +139,12 @@ fn Engine(workspace: Workspace) -> impl IntoView {
         }
         Status::Ready(opened) => {
             let why = opened.why.map(|why| format!(" ({why})"));
-            let from = if opened.downloaded == 0 {
-                "from this browser's storage"
-            } else {
-                "downloaded"
-            };
             view! {
                 <span class="ready">"Ready"</span>
                 <span id="computes" title=measured(opened.trial)>
                     {format!("{}{}", opened.device, why.unwrap_or_default())}
                 </span>
-                <span class="hint" title=format!("SHA-256 {}. Trained on: {}", opened.sha256, opened.data)>
-                    {format!("{} · {} · {} {from}", opened.bundle, opened.system, megabytes(opened.bytes))}
-                </span>
+                {move || what_is_open(workspace)}
             }
             .into_any()
         }
@@ -155,12 +202,7 @@ fn App() -> impl IntoView {
         Picture::Read(..) => "read",
         Picture::Unreadable(..) => "unreadable",
     };
-    let judged = move || match workspace.judgement.get() {
-        Judgement::None => "none",
-        Judgement::Unknown => "unknown",
-        Judgement::Told(unlikeness) if unlikeness.is_foreign() => "foreign",
-        Judgement::Told(_) => "alike",
-    };
+    Effect::new(move |_| workspace.look_further());
     let place = move || {
         match workspace.picture.get() {
         Picture::None => view! {
@@ -182,19 +224,20 @@ fn App() -> impl IntoView {
     }
     };
     let trained = Memo::new(move |before: Option<&String>| match workspace.status.get() {
-        Status::Ready(opened) => provenance(&opened.data),
+        Status::Ready(_) => workspace.bundles.open.with(|open| provenance(open)),
         _ => before.cloned().unwrap_or_default(),
     });
     view! {
         <header>
             <h1>"Hilum"</h1>
             <Engine workspace/>
+            <Models workspace/>
         </header>
         <p class="notice" role="status" hidden=move || workspace.notice.get().is_none()>
             <span id="notice">{move || workspace.notice.get()}</span>
             <button aria-label="Dismiss" on:click=move |_| workspace.notice.set(None)>"×"</button>
         </p>
-        <main data-engine=engine data-picture=picture data-judged=judged data-measured=facts>
+        <main data-engine=engine data-picture=picture data-judged=move || judged(workspace) data-measured=facts>
             <section class="picture" aria-label="Radiograph">
                 <div class="toolbar">
                     <Chooser workspace/>

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use hilum_protocol::{FromEngine, ToEngine};
+use js_sys::{Map, Object, Reflect};
 use wasm_bindgen::prelude::*;
 use web_sys::{Event, MessageEvent, Worker, WorkerOptions, WorkerType};
 
@@ -26,6 +27,8 @@ impl Drop for Line {
 
 thread_local! {
     static LINE: RefCell<Option<Line>> = const { RefCell::new(None) };
+    /// The reader's folders of this visit, for a worker that is restarted.
+    static FOLDERS: RefCell<Vec<Object>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Starts a worker, ending the one before it. `hear` gets its messages, `broken` a sentence when it crashes.
@@ -88,6 +91,31 @@ pub fn send(message: &ToEngine) {
         if let (Some(line), Ok(value)) = (line, serde_wasm_bindgen::to_value(message)) {
             // It fails only for what cannot be copied; the protocol's types can.
             let _ = line.worker.post_message(&value);
+        }
+    });
+}
+
+/// Sends the files of a folder, a `Map` from their paths in it, under the name by which its bundle is opened. They are files of the
+/// browser's and not copied.
+pub fn send_folder(at: &str, files: &Map) {
+    let message = Object::new();
+    // Neither fails on an object that was just made.
+    let _ = Reflect::set(&message, &"folder".into(), &at.into());
+    let _ = Reflect::set(&message, &"files".into(), files);
+    post(&message);
+    FOLDERS.with_borrow_mut(|all| all.push(message));
+}
+
+/// Sends all folders again, to another worker.
+pub fn send_folders() {
+    FOLDERS.with_borrow(|all| all.iter().for_each(|message| post(message)));
+}
+
+fn post(message: &Object) {
+    LINE.with_borrow(|line| {
+        if let Some(line) = line {
+            // It fails only for what cannot be copied; files can.
+            let _ = line.worker.post_message(message);
         }
     });
 }

@@ -5,11 +5,15 @@ mod address;
 #[cfg(target_family = "wasm")]
 mod app;
 #[cfg(target_family = "wasm")]
+mod bundles;
+#[cfg(target_family = "wasm")]
 mod connection;
 #[cfg(target_family = "wasm")]
 mod files;
 #[cfg(target_family = "wasm")]
 mod gate;
+#[cfg(target_family = "wasm")]
+mod models;
 #[cfg(target_family = "wasm")]
 mod panels;
 #[cfg(target_family = "wasm")]

@@ -7,6 +7,7 @@ use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
 
+use super::models::list;
 use super::questions::{Asked, Outcome};
 use super::report::DISCLAIMER;
 use super::workspace::{Picture, Status, Workspace};
@@ -20,8 +21,8 @@ fn read(workspace: Workspace) -> bool {
     ready(workspace) && matches!(workspace.picture.get(), Picture::Read(..))
 }
 
-/// A sentence about what the bundle cannot be asked for, where there is such a thing.
-fn not_offered(tasks: &[Task]) -> Option<String> {
+/// A sentence about what the open bundles cannot be asked for, where there is such a thing.
+fn not_offered(tasks: &[Task], bundles: usize) -> Option<String> {
     let lacks: Vec<&str> = Task::ALL
         .into_iter()
         .filter(|task| !tasks.contains(task))
@@ -32,15 +33,15 @@ fn not_offered(tasks: &[Task]) -> Option<String> {
             Task::Vqa => "answer questions",
         })
         .collect();
-    let (last, rest) = lacks.split_last()?;
-    let list = if rest.is_empty() {
-        (*last).to_owned()
+    let these = if bundles > 1 {
+        "These bundles do"
     } else {
-        format!("{} or {last}", rest.join(", "))
+        "This bundle does"
     };
-    Some(format!(
-        "This bundle does not {list}; open one that does to get that here."
-    ))
+    (!lacks.is_empty()).then(|| {
+        let list = list(&lacks, "or");
+        format!("{these} not {list}; open one that does to get that here.")
+    })
 }
 
 /// A share of the whole as a length of the bar.
@@ -57,19 +58,37 @@ fn words<T>(outcome: &Outcome<T>, running: &str, what: &str) -> String {
     }
 }
 
+/// Which bundle answers in a panel, where there are several.
+#[component]
+pub fn By(workspace: Workspace, task: Task) -> impl IntoView {
+    let bundles = workspace.bundles;
+    let name = move || {
+        let several = bundles.open.with(Vec::len) > 1;
+        several
+            .then(|| bundles.answering(task))
+            .flatten()
+            .map(|by| by.name)
+    };
+    view! { <span class="by hint" data-by=name hidden=move || name().is_none()>{move || name().map(|name| format!("Model: {name}"))}</span> }
+}
+
 /// The panels.
 #[component]
 pub fn Panels(workspace: Workspace) -> impl IntoView {
     // While an engine is restarted, the panels stay with what they show.
     let tasks = Memo::new(
         move |before: Option<&Option<Vec<Task>>>| match workspace.status.get() {
-            Status::Ready(opened) => Some(opened.tasks),
+            Status::Ready(_) => Some(workspace.bundles.tasks()),
             _ => before.cloned().flatten(),
         },
     );
     let offers = move |task: Task| Memo::new(move |_| tasks.get().is_some_and(|tasks| tasks.contains(&task)));
     let (findings, retrieve, vqa) = (offers(Task::Findings), offers(Task::Retrieve), offers(Task::Vqa));
-    let lacks = move || tasks.get().and_then(|tasks| not_offered(&tasks));
+    let lacks = move || {
+        tasks
+            .get()
+            .and_then(|tasks| not_offered(&tasks, workspace.bundles.open.with(Vec::len)))
+    };
     view! {
         {move || findings.get().then(|| view! { <Findings workspace/> })}
         {move || retrieve.get().then(|| view! { <Similar workspace/> })}
@@ -141,6 +160,7 @@ fn Findings(workspace: Workspace) -> impl IntoView {
         <section class="panel" id="findings" aria-labelledby="findings-title" data-state=move || findings.get().name()>
             <div class="toolbar">
                 <h2 id="findings-title">"Findings"</h2>
+                <By workspace task=Task::Findings/>
                 <button id="find" disabled=move || running() || !read(workspace) on:click=move |_| workspace.questions.ask_findings()>"Read findings"</button>
             </div>
             <p class="told" role="status">{told}</p>
@@ -266,6 +286,7 @@ fn Similar(workspace: Workspace) -> impl IntoView {
         <section class="panel" id="similar" aria-labelledby="similar-title" data-state=move || questions.found.get().name()>
             <div class="toolbar">
                 <h2 id="similar-title">"Similar cases"</h2>
+                <By workspace task=Task::Retrieve/>
                 <button id="search-picture" hidden=running disabled=move || !read(workspace) on:click=move |_| questions.search(None)>"Find similar"</button>
                 <button id="search-stop" hidden=move || !running() on:click=move |_| questions.stop_search()>"Stop"</button>
             </div>
@@ -329,7 +350,10 @@ fn Ask(workspace: Workspace) -> impl IntoView {
     };
     view! {
         <section class="panel" id="asking" aria-labelledby="ask-title" data-state=state>
-            <h2 id="ask-title">"Questions"</h2>
+            <div class="toolbar">
+                <h2 id="ask-title">"Questions"</h2>
+                <By workspace task=Task::Vqa/>
+            </div>
             <form class="line" on:submit=submit>
                 <label class="unseen" for="question">"A question about this radiograph"</label>
                 <input id="question" type="text" maxlength="300" autocomplete="off" placeholder="Is there a pleural effusion?" prop:value=move || question.get() on:input=move |event| question.set(event_target_value(&event))/>

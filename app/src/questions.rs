@@ -1,6 +1,6 @@
 //! What is asked about the image besides a draft, and what came of it. All of it belongs to the image on the workspace.
 
-use hilum_protocol::{Answer, Found, Partial, Reading, TaskRequest, TaskResult, ToEngine};
+use hilum_protocol::{Answer, Found, Partial, Reading, Task, TaskRequest, TaskResult, ToEngine};
 use leptos::prelude::*;
 
 use super::connection;
@@ -185,6 +185,20 @@ impl Questions {
     pub fn take_partial(self, request: u32, partial: Partial) {
         if request == self.search_request.get_value() {
             self.progress.set(Some(partial));
+        }
+    }
+
+    /// The task of a request that is not given up.
+    pub fn task(self, request: u32) -> Option<Task> {
+        if request == self.findings_request.get_value() {
+            Some(Task::Findings)
+        } else if request == self.search_request.get_value() {
+            Some(Task::Retrieve)
+        } else {
+            let asked = self
+                .asked
+                .with_untracked(|all| all.iter().any(|asked| asked.request == request));
+            asked.then_some(Task::Vqa)
         }
     }
 

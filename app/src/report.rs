@@ -1,12 +1,13 @@
 //! The report: drafted word by word or written from a form into an editor, stopped, edited, copied, downloaded.
 
-use hilum_protocol::{Opened, Task};
+use hilum_protocol::{Bundle, Task};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
+use super::panels::By;
 use super::structured::{Edited, Lines, Made, outcome as outcome_of_form, toggle};
 use super::workspace::{Draft, Picture, Status, Workspace};
 
@@ -14,16 +15,16 @@ use super::workspace::{Draft, Picture, Status, Workspace};
 pub const DISCLAIMER: &str = "Research software, not for clinical use.";
 
 /// The text with where it came from.
-fn signed(text: &str, made: Made, opened: Option<&Opened>) -> String {
+fn signed(text: &str, made: Made, by: Option<&Bundle>) -> String {
     let how = match made {
         Made::Hand => None,
         Made::Draft => Some("Drafted by Hilum with"),
         Made::Form => Some("Prefilled by Hilum from findings of"),
     };
-    let model = how.zip(opened).map_or(String::new(), |(how, o)| {
+    let model = how.zip(by).map_or(String::new(), |(how, by)| {
         format!(
             "{how} {} ({}), bundle SHA-256 {}.\n",
-            o.bundle, o.system, o.sha256
+            by.name, by.system, by.sha256
         )
     });
     format!("{}\n\n{model}{DISCLAIMER}\n", text.trim_end())
@@ -31,12 +32,8 @@ fn signed(text: &str, made: Made, opened: Option<&Opened>) -> String {
 
 /// The report as it leaves the page.
 fn report(workspace: Workspace) -> String {
-    let opened = match workspace.status.get_untracked() {
-        Status::Ready(opened) => Some(opened),
-        _ => None,
-    };
     let (text, made) = (workspace.text.get_untracked(), workspace.made.get_untracked());
-    signed(&text, made, opened.as_ref())
+    signed(&text, made, workspace.by.get_untracked().as_ref())
 }
 
 /// Offers a text as a file; it is made in the page and goes through no server.
@@ -55,15 +52,26 @@ fn download(name: &str, text: &str) -> Result<(), JsValue> {
 /// The editor and its buttons.
 #[component]
 pub fn Report(workspace: Workspace) -> impl IntoView {
+    let bundles = workspace.bundles;
     let running = move || workspace.draft.get() == Draft::Running;
     // A bundle that drafts nothing leaves the editor to the reader; while one is loading, it may.
     let drafts = move || match workspace.status.get() {
-        Status::Ready(opened) => opened.tasks.contains(&Task::Draft),
+        Status::Ready(_) => bundles.tasks().contains(&Task::Draft),
         _ => true,
     };
     let finds = move || match workspace.status.get() {
-        Status::Ready(opened) => opened.tasks.contains(&Task::Findings),
+        Status::Ready(_) => bundles.tasks().contains(&Task::Findings),
         _ => false,
+    };
+    // Where a form is filled in by a model that knows such pictures, a draft by one that does not is the lesser way.
+    let form_first = move || {
+        let foreign = bundles
+            .serving(Task::Draft)
+            .is_some_and(|by| bundles.is_foreign(&by.sha256));
+        let home = bundles
+            .serving(Task::Findings)
+            .is_some_and(|by| bundles.is_home(&by.sha256));
+        !drafts() || (foreign && home)
     };
     let placeholder = move || match (drafts(), finds()) {
         (true, _) => "The draft appears here for you to correct.",
@@ -136,12 +144,13 @@ pub fn Report(workspace: Workspace) -> impl IntoView {
     view! {
         <section class="report" aria-label="Report" data-draft=state data-pieces=pieces>
             <div class="toolbar" role="toolbar" aria-label="Report">
-                <button id="draft" class="primary" hidden=move || running() || !drafts() disabled=move || !can_draft() on:click=move |_| workspace.ask_draft()>"Draft"</button>
+                <button id="draft" class:primary=move || !form_first() hidden=move || running() || !drafts() disabled=move || !can_draft() on:click=move |_| workspace.ask_draft()>"Draft"</button>
                 <button id="stop" class="primary" hidden=move || !running() on:click=move |_| workspace.stop()>"Stop"</button>
-                <button id="structured" class:primary=move || !drafts() hidden=move || !finds() disabled=move || !can_draft() aria-pressed=move || shown.get().to_string() title="A form by region, filled in from the findings" on:click=move |_| toggle(workspace)>"Structured"</button>
+                <button id="structured" class:primary=form_first hidden=move || !finds() disabled=move || !can_draft() aria-pressed=move || shown.get().to_string() title="A form by region, filled in from the findings" on:click=move |_| toggle(workspace)>"Structured"</button>
                 <button id="copy" disabled=empty on:click=copy>"Copy"</button>
                 <button id="download" disabled=empty on:click=save>"Download"</button>
                 <button id="restore" hidden=move || workspace.replaced.get().is_none() disabled=running on:click=move |_| workspace.restore()>"Restore previous text"</button>
+                <By workspace task=Task::Draft/>
             </div>
             <Lines workspace/>
             <div class="written">

@@ -3,6 +3,7 @@
 //! The form writes as long as the text is its own. What the reader wrote by hand stays, until they ask for the form's text again;
 //! and then there is a way back.
 
+use hilum_protocol::Task;
 use hilum_protocol::structured::{Form, Line, SIDES, State};
 use leptos::ev::KeyboardEvent;
 use leptos::prelude::*;
@@ -10,7 +11,7 @@ use wasm_bindgen::JsCast;
 use web_sys::HtmlElement;
 
 use super::questions::Outcome;
-use super::workspace::{Draft, Judgement, Workspace};
+use super::workspace::{Draft, Workspace};
 
 /// Where the text in the editor came from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,9 +62,12 @@ impl Structured {
     }
 }
 
-/// Whether every line is left open whatever the findings say: where the picture is unlike what the model was trained on.
+/// Whether every line is left open whatever the findings say: where the picture is unlike what the model that reads them was
+/// trained on.
 fn open_all(workspace: Workspace) -> bool {
-    matches!(workspace.judgement.get(), Judgement::Told(unlikeness) if unlikeness.is_foreign())
+    let bundles = workspace.bundles;
+    let findings = bundles.answering(Task::Findings);
+    findings.is_some_and(|findings| bundles.is_foreign(&findings.sha256))
 }
 
 /// Whether the text is as the form wrote it.
@@ -77,6 +81,9 @@ fn write(workspace: Workspace) {
     workspace.structured.written.set(text.clone());
     workspace.text.set(text);
     workspace.made.set(Made::Form);
+    workspace
+        .by
+        .set(untrack(|| workspace.bundles.answering(Task::Findings)));
 }
 
 /// The same in the place of a text that was not the form's.

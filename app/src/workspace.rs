@@ -4,20 +4,19 @@ use std::sync::Arc;
 
 use hilum_image::Radiograph;
 use hilum_protocol::{
-    DeviceChoice, Drafted, FromEngine, Opened, Partial, Phase, Shown, Task, TaskRequest, TaskResult,
-    ToEngine, Unlikeness,
+    Bundle, DeviceChoice, Drafted, FromEngine, Opened, Partial, Phase, Shown, Task, TaskRequest, TaskResult,
+    ToEngine,
 };
 use leptos::leptos_dom::helpers::{set_timeout, window};
 use leptos::prelude::*;
 use std::time::Duration;
 
-use super::address::{parameter, same_origin};
+use super::address::parameter;
+use super::bundles::Bundles;
 use super::connection;
 use super::questions::Questions;
 use super::structured::{Made, Structured};
 
-/// The bundle that the page is published with.
-const BUNDLE: &str = "models/demo";
 /// How long a worker may be silent after a sleep.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// A device that is lost again so soon after it was rebuilt, in milliseconds, is given up.
@@ -28,7 +27,7 @@ const AGAIN: f64 = 60_000.0;
 pub enum Status {
     /// On its way: with what, how far, of how much.
     Loading(Phase, u64, u64),
-    /// Ready.
+    /// Ready: as it was when the first bundle was opened.
     Ready(Opened),
     /// It cannot go on: why, and what to do.
     Failed(String),
@@ -47,16 +46,8 @@ pub enum Picture {
     Unreadable(String, String),
 }
 
-/// Whether the model was trained on such pictures as the one on the workspace.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Judgement {
-    /// Not known yet.
-    None,
-    /// The bundle cannot tell.
-    Unknown,
-    /// How unlike them it is.
-    Told(Unlikeness),
-}
+/// A text of the report: it, where it came from, and from which bundle.
+pub type Text = (String, Made, Option<Bundle>);
 
 /// The draft.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,8 +69,8 @@ pub struct Workspace {
     pub status: RwSignal<Status>,
     /// The image.
     pub picture: RwSignal<Picture>,
-    /// Whether the model was trained on such pictures.
-    pub judgement: RwSignal<Judgement>,
+    /// The bundles, and whether their models were trained on such pictures.
+    pub bundles: Bundles,
     /// The draft.
     pub draft: RwSignal<Draft>,
     /// The report's text, as drafted and edited.
@@ -88,10 +79,12 @@ pub struct Workspace {
     pub questions: Questions,
     /// Where the text came from.
     pub made: RwSignal<Made>,
+    /// The bundle that it came from.
+    pub by: RwSignal<Option<Bundle>>,
     /// The form that writes it from findings.
     pub structured: Structured,
     /// The text that a new draft, form or image replaced, and where it came from.
-    pub replaced: RwSignal<Option<(String, Made)>>,
+    pub replaced: RwSignal<Option<Text>>,
     /// What the reader should know: a device rebuilt, storage refused.
     pub notice: RwSignal<Option<String>>,
     /// Where to compute.
@@ -107,6 +100,8 @@ pub struct Workspace {
     failed: StoredValue<Option<String>>,
     greeted: StoredValue<bool>,
     heard: StoredValue<u32>,
+    /// The first bundle of an engine that is not ready before all that were open are.
+    first: StoredValue<Option<Opened>>,
 }
 
 impl Workspace {
@@ -118,10 +113,11 @@ impl Workspace {
         Self {
             status: RwSignal::new(Status::Loading(Phase::Program, 0, 0)),
             picture: RwSignal::new(Picture::None),
-            judgement: RwSignal::new(Judgement::None),
+            bundles: Bundles::new(),
             draft: RwSignal::new(Draft::None),
             text: RwSignal::new(String::new()),
             made: RwSignal::default(),
+            by: RwSignal::new(None),
             structured: Structured::new(),
             replaced: RwSignal::new(None),
             notice: RwSignal::new(None),
@@ -135,6 +131,7 @@ impl Workspace {
             failed: StoredValue::new(None),
             greeted: StoredValue::new(false),
             heard: StoredValue::new(0),
+            first: StoredValue::new(None),
         }
     }
 
@@ -143,6 +140,7 @@ impl Workspace {
         self.status.set(Status::Loading(Phase::Program, 0, 0));
         self.greeted.set_value(false);
         self.trying.set_value(false);
+        self.first.set_value(None);
         if let Err(why) = connection::start(move |message| self.hear(message), move |why| self.broken(&why)) {
             self.status.set(Status::Failed(why));
         }
@@ -150,19 +148,18 @@ impl Workspace {
 
     /// The worker listens: what it must know comes first, and then the image that lies here.
     fn greet(self) {
-        let own = BUNDLE.to_owned();
-        let bundle = parameter("bundle").unwrap_or_else(|| own.clone());
-        let sha256 = option_env!("HILUM_BUNDLE_SHA256").filter(|hash| bundle == own && !hash.is_empty());
-        let Some(url) = same_origin(&bundle) else {
-            connection::end();
-            return self.status.set(Status::Failed(format!(
-                "the bundle {bundle:?} is not on this page's own server; copy it there, since nothing is loaded from elsewhere"
-            )));
+        let first = match self.bundles.first() {
+            Ok(first) => first,
+            Err(why) => {
+                connection::end();
+                return self.status.set(Status::Failed(why));
+            }
         };
+        connection::send_folders();
         connection::send(&ToEngine::Open {
             device: self.device.get_untracked(),
-            bundle: url,
-            sha256: sha256.map(str::to_owned),
+            bundle: first.at,
+            sha256: first.sha256,
             failed: self.failed.get_value(),
         });
         if matches!(
@@ -186,7 +183,7 @@ impl Workspace {
         self.lay_aside();
         self.draft.set(Draft::None);
         self.draft_request.set_value(0);
-        self.judgement.set(Judgement::None);
+        self.bundles.clear();
         self.questions.clear();
         self.structured.clear();
         self.picture.set(Picture::Reading(name));
@@ -199,7 +196,7 @@ impl Workspace {
 
     /// A file that could not even be fetched or read.
     pub fn unreadable(self, name: String, why: String) {
-        self.judgement.set(Judgement::None);
+        self.bundles.clear();
         self.questions.clear();
         self.structured.clear();
         self.picture.set(Picture::Unreadable(name, why));
@@ -210,6 +207,7 @@ impl Workspace {
         self.lay_aside();
         self.structured.shown.set(false);
         self.made.set(Made::Draft);
+        self.by.set(untrack(|| self.bundles.serving(Task::Draft)));
         self.draft.set(Draft::Running);
         self.send_draft();
     }
@@ -232,13 +230,19 @@ impl Workspace {
 
     /// Brings the replaced text back.
     pub fn restore(self) {
-        if let Some((text, made)) = self.replaced.get_untracked() {
-            let present = (self.text.get_untracked(), self.made.get_untracked());
+        if let Some((text, made, by)) = self.replaced.get_untracked() {
+            let present = self.present();
             self.text.set(text);
             self.made.set(made);
+            self.by.set(by);
             self.replaced
                 .set((!present.0.trim().is_empty()).then_some(present));
         }
+    }
+
+    fn present(self) -> Text {
+        let (text, made) = (self.text.get_untracked(), self.made.get_untracked());
+        (text, made, self.by.get_untracked())
     }
 
     /// Asks a worker that may have slept whether it is alive, and restarts it where it is not.
@@ -265,12 +269,13 @@ impl Workspace {
 
     /// A text of the reader's is never thrown away without a way back.
     pub fn lay_aside(self) {
-        let text = self.text.get_untracked();
-        if !text.trim().is_empty() {
-            self.replaced.set(Some((text, self.made.get_untracked())));
+        let present = self.present();
+        if !present.0.trim().is_empty() {
+            self.replaced.set(Some(present));
         }
         self.text.set(String::new());
         self.made.set(Made::Hand);
+        self.by.set(None);
     }
 
     fn send_image(self) {
@@ -291,8 +296,19 @@ impl Workspace {
                     self.greet();
                 }
             }
+            // Of a further bundle: the engine goes on.
+            FromEngine::Progress { phase, done, total } if self.ready() => {
+                if phase == Phase::Weights {
+                    self.bundles.adding.update(|adding| {
+                        if let Some((_, own, of)) = adding {
+                            (*own, *of) = (done, total);
+                        }
+                    });
+                }
+            }
             FromEngine::Progress { phase, done, total } => {
                 match phase {
+                    _ if self.first.with_value(Option::is_some) => {}
                     Phase::TryingAdapter => self.trying.set_value(true),
                     Phase::TryingCpu => self.trying.set_value(false),
                     _ => {}
@@ -312,22 +328,28 @@ impl Workspace {
                 if !told.is_empty() {
                     self.notice.set(Some(told.join(" ")));
                 }
-                let drafts = opened.tasks.contains(&Task::Draft);
-                self.status.set(Status::Ready(opened));
-                // A draft that was under way when the engine was restarted begins again.
-                if drafts && self.draft.get_untracked() == Draft::Running {
-                    self.text.set(String::new());
-                    self.send_draft();
+                if self.first.with_value(Option::is_none) {
+                    self.first.set_value(Some(opened.clone()));
                 }
-                self.questions.again();
+                self.bundles.take(opened);
+                self.go_on();
+            }
+            FromEngine::NotAdded { why, .. } => {
+                self.bundles.refuse(&why);
+                self.go_on();
+            }
+            FromEngine::Stored(kept) => {
+                self.bundles.take_kept(kept);
+                self.go_on();
             }
             FromEngine::Image { request, result } => {
                 self.take_image(request == self.image_request.get_value(), result);
             }
-            FromEngine::Judged { request, unlikeness } if request == self.image_request.get_value() => {
-                let told = unlikeness.map_or(Judgement::Unknown, Judgement::Told);
-                self.judgement.set(told);
-            }
+            FromEngine::Judged {
+                request,
+                bundle,
+                unlikeness,
+            } if request == self.image_request.get_value() => self.bundles.judge(bundle, unlikeness),
             FromEngine::Judged { .. } => {}
             FromEngine::Partial { request, partial } => match partial {
                 Partial::Text(text) if request == self.draft_request.get_value() => {
@@ -335,10 +357,55 @@ impl Workspace {
                 }
                 partial => self.questions.take_partial(request, partial),
             },
-            FromEngine::Done { request, result } if request == self.draft_request.get_value() => {
-                self.take_draft(result);
+            FromEngine::Done {
+                request,
+                bundle,
+                result,
+            } => {
+                let draft = request == self.draft_request.get_value();
+                let task = match draft {
+                    true => Some(Task::Draft),
+                    false => self.questions.task(request),
+                };
+                if let Some(task) = task {
+                    self.bundles.did(task, &bundle);
+                }
+                if draft {
+                    self.take_draft(result);
+                } else {
+                    self.questions.take(request, result);
+                }
             }
-            FromEngine::Done { request, result } => self.questions.take(request, result),
+        }
+    }
+
+    fn ready(self) -> bool {
+        matches!(self.status.get_untracked(), Status::Ready(_))
+    }
+
+    /// Opens what else waits to be opened. An engine is ready once all that were open before a restart are open again; what it
+    /// owed begins again then.
+    pub fn go_on(self) {
+        let Some(first) = self.first.get_value() else {
+            return;
+        };
+        if self.bundles.advance() || self.ready() {
+            return;
+        }
+        self.status.set(Status::Ready(first));
+        let drafts = untrack(|| self.bundles.tasks()).contains(&Task::Draft);
+        if drafts && self.draft.get_untracked() == Draft::Running {
+            self.text.set(String::new());
+            self.send_draft();
+        }
+        self.questions.again();
+    }
+
+    /// Opens the published bundles one after the other, until one is at home with the picture.
+    pub fn look_further(self) {
+        if let Some(listed) = self.bundles.lacking() {
+            self.bundles.add_listed(&listed);
+            self.go_on();
         }
     }
 
@@ -347,6 +414,7 @@ impl Workspace {
             Ok(TaskResult::Draft(drafted)) => {
                 // The words came one by one; this is the same text, whole.
                 self.text.set(drafted.text.clone());
+                self.by.set(untrack(|| self.bundles.answering(Task::Draft)));
                 Draft::Done(drafted)
             }
             Ok(_) => Draft::None,
@@ -398,6 +466,9 @@ impl Workspace {
     /// Once: a new worker, a new device, the image again and the draft that was under way. Twice in a
     /// minute: words.
     fn rebuild(self, what: &str) {
+        // A bundle that it stopped over would stop it again.
+        self.bundles
+            .refuse("the engine stopped while it was opened; it may be too large for this device");
         let now = window().performance().map_or(0.0, |clock| clock.now());
         let before = self.rebuilt.get_value();
         if before.is_some_and(|then| now - then < AGAIN) {

@@ -266,15 +266,13 @@ impl Browser {
 
     /// Gives the page a file, as a reader who chooses one.
     pub async fn choose(&self, file: &Path) {
-        let input = self
-            .client
-            .find(Locator::Css("#file"))
-            .await
-            .expect("there is an input");
-        input
-            .send_keys(file.to_str().expect("a path of text"))
-            .await
-            .expect("the file is taken");
+        self.write("#file", file.to_str().expect("a path of text")).await;
+    }
+
+    /// Gives the page a folder with a bundle, as a reader who chooses one.
+    pub async fn choose_folder(&self, folder: &Path) {
+        self.write("#folder", folder.to_str().expect("a path of text"))
+            .await;
     }
 
     /// Drops a file on the page, or pastes it: `event` is `drop` or `paste`.

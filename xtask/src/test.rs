@@ -9,7 +9,7 @@ use std::process::Command;
 const WEBGPU_VARIABLE: &str = "HILUM_TEST_WEBGPU";
 
 /// The packages whose tests run natively.
-const NATIVE: [&str; 14] = [
+const NATIVE: [&str; 16] = [
     "-p",
     "hilum",
     "-p",
@@ -18,6 +18,8 @@ const NATIVE: [&str; 14] = [
     "hilum-data",
     "-p",
     "hilum-image",
+    "-p",
+    "hilum-protocol",
     "-p",
     "hilum-task",
     "-p",

@@ -1,11 +1,18 @@
 //! The one protocol between the page and the worker that holds the engine: one enum each way, one request and one
 //! answer for every task.
 //!
-//! The page sends [`ToEngine::Open`] once, then images and what it asks about them. Every answer carries the number
-//! of its request, so that a late answer to a request that was given up is told apart.
+//! The page sends [`ToEngine::Open`] once, [`ToEngine::Add`] for each further bundle, then images and what it asks about them.
+//! Every answer carries the number of its request, so that a late answer to a request that was given up is told apart.
+//!
+//! One message is not of these enums, for it holds the browser's own objects: `{ folder, files }`, the name under which a
+//! folder's bundle is opened and a `Map` from the paths in it to `File`s. It comes before the bundle is opened.
+
+mod route;
 
 use hilum_image::Radiograph;
 use serde::{Deserialize, Serialize};
+
+pub use route::{Candidate, route};
 
 pub use hilum_task::structured;
 pub use hilum_task::{
@@ -47,6 +54,35 @@ impl DeviceChoice {
     }
 }
 
+/// What a bundle from a folder of the reader's has in the place of an address, before the folder's name.
+pub const FOLDER: &str = "folder:";
+
+/// What there is to say of a bundle, whether it is open or not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bundle {
+    /// Its name.
+    pub name: String,
+    /// The SHA-256 of its `bundle.json`.
+    pub sha256: String,
+    /// Its system.
+    pub system: String,
+    /// What it was trained on, in its own words.
+    pub data: String,
+    /// What it can be asked for: the tasks of the bundle, [`Task::Retrieve`] only where it has a gallery.
+    pub tasks: Vec<Task>,
+    /// Bytes of its files in all; of a kept bundle, of those that are kept.
+    pub bytes: u64,
+}
+
+/// A bundle that can be opened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Where its files are: an address, or [`FOLDER`] with a name.
+    pub at: String,
+    /// The bundle.
+    pub bundle: Bundle,
+}
+
 /// From the page to the engine.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToEngine {
@@ -54,13 +90,33 @@ pub enum ToEngine {
     Open {
         /// The device.
         device: DeviceChoice,
-        /// The bundle's folder, an absolute address on the page's own origin.
+        /// Where the bundle's files are: a folder's absolute address on the page's own origin, or [`FOLDER`] with a name.
         bundle: String,
-        /// SHA-256 of its `bundle.json`, where the page was built with it: then nothing need be asked of the
-        /// network when the browser has it in storage.
+        /// SHA-256 of its `bundle.json`, where that is known: then nothing need be asked of the network when the
+        /// browser has it in storage.
         sha256: Option<String>,
         /// Why [`DeviceChoice::Auto`] is not to try the adapter, where a worker that did was given up.
         failed: Option<String>,
+    },
+    /// Open a further bundle, on the device of the first.
+    Add {
+        /// Where its files are, as in [`ToEngine::Open`].
+        bundle: String,
+        /// SHA-256 of its `bundle.json`, where that is known.
+        sha256: Option<String>,
+    },
+    /// Close a bundle.
+    Close {
+        /// Which.
+        sha256: String,
+    },
+    /// List the bundles that are kept in the browser's storage.
+    Stored,
+    /// Drop a bundle's files from the browser's storage, but for those that another one that is kept names too; an open bundle
+    /// stays open. The answer is what is kept then.
+    Free {
+        /// Which.
+        sha256: String,
     },
     /// Decode a file. It cancels every request about the image before it.
     Image {
@@ -145,19 +201,13 @@ pub struct Opened {
     pub trial: Trial,
     /// What the reader should know of the device, in a sentence.
     pub note: Option<String>,
-    /// The bundle's name.
-    pub bundle: String,
-    /// Its hash.
-    pub sha256: String,
-    /// Its system.
-    pub system: String,
-    /// What it was trained on, in its own words.
-    pub data: String,
-    /// What it can be asked for: the tasks of the bundle, [`Task::Retrieve`] only where it has a gallery.
-    pub tasks: Vec<Task>,
-    /// Bytes that came over the network; the others came from storage.
+    /// Where its files came from, as it was asked for.
+    pub at: String,
+    /// The bundle.
+    pub bundle: Bundle,
+    /// Bytes that came over the network or from a folder; the others came from storage.
     pub downloaded: u64,
-    /// Bytes in all.
+    /// Bytes that were read.
     pub bytes: u64,
     /// Why the bundle was not kept in the browser's storage, where it was not.
     pub not_kept: Option<String>,
@@ -239,10 +289,19 @@ pub enum FromEngine {
         /// Of how much; 0 where it is not known.
         total: u64,
     },
-    /// Ready.
+    /// A bundle is open, the first or a further one.
     Opened(Opened),
-    /// It cannot get ready: why, and what to do.
+    /// The first cannot be opened: why, and what to do.
     NotOpened(String),
+    /// A further bundle cannot be opened; those that are open are as before.
+    NotAdded {
+        /// Where its files are, as it was asked for.
+        bundle: String,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// The bundles in the browser's storage.
+    Stored(Vec<Listed>),
     /// A decoded image.
     Image {
         /// The request's number.
@@ -250,10 +309,13 @@ pub enum FromEngine {
         /// The image, or a sentence that says why there is none.
         result: Result<Box<Shown>, String>,
     },
-    /// How unlike what the model was trained on an image is: told once, before anything is said of what it shows.
+    /// How unlike what a bundle's model was trained on an image is: told once for each, before anything is said of what it
+    /// shows.
     Judged {
         /// The image's request.
         request: u32,
+        /// The SHA-256 of the bundle.
+        bundle: String,
         /// It; nothing where the bundle cannot tell.
         unlikeness: Option<Unlikeness>,
     },
@@ -268,6 +330,8 @@ pub enum FromEngine {
     Done {
         /// The request's number.
         request: u32,
+        /// The SHA-256 of the bundle that served it; empty where none could.
+        bundle: String,
         /// The result, or a sentence that says why there is none.
         result: Result<TaskResult, String>,
     },

@@ -227,8 +227,8 @@ async fn keep(loader: &mut Loader, mut all: Vec<Kept>, new: Kept) {
     all.insert(0, new);
     all.truncate(MOST);
     if let Ok(bytes) = serde_json::to_vec(&all) {
-        let url = loader.source.url.clone();
-        loader.source.store.put(&name(&loader.sha256), &url, &bytes).await;
+        let (name, at) = (name(&loader.sha256), loader.source.place.at.clone());
+        loader.source.store.put(&name, &at, &bytes, false).await;
     }
 }
 

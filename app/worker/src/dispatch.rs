@@ -3,15 +3,17 @@
 use std::rc::Rc;
 
 use hilum::image::{WindowChoice, decode};
-use hilum_protocol::{FromEngine, Shown, ToEngine};
+use hilum_protocol::{FromEngine, Opened, Shown, ToEngine};
+use js_sys::Map;
 use wasm_bindgen::prelude::*;
 use web_sys::MessageEvent;
 
 use super::error::WorkerError;
-use super::open::open;
+use super::open::{add, open};
 use super::run::run;
 use super::scope::{post, scope, yield_now};
-use super::state::{Image, State};
+use super::state::{Engine, Image, State};
+use super::store::Store;
 
 /// An image is shown at most so large: more than a screen has, and quick to apply a window to.
 const SHOWN: usize = 1536;
@@ -20,6 +22,9 @@ const SHOWN: usize = 1536;
 pub fn listen() {
     let state = Rc::new(State::default());
     let handler = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+        if let Some((folder, files)) = folder(&event.data()) {
+            return state.take_folder(folder, files);
+        }
         match serde_wasm_bindgen::from_value(event.data()) {
             Ok(message) => wasm_bindgen_futures::spawn_local(handle(state.clone(), message)),
             Err(error) => {
@@ -32,12 +37,18 @@ pub fn listen() {
     post(&FromEngine::Pong);
 }
 
+/// The folder that a message brings, where it is such a message.
+fn folder(message: &JsValue) -> Option<(String, Map)> {
+    let get = |key: &str| js_sys::Reflect::get(message, &key.into()).ok();
+    Some((get("folder")?.as_string()?, get("files")?.dyn_into().ok()?))
+}
+
 async fn handle(state: Rc<State>, message: ToEngine) {
     match message {
         ToEngine::Ping => post(&FromEngine::Pong),
         ToEngine::Cancel { request } => state.cancel(request),
         ToEngine::LoseDevice => {
-            if let Some(engine) = state.engine.borrow().as_ref() {
+            if let Ok(engine) = state.first() {
                 engine.chosen.lose();
             }
         }
@@ -46,14 +57,24 @@ async fn handle(state: Rc<State>, message: ToEngine) {
             bundle,
             sha256,
             failed,
-        } => match open(device, bundle, sha256, failed).await {
-            Ok((engine, opened)) => {
-                *state.engine.borrow_mut() = Some(Rc::new(engine));
-                post(&FromEngine::Opened(opened));
-                judge(&state).await;
-            }
+        } => match open(device, state.place(bundle), sha256, failed).await {
+            Ok(opened) => begin(&state, opened).await,
             Err(why) => post(&FromEngine::NotOpened(why.to_string())),
         },
+        ToEngine::Add { bundle, sha256 } => match add(&state, state.place(bundle.clone()), sha256).await {
+            Ok(opened) => begin(&state, opened).await,
+            Err(why) => {
+                let why = why.to_string();
+                post(&FromEngine::NotAdded { bundle, why });
+            }
+        },
+        ToEngine::Close { sha256 } => state.close(&sha256),
+        ToEngine::Stored => post(&FromEngine::Stored(Store::open().await.kept().await)),
+        ToEngine::Free { sha256 } => {
+            let store = Store::open().await;
+            store.free(&sha256).await;
+            post(&FromEngine::Stored(store.kept().await));
+        }
         ToEngine::Image { request, bytes } => {
             state.cancel_all();
             let result = read(&state, request, &bytes).map_err(|e| e.to_string());
@@ -62,28 +83,43 @@ async fn handle(state: Rc<State>, message: ToEngine) {
         }
         ToEngine::Run { request, task } => {
             state.begin(task.task(), request);
-            let result = run(&state, request, &task).await;
-            // A request whose device was lost is sent again by the page: that it failed would only be in the way.
-            let lost = match (&result, state.engine()) {
-                (Err(_), Ok(engine)) => engine.is_lost().await,
-                _ => false,
+            let (bundle, result) = match state.serving(&task).await {
+                Ok(engine) => {
+                    let result = run(&state, &engine, request, &task).await;
+                    // A request whose device was lost is sent again by the page: that it failed would only be in the way.
+                    if result.is_err() && engine.is_lost().await {
+                        return;
+                    }
+                    (engine.bundle.sha256.clone(), result)
+                }
+                Err(why) => (String::new(), Err(why)),
             };
-            if !lost {
-                let result = result.map_err(|e| e.to_string());
-                post(&FromEngine::Done { request, result });
-            }
+            let result = result.map_err(|e| e.to_string());
+            post(&FromEngine::Done {
+                request,
+                bundle,
+                result,
+            });
         }
     }
 }
 
-/// Tells the page how unlike the training pictures the image at hand is, as soon as there are both it and a model. What fails
-/// here is said when something is asked of the image.
+/// A bundle is at work.
+async fn begin(state: &State, (engine, opened): (Engine, Opened)) {
+    state.open(engine);
+    post(&FromEngine::Opened(opened));
+    judge(state).await;
+}
+
+/// Tells the page how unlike the training pictures of each bundle the image at hand is, as soon as there are both it and one.
 async fn judge(state: &State) {
-    let (engine, image) = (state.engine(), state.image.borrow().clone());
-    if let (Ok(engine), Some(image)) = (engine, image) {
+    let Some(image) = state.image.borrow().clone() else {
+        return;
+    };
+    for engine in state.engines() {
         // The page shows the picture, or that the engine is ready, before the encoder has its turn.
         yield_now().await;
-        let _ = image.judge(&engine.session).await;
+        image.judge(&engine).await;
     }
 }
 

@@ -21,6 +21,38 @@ pub enum WorkerError {
         /// What the browser says.
         reason: String,
     },
+    /// A file that a folder's bundle should have.
+    #[error("the folder has no {name}, which a bundle of this kind has; copy or export the bundle again")]
+    NotInFolder {
+        /// The file.
+        name: String,
+    },
+    /// A file of a bundle from a folder that is at hand no more.
+    #[error("this browser no longer keeps its {name}; open the bundle from its folder again")]
+    NotKept {
+        /// The file.
+        name: String,
+    },
+    /// A file of a folder that cannot be read.
+    #[error("the browser could not read {name} ({reason}); was it moved or removed?")]
+    NotRead {
+        /// The file.
+        name: String,
+        /// What the browser says.
+        reason: String,
+    },
+    /// A bundle that is open.
+    #[error("it is open already, as {name}")]
+    Open {
+        /// Its name.
+        name: String,
+    },
+    /// A bundle that does not say what its manifest records.
+    #[error(
+        "its words in a trial are not those that its maker recorded: the bundle or this program is damaged, or the device \
+         computes wrongly"
+    )]
+    WrongWords,
     /// The server refused a file.
     #[error("the server has no {name} (it answered {status}); is the bundle's folder complete?")]
     NotThere {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hilum::bundle::{Gate, Manifest, ModelLoader, gate};
+use hilum::bundle::{Gate, Manifest, ModelLoader, gate, sha256_hex};
 use hilum::device::Chosen;
 use hilum::tasks::{Session, TRIAL_TOKENS, trial};
 use hilum::text::{Specials, Tokenizer};
@@ -12,7 +12,7 @@ use hilum_protocol::{FromEngine, OpenTimes, Phase};
 
 use super::error::WorkerError;
 use super::scope::{memory, now, post, yield_now};
-use super::source::Source;
+use super::source::{Place, Source};
 
 /// The browser gets its turn at least so often, in milliseconds.
 const TURN: f64 = 24.0;
@@ -42,6 +42,8 @@ pub struct Loader {
     pub manifest: Manifest,
     /// The hash of that.
     pub sha256: String,
+    /// Its bytes.
+    bytes: Vec<u8>,
     /// How long each part took, on all devices together.
     pub times: OpenTimes,
     tokenizer: Option<Tokenizer>,
@@ -87,14 +89,14 @@ pub fn progress(phase: Phase, done: u64, total: u64) {
 }
 
 impl Loader {
-    /// The bundle at `url`, its manifest and tokenizer read.
+    /// The bundle at `place`, its manifest, tokenizer and gate read.
     ///
     /// # Errors
     /// A file that did not arrive or is not what was published.
-    pub async fn open(url: String, sha256: Option<&str>) -> Result<Self, WorkerError> {
-        let mut source = Source::open(url, |done, total| progress(Phase::Weights, done, total)).await;
+    pub async fn open(place: Place, sha256: Option<&str>) -> Result<Self, WorkerError> {
+        let mut source = Source::open(place, |done, total| progress(Phase::Weights, done, total)).await;
         let began = now();
-        let (manifest, sha256) = source.manifest(sha256).await?;
+        let (manifest, bytes) = source.manifest(sha256).await?;
         let entry = manifest.tokenizer.as_deref();
         let entry = entry.map(|name| manifest.file(name)).transpose()?;
         // A gallery is fetched when it is first searched.
@@ -121,7 +123,8 @@ impl Loader {
             before: source.read,
             source,
             manifest,
-            sha256,
+            sha256: sha256_hex(&bytes),
+            bytes,
             times,
             tokenizer,
             gate,
@@ -161,6 +164,50 @@ impl Loader {
                 chosen.lose();
                 Err(why)
             }
+        }
+    }
+
+    /// Loads the bundle on a device on which another one is at work already, and tries it. What fails is no reason to lose the
+    /// device.
+    ///
+    /// # Errors
+    /// A shard that did not arrive or does not fit the model, a device that fails, and other words than the manifest records.
+    pub async fn beside(&mut self, chosen: Chosen, lost: Arc<AtomicBool>) -> Result<Ready, WorkerError> {
+        let (session, memory, (right, ms)) = self.placed(&chosen, Phase::TryingCpu, Length::Short).await?;
+        let ready = Ready {
+            session,
+            chosen,
+            lost,
+            right,
+            ms,
+            memory,
+            left: Arc::default(),
+        };
+        if ready.sound() {
+            Ok(ready)
+        } else {
+            Err(WorkerError::WrongWords)
+        }
+    }
+
+    /// Bytes of its files in all.
+    pub fn size(&self) -> u64 {
+        let files = self.manifest.files.iter().map(|file| file.bytes).sum::<u64>();
+        files + self.bytes.len() as u64
+    }
+
+    /// Keeps the manifest of the bundle, which is open, and drops what another version of it left. What a folder holds now and
+    /// what was kept of it may both be of use.
+    pub async fn keep(&mut self) {
+        let place = &self.source.place;
+        let store = &mut self.source.store;
+        store.put(&self.sha256, &place.at, &self.bytes, true).await;
+        let current = Some((self.sha256.as_str(), &self.manifest));
+        match (place.is_folder(), store.refused()) {
+            (false, _) => store.sweep(&place.at, current).await,
+            // Half a bundle is of no use without its folder.
+            (true, Some(_)) => store.sweep(&place.at, None).await,
+            (true, None) => {}
         }
     }
 

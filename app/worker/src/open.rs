@@ -4,13 +4,15 @@ use std::cell::RefCell;
 
 use hilum::bundle::{Gallery, Manifest};
 use hilum::device;
-use hilum_protocol::{DeviceChoice, Opened, Phase, Task};
+use hilum_protocol::{DeviceChoice, Opened, Phase, Task, Trial};
 
 use super::choice::{self, Settled};
 use super::error::WorkerError;
 use super::load::{Length, Loader, progress};
 use super::scope::{memory, now};
-use super::state::Engine;
+use super::source::Place;
+use super::state::{Engine, State};
+use super::store::{Store, bundle};
 
 /// Opens the bundle on the device that was asked for, or on the one that a trial shows to be right and the faster. `failed` is
 /// why the adapter is not to be tried, where the page says so.
@@ -19,7 +21,7 @@ use super::state::Engine;
 /// What failed and what to do.
 pub async fn open(
     device: DeviceChoice,
-    bundle: String,
+    place: Place,
     sha256: Option<String>,
     failed: Option<String>,
 ) -> Result<(Engine, Opened), WorkerError> {
@@ -31,26 +33,59 @@ pub async fn open(
         DeviceChoice::Cpu => Some(device::cpu()),
     };
     let took = now() - began;
-    let mut loader = Loader::open(bundle, sha256.as_deref()).await?;
+    let mut loader = Loader::open(place, sha256.as_deref()).await?;
     loader.times.device = took;
     let settled = match asked {
         Some(chosen) => Settled::asked(loader.ready(chosen, Length::Short).await?),
         None => choice::automatic(&mut loader, failed).await?,
     };
-    sweep(&loader).await;
+    loader.keep().await;
     Ok(opened(loader, settled))
 }
 
-/// Drops what another version of the bundle left in storage.
-async fn sweep(loader: &Loader) {
-    let choices = choice::name(&loader.sha256);
-    let files = loader.manifest.files.iter().map(|file| file.sha256.as_str());
-    let keep: Vec<&str> = files.chain([loader.sha256.as_str(), &choices]).collect();
-    loader.source.store.sweep(&loader.source.url, &keep).await;
+/// Opens a further bundle beside those that are open.
+///
+/// # Errors
+/// What failed and what to do; a bundle that is open already.
+pub async fn add(
+    state: &State,
+    place: Place,
+    sha256: Option<String>,
+) -> Result<(Engine, Opened), WorkerError> {
+    let first = state.first()?;
+    let at = place.at.clone();
+    let is_folder = place.is_folder();
+    let added = beside(state, &first, place, sha256).await;
+    if added.is_err() && is_folder {
+        Store::open().await.sweep(&at, None).await;
+    }
+    added
+}
+
+async fn beside(
+    state: &State,
+    first: &Engine,
+    place: Place,
+    sha256: Option<String>,
+) -> Result<(Engine, Opened), WorkerError> {
+    let mut loader = Loader::open(place, sha256.as_deref()).await?;
+    if state.find(&loader.sha256).is_some() {
+        let name = loader.manifest.name.clone();
+        return Err(WorkerError::Open { name });
+    }
+    let ready = loader.beside(first.chosen.clone(), first.lost.clone()).await?;
+    loader.keep().await;
+    let settled = Settled {
+        ready,
+        trial: Trial::default(),
+        note: None,
+    };
+    Ok(opened(loader, settled))
 }
 
 fn opened(loader: Loader, settled: Settled) -> (Engine, Opened) {
     let Settled { ready, trial, note } = settled;
+    let all = loader.size();
     let (manifest, source) = (&ready.session.manifest, loader.source);
     let opened = Opened {
         device: ready.chosen.name.clone(),
@@ -58,22 +93,20 @@ fn opened(loader: Loader, settled: Settled) -> (Engine, Opened) {
         why: ready.chosen.why.clone(),
         trial,
         note,
-        bundle: manifest.name.clone(),
-        sha256: loader.sha256,
-        system: manifest.system.clone(),
-        data: manifest.provenance.data.clone(),
-        tasks: tasks(manifest),
+        at: source.place.at.clone(),
+        bundle: bundle(manifest, loader.sha256, all),
         downloaded: source.downloaded,
         bytes: source.total,
-        not_kept: source.store.refused().map(str::to_owned),
+        not_kept: source.store.not_kept(&source.place.at),
         times: loader.times,
         memory_loaded: ready.memory,
         memory: memory(),
     };
     let engine = Engine {
+        bundle: opened.bundle.clone(),
         session: ready.session,
         chosen: ready.chosen,
-        url: source.url,
+        place: source.place,
         gallery: RefCell::default(),
         lost: ready.lost,
     };
@@ -81,7 +114,7 @@ fn opened(loader: Loader, settled: Settled) -> (Engine, Opened) {
 }
 
 /// What a page can ask of a bundle: a gallery is searched only where there is one.
-fn tasks(manifest: &Manifest) -> Vec<Task> {
+pub fn tasks(manifest: &Manifest) -> Vec<Task> {
     let has =
         |task: &Task| manifest.tasks.contains(task) && (*task != Task::Retrieve || Gallery::is_in(manifest));
     Task::ALL.into_iter().filter(has).collect()

@@ -15,16 +15,20 @@ use super::state::{Engine, State};
 /// The browser gets its turn at least so often, in milliseconds.
 const TURN: f64 = 24.0;
 
-/// Runs a request to its end, or until it is cancelled.
+/// Runs a request with a bundle to its end, or until it is cancelled.
 ///
 /// # Errors
 /// A task that the bundle does not offer, a gallery that cannot be loaded, and what the task meets.
-pub async fn run(state: &State, request: u32, task: &TaskRequest) -> Result<TaskResult, WorkerError> {
-    let engine = state.engine()?;
+pub async fn run(
+    state: &State,
+    engine: &Engine,
+    request: u32,
+    task: &TaskRequest,
+) -> Result<TaskResult, WorkerError> {
     let kind = task.task();
     engine.session.offers(kind)?;
     let gallery = match kind {
-        Task::Retrieve => load_gallery(&engine, request).await?,
+        Task::Retrieve => load_gallery(engine, request).await?,
         _ => None,
     };
     let began = now();
@@ -34,10 +38,7 @@ pub async fn run(state: &State, request: u32, task: &TaskRequest) -> Result<Task
         _ => {
             let image = state.image.borrow().clone();
             match image {
-                Some(image) => {
-                    image.judge(&engine.session).await?;
-                    Some(image.encoded(&engine.session)?)
-                }
+                Some(image) => Some(image.encoded(engine)?),
                 None => None,
             }
         }
@@ -101,7 +102,9 @@ async fn load_gallery(engine: &Engine, request: u32) -> Result<Option<Rc<LoadedG
         let partial = Partial::Loading(done, total);
         post(&FromEngine::Partial { request, partial });
     };
-    let mut source = Source::open(engine.url.clone(), tell).await;
+    let mut source = Source::open(engine.place.clone(), tell).await;
+    // Of a bundle that is kept no more, nothing is kept.
+    source.keeps = source.store.has(&engine.bundle.sha256).await;
     let cases = manifest.file(gallery::CASES)?;
     let features = manifest.file(gallery::FEATURES)?;
     let sheet = manifest.files.iter().find(|file| file.path == gallery::SHEET);

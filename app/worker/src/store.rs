@@ -1,22 +1,30 @@
-//! A bundle's files: from the browser's storage where they are there and whole, else from the network and
-//! into the storage.
+//! What is kept in the browser's storage: the files of bundles, and where each of them computes faster.
 //!
-//! The storage is the Cache interface. A file's key is its SHA-256, so a file is never taken for another;
-//! what is read is verified by the loader, and a damaged copy is fetched anew.
+//! The storage is the Cache interface. A file's key is its SHA-256, so a file is never taken for another, and what two bundles
+//! have in common is kept once; what is read is verified by the loader, and a damaged copy is fetched anew. A header names the
+//! bundle that brought an entry. The manifests are marked: they are what says which bundles are kept, and they are kept last,
+//! so that a bundle that did not open is none of them. An entry that a kept manifest names is never dropped for another's sake.
 
+use std::collections::BTreeSet;
+
+use hilum::bundle::Manifest;
+use hilum_protocol::{Bundle, FOLDER, Listed};
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{
-    Cache, Headers, ReadableStreamDefaultReader, Request, RequestCache, RequestInit, Response, ResponseInit,
-};
+use web_sys::{Cache, Headers, Request, Response, ResponseInit};
 
-use super::error::WorkerError;
+use super::choice;
+use super::open::tasks;
 use super::scope::{scope, words};
 
-const NAME: &str = "hilum-bundles-1";
-/// The header that says which bundle an entry belongs to.
+const NAME: &str = "hilum-bundles-2";
+/// Its manifests were not marked.
+const BEFORE: &str = "hilum-bundles-1";
+/// The header that says which bundle brought an entry: its address, or [`FOLDER`] with a name.
 const OWNER: &str = "x-hilum-bundle";
+/// The header of a manifest.
+const MANIFEST: &str = "x-hilum-manifest";
 
 /// The browser's storage, where it may be used.
 pub struct Store {
@@ -24,11 +32,29 @@ pub struct Store {
     refused: Option<String>,
 }
 
+/// An entry without its content.
+struct Entry {
+    key: String,
+    owner: String,
+    response: Response,
+    is_manifest: bool,
+}
+
+/// A manifest that is kept.
+struct Kept {
+    sha256: String,
+    owner: String,
+    bytes: u64,
+    manifest: Manifest,
+}
+
 impl Store {
     /// Opens the storage. A private window may forbid it: that is remembered, not an error.
     pub async fn open() -> Self {
         let opened = async {
             let caches = scope().caches().map_err(|e| words(&e))?;
+            // Where it cannot be dropped, it only costs space.
+            let _ = JsFuture::from(caches.delete(BEFORE)).await;
             JsFuture::from(caches.open(NAME)).await.map_err(|e| words(&e))
         };
         match opened.await {
@@ -38,34 +64,52 @@ impl Store {
             },
             Err(why) => Self {
                 cache: None,
-                refused: Some(format!(
-                    "this browser window keeps no data ({why}), so the model is downloaded at every visit"
-                )),
+                refused: Some(format!("this browser window keeps no data ({why})")),
             },
         }
     }
 
-    /// Why files are not kept, where they are not.
+    /// Why files are not kept, where they are not: a clause.
     pub fn refused(&self) -> Option<&str> {
         self.refused.as_deref()
     }
 
+    /// What the reader should know where the bundle at `at` could not be kept.
+    pub fn not_kept(&self, at: &str) -> Option<String> {
+        let so = match at.starts_with(FOLDER) {
+            true => "the bundle is open for this visit only; open its folder again at the next",
+            false => "the model is downloaded at every visit",
+        };
+        self.refused.as_ref().map(|why| format!("{why}, so {so}"))
+    }
+
     /// A file by its hash, as it was kept: not verified.
     pub async fn get(&self, sha256: &str) -> Option<Vec<u8>> {
-        let found = JsFuture::from(self.cache.as_ref()?.match_with_str(&key(sha256)))
-            .await
-            .ok()?;
-        let response = found.dyn_into::<Response>().ok()?;
-        let buffer = JsFuture::from(response.array_buffer().ok()?).await.ok()?;
-        Some(Uint8Array::new(&buffer).to_vec())
+        content(&self.response(&key(sha256)).await?).await
+    }
+
+    /// Whether something is kept by this name.
+    pub async fn has(&self, sha256: &str) -> bool {
+        self.response(&key(sha256)).await.is_some()
+    }
+
+    async fn response(&self, key: &str) -> Option<Response> {
+        let found = JsFuture::from(self.cache.as_ref()?.match_with_str(key)).await;
+        found.ok()?.dyn_into().ok()
     }
 
     /// Keeps a file. Storage that is full or forbidden is remembered, not an error.
-    pub async fn put(&mut self, sha256: &str, owner: &str, bytes: &[u8]) {
-        let Some(cache) = &self.cache else { return };
+    pub async fn put(&mut self, sha256: &str, owner: &str, bytes: &[u8], is_manifest: bool) {
+        let Some(cache) = self.cache.as_ref().filter(|_| self.refused.is_none()) else {
+            return;
+        };
         let kept = async {
             let headers = Headers::new()?;
-            headers.set(OWNER, owner)?;
+            // An address is ASCII already; a folder's name need not be, and a header has to.
+            headers.set(OWNER, &String::from(js_sys::encode_uri_component(owner)))?;
+            if is_manifest {
+                headers.set(MANIFEST, "1")?;
+            }
             let init = ResponseInit::new();
             init.set_headers(&headers);
             let response =
@@ -74,98 +118,143 @@ impl Store {
         };
         if let Err(thrown) = kept.await {
             self.refused = Some(format!(
-                "the model could not be kept in the browser's storage ({}), so it is downloaded at every visit; free some \
-                 space, or leave the private window",
+                "the model could not be kept in the browser's storage, for want of space or in a private window ({})",
                 words(&thrown)
             ));
-            self.cache = None;
         }
     }
 
     /// Drops a file.
     pub async fn remove(&self, sha256: &str) {
         if let Some(cache) = &self.cache {
+            // It only costs space, hence no error.
             let _ = JsFuture::from(cache.delete_with_str(&key(sha256))).await;
         }
     }
 
-    /// Drops what an older version of the bundle `owner` left behind. It only costs space, hence no error.
-    pub async fn sweep(&self, owner: &str, keep: &[&str]) {
-        let Some(cache) = &self.cache else { return };
-        let Ok(keys) = JsFuture::from(cache.keys()).await else {
-            return;
+    async fn entries(&self) -> Vec<Entry> {
+        let Some(cache) = &self.cache else {
+            return Vec::new();
         };
-        for request in js_sys::Array::from(&keys)
-            .iter()
-            .filter_map(|k| k.dyn_into::<Request>().ok())
-        {
-            let url = request.url();
-            let kept = url.rsplit('/').next().is_some_and(|hash| keep.contains(&hash));
-            let response = JsFuture::from(cache.match_with_str(&url))
-                .await
-                .ok()
-                .and_then(|r| r.dyn_into::<Response>().ok());
-            let own = response
-                .and_then(|r| r.headers().get(OWNER).ok().flatten())
-                .is_some_and(|o| o == owner);
-            if own && !kept {
-                let _ = JsFuture::from(cache.delete_with_str(&url)).await;
+        let keys = JsFuture::from(cache.keys()).await.unwrap_or_default();
+        let mut entries = Vec::new();
+        for request in js_sys::Array::from(&keys) {
+            let Ok(request) = request.dyn_into::<Request>() else {
+                continue;
+            };
+            let Some(response) = self.response(&request.url()).await else {
+                continue;
+            };
+            let header = |name| response.headers().get(name).ok().flatten();
+            let owner = js_sys::decode_uri_component(&header(OWNER).unwrap_or_default());
+            entries.push(Entry {
+                key: request.url().rsplit('/').next().unwrap_or_default().to_owned(),
+                owner: owner.map_or_else(|_| String::new(), String::from),
+                is_manifest: header(MANIFEST).is_some(),
+                response,
+            });
+        }
+        entries
+    }
+
+    /// The bundles that are kept.
+    pub async fn kept(&self) -> Vec<Listed> {
+        let entries = self.entries().await;
+        let there: BTreeSet<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
+        let listed = |kept: Kept| {
+            let files = kept.manifest.files.iter();
+            let files = files.filter(|file| there.contains(file.sha256.as_str()));
+            let bytes = kept.bytes + files.map(|file| file.bytes).sum::<u64>();
+            Listed {
+                at: kept.owner,
+                bundle: bundle(&kept.manifest, kept.sha256, bytes),
+            }
+        };
+        manifests(&entries).await.into_iter().map(listed).collect()
+    }
+
+    /// Drops what `owner` brought and no kept manifest names: of a bundle that did not open or, where `current` is the one that
+    /// did, what another version of it left.
+    pub async fn sweep(&self, owner: &str, current: Option<(&str, &Manifest)>) {
+        let entries = self.entries().await;
+        let mut named = BTreeSet::new();
+        for kept in manifests(&entries).await {
+            // What is superseded names nothing any more.
+            if kept.owner != owner || current.is_none_or(|(sha256, _)| kept.sha256 == sha256) {
+                named.extend(names(&kept.sha256, &kept.manifest));
+            }
+        }
+        // Where its manifest could not be kept, its files still save the next download.
+        if let Some((sha256, manifest)) = current {
+            named.extend(names(sha256, manifest));
+        }
+        for entry in entries {
+            if entry.owner == owner && !named.contains(&entry.key) {
+                self.remove(&entry.key).await;
             }
         }
     }
+
+    /// Drops a bundle, but for what another one that is kept names too.
+    pub async fn free(&self, sha256: &str) {
+        let (mut freed, mut named) = (Vec::new(), BTreeSet::new());
+        for kept in manifests(&self.entries().await).await {
+            let names = names(&kept.sha256, &kept.manifest);
+            match kept.sha256 == sha256 {
+                true => freed.extend(names),
+                false => named.extend(names),
+            }
+        }
+        // The manifest is the first of them: should this be interrupted, no bundle is listed that is not whole.
+        for name in freed.iter().filter(|name| !named.contains(*name)) {
+            self.remove(name).await;
+        }
+    }
+}
+
+/// The manifests among the entries. One that this program cannot read names nothing.
+async fn manifests(entries: &[Entry]) -> Vec<Kept> {
+    let mut all = Vec::new();
+    for entry in entries.iter().filter(|entry| entry.is_manifest) {
+        let bytes = content(&entry.response).await.unwrap_or_default();
+        if let Ok(manifest) = Manifest::parse(&bytes) {
+            all.push(Kept {
+                sha256: entry.key.clone(),
+                owner: entry.owner.clone(),
+                bytes: bytes.len() as u64,
+                manifest,
+            });
+        }
+    }
+    all
+}
+
+/// The keys of all that belongs to a bundle, its manifest first.
+fn names(sha256: &str, manifest: &Manifest) -> Vec<String> {
+    let own = [sha256.to_owned(), choice::name(sha256)];
+    own.into_iter()
+        .chain(manifest.files.iter().map(|file| file.sha256.clone()))
+        .collect()
+}
+
+/// What there is to say of a bundle of so many bytes.
+pub fn bundle(manifest: &Manifest, sha256: String, bytes: u64) -> Bundle {
+    Bundle {
+        name: manifest.name.clone(),
+        sha256,
+        system: manifest.system.clone(),
+        data: manifest.provenance.data.clone(),
+        tasks: tasks(manifest),
+        bytes,
+    }
+}
+
+async fn content(response: &Response) -> Option<Vec<u8>> {
+    let buffer = JsFuture::from(response.array_buffer().ok()?).await.ok()?;
+    Some(Uint8Array::new(&buffer).to_vec())
 }
 
 /// The address under which a file is kept; nothing is served there.
 fn key(sha256: &str) -> String {
     format!("/.hilum-bundles/{sha256}")
-}
-
-/// Fetches a file of at most `most` bytes, telling `progress` how many have come.
-///
-/// # Errors
-/// No connection, no such file, or more bytes than it should have.
-pub async fn fetch(url: &str, most: u64, mut progress: impl FnMut(u64)) -> Result<Vec<u8>, WorkerError> {
-    let name = url.rsplit('/').next().unwrap_or(url);
-    let lost = |thrown: JsValue| WorkerError::NotLoaded {
-        name: name.to_owned(),
-        reason: words(&thrown),
-    };
-    let init = RequestInit::new();
-    // It is kept by its hash; the browser need not keep it twice.
-    init.set_cache(RequestCache::NoStore);
-    let response = JsFuture::from(scope().fetch_with_str_and_init(url, &init))
-        .await
-        .map_err(lost)?;
-    let response: Response = response.unchecked_into();
-    if !response.ok() {
-        return Err(WorkerError::NotThere {
-            name: name.to_owned(),
-            status: response.status(),
-        });
-    }
-    let mut bytes = Vec::new();
-    let Some(body) = response.body() else {
-        return Ok(bytes);
-    };
-    let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
-    loop {
-        let step = JsFuture::from(reader.read()).await.map_err(lost)?;
-        if js_sys::Reflect::get(&step, &"done".into()).is_ok_and(|done| done.is_truthy()) {
-            return Ok(bytes);
-        }
-        let chunk = Uint8Array::new(&js_sys::Reflect::get(&step, &"value".into()).map_err(lost)?);
-        let begin = bytes.len();
-        let end = begin + chunk.length() as usize;
-        if end as u64 > most {
-            let _ = reader.cancel();
-            let name = name.to_owned();
-            return Err(WorkerError::TooLong { name, most });
-        }
-        if bytes.capacity() == 0 {
-            bytes.reserve_exact(usize::try_from(most.min(1 << 26)).unwrap_or(0).max(end));
-        }
-        bytes.resize(end, 0);
-        chunk.copy_to(&mut bytes[begin..]);
-        progress(end as u64);
-    }
 }
