@@ -42,6 +42,7 @@ fn listed(name: &str) -> Option<Value> {
         "system": manifest["system"],
         "data": manifest["provenance"]["data"].as_str().unwrap_or_default(),
         "tasks": tasks,
+        "reads_text": !manifest["tokenizer"].is_null(),
         "bytes": sizes.sum::<u64>() + bytes.len() as u64,
     });
     Some(json!({ "at": format!("models/{name}"), "bundle": bundle }))

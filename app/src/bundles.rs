@@ -281,6 +281,12 @@ impl Bundles {
         Task::ALL.into_iter().filter(offered).collect()
     }
 
+    /// Whether cases can be searched for by words.
+    pub fn searches_text(self) -> bool {
+        let both = |o: &Opened| o.bundle.reads_text && o.bundle.tasks.contains(&Task::Retrieve);
+        self.open.with(|open| open.iter().any(both))
+    }
+
     /// The bundle that serves a task, as far as is known. Before a bundle has judged the picture it is not asked about it.
     pub fn serving(self, task: Task) -> Option<Bundle> {
         let (open, judged) = (self.open.get(), self.judged.get());
@@ -294,6 +300,7 @@ impl Bundles {
             .iter()
             .map(|opened| Candidate {
                 tasks: &opened.bundle.tasks,
+                reads_text: opened.bundle.reads_text,
                 unlikeness: of(opened).and_then(|(_, unlikeness)| *unlikeness),
             })
             .collect();

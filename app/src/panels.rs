@@ -221,7 +221,7 @@ fn case(case: Case, side: usize) -> impl IntoView {
     };
     let value = closeness.value();
     view! {
-        <li class="case" class:bare=picture.is_none() data-id=name data-closeness=value.to_string()>
+        <li class="case" data-id=name data-closeness=value.to_string()>
             {picture}
             <div>
                 <p class="labels">{labels}</p>
@@ -290,7 +290,7 @@ fn Similar(workspace: Workspace) -> impl IntoView {
                 <button id="search-picture" hidden=running disabled=move || !read(workspace) on:click=move |_| questions.search(None)>"Find similar"</button>
                 <button id="search-stop" hidden=move || !running() on:click=move |_| questions.stop_search()>"Stop"</button>
             </div>
-            <form class="line" on:submit=submit>
+            <form class="line" hidden=move || !workspace.bundles.searches_text() on:submit=submit>
                 <label class="unseen" for="search-text">"Search by report text"</label>
                 <input id="search-text" type="text" maxlength="1000" autocomplete="off" placeholder="or search by report text" prop:value=move || text.get() on:input=move |event| text.set(event_target_value(&event))/>
                 <button id="search" type="submit" disabled=move || running() || !ready(workspace) || text.get().trim().is_empty()>"Search"</button>

@@ -54,7 +54,7 @@ fn page_with(setting: &Setting, dir: &Path, more: &[(&str, &[&str], f32)]) -> Pa
         let bytes = std::fs::read(page.join("models").join(name).join("bundle.json")).unwrap();
         table.push(json!({ "at": format!("models/{name}"), "bundle": {
             "name": manifest["name"], "sha256": sha256(&bytes), "system": manifest["system"],
-            "data": manifest["provenance"]["data"], "tasks": manifest["tasks"], "bytes": bytes.len(),
+            "data": manifest["provenance"]["data"], "tasks": manifest["tasks"], "reads_text": !manifest["tokenizer"].is_null(), "bytes": bytes.len(),
         }}));
     };
     let demo = std::fs::read(page.join("models/demo/bundle.json")).unwrap();

@@ -70,6 +70,9 @@ pub struct Bundle {
     pub data: String,
     /// What it can be asked for: the tasks of the bundle, [`Task::Retrieve`] only where it has a gallery.
     pub tasks: Vec<Task>,
+    /// Whether it reads text: without that, cases are searched for by a radiograph alone.
+    #[serde(default)]
+    pub reads_text: bool,
     /// Bytes of its files in all; of a kept bundle, of those that are kept.
     pub bytes: u64,
 }

@@ -9,6 +9,8 @@ use hilum_task::{Task, Unlikeness};
 pub struct Candidate<'a> {
     /// What it can be asked for.
     pub tasks: &'a [Task],
+    /// Whether it reads text.
+    pub reads_text: bool,
     /// How unlike its training pictures the picture at hand is; nothing where it cannot tell.
     pub unlikeness: Option<Unlikeness>,
 }
@@ -27,12 +29,12 @@ impl Candidate<'_> {
 /// The place, among the bundles in the order of their opening, of the one that serves `task`; nothing where none offers it.
 ///
 /// Where a picture is asked about (`of_picture`), the one whose training pictures are most like it goes first; of bundles
-/// that are equal in that, and where only words are searched for, the one that was opened first.
+/// that are equal in that the one that was opened first. Where only words are searched for, the first of those that read them.
 pub fn route(task: Task, of_picture: bool, open: &[Candidate]) -> Option<usize> {
     let mut offering = open
         .iter()
         .enumerate()
-        .filter(|(_, candidate)| candidate.tasks.contains(&task));
+        .filter(|(_, candidate)| candidate.tasks.contains(&task) && (of_picture || candidate.reads_text));
     let first = offering.next()?;
     if !of_picture {
         return Some(first.0);
@@ -54,6 +56,7 @@ mod tests {
     fn bundle(tasks: &[Task], unlikeness: Option<f64>) -> Candidate<'_> {
         Candidate {
             tasks,
+            reads_text: true,
             unlikeness: unlikeness.map(Unlikeness),
         }
     }
@@ -101,6 +104,14 @@ mod tests {
             bundle(&BOTH, Some(0.2)),
         ];
         assert_eq!(route(Task::Retrieve, false, &open), Some(1));
+        assert_eq!(route(Task::Retrieve, true, &open), Some(2));
+
+        // One that compares pictures alone takes no words.
+        let mut open = open;
+        open[1].reads_text = false;
+        assert_eq!(route(Task::Retrieve, false, &open), Some(2));
+        open[2].reads_text = false;
+        assert_eq!(route(Task::Retrieve, false, &open), None);
         assert_eq!(route(Task::Retrieve, true, &open), Some(2));
     }
 }

@@ -232,6 +232,7 @@ impl State {
             .zip(judged)
             .map(|(engine, unlikeness)| Candidate {
                 tasks: &engine.bundle.tasks,
+                reads_text: engine.bundle.reads_text,
                 unlikeness,
             })
             .collect();

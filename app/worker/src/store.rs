@@ -240,6 +240,7 @@ fn names(sha256: &str, manifest: &Manifest) -> Vec<String> {
 /// What there is to say of a bundle of so many bytes.
 pub fn bundle(manifest: &Manifest, sha256: String, bytes: u64) -> Bundle {
     Bundle {
+        reads_text: manifest.tokenizer.is_some(),
         name: manifest.name.clone(),
         sha256,
         system: manifest.system.clone(),
