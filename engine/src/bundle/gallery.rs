@@ -11,6 +11,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Array, Arrays, BundleError, Dtype, Manifest, ShardDecoder, shard};
+#[cfg(not(target_family = "wasm"))]
 use crate::systems::Task;
 
 /// The cases' file.

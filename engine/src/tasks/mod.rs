@@ -2,6 +2,7 @@
 
 mod answer;
 mod attention;
+#[cfg(not(target_family = "wasm"))]
 mod boxes;
 mod draft;
 mod error;
@@ -17,6 +18,7 @@ mod trial;
 
 pub use answer::{AnswerOptions, ask};
 pub use attention::{Look, attention};
+#[cfg(not(target_family = "wasm"))]
 pub use boxes::{LabelBox, boxes};
 pub use draft::{Draft, DraftOptions, Drafter, Drafting, Token};
 pub use error::TaskError;
