@@ -106,7 +106,6 @@ impl Bundles {
     /// # Errors
     /// A sentence where that is on another server.
     pub fn first(self) -> Result<Wanted, String> {
-        self.adding.set(None);
         let mut again: Vec<Wanted> = self.open.with_untracked(|open| {
             let wanted = |opened: &Opened| Wanted {
                 at: opened.at.clone(),
@@ -117,6 +116,12 @@ impl Bundles {
         });
         // A folder may be gone: that is no reason to open nothing.
         again.sort_by_key(|wanted| wanted.at.starts_with(FOLDER));
+        // What was on its way begins anew.
+        if let Some(wanted) = self.end_adding()
+            && !again.contains(&wanted)
+        {
+            again.push(wanted);
+        }
         if !again.is_empty() {
             let first = again.remove(0);
             self.waiting.update_value(|waiting| {
