@@ -5,7 +5,7 @@ use leptos::prelude::*;
 
 use super::files::{self, Chooser, Samples};
 use super::gate::{Gate, judged};
-use super::models::{Models, list};
+use super::models::{Models, list_of};
 use super::panels::Panels;
 use super::report::{DISCLAIMER, Report};
 use super::viewer::Viewer;
@@ -44,7 +44,7 @@ fn provenance(open: &[Opened]) -> String {
 /// What is open, and what is on its way.
 fn what_is_open(workspace: Workspace) -> impl IntoView {
     let bundles = workspace.bundles;
-    let open = bundles.open.get();
+    let open = bundles.open().all;
     let words = match open.as_slice() {
         [
             Opened {
@@ -69,7 +69,7 @@ fn what_is_open(workspace: Workspace) -> impl IntoView {
         }
         several => {
             let names: Vec<&str> = several.iter().map(|opened| opened.bundle.name.as_str()).collect();
-            list(&names, "and")
+            list_of(&names, "and")
         }
     };
     let title = |opened: &Opened| {
@@ -80,7 +80,7 @@ fn what_is_open(workspace: Workspace) -> impl IntoView {
         )
     };
     let title = open.iter().map(title).collect::<Vec<_>>().join("\n");
-    let adding = bundles.adding.get();
+    let adding = bundles.rest().adding;
     let loading = adding.map(
         |(wanted, ..)| view! { <span class="hint" id="adding">{format!("Loading {} …", wanted.name)}</span> },
     );
@@ -224,7 +224,7 @@ fn App() -> impl IntoView {
     }
     };
     let trained = Memo::new(move |before: Option<&String>| match workspace.status.get() {
-        Status::Ready(_) => workspace.bundles.open.with(|open| provenance(open)),
+        Status::Ready(_) => provenance(&workspace.bundles.open().all),
         _ => before.cloned().unwrap_or_default(),
     });
     view! {
