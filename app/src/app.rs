@@ -5,7 +5,7 @@ use leptos::prelude::*;
 
 use super::files::{self, Chooser, Samples};
 use super::gate::{Gate, judged};
-use super::models::{Models, list};
+use super::models::{Models, list_of};
 use super::panels::Panels;
 use super::report::{DISCLAIMER, Report};
 use super::viewer::Viewer;
@@ -23,28 +23,31 @@ fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
-/// What the models were trained on, as their bundles say, and what that means for all else.
+/// What the model was trained on, as its bundle says, and what that means for all else; of several, where that is said.
 fn provenance(open: &[Opened]) -> String {
-    let trained = |opened: &Opened| match opened.bundle.data.trim().trim_end_matches('.') {
-        "" => " The bundle does not say what this model was trained on.".to_owned(),
-        data if open.len() == 1 => format!(" This model was trained on: {data}."),
-        data => format!(" {} was trained on: {data}.", opened.bundle.name),
+    let (told, whose) = match open {
+        [one] => match one.bundle.data.trim().trim_end_matches('.') {
+            "" => return " The bundle does not say what this model was trained on.".to_owned(),
+            data => (format!(" This model was trained on: {data}."), "its"),
+        },
+        several => {
+            let names: Vec<&str> = several.iter().map(|opened| opened.bundle.name.as_str()).collect();
+            let names = list_of(&names, "and");
+            (
+                format!(" What {names} were trained on is told under Models."),
+                "their",
+            )
+        }
     };
-    let known = open.iter().any(|opened| !opened.bundle.data.trim().is_empty());
-    let whose = if open.len() == 1 { "its" } else { "their" };
-    let mut words: String = open.iter().map(trained).collect();
-    if known {
-        words += &format!(
-            " On other radiographs {whose} text may be fluent and wrong, and {whose} probabilities may not hold."
-        );
-    }
-    words
+    format!(
+        "{told} On other radiographs {whose} text may be fluent and wrong, and {whose} probabilities may not hold."
+    )
 }
 
 /// What is open, and what is on its way.
 fn what_is_open(workspace: Workspace) -> impl IntoView {
     let bundles = workspace.bundles;
-    let open = bundles.open.get();
+    let open = bundles.open().all;
     let words = match open.as_slice() {
         [
             Opened {
@@ -69,7 +72,7 @@ fn what_is_open(workspace: Workspace) -> impl IntoView {
         }
         several => {
             let names: Vec<&str> = several.iter().map(|opened| opened.bundle.name.as_str()).collect();
-            list(&names, "and")
+            list_of(&names, "and")
         }
     };
     let title = |opened: &Opened| {
@@ -80,7 +83,7 @@ fn what_is_open(workspace: Workspace) -> impl IntoView {
         )
     };
     let title = open.iter().map(title).collect::<Vec<_>>().join("\n");
-    let adding = bundles.adding.get();
+    let adding = bundles.rest().adding;
     let loading = adding.map(
         |(wanted, ..)| view! { <span class="hint" id="adding">{format!("Loading {} …", wanted.name)}</span> },
     );
@@ -224,7 +227,7 @@ fn App() -> impl IntoView {
     }
     };
     let trained = Memo::new(move |before: Option<&String>| match workspace.status.get() {
-        Status::Ready(_) => workspace.bundles.open.with(|open| provenance(open)),
+        Status::Ready(_) => provenance(&workspace.bundles.open().all),
         _ => before.cloned().unwrap_or_default(),
     });
     view! {

@@ -30,7 +30,8 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    fn of(listed: &Listed) -> Self {
+    /// A bundle of a list.
+    pub fn of(listed: &Listed) -> Self {
         Self {
             at: listed.at.clone(),
             sha256: Some(listed.bundle.sha256.clone()),
@@ -39,30 +40,44 @@ impl Wanted {
     }
 }
 
-/// What the page knows of bundles. It is a handful of signals, so it is copied, not shared.
+/// What is open, and what that says of the picture.
+#[derive(Clone, Debug, Default)]
+pub struct Open {
+    /// In the order of opening.
+    pub all: Vec<Opened>,
+    /// How unlike the training pictures of each bundle the picture is; nothing where it cannot tell.
+    judged: Vec<(String, Option<Unlikeness>)>,
+    /// Which bundle did what there is of each task's results.
+    done: Vec<(Task, Bundle)>,
+}
+
+/// What else there is, and what is to be opened.
+#[derive(Clone, Debug, Default)]
+pub struct Rest {
+    /// What is published with the page, with absolute addresses.
+    pub published: Vec<Listed>,
+    /// What the browser keeps.
+    pub kept: Vec<Listed>,
+    /// What is being opened beside what is open, how far, of how much.
+    pub adding: Option<(Wanted, u64, u64)>,
+    /// What there is to say in the panel.
+    pub said: String,
+    /// The first bundle of an engine that is not ready before all that were open are.
+    pub first: Option<Opened>,
+    waiting: Vec<Wanted>,
+    /// All that was open in this visit.
+    known: Vec<Bundle>,
+    /// Addresses that were opened in this visit or tried to.
+    tried: Vec<String>,
+    /// Whether what is kept of folders was opened again.
+    resumed: bool,
+}
+
+/// What the page knows of bundles. It is two signals, so it is copied, not shared.
 #[derive(Clone, Copy)]
 pub struct Bundles {
-    /// What is published with the page, with absolute addresses.
-    pub published: StoredValue<Vec<Listed>>,
-    /// What is open, in the order of opening.
-    pub open: RwSignal<Vec<Opened>>,
-    /// What the browser keeps.
-    pub kept: RwSignal<Vec<Listed>>,
-    /// What is being opened beside what is open, how far, of how much.
-    pub adding: RwSignal<Option<(Wanted, u64, u64)>>,
-    /// What there is to say in the panel.
-    pub said: RwSignal<Option<String>>,
-    /// How unlike the training pictures of each bundle the picture is; nothing where it cannot tell.
-    pub judged: RwSignal<Vec<(String, Option<Unlikeness>)>>,
-    /// Which bundle did what there is of each task's results.
-    done: RwSignal<Vec<(Task, Bundle)>>,
-    /// All that was open in this visit.
-    known: StoredValue<Vec<Bundle>>,
-    waiting: StoredValue<Vec<Wanted>>,
-    /// Addresses that were opened in this visit or tried to.
-    tried: StoredValue<Vec<String>>,
-    /// Whether what is kept of folders was opened again.
-    resumed: StoredValue<bool>,
+    open: RwSignal<Open>,
+    rest: RwSignal<Rest>,
 }
 
 /// The table in the document or, without one, in the program. What cannot be read is no table.
@@ -83,22 +98,109 @@ fn published() -> Vec<Listed> {
     all.into_iter().filter_map(absolute).collect()
 }
 
+impl Open {
+    /// Whether a bundle is open.
+    pub fn contains(&self, sha256: &str) -> bool {
+        self.all.iter().any(|opened| opened.bundle.sha256 == sha256)
+    }
+
+    /// What can be asked for.
+    pub fn tasks(&self) -> Vec<Task> {
+        let offered = |task: &Task| self.all.iter().any(|opened| opened.bundle.tasks.contains(task));
+        Task::ALL.into_iter().filter(offered).collect()
+    }
+
+    /// Whether cases can be searched for by words.
+    pub fn searches_text(&self) -> bool {
+        let both =
+            |opened: &Opened| opened.bundle.reads_text && opened.bundle.tasks.contains(&Task::Retrieve);
+        self.all.iter().any(both)
+    }
+
+    /// What a bundle says of the picture: nothing before it has judged it, then how unlike it is, where it can tell.
+    pub fn judgement(&self, sha256: &str) -> Option<Option<Unlikeness>> {
+        let own = self.judged.iter().find(|(own, _)| own == sha256);
+        own.map(|(_, told)| *told)
+    }
+
+    /// Whether a bundle says that the picture is unlike its training pictures.
+    pub fn is_foreign(&self, bundle: &Bundle) -> bool {
+        self.judgement(&bundle.sha256)
+            .flatten()
+            .is_some_and(Unlikeness::is_foreign)
+    }
+
+    /// Whether a bundle says that the picture is like its training pictures.
+    pub fn is_home(&self, bundle: &Bundle) -> bool {
+        let told = self.judgement(&bundle.sha256).flatten();
+        told.is_some_and(|unlikeness| !unlikeness.is_foreign())
+    }
+
+    /// The bundle that serves a task, as far as is known. Where some have judged the picture, those that have not are left out.
+    pub fn serving(&self, task: Task) -> Option<&Bundle> {
+        let judged = |opened: &&Opened| self.judgement(&opened.bundle.sha256).is_some();
+        let mut told: Vec<&Opened> = self.all.iter().filter(judged).collect();
+        if told.is_empty() {
+            told = self.all.iter().collect();
+        }
+        let candidates: Vec<_> = told
+            .iter()
+            .map(|opened| Candidate {
+                tasks: &opened.bundle.tasks,
+                reads_text: opened.bundle.reads_text,
+                unlikeness: self.judgement(&opened.bundle.sha256).flatten(),
+            })
+            .collect();
+        route(task, true, &candidates).map(|at| &told[at].bundle)
+    }
+
+    /// The bundle whose results there are of a task or, without any, the one that would serve it.
+    pub fn answering(&self, task: Task) -> Option<&Bundle> {
+        let done = self.done.iter().find(|(own, _)| *own == task);
+        done.map(|(_, bundle)| bundle).or_else(|| self.serving(task))
+    }
+}
+
 impl Bundles {
     /// None open.
     pub fn new() -> Self {
         Self {
-            published: StoredValue::new(published()),
             open: RwSignal::default(),
-            kept: RwSignal::default(),
-            adding: RwSignal::new(None),
-            said: RwSignal::new(None),
-            judged: RwSignal::default(),
-            done: RwSignal::default(),
-            known: StoredValue::default(),
-            waiting: StoredValue::default(),
-            tried: StoredValue::default(),
-            resumed: StoredValue::new(false),
+            rest: RwSignal::new(Rest {
+                published: published(),
+                ..Rest::default()
+            }),
         }
+    }
+
+    /// What is open.
+    pub fn open(self) -> Open {
+        self.open.get()
+    }
+
+    /// What is open, for those who do not follow it.
+    pub fn open_now(self) -> Open {
+        self.open.get_untracked()
+    }
+
+    /// What else there is.
+    pub fn rest(self) -> Rest {
+        self.rest.get()
+    }
+
+    /// The same for those who do not follow it.
+    pub fn rest_now(self) -> Rest {
+        self.rest.get_untracked()
+    }
+
+    // Not generic: what changes is small, and so is the program then.
+    fn change_open(self, change: &mut dyn FnMut(&mut Open)) {
+        self.open.update(change);
+    }
+
+    /// Changes what is not open.
+    pub fn change(self, change: &mut dyn FnMut(&mut Rest)) {
+        self.rest.update(change);
     }
 
     /// What is opened first: of a page that begins, what its address says; of an engine that is restarted, what was open.
@@ -106,89 +208,74 @@ impl Bundles {
     /// # Errors
     /// A sentence where that is on another server.
     pub fn first(self) -> Result<Wanted, String> {
-        let mut again: Vec<Wanted> = self.open.with_untracked(|open| {
-            let wanted = |opened: &Opened| Wanted {
-                at: opened.at.clone(),
-                sha256: Some(opened.bundle.sha256.clone()),
-                name: opened.bundle.name.clone(),
-            };
-            open.iter().map(wanted).collect()
+        let all = self.open_now().all;
+        let mut rest = self.rest_now();
+        let again = all.iter().map(|opened| Wanted {
+            at: opened.at.clone(),
+            sha256: Some(opened.bundle.sha256.clone()),
+            name: opened.bundle.name.clone(),
         });
-        // A folder may be gone: that is no reason to open nothing.
-        again.sort_by_key(|wanted| wanted.at.starts_with(FOLDER));
-        // What was on its way begins anew.
-        if let Some(wanted) = self.end_adding()
-            && !again.contains(&wanted)
-        {
-            again.push(wanted);
+        // A folder may be gone: that is no reason to open nothing, so it comes last. What was on its way begins anew.
+        let (folders, mut again): (Vec<_>, Vec<_>) = again.partition(|wanted| wanted.at.starts_with(FOLDER));
+        let adding = rest.adding.take().map(|(wanted, ..)| wanted);
+        for wanted in folders.into_iter().chain(adding).chain(rest.waiting.drain(..)) {
+            if !again.contains(&wanted) {
+                again.push(wanted);
+            }
         }
-        if !again.is_empty() {
-            let first = again.remove(0);
-            self.waiting.update_value(|waiting| {
-                let more: Vec<_> = waiting.drain(..).filter(|w| !again.contains(w)).collect();
-                again.extend(more);
-                *waiting = again;
-            });
-            return Ok(first);
-        }
-        let named = parameter("bundle").unwrap_or_else(|| BUNDLE.to_owned());
-        let at = same_origin(&named).ok_or_else(|| {
-            format!("the bundle {named:?} is not on this page's own server; copy it there, since nothing is loaded from elsewhere")
-        })?;
-        self.tried.update_value(|tried| tried.push(at.clone()));
-        // What the address names may be another one than it was when the page was built.
-        let listed = match named == BUNDLE {
-            true => self
+        let first = if all.is_empty() {
+            let named = parameter("bundle").unwrap_or_else(|| BUNDLE.to_owned());
+            let at = same_origin(&named).ok_or_else(|| {
+                format!("the bundle {named:?} is not on this page's own server; copy it there, since nothing is loaded from elsewhere")
+            })?;
+            rest.tried.push(at.clone());
+            // What the address names may be another one than it was when the page was built.
+            let listed = rest
                 .published
-                .with_value(|all| all.iter().find(|l| l.at == at).map(Wanted::of)),
-            false => None,
+                .iter()
+                .find(|listed| named == BUNDLE && listed.at == at);
+            listed.map(Wanted::of).unwrap_or(Wanted {
+                at,
+                sha256: None,
+                name: named,
+            })
+        } else {
+            again.remove(0)
         };
-        Ok(listed.unwrap_or(Wanted {
-            at,
-            sha256: None,
-            name: named,
-        }))
+        rest.waiting = again;
+        self.rest.set(rest);
+        Ok(first)
     }
 
     /// Opens a bundle as soon as no other one is being opened.
-    pub fn add(self, wanted: Wanted) {
-        self.said.set(None);
-        self.tried.update_value(|tried| tried.push(wanted.at.clone()));
-        self.waiting.update_value(|waiting| {
-            if !waiting.contains(&wanted) {
-                waiting.push(wanted);
+    pub fn add(self, wanted: &Wanted) {
+        self.change(&mut |rest| {
+            rest.said.clear();
+            rest.tried.push(wanted.at.clone());
+            if !rest.waiting.contains(wanted) {
+                rest.waiting.push(wanted.clone());
             }
         });
-    }
-
-    /// Opens a listed bundle.
-    pub fn add_listed(self, listed: &Listed) {
-        self.add(Wanted::of(listed));
     }
 
     /// Opens the folder of the reader's whose files these are, by their paths in it.
     pub fn add_folder(self, name: String, files: &Map) {
         if !files.has(&"bundle.json".into()) {
-            return self.said.set(Some(format!(
+            let said = format!(
                 "{name} has no bundle.json, so it is no bundle. Choose the folder that “hilum export” or “hilum import” wrote."
-            )));
+            );
+            return self.change(&mut |rest| rest.said.clone_from(&said));
         }
         // Folders of the same name are not taken for each other.
-        let taken = |at: &String| {
-            self.tried.with_value(|tried| tried.contains(at))
-                || self
-                    .kept
-                    .with_untracked(|kept| kept.iter().any(|listed| listed.at == *at))
-        };
-        let at = (1..)
-            .map(|count| match count {
-                1 => format!("{FOLDER}{name}"),
-                _ => format!("{FOLDER}{name} ({count})"),
-            })
-            .find(|at| !taken(at))
-            .unwrap_or_default();
+        let rest = self.rest_now();
+        let taken = |at: &String| rest.tried.contains(at) || rest.kept.iter().any(|listed| listed.at == *at);
+        let (mut at, mut count) = ([FOLDER, &name].concat(), 1);
+        while taken(&at) {
+            count += 1;
+            at = format!("{FOLDER}{name} ({count})");
+        }
         connection::send_folder(&at, files);
-        self.add(Wanted {
+        self.add(&Wanted {
             at,
             sha256: None,
             name,
@@ -197,191 +284,123 @@ impl Bundles {
 
     /// Sends the next one that waits, where none is on its way. Returns whether there is one on its way.
     pub fn advance(self) -> bool {
-        if self.adding.with_untracked(Option::is_some) {
+        let rest = self.rest_now();
+        if rest.adding.is_some() {
             return true;
         }
-        let mut next = None;
-        self.waiting.update_value(|waiting| {
-            next = (!waiting.is_empty()).then(|| waiting.remove(0));
-        });
-        let Some(wanted) = next else { return false };
+        let Some(wanted) = rest.waiting.first() else {
+            return false;
+        };
         connection::send(&ToEngine::Add {
             bundle: wanted.at.clone(),
             sha256: wanted.sha256.clone(),
         });
-        self.adding.set(Some((wanted, 0, 0)));
+        self.change(&mut |rest| rest.adding = Some((rest.waiting.remove(0), 0, 0)));
         true
     }
 
     /// A bundle is open.
-    pub fn take(self, opened: Opened) {
-        self.end_adding();
-        self.known.update_value(|known| {
-            known.retain(|bundle| bundle.sha256 != opened.bundle.sha256);
-            known.push(opened.bundle.clone());
+    pub fn take(self, opened: &Opened) {
+        self.change(&mut |rest| {
+            rest.adding = None;
+            rest.first.get_or_insert_with(|| opened.clone());
+            rest.known.push(opened.bundle.clone());
         });
-        self.open.update(|open| {
-            match open
-                .iter()
-                .position(|own| own.bundle.sha256 == opened.bundle.sha256)
-            {
-                Some(at) => open[at] = opened,
-                None => open.push(opened),
+        self.change_open(&mut |open| {
+            let own = |own: &Opened| own.bundle.sha256 == opened.bundle.sha256;
+            match open.all.iter().position(own) {
+                Some(at) => open.all[at] = opened.clone(),
+                None => open.all.push(opened.clone()),
             }
         });
         connection::send(&ToEngine::Stored);
     }
 
-    fn end_adding(self) -> Option<Wanted> {
-        let wanted = self.adding.get_untracked().map(|(wanted, ..)| wanted);
-        self.adding.set(None);
-        wanted
-    }
-
     /// What was being opened was not: why.
     pub fn refuse(self, why: &str) {
-        let Some(wanted) = self.end_adding() else { return };
-        // Where it was open before a restart, it is no more.
-        self.open
-            .update(|open| open.retain(|opened| opened.at != wanted.at));
+        let Some((wanted, ..)) = self.rest_now().adding else {
+            return;
+        };
         let end = if why.ends_with('.') { "" } else { "." };
-        self.said
-            .set(Some(format!("{} was not opened: {why}{end}", wanted.name)));
+        let said = format!("{} was not opened: {why}{end}", wanted.name);
+        self.change(&mut |rest| {
+            rest.adding = None;
+            rest.said.clone_from(&said);
+        });
+        // Where it was open before a restart, it is no more.
+        self.change_open(&mut |open| open.all.retain(|opened| opened.at != wanted.at));
     }
 
     /// What the browser keeps; what it keeps of folders is opened once in a visit.
-    pub fn take_kept(self, kept: Vec<Listed>) {
-        if !self.resumed.get_value() {
-            self.resumed.set_value(true);
+    pub fn take_kept(self, kept: &[Listed]) {
+        if !self.rest_now().resumed {
+            let open = self.open_now();
             for listed in kept.iter().filter(|listed| listed.at.starts_with(FOLDER)) {
-                if !self.is_open(&listed.bundle.sha256) {
-                    self.add_listed(listed);
+                if !open.contains(&listed.bundle.sha256) {
+                    self.add(&Wanted::of(listed));
                 }
             }
         }
-        self.kept.set(kept);
+        self.change(&mut |rest| {
+            rest.resumed = true;
+            rest.kept = kept.to_vec();
+        });
     }
 
     /// Closes a bundle, where it is not the only one.
     pub fn close(self, sha256: String) {
-        if self.open.with_untracked(Vec::len) > 1 {
-            self.open
-                .update(|open| open.retain(|opened| opened.bundle.sha256 != sha256));
+        self.change_open(&mut |open| {
+            if open.all.len() > 1 {
+                open.all.retain(|opened| opened.bundle.sha256 != sha256);
+            }
+        });
+        if !self.open_now().contains(&sha256) {
             connection::send(&ToEngine::Close { sha256 });
         }
     }
 
-    /// Whether a bundle is open.
-    pub fn is_open(self, sha256: &str) -> bool {
-        self.open
-            .with(|open| open.iter().any(|opened| opened.bundle.sha256 == sha256))
-    }
-
-    /// What can be asked for.
-    pub fn tasks(self) -> Vec<Task> {
-        let offered = |task: &Task| {
-            self.open
-                .with(|open| open.iter().any(|o| o.bundle.tasks.contains(task)))
-        };
-        Task::ALL.into_iter().filter(offered).collect()
-    }
-
-    /// Whether cases can be searched for by words.
-    pub fn searches_text(self) -> bool {
-        let both = |o: &Opened| o.bundle.reads_text && o.bundle.tasks.contains(&Task::Retrieve);
-        self.open.with(|open| open.iter().any(both))
-    }
-
-    /// The bundle that serves a task, as far as is known. Before a bundle has judged the picture it is not asked about it.
-    pub fn serving(self, task: Task) -> Option<Bundle> {
-        let (open, judged) = (self.open.get(), self.judged.get());
-        let of = |opened: &Opened| judged.iter().find(|(sha256, _)| *sha256 == opened.bundle.sha256);
-        let known = |opened: &&Opened| of(opened).is_some();
-        let told: Vec<&Opened> = match open.iter().any(|opened| known(&opened)) {
-            true => open.iter().filter(known).collect(),
-            false => open.iter().collect(),
-        };
-        let candidates: Vec<_> = told
-            .iter()
-            .map(|opened| Candidate {
-                tasks: &opened.bundle.tasks,
-                reads_text: opened.bundle.reads_text,
-                unlikeness: of(opened).and_then(|(_, unlikeness)| *unlikeness),
-            })
-            .collect();
-        route(task, true, &candidates).map(|at| told[at].bundle.clone())
-    }
-
-    /// What a bundle says of the picture: nothing before it has judged it, then how unlike it is, where it can tell.
-    pub fn judgement(self, sha256: &str) -> Option<Option<Unlikeness>> {
-        self.judged.with(|judged| {
-            judged
-                .iter()
-                .find(|(own, _)| own == sha256)
-                .map(|(_, told)| *told)
-        })
-    }
-
-    /// Whether a bundle says that the picture is unlike its training pictures.
-    pub fn is_foreign(self, sha256: &str) -> bool {
-        matches!(self.judgement(sha256), Some(Some(unlikeness)) if unlikeness.is_foreign())
-    }
-
-    /// Whether a bundle says that the picture is like its training pictures.
-    pub fn is_home(self, sha256: &str) -> bool {
-        matches!(self.judgement(sha256), Some(Some(unlikeness)) if !unlikeness.is_foreign())
-    }
-
     /// A bundle has judged the picture.
-    pub fn judge(self, sha256: String, unlikeness: Option<Unlikeness>) {
-        self.judged.update(|judged| {
-            judged.retain(|(own, _)| *own != sha256);
-            judged.push((sha256, unlikeness));
+    pub fn judge(self, sha256: &str, unlikeness: Option<Unlikeness>) {
+        self.change_open(&mut |open| {
+            open.judged.retain(|(own, _)| own != sha256);
+            open.judged.push((sha256.to_owned(), unlikeness));
         });
     }
 
     /// There is another picture.
     pub fn clear(self) {
-        self.judged.set(Vec::new());
-        self.done.set(Vec::new());
+        self.change_open(&mut |open| {
+            open.judged.clear();
+            open.done.clear();
+        });
     }
 
     /// A bundle did a task.
     pub fn did(self, task: Task, sha256: &str) {
-        let bundle = self
-            .known
-            .with_value(|known| known.iter().find(|bundle| bundle.sha256 == sha256).cloned());
-        self.done.update(|done| {
-            done.retain(|(own, _)| *own != task);
-            done.extend(bundle.map(|bundle| (task, bundle)));
+        let known = self.rest_now().known;
+        let bundle = known.iter().find(|bundle| bundle.sha256 == sha256);
+        self.change_open(&mut |open| {
+            open.done.retain(|(own, _)| *own != task);
+            open.done.extend(bundle.map(|bundle| (task, bundle.clone())));
         });
-    }
-
-    /// The bundle whose results there are of a task or, without any, the one that would serve it.
-    pub fn answering(self, task: Task) -> Option<Bundle> {
-        let done = self.done.with(|done| {
-            done.iter()
-                .find(|(own, _)| *own == task)
-                .map(|(_, bundle)| bundle.clone())
-        });
-        done.or_else(|| self.serving(task))
     }
 
     /// The published bundle that is tried next: where all that can tell say that the picture is foreign, and the address leaves
     /// the choice to the page.
-    pub fn lacking(self) -> Option<Listed> {
-        let open = self.open.get();
-        let told = |opened: &Opened| self.judgement(&opened.bundle.sha256);
-        let wanting = self.adding.with(Option::is_none)
-            && parameter("bundle").is_none()
-            && open.iter().all(|opened| told(opened).is_some())
-            && open.iter().any(|opened| self.is_foreign(&opened.bundle.sha256))
-            && !open.iter().any(|opened| self.is_home(&opened.bundle.sha256));
-        let next = |listed: &&Listed| {
-            !self.is_open(&listed.bundle.sha256) && self.tried.with_value(|tried| !tried.contains(&listed.at))
+    pub fn lacking(self) -> Option<Wanted> {
+        let (open, rest) = (self.open(), self.rest());
+        let of = |wanted: &dyn Fn(&Bundle) -> bool| {
+            open.all.iter().filter(|opened| wanted(&opened.bundle)).count()
         };
-        wanting
-            .then(|| self.published.with_value(|all| all.iter().find(next).cloned()))
-            .flatten()
+        let judged = of(&|bundle| open.judgement(&bundle.sha256).is_some());
+        let wanting = rest.adding.is_none()
+            && judged == open.all.len()
+            && of(&|bundle| open.is_foreign(bundle)) > 0
+            && of(&|bundle| open.is_home(bundle)) == 0
+            && parameter("bundle").is_none();
+        let next =
+            |listed: &&Listed| !open.contains(&listed.bundle.sha256) && !rest.tried.contains(&listed.at);
+        let next = rest.published.iter().filter(|_| wanting).find(next);
+        next.map(Wanted::of)
     }
 }

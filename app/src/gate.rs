@@ -4,7 +4,7 @@
 use hilum_protocol::{Bundle, Task, Unlikeness};
 use leptos::prelude::*;
 
-use super::models::{does, list};
+use super::models::{does, list_of};
 use super::workspace::Workspace;
 
 /// A bundle, what it serves here, and what it says of the picture.
@@ -23,25 +23,25 @@ impl Serving {
     /// What it does here, in words.
     fn does(&self) -> String {
         let words: Vec<&str> = self.tasks.iter().map(|task| does(*task)).collect();
-        list(&words, "and")
+        list_of(&words, "and")
     }
 }
 
 /// The bundles that tasks go to and that have judged the picture.
 fn serving(workspace: Workspace) -> Vec<Serving> {
-    let bundles = workspace.bundles;
+    let open = workspace.bundles.open();
     let mut all: Vec<Serving> = Vec::new();
     for task in Task::ALL {
-        let Some(bundle) = bundles.serving(task) else {
+        let Some(bundle) = open.serving(task) else {
             continue;
         };
-        let Some(unlikeness) = bundles.judgement(&bundle.sha256) else {
+        let Some(unlikeness) = open.judgement(&bundle.sha256) else {
             continue;
         };
         match all.iter_mut().find(|own| own.bundle.sha256 == bundle.sha256) {
             Some(own) => own.tasks.push(task),
             None => all.push(Serving {
-                bundle,
+                bundle: bundle.clone(),
                 tasks: vec![task],
                 unlikeness,
             }),

@@ -2,12 +2,12 @@
 
 use hilum_protocol::{Bundle, FOLDER, Listed, Task, ToEngine};
 use js_sys::{Map, Reflect};
-use leptos::html::Dialog;
+use leptos::html::{Dialog, Ul};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::{Event, HtmlInputElement};
+use web_sys::{Element, Event, HtmlInputElement};
 
-use super::bundles::Bundles;
+use super::bundles::{Open, Rest, Wanted};
 use super::connection;
 use super::workspace::{Status, Workspace};
 
@@ -22,7 +22,7 @@ pub fn does(task: Task) -> &'static str {
 }
 
 /// Words as a list in a sentence.
-pub fn list(words: &[&str], and: &str) -> String {
+pub fn list_of(words: &[&str], and: &str) -> String {
     match words {
         [] => String::new(),
         [one] => (*one).to_owned(),
@@ -34,100 +34,124 @@ fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
-/// A bundle with all that there is of it.
-#[derive(Clone, PartialEq)]
-struct Row {
-    bundle: Bundle,
-    open: bool,
-    published: Option<Listed>,
-    kept: Option<Listed>,
+/// An element with words in it, at the end of another. The rows are plain elements and are put together anew where something
+/// changes: there are few, and as views they would weigh more than all else here.
+fn put(parent: &Element, tag: &str, class: &str, words: &str) -> Option<Element> {
+    let element = document().create_element(tag).ok()?;
+    element.set_class_name(class);
+    element.set_text_content(Some(words));
+    parent.append_child(&element).ok()?;
+    Some(element)
 }
 
-/// A row for each bundle: what is open first, then what is published, then what else is kept.
-fn rows(bundles: Bundles) -> Vec<Row> {
-    let (open, kept) = (bundles.open.get(), bundles.kept.get());
-    let published = bundles.published.get_value();
-    let mut all: Vec<Bundle> = Vec::new();
-    let each = open
-        .iter()
-        .map(|opened| &opened.bundle)
-        .chain(published.iter().chain(&kept).map(|listed| &listed.bundle));
-    for bundle in each {
-        if !all.iter().any(|own| own.sha256 == bundle.sha256) {
-            all.push(bundle.clone());
-        }
-    }
-    let find = |of: &[Listed], sha256: &str| of.iter().find(|l| l.bundle.sha256 == sha256).cloned();
-    let row = |bundle: Bundle| Row {
-        open: open.iter().any(|opened| opened.bundle.sha256 == bundle.sha256),
-        published: find(&published, &bundle.sha256),
-        kept: find(&kept, &bundle.sha256),
-        bundle,
-    };
-    all.into_iter().map(row).collect()
+fn find<'a>(of: &'a [Listed], bundle: &Bundle) -> Option<&'a Listed> {
+    of.iter().find(|listed| listed.bundle.sha256 == bundle.sha256)
 }
 
-fn entry(workspace: Workspace, row: Row) -> impl IntoView {
-    let bundles = workspace.bundles;
-    let Row {
-        bundle,
-        open,
-        published,
-        kept,
-    } = row;
-    let mut states = Vec::new();
-    if open {
-        states.push("open");
-    }
-    if kept.is_some() {
-        states.push("kept in this browser");
-    }
-    if published.is_some() {
-        states.push("on the server");
-    }
-    let tasks: Vec<&str> = Task::ALL
+/// A bundle with all that there is of it, and its buttons.
+fn row(list: &Element, bundle: &Bundle, open: &Open, rest: &Rest, busy: bool) -> Option<()> {
+    let is_open = open.contains(&bundle.sha256);
+    let (kept, published) = (find(&rest.kept, bundle), find(&rest.published, bundle));
+    let states = [
+        (is_open, "open"),
+        (kept.is_some(), "kept in this browser"),
+        (published.is_some(), "on the server"),
+    ];
+    let states: Vec<&str> = states
         .into_iter()
-        .filter(|task| bundle.tasks.contains(task))
-        .map(does)
+        .filter(|(is, _)| *is)
+        .map(|(_, state)| state)
         .collect();
+    let states = states.join(", ");
+    let tasks: Vec<&str> = bundle.tasks.iter().map(|task| does(*task)).collect();
     let data = match bundle.data.trim() {
         "" => "It does not say what it was trained on.".to_owned(),
         data => format!("Trained on: {data}"),
     };
-    let from = kept
-        .iter()
-        .chain(&published)
-        .find_map(|listed| listed.at.strip_prefix(FOLDER))
-        .map(|folder| format!(" · from the folder {folder}"));
-    let busy = move || bundles.adding.get().is_some();
-    let ready = move || matches!(workspace.status.get(), Status::Ready(_));
-    let only = move || bundles.open.with(Vec::len) < 2;
-    let openable = published.or_else(|| kept.clone()).filter(|_| !open);
-    let opens = openable.map(|listed| {
-        view! { <button class="open" disabled=move || !ready() || busy() on:click=move |_| { bundles.add_listed(&listed); workspace.go_on() }>"Open"</button> }
-    });
-    let sha256 = bundle.sha256.clone();
-    let closes = open.then(|| {
-        view! { <button class="close" hidden=only disabled=move || !ready() || busy() on:click=move |_| bundles.close(sha256.clone())>"Close"</button> }
-    });
-    let sha256 = bundle.sha256.clone();
-    let frees = kept.map(|kept| {
-        let words = format!("Free {:.0} MB", (kept.bundle.bytes as f64 / 1e6).max(1.0));
-        // While one is opened, what it has in common with others is not taken from it.
-        view! { <button class="free" title="Drops it from this browser's storage; what is open stays open for this visit" disabled=move || !ready() || busy() on:click=move |_| connection::send(&ToEngine::Free { sha256: sha256.clone() })>{words}</button> }
-    });
-    let short = bundle.sha256.get(..12).unwrap_or(&bundle.sha256).to_owned();
-    view! {
-        <li class="model" data-sha256=bundle.sha256.clone() data-name=bundle.name.clone() data-state=states.join(", ")>
-            <div>
-                <p><strong>{bundle.name.clone()}</strong>" "<span class="state" class:open=open>{states.join(", ")}</span></p>
-                <p>{list(&tasks, "and")}</p>
-                <p class="hint">{data}</p>
-                <p class="hint">{format!("{} · {} · ", bundle.system, megabytes(bundle.bytes))}<span title=bundle.sha256.clone()>{format!("SHA-256 {short}")}</span>{from}</p>
-            </div>
-            <div class="toolbar">{opens}{closes}{frees}</div>
-        </li>
+    let from = kept.and_then(|listed| listed.at.strip_prefix(FOLDER));
+    let from = from.map_or(String::new(), |folder| format!(" · from the folder {folder}"));
+
+    let item = put(list, "li", "model", "")?;
+    for (name, value) in [
+        ("data-sha256", &bundle.sha256),
+        ("data-name", &bundle.name),
+        ("data-state", &states),
+    ] {
+        item.set_attribute(name, value).ok()?;
     }
+    let words = put(&item, "div", "", "")?;
+    let head = put(&words, "p", "", "")?;
+    put(&head, "strong", "", &bundle.name)?;
+    put(
+        &head,
+        "span",
+        if is_open { "state open" } else { "state" },
+        &states,
+    )?;
+    put(&words, "p", "", &list_of(&tasks, "and"))?;
+    put(&words, "p", "hint", &data)?;
+    let facts = format!("{} · {} · ", bundle.system, megabytes(bundle.bytes));
+    let facts = put(&words, "p", "hint", &facts)?;
+    let short = format!("SHA-256 {}", bundle.sha256.get(..12).unwrap_or(&bundle.sha256));
+    put(&facts, "span", "", &short)?
+        .set_attribute("title", &bundle.sha256)
+        .ok()?;
+    put(&facts, "span", "", &from)?;
+
+    let toolbar = put(&item, "div", "toolbar", "")?;
+    let free = kept.map(|kept| format!("Free {:.0} MB", (kept.bundle.bytes as f64 / 1e6).max(1.0)));
+    for (class, words, there) in [
+        ("open", "Open", !is_open),
+        ("close", "Close", is_open && open.all.len() > 1),
+        ("free", free.as_deref().unwrap_or_default(), free.is_some()),
+    ] {
+        if there {
+            let button = put(&toolbar, "button", class, words)?;
+            button.toggle_attribute_with_force("disabled", busy).ok()?;
+        }
+    }
+    Some(())
+}
+
+/// A row for each bundle: what is open first, then what is published, then what else is kept.
+fn rows(list: &Element, open: &Open, rest: &Rest, ready: bool) {
+    list.set_text_content(None);
+    let mut all: Vec<&Bundle> = Vec::new();
+    let listed = rest
+        .published
+        .iter()
+        .chain(&rest.kept)
+        .map(|listed| &listed.bundle);
+    for bundle in open.all.iter().map(|opened| &opened.bundle).chain(listed) {
+        if !all.iter().any(|own| own.sha256 == bundle.sha256) {
+            all.push(bundle);
+        }
+    }
+    // While one is opened, what it has in common with others is not taken from it.
+    let busy = !ready || rest.adding.is_some();
+    for bundle in all {
+        // It fails only where a document takes no elements.
+        let _ = row(list, bundle, open, rest, busy);
+    }
+}
+
+/// Does what a row's button says.
+fn press(workspace: Workspace, event: &Event) -> Option<()> {
+    let button: Element = event.target()?.dyn_into().ok()?;
+    let sha256 = button.closest("li").ok()??.get_attribute("data-sha256")?;
+    let bundles = workspace.bundles;
+    match button.class_name().as_str() {
+        "open" => {
+            let rest = bundles.rest_now();
+            let mut all = rest.published.iter().chain(&rest.kept);
+            bundles.add(&Wanted::of(all.find(|listed| listed.bundle.sha256 == sha256)?));
+            workspace.go_on();
+        }
+        "close" => bundles.close(sha256),
+        "free" => connection::send(&ToEngine::Free { sha256 }),
+        _ => {}
+    }
+    Some(())
 }
 
 /// Takes the folder that was chosen.
@@ -151,7 +175,7 @@ fn take(workspace: Workspace, event: &Event) {
     // The same folder may be chosen again.
     input.set_value("");
     if name.is_empty() {
-        bundles.said.set(Some("That folder is empty.".to_owned()));
+        bundles.change(&mut |rest| "That folder is empty.".clone_into(&mut rest.said));
     } else {
         bundles.add_folder(name, &files);
         workspace.go_on();
@@ -175,26 +199,28 @@ pub fn Models(workspace: Workspace) -> impl IntoView {
             dialog.close();
         }
     };
-    let loading = move || match bundles.adding.get() {
-        Some((wanted, _, 0)) => format!("Loading {} …", wanted.name),
-        Some((wanted, done, total)) => {
-            format!(
-                "Loading {}: {} of {}",
-                wanted.name,
-                megabytes(done),
-                megabytes(total)
-            )
+    let said = move || {
+        let rest = bundles.rest();
+        match rest.adding {
+            Some((wanted, _, 0)) => format!("Loading {} …", wanted.name),
+            Some((wanted, done, total)) => {
+                format!(
+                    "Loading {}: {} of {}",
+                    wanted.name,
+                    megabytes(done),
+                    megabytes(total)
+                )
+            }
+            None => rest.said,
         }
-        None => bundles.said.get().unwrap_or_default(),
-    };
-    let failed = move || bundles.adding.get().is_none() && bundles.said.get().is_some();
-    let list = move || {
-        rows(bundles)
-            .into_iter()
-            .map(|row| entry(workspace, row))
-            .collect_view()
     };
     let ready = move || matches!(workspace.status.get(), Status::Ready(_));
+    let list = NodeRef::<Ul>::new();
+    Effect::new(move |_| {
+        if let Some(list) = list.get() {
+            rows(&list, &bundles.open(), &bundles.rest(), ready());
+        }
+    });
     view! {
         <button id="models" aria-haspopup="dialog" on:click=show>"Models"</button>
         <dialog id="models-panel" node_ref=dialog aria-labelledby="models-title">
@@ -202,8 +228,8 @@ pub fn Models(workspace: Workspace) -> impl IntoView {
                 <h2 id="models-title">"Models"</h2>
                 <button id="models-close" aria-label="Close this panel" on:click=hide>"×"</button>
             </div>
-            <ul class="models">{list}</ul>
-            <p class="told" id="models-said" role="status" class:failed=failed>{loading}</p>
+            <ul class="models" node_ref=list on:click=move |event| _ = press(workspace, &event)></ul>
+            <p class="told" id="models-said" role="status">{said}</p>
             <div class="toolbar">
                 <label class="button" for="folder">"Open a bundle from a folder …"</label>
                 <input id="folder" class="unseen" type="file" prop:webkitdirectory=true disabled=move || !ready() on:change=move |event| take(workspace, &event)/>

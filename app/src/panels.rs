@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
 
-use super::models::list;
+use super::models::list_of;
 use super::questions::{Asked, Outcome};
 use super::report::DISCLAIMER;
 use super::workspace::{Picture, Status, Workspace};
@@ -39,7 +39,7 @@ fn not_offered(tasks: &[Task], bundles: usize) -> Option<String> {
         "This bundle does"
     };
     (!lacks.is_empty()).then(|| {
-        let list = list(&lacks, "or");
+        let list = list_of(&lacks, "or");
         format!("{these} not {list}; open one that does to get that here.")
     })
 }
@@ -61,13 +61,10 @@ fn words<T>(outcome: &Outcome<T>, running: &str, what: &str) -> String {
 /// Which bundle answers in a panel, where there are several.
 #[component]
 pub fn By(workspace: Workspace, task: Task) -> impl IntoView {
-    let bundles = workspace.bundles;
     let name = move || {
-        let several = bundles.open.with(Vec::len) > 1;
-        several
-            .then(|| bundles.answering(task))
-            .flatten()
-            .map(|by| by.name)
+        let open = workspace.bundles.open();
+        let by = open.answering(task).filter(|_| open.all.len() > 1);
+        by.map(|by| by.name.clone())
     };
     view! { <span class="by hint" data-by=name hidden=move || name().is_none()>{move || name().map(|name| format!("Model: {name}"))}</span> }
 }
@@ -78,7 +75,7 @@ pub fn Panels(workspace: Workspace) -> impl IntoView {
     // While an engine is restarted, the panels stay with what they show.
     let tasks = Memo::new(
         move |before: Option<&Option<Vec<Task>>>| match workspace.status.get() {
-            Status::Ready(_) => Some(workspace.bundles.tasks()),
+            Status::Ready(_) => Some(workspace.bundles.open().tasks()),
             _ => before.cloned().flatten(),
         },
     );
@@ -87,7 +84,7 @@ pub fn Panels(workspace: Workspace) -> impl IntoView {
     let lacks = move || {
         tasks
             .get()
-            .and_then(|tasks| not_offered(&tasks, workspace.bundles.open.with(Vec::len)))
+            .and_then(|tasks| not_offered(&tasks, workspace.bundles.open().all.len()))
     };
     view! {
         {move || findings.get().then(|| view! { <Findings workspace/> })}
@@ -290,7 +287,7 @@ fn Similar(workspace: Workspace) -> impl IntoView {
                 <button id="search-picture" hidden=running disabled=move || !read(workspace) on:click=move |_| questions.search(None)>"Find similar"</button>
                 <button id="search-stop" hidden=move || !running() on:click=move |_| questions.stop_search()>"Stop"</button>
             </div>
-            <form class="line" hidden=move || !workspace.bundles.searches_text() on:submit=submit>
+            <form class="line" hidden=move || !workspace.bundles.open().searches_text() on:submit=submit>
                 <label class="unseen" for="search-text">"Search by report text"</label>
                 <input id="search-text" type="text" maxlength="1000" autocomplete="off" placeholder="or search by report text" prop:value=move || text.get() on:input=move |event| text.set(event_target_value(&event))/>
                 <button id="search" type="submit" disabled=move || running() || !ready(workspace) || text.get().trim().is_empty()>"Search"</button>

@@ -1,6 +1,6 @@
 //! The report: drafted word by word or written from a form into an editor, stopped, edited, copied, downloaded.
 
-use hilum_protocol::{Bundle, Task};
+use hilum_protocol::Task;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use wasm_bindgen::prelude::*;
@@ -15,25 +15,20 @@ use super::workspace::{Draft, Picture, Status, Workspace};
 pub const DISCLAIMER: &str = "Research software, not for clinical use.";
 
 /// The text with where it came from.
-fn signed(text: &str, made: Made, by: Option<&Bundle>) -> String {
+fn signed(text: &str, made: Made, by: &str) -> String {
     let how = match made {
         Made::Hand => None,
         Made::Draft => Some("Drafted by Hilum with"),
         Made::Form => Some("Prefilled by Hilum from findings of"),
     };
-    let model = how.zip(by).map_or(String::new(), |(how, by)| {
-        format!(
-            "{how} {} ({}), bundle SHA-256 {}.\n",
-            by.name, by.system, by.sha256
-        )
-    });
+    let model = how.map_or(String::new(), |how| format!("{how} {by}.\n"));
     format!("{}\n\n{model}{DISCLAIMER}\n", text.trim_end())
 }
 
 /// The report as it leaves the page.
 fn report(workspace: Workspace) -> String {
     let (text, made) = (workspace.text.get_untracked(), workspace.made.get_untracked());
-    signed(&text, made, workspace.by.get_untracked().as_ref())
+    signed(&text, made, &workspace.by.get_untracked())
 }
 
 /// Offers a text as a file; it is made in the page and goes through no server.
@@ -56,21 +51,18 @@ pub fn Report(workspace: Workspace) -> impl IntoView {
     let running = move || workspace.draft.get() == Draft::Running;
     // A bundle that drafts nothing leaves the editor to the reader; while one is loading, it may.
     let drafts = move || match workspace.status.get() {
-        Status::Ready(_) => bundles.tasks().contains(&Task::Draft),
+        Status::Ready(_) => bundles.open().tasks().contains(&Task::Draft),
         _ => true,
     };
     let finds = move || match workspace.status.get() {
-        Status::Ready(_) => bundles.tasks().contains(&Task::Findings),
+        Status::Ready(_) => bundles.open().tasks().contains(&Task::Findings),
         _ => false,
     };
     // Where a form is filled in by a model that knows such pictures, a draft by one that does not is the lesser way.
     let form_first = move || {
-        let foreign = bundles
-            .serving(Task::Draft)
-            .is_some_and(|by| bundles.is_foreign(&by.sha256));
-        let home = bundles
-            .serving(Task::Findings)
-            .is_some_and(|by| bundles.is_home(&by.sha256));
+        let open = bundles.open();
+        let foreign = open.serving(Task::Draft).is_some_and(|by| open.is_foreign(by));
+        let home = open.serving(Task::Findings).is_some_and(|by| open.is_home(by));
         !drafts() || (foreign && home)
     };
     let placeholder = move || match (drafts(), finds()) {

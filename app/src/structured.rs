@@ -65,9 +65,9 @@ impl Structured {
 /// Whether every line is left open whatever the findings say: where the picture is unlike what the model that reads them was
 /// trained on.
 fn open_all(workspace: Workspace) -> bool {
-    let bundles = workspace.bundles;
-    let findings = bundles.answering(Task::Findings);
-    findings.is_some_and(|findings| bundles.is_foreign(&findings.sha256))
+    let open = workspace.bundles.open();
+    open.answering(Task::Findings)
+        .is_some_and(|findings| open.is_foreign(findings))
 }
 
 /// Whether the text is as the form wrote it.
@@ -81,9 +81,7 @@ fn write(workspace: Workspace) {
     workspace.structured.written.set(text.clone());
     workspace.text.set(text);
     workspace.made.set(Made::Form);
-    workspace
-        .by
-        .set(untrack(|| workspace.bundles.answering(Task::Findings)));
+    workspace.sign(workspace.bundles.open_now().answering(Task::Findings));
 }
 
 /// The same in the place of a text that was not the form's.
@@ -126,14 +124,13 @@ pub fn toggle(workspace: Workspace) {
 }
 
 /// Fills the form when the findings come, and again when others do.
-fn fill(workspace: Workspace) {
+fn fill(workspace: Workspace, all_open: bool) {
     let Structured {
         form,
         shown,
         written,
         filled,
     } = workspace.structured;
-    let all_open = open_all(workspace);
     let shown = shown.get();
     let Outcome::Done(readings) = workspace.questions.findings.get() else {
         return;
@@ -304,7 +301,8 @@ fn entry(workspace: Workspace, at: usize, line: &Line) -> impl IntoView + use<> 
 #[component]
 pub fn Lines(workspace: Workspace) -> impl IntoView {
     let structured = workspace.structured;
-    Effect::new(move |_| fill(workspace));
+    let all_open = Memo::new(move |_| open_all(workspace));
+    Effect::new(move |_| fill(workspace, all_open.get()));
     let shown = move || structured.shown.get() && !structured.empty();
     let regions = move || {
         structured.filled.track();

@@ -46,8 +46,8 @@ pub enum Picture {
     Unreadable(String, String),
 }
 
-/// A text of the report: it, where it came from, and from which bundle.
-pub type Text = (String, Made, Option<Bundle>);
+/// A text of the report: it, where it came from, and from which bundle, in words.
+pub type Text = (String, Made, String);
 
 /// The draft.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,8 +79,8 @@ pub struct Workspace {
     pub questions: Questions,
     /// Where the text came from.
     pub made: RwSignal<Made>,
-    /// The bundle that it came from.
-    pub by: RwSignal<Option<Bundle>>,
+    /// The bundle that it came from, in words.
+    pub by: RwSignal<String>,
     /// The form that writes it from findings.
     pub structured: Structured,
     /// The text that a new draft, form or image replaced, and where it came from.
@@ -100,8 +100,6 @@ pub struct Workspace {
     failed: StoredValue<Option<String>>,
     greeted: StoredValue<bool>,
     heard: StoredValue<u32>,
-    /// The first bundle of an engine that is not ready before all that were open are.
-    first: StoredValue<Option<Opened>>,
 }
 
 impl Workspace {
@@ -117,7 +115,7 @@ impl Workspace {
             draft: RwSignal::new(Draft::None),
             text: RwSignal::new(String::new()),
             made: RwSignal::default(),
-            by: RwSignal::new(None),
+            by: RwSignal::default(),
             structured: Structured::new(),
             replaced: RwSignal::new(None),
             notice: RwSignal::new(None),
@@ -131,7 +129,6 @@ impl Workspace {
             failed: StoredValue::new(None),
             greeted: StoredValue::new(false),
             heard: StoredValue::new(0),
-            first: StoredValue::new(None),
         }
     }
 
@@ -140,7 +137,7 @@ impl Workspace {
         self.status.set(Status::Loading(Phase::Program, 0, 0));
         self.greeted.set_value(false);
         self.trying.set_value(false);
-        self.first.set_value(None);
+        self.bundles.change(&mut |rest| rest.first = None);
         if let Err(why) = connection::start(move |message| self.hear(message), move |why| self.broken(&why)) {
             self.status.set(Status::Failed(why));
         }
@@ -207,7 +204,7 @@ impl Workspace {
         self.lay_aside();
         self.structured.shown.set(false);
         self.made.set(Made::Draft);
-        self.by.set(untrack(|| self.bundles.serving(Task::Draft)));
+        self.sign(self.bundles.open_now().serving(Task::Draft));
         self.draft.set(Draft::Running);
         self.send_draft();
     }
@@ -238,6 +235,12 @@ impl Workspace {
             self.replaced
                 .set((!present.0.trim().is_empty()).then_some(present));
         }
+    }
+
+    /// Remembers which bundle the text comes from.
+    pub fn sign(self, bundle: Option<&Bundle>) {
+        let words = |by: &Bundle| format!("{} ({}), bundle SHA-256 {}", by.name, by.system, by.sha256);
+        self.by.set(bundle.map(words).unwrap_or_default());
     }
 
     fn present(self) -> Text {
@@ -275,7 +278,7 @@ impl Workspace {
         }
         self.text.set(String::new());
         self.made.set(Made::Hand);
-        self.by.set(None);
+        self.sign(None);
     }
 
     fn send_image(self) {
@@ -299,8 +302,8 @@ impl Workspace {
             // Of a further bundle: the engine goes on.
             FromEngine::Progress { phase, done, total } if self.ready() => {
                 if phase == Phase::Weights {
-                    self.bundles.adding.update(|adding| {
-                        if let Some((_, own, of)) = adding {
+                    self.bundles.change(&mut |rest| {
+                        if let Some((_, own, of)) = &mut rest.adding {
                             (*own, *of) = (done, total);
                         }
                     });
@@ -308,7 +311,7 @@ impl Workspace {
             }
             FromEngine::Progress { phase, done, total } => {
                 match phase {
-                    _ if self.first.with_value(Option::is_some) => {}
+                    _ if self.bundles.rest_now().first.is_some() => {}
                     Phase::TryingAdapter => self.trying.set_value(true),
                     Phase::TryingCpu => self.trying.set_value(false),
                     _ => {}
@@ -328,10 +331,7 @@ impl Workspace {
                 if !told.is_empty() {
                     self.notice.set(Some(told.join(" ")));
                 }
-                if self.first.with_value(Option::is_none) {
-                    self.first.set_value(Some(opened.clone()));
-                }
-                self.bundles.take(opened);
+                self.bundles.take(&opened);
                 self.go_on();
             }
             FromEngine::NotAdded { why, .. } => {
@@ -339,7 +339,7 @@ impl Workspace {
                 self.go_on();
             }
             FromEngine::Stored(kept) => {
-                self.bundles.take_kept(kept);
+                self.bundles.take_kept(&kept);
                 self.go_on();
             }
             FromEngine::Image { request, result } => {
@@ -349,7 +349,7 @@ impl Workspace {
                 request,
                 bundle,
                 unlikeness,
-            } if request == self.image_request.get_value() => self.bundles.judge(bundle, unlikeness),
+            } if request == self.image_request.get_value() => self.bundles.judge(&bundle, unlikeness),
             FromEngine::Judged { .. } => {}
             FromEngine::Partial { request, partial } => match partial {
                 Partial::Text(text) if request == self.draft_request.get_value() => {
@@ -386,14 +386,14 @@ impl Workspace {
     /// Opens what else waits to be opened. An engine is ready once all that were open before a restart are open again; what it
     /// owed begins again then.
     pub fn go_on(self) {
-        let Some(first) = self.first.get_value() else {
+        let Some(first) = self.bundles.rest_now().first else {
             return;
         };
         if self.bundles.advance() || self.ready() {
             return;
         }
         self.status.set(Status::Ready(first));
-        let drafts = untrack(|| self.bundles.tasks()).contains(&Task::Draft);
+        let drafts = self.bundles.open_now().tasks().contains(&Task::Draft);
         if drafts && self.draft.get_untracked() == Draft::Running {
             self.text.set(String::new());
             self.send_draft();
@@ -403,8 +403,8 @@ impl Workspace {
 
     /// Opens the published bundles one after the other, until one is at home with the picture.
     pub fn look_further(self) {
-        if let Some(listed) = self.bundles.lacking() {
-            self.bundles.add_listed(&listed);
+        if let Some(wanted) = self.bundles.lacking() {
+            self.bundles.add(&wanted);
             self.go_on();
         }
     }
@@ -414,7 +414,7 @@ impl Workspace {
             Ok(TaskResult::Draft(drafted)) => {
                 // The words came one by one; this is the same text, whole.
                 self.text.set(drafted.text.clone());
-                self.by.set(untrack(|| self.bundles.answering(Task::Draft)));
+                self.sign(self.bundles.open_now().answering(Task::Draft));
                 Draft::Done(drafted)
             }
             Ok(_) => Draft::None,

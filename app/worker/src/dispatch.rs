@@ -3,16 +3,16 @@
 use std::rc::Rc;
 
 use hilum::image::{WindowChoice, decode};
-use hilum_protocol::{FromEngine, Opened, Shown, ToEngine};
+use hilum_protocol::{FromEngine, Shown, ToEngine};
 use js_sys::Map;
 use wasm_bindgen::prelude::*;
 use web_sys::MessageEvent;
 
 use super::error::WorkerError;
-use super::open::{add, open};
+use super::open::{On, open};
 use super::run::run;
 use super::scope::{post, scope, yield_now};
-use super::state::{Engine, Image, State};
+use super::state::{Image, State};
 use super::store::Store;
 
 /// An image is shown at most so large: more than a screen has, and quick to apply a window to.
@@ -57,24 +57,11 @@ async fn handle(state: Rc<State>, message: ToEngine) {
             bundle,
             sha256,
             failed,
-        } => match open(device, state.place(bundle), sha256, failed).await {
-            Ok(opened) => begin(&state, opened).await,
-            Err(why) => post(&FromEngine::NotOpened(why.to_string())),
-        },
-        ToEngine::Add { bundle, sha256 } => match add(&state, state.place(bundle.clone()), sha256).await {
-            Ok(opened) => begin(&state, opened).await,
-            Err(why) => {
-                let why = why.to_string();
-                post(&FromEngine::NotAdded { bundle, why });
-            }
-        },
+        } => begin(&state, On::Chosen(device, failed), bundle, sha256).await,
+        ToEngine::Add { bundle, sha256 } => begin(&state, On::First, bundle, sha256).await,
         ToEngine::Close { sha256 } => state.close(&sha256),
-        ToEngine::Stored => post(&FromEngine::Stored(Store::open().await.kept().await)),
-        ToEngine::Free { sha256 } => {
-            let store = Store::open().await;
-            store.free(&sha256).await;
-            post(&FromEngine::Stored(store.kept().await));
-        }
+        ToEngine::Stored => stored(None).await,
+        ToEngine::Free { sha256 } => stored(Some(sha256)).await,
         ToEngine::Image { request, bytes } => {
             state.cancel_all();
             let result = read(&state, request, &bytes).map_err(|e| e.to_string());
@@ -104,11 +91,37 @@ async fn handle(state: Rc<State>, message: ToEngine) {
     }
 }
 
-/// A bundle is at work.
-async fn begin(state: &State, (engine, opened): (Engine, Opened)) {
-    state.open(engine);
-    post(&FromEngine::Opened(opened));
-    judge(state).await;
+/// Opens a bundle and tells the page what came of it.
+async fn begin(state: &State, on: On, at: String, sha256: Option<String>) {
+    let adds = matches!(on, On::First);
+    let place = state.place(at);
+    match open(state, on, place.clone(), sha256).await {
+        Ok((engine, opened)) => {
+            state.open(engine);
+            post(&FromEngine::Opened(opened));
+            judge(state).await;
+        }
+        Err(why) => {
+            if place.is_folder() {
+                // What was read of it before it failed is of no use.
+                Store::open().await.sweep(&place.at, None).await;
+            }
+            let (bundle, why) = (place.at, why.to_string());
+            post(&match adds {
+                true => FromEngine::NotAdded { bundle, why },
+                false => FromEngine::NotOpened(why),
+            });
+        }
+    }
+}
+
+/// Lists what is kept, once a bundle is freed where one is to be.
+async fn stored(free: Option<String>) {
+    let store = Store::open().await;
+    if let Some(sha256) = free {
+        store.free(&sha256).await;
+    }
+    post(&FromEngine::Stored(store.kept().await));
 }
 
 /// Tells the page how unlike the training pictures of each bundle the image at hand is, as soon as there are both it and one.

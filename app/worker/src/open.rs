@@ -1,4 +1,4 @@
-//! Getting ready: device, bundle, a trial of what it says.
+//! Getting a bundle ready: device, files, a trial of what it says.
 
 use std::cell::RefCell;
 
@@ -12,74 +12,57 @@ use super::load::{Length, Loader, progress};
 use super::scope::{memory, now};
 use super::source::Place;
 use super::state::{Engine, State};
-use super::store::{Store, bundle};
+use super::store::bundle;
 
-/// Opens the bundle on the device that was asked for, or on the one that a trial shows to be right and the faster. `failed` is
-/// why the adapter is not to be tried, where the page says so.
+/// On which device a bundle is opened.
+pub enum On {
+    /// On the one that is asked for, or that a trial shows to be right and the faster. With it, why the adapter is not to be tried,
+    /// where the page says so.
+    Chosen(DeviceChoice, Option<String>),
+    /// On that of the bundle that was opened first.
+    First,
+}
+
+/// Opens a bundle.
 ///
 /// # Errors
-/// What failed and what to do.
+/// What failed and what to do; a bundle that is open already.
 pub async fn open(
-    device: DeviceChoice,
+    state: &State,
+    on: On,
     place: Place,
     sha256: Option<String>,
-    failed: Option<String>,
 ) -> Result<(Engine, Opened), WorkerError> {
-    progress(Phase::Device, 0, 0);
+    if matches!(on, On::Chosen(..)) {
+        progress(Phase::Device, 0, 0);
+    }
     let began = now();
-    let asked = match device {
-        DeviceChoice::Auto => None,
-        DeviceChoice::WebGpu => Some(device::choose(device::DeviceChoice::WebGpu).await?),
-        DeviceChoice::Cpu => Some(device::cpu()),
+    let asked = match &on {
+        On::Chosen(DeviceChoice::WebGpu, _) => Some(device::choose(device::DeviceChoice::WebGpu).await?),
+        On::Chosen(DeviceChoice::Cpu, _) => Some(device::cpu()),
+        On::Chosen(DeviceChoice::Auto, _) | On::First => None,
     };
     let took = now() - began;
     let mut loader = Loader::open(place, sha256.as_deref()).await?;
     loader.times.device = took;
-    let settled = match asked {
-        Some(chosen) => Settled::asked(loader.ready(chosen, Length::Short).await?),
-        None => choice::automatic(&mut loader, failed).await?,
+    let settled = match (on, asked) {
+        (On::Chosen(..), Some(chosen)) => Settled::asked(loader.ready(chosen, Length::Short).await?),
+        (On::Chosen(_, failed), None) => choice::automatic(&mut loader, failed).await?,
+        (On::First, _) => {
+            let first = state.first()?;
+            if state.find(&loader.sha256).is_some() {
+                let name = loader.manifest.name.clone();
+                return Err(WorkerError::Open { name });
+            }
+            let ready = loader.beside(first.chosen.clone(), first.lost.clone()).await?;
+            Settled {
+                ready,
+                trial: Trial::default(),
+                note: None,
+            }
+        }
     };
     loader.keep().await;
-    Ok(opened(loader, settled))
-}
-
-/// Opens a further bundle beside those that are open.
-///
-/// # Errors
-/// What failed and what to do; a bundle that is open already.
-pub async fn add(
-    state: &State,
-    place: Place,
-    sha256: Option<String>,
-) -> Result<(Engine, Opened), WorkerError> {
-    let first = state.first()?;
-    let at = place.at.clone();
-    let is_folder = place.is_folder();
-    let added = beside(state, &first, place, sha256).await;
-    if added.is_err() && is_folder {
-        Store::open().await.sweep(&at, None).await;
-    }
-    added
-}
-
-async fn beside(
-    state: &State,
-    first: &Engine,
-    place: Place,
-    sha256: Option<String>,
-) -> Result<(Engine, Opened), WorkerError> {
-    let mut loader = Loader::open(place, sha256.as_deref()).await?;
-    if state.find(&loader.sha256).is_some() {
-        let name = loader.manifest.name.clone();
-        return Err(WorkerError::Open { name });
-    }
-    let ready = loader.beside(first.chosen.clone(), first.lost.clone()).await?;
-    loader.keep().await;
-    let settled = Settled {
-        ready,
-        trial: Trial::default(),
-        note: None,
-    };
     Ok(opened(loader, settled))
 }
 

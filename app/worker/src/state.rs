@@ -151,7 +151,7 @@ pub struct State {
     /// What is open, in the order of opening.
     engines: RefCell<Vec<Rc<Engine>>>,
     /// The folders that the page sent, by the names under which their bundles are opened.
-    folders: RefCell<BTreeMap<String, Map>>,
+    folders: RefCell<Vec<(String, Map)>>,
     /// The image at hand.
     pub image: RefCell<Option<Rc<Image>>>,
     /// The request of each task that may go on.
@@ -202,12 +202,16 @@ impl State {
 
     /// Takes a folder's files.
     pub fn take_folder(&self, at: String, files: Map) {
-        self.folders.borrow_mut().insert(at, files);
+        self.folders.borrow_mut().push((at, files));
     }
 
     /// Where the files of a bundle are.
     pub fn place(&self, at: String) -> Place {
-        let files = self.folders.borrow().get(&at).cloned();
+        let folders = self.folders.borrow();
+        let files = folders
+            .iter()
+            .find(|(own, _)| *own == at)
+            .map(|(_, files)| files.clone());
         Place { at, files }
     }
 

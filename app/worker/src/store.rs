@@ -5,8 +5,6 @@
 //! bundle that brought an entry. The manifests are marked: they are what says which bundles are kept, and they are kept last,
 //! so that a bundle that did not open is none of them. An entry that a kept manifest names is never dropped for another's sake.
 
-use std::collections::BTreeSet;
-
 use hilum::bundle::Manifest;
 use hilum_protocol::{Bundle, FOLDER, Listed};
 use js_sys::Uint8Array;
@@ -160,10 +158,10 @@ impl Store {
     /// The bundles that are kept.
     pub async fn kept(&self) -> Vec<Listed> {
         let entries = self.entries().await;
-        let there: BTreeSet<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
+        let there = |sha256: &str| entries.iter().any(|entry| entry.key == sha256);
         let listed = |kept: Kept| {
             let files = kept.manifest.files.iter();
-            let files = files.filter(|file| there.contains(file.sha256.as_str()));
+            let files = files.filter(|file| there(&file.sha256));
             let bytes = kept.bytes + files.map(|file| file.bytes).sum::<u64>();
             Listed {
                 at: kept.owner,
@@ -177,7 +175,7 @@ impl Store {
     /// did, what another version of it left.
     pub async fn sweep(&self, owner: &str, current: Option<(&str, &Manifest)>) {
         let entries = self.entries().await;
-        let mut named = BTreeSet::new();
+        let mut named = Vec::new();
         for kept in manifests(&entries).await {
             // What is superseded names nothing any more.
             if kept.owner != owner || current.is_none_or(|(sha256, _)| kept.sha256 == sha256) {
@@ -197,7 +195,7 @@ impl Store {
 
     /// Drops a bundle, but for what another one that is kept names too.
     pub async fn free(&self, sha256: &str) {
-        let (mut freed, mut named) = (Vec::new(), BTreeSet::new());
+        let (mut freed, mut named) = (Vec::new(), Vec::new());
         for kept in manifests(&self.entries().await).await {
             let names = names(&kept.sha256, &kept.manifest);
             match kept.sha256 == sha256 {
