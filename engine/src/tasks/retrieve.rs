@@ -58,14 +58,17 @@ pub enum Query<'a> {
 /// What a gallery's cases are compared by.
 enum Compared {
     /// A cross-encoder reads a radiograph and a report together.
-    Pairs {
-        /// Image tokens of the cases, `(cases, K, F)`.
-        images: Tensor<3>,
-        /// Their reports as tokens, SEP included.
-        texts: Vec<Vec<u32>>,
-    },
+    Pairs(Box<Pairs>),
     /// Codes of radiographs.
     Codes(Codes),
+}
+
+/// Cases that are read with the query.
+struct Pairs {
+    /// Their image tokens, `(cases, K, F)`.
+    images: Tensor<3>,
+    /// Their reports as tokens, SEP included.
+    texts: Vec<Vec<u32>>,
 }
 
 /// Codes, made comparable: each number of a code is centred and scaled over all of them, so that what they have in common does
@@ -151,10 +154,10 @@ impl LoadedGallery {
                 .cases
                 .iter()
                 .map(|case| session.encode_text(Task::Retrieve, &case.report));
-            Compared::Pairs {
+            Compared::Pairs(Box::new(Pairs {
                 images: Tensor::from_data(data, &session.device),
                 texts: texts.collect::<Result<_, _>>()?,
-            }
+            }))
         };
         let sheet = sheet
             .map(|bytes| decode(bytes)?.display(&WindowChoice::Default))
@@ -190,7 +193,7 @@ impl LoadedGallery {
     /// What a number of [`LoadedGallery::search`] means.
     pub fn closeness(&self, value: f32) -> Closeness {
         match self.compared {
-            Compared::Pairs { .. } => Closeness::Probability(value),
+            Compared::Pairs(_) => Closeness::Probability(value),
             Compared::Codes(_) => Closeness::Similarity(value),
         }
     }
@@ -214,12 +217,10 @@ impl LoadedGallery {
                 let code = read_back(session.kept_of(image.tokens.clone())).await?;
                 codes.similarities(&code)
             }
-            (Compared::Pairs { images, texts }, query) => {
-                match compare(session, images, texts, query, &mut each).await? {
-                    Some(scores) => scores,
-                    None => return Ok(None),
-                }
-            }
+            (Compared::Pairs(pairs), query) => match compare(session, pairs, query, &mut each).await? {
+                Some(scores) => scores,
+                None => return Ok(None),
+            },
         };
         if each(count, count).await.is_break() {
             return Ok(None);
@@ -233,8 +234,7 @@ impl LoadedGallery {
 /// The probability that each case matches the query; nothing where the search was cancelled.
 async fn compare(
     session: &Session,
-    images: &Tensor<3>,
-    texts: &[Vec<u32>],
+    Pairs { images, texts }: &Pairs,
     query: Query<'_>,
     each: &mut impl AsyncFnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Option<Vec<f32>>, TaskError> {
