@@ -207,27 +207,26 @@ fn score(
 /// Writes the areas into the bundle's manifest.
 fn record(bundle: &Path, tested: &str, outcome: &Outcome) -> anyhow::Result<()> {
     let mut manifest = Bundle::open(bundle)?.manifest().clone();
-    let counted = |name: &str| {
-        let labels = outcome.more.get("labels")?.as_array()?;
-        let label = labels.iter().find(|label| label["name"] == name)?;
-        usize::try_from(label["positives"].as_u64()?).ok()
-    };
     for label in manifest.labels.iter_mut().filter(|label| label.side.is_none()) {
-        let name = auroc_name(&label.name);
-        let area = || {
-            let spread = outcome.spreads.get(&name)?;
-            Some(Area {
-                auroc: *outcome.scores.get(&name)?,
-                low: spread.low,
-                high: spread.high,
-                positives: counted(&label.name)?,
-            })
-        };
-        label.area = area();
+        label.area = area_of(&label.name, outcome);
     }
     manifest.provenance.tested = tested.to_owned();
     put_manifest(bundle, &manifest)?;
     Ok(())
+}
+
+/// The area of a label; `None` where it is not a number.
+fn area_of(label: &str, outcome: &Outcome) -> Option<Area> {
+    let name = auroc_name(label);
+    let spread = outcome.spreads.get(&name)?;
+    let counts = outcome.more.get("labels")?.as_array()?;
+    let positives = counts.iter().find(|count| count["name"] == label)?["positives"].as_u64()?;
+    Some(Area {
+        auroc: *outcome.scores.get(&name)?,
+        low: spread.low,
+        high: spread.high,
+        positives: usize::try_from(positives).ok()?,
+    })
 }
 
 /// The scores of each finding, where there are some.
