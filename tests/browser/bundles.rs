@@ -149,8 +149,8 @@ fn a_folder_is_opened_kept_there_again_and_freed() {
             assert!(row.contains(part), "{part:?} is not in {row:?}");
         }
         // The only one that is open cannot be closed.
-        let hidden = "return document.querySelector('.model .close').hidden";
-        assert_eq!(browser.script(hidden).await, true);
+        let closes = "return document.querySelectorAll('.model .close').length";
+        assert_eq!(browser.script(closes).await, 0);
 
         let folder = dir.path().join("Thorax Nr. 7 ü");
         bundle(&setting, &folder, "second", &["findings"], 1.0);
