@@ -329,7 +329,11 @@ impl Bundles {
 
     /// What the browser keeps; what it keeps of folders is opened once in a visit.
     pub fn take_kept(self, kept: &[Listed]) {
-        if !self.rest_now().resumed {
+        let rest = self.rest_now();
+        if rest.resumed && rest.kept == kept {
+            return;
+        }
+        if !rest.resumed {
             let open = self.open_now();
             for listed in kept.iter().filter(|listed| listed.at.starts_with(FOLDER)) {
                 if !open.contains(&listed.bundle.sha256) {
