@@ -84,9 +84,8 @@ fn what_is_open(workspace: Workspace) -> impl IntoView {
     };
     let title = open.iter().map(title).collect::<Vec<_>>().join("\n");
     let adding = bundles.rest().adding;
-    let loading = adding.map(
-        |(wanted, ..)| view! { <span class="hint" id="adding">{format!("Loading {} …", wanted.name)}</span> },
-    );
+    let loading = adding
+        .map(|wanted| view! { <span class="hint" id="adding">{format!("Loading {} …", wanted.name)}</span> });
     view! { <span class="hint" title=title>{words}</span>{loading} }
 }
 

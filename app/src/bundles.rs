@@ -58,8 +58,8 @@ pub struct Rest {
     pub published: Vec<Listed>,
     /// What the browser keeps.
     pub kept: Vec<Listed>,
-    /// What is being opened beside what is open, how far, of how much.
-    pub adding: Option<(Wanted, u64, u64)>,
+    /// What is being opened beside what is open.
+    pub adding: Option<Wanted>,
     /// What there is to say in the panel.
     pub said: String,
     /// The first bundle of an engine that is not ready before all that were open are.
@@ -73,11 +73,13 @@ pub struct Rest {
     resumed: bool,
 }
 
-/// What the page knows of bundles. It is two signals, so it is copied, not shared.
+/// What the page knows of bundles. It is three signals, so it is copied, not shared.
 #[derive(Clone, Copy)]
 pub struct Bundles {
     open: RwSignal<Open>,
     rest: RwSignal<Rest>,
+    /// How far what is being opened is, of how much.
+    pub progress: RwSignal<(u64, u64)>,
 }
 
 /// The table in the document or, without one, in the program. What cannot be read is no table.
@@ -170,6 +172,7 @@ impl Bundles {
                 published: published(),
                 ..Rest::default()
             }),
+            progress: RwSignal::new((0, 0)),
         }
     }
 
@@ -217,7 +220,7 @@ impl Bundles {
         });
         // A folder may be gone: that is no reason to open nothing, so it comes last. What was on its way begins anew.
         let (folders, mut again): (Vec<_>, Vec<_>) = again.partition(|wanted| wanted.at.starts_with(FOLDER));
-        let adding = rest.adding.take().map(|(wanted, ..)| wanted);
+        let adding = rest.adding.take();
         for wanted in folders.into_iter().chain(adding).chain(rest.waiting.drain(..)) {
             if !again.contains(&wanted) {
                 again.push(wanted);
@@ -295,7 +298,8 @@ impl Bundles {
             bundle: wanted.at.clone(),
             sha256: wanted.sha256.clone(),
         });
-        self.change(&mut |rest| rest.adding = Some((rest.waiting.remove(0), 0, 0)));
+        self.progress.set((0, 0));
+        self.change(&mut |rest| rest.adding = Some(rest.waiting.remove(0)));
         true
     }
 
@@ -318,7 +322,7 @@ impl Bundles {
 
     /// What was being opened was not: why.
     pub fn refuse(self, why: &str) {
-        let Some((wanted, ..)) = self.rest_now().adding else {
+        let Some(wanted) = self.rest_now().adding else {
             return;
         };
         let end = if why.ends_with('.') { "" } else { "." };
@@ -333,7 +337,11 @@ impl Bundles {
 
     /// What the browser keeps; what it keeps of folders is opened once in a visit.
     pub fn take_kept(self, kept: &[Listed]) {
-        if !self.rest_now().resumed {
+        let rest = self.rest_now();
+        if rest.resumed && rest.kept == kept {
+            return;
+        }
+        if !rest.resumed {
             let open = self.open_now();
             for listed in kept.iter().filter(|listed| listed.at.starts_with(FOLDER)) {
                 if !open.contains(&listed.bundle.sha256) {

@@ -5,7 +5,7 @@ use js_sys::{Map, Reflect};
 use leptos::html::{Dialog, Ul};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::{Element, Event, HtmlInputElement};
+use web_sys::{Element, Event, HtmlElement, HtmlInputElement};
 
 use super::bundles::{Open, Rest, Wanted};
 use super::connection;
@@ -115,6 +115,14 @@ fn row(list: &Element, bundle: &Bundle, open: &Open, rest: &Rest, busy: bool) ->
 
 /// A row for each bundle: what is open first, then what is published, then what else is kept.
 fn rows(list: &Element, open: &Open, rest: &Rest, ready: bool) {
+    // Who goes by the keyboard stays where they were.
+    let at = document().active_element().and_then(|button| {
+        let sha256 = button
+            .closest("#models-panel li")
+            .ok()??
+            .get_attribute("data-sha256")?;
+        Some(format!("[data-sha256='{sha256}'] button"))
+    });
     list.set_text_content(None);
     let mut all: Vec<&Bundle> = Vec::new();
     let listed = rest
@@ -132,6 +140,11 @@ fn rows(list: &Element, open: &Open, rest: &Rest, ready: bool) {
     for bundle in all {
         // It fails only where a document takes no elements.
         let _ = row(list, bundle, open, rest, busy);
+    }
+    let button = at.and_then(|at| list.query_selector(&at).ok().flatten());
+    if let Some(button) = button.and_then(|button| button.dyn_into::<HtmlElement>().ok()) {
+        // A button that is disabled does not take it.
+        let _ = button.focus();
     }
 }
 
@@ -201,9 +214,9 @@ pub fn Models(workspace: Workspace) -> impl IntoView {
     };
     let said = move || {
         let rest = bundles.rest();
-        match rest.adding {
-            Some((wanted, _, 0)) => format!("Loading {} …", wanted.name),
-            Some((wanted, done, total)) => {
+        match (rest.adding, bundles.progress.get()) {
+            (Some(wanted), (_, 0)) => format!("Loading {} …", wanted.name),
+            (Some(wanted), (done, total)) => {
                 format!(
                     "Loading {}: {} of {}",
                     wanted.name,
@@ -211,7 +224,7 @@ pub fn Models(workspace: Workspace) -> impl IntoView {
                     megabytes(total)
                 )
             }
-            None => rest.said,
+            (None, _) => rest.said,
         }
     };
     let ready = move || matches!(workspace.status.get(), Status::Ready(_));

@@ -302,11 +302,7 @@ impl Workspace {
             // Of a further bundle: the engine goes on.
             FromEngine::Progress { phase, done, total } if self.ready() => {
                 if phase == Phase::Weights {
-                    self.bundles.change(&mut |rest| {
-                        if let Some((_, own, of)) = &mut rest.adding {
-                            (*own, *of) = (done, total);
-                        }
-                    });
+                    self.bundles.progress.set((done, total));
                 }
             }
             FromEngine::Progress { phase, done, total } => {
