@@ -108,7 +108,7 @@ pub fn send_folder(at: &str, files: &Map) {
 
 /// Sends all folders again, to another worker.
 pub fn send_folders() {
-    FOLDERS.with_borrow(|all| all.iter().for_each(|message| post(message)));
+    FOLDERS.with_borrow(|all| all.iter().for_each(post));
 }
 
 fn post(message: &Object) {

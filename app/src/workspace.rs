@@ -28,7 +28,7 @@ pub enum Status {
     /// On its way: with what, how far, of how much.
     Loading(Phase, u64, u64),
     /// Ready: as it was when the first bundle was opened.
-    Ready(Opened),
+    Ready(Box<Opened>),
     /// It cannot go on: why, and what to do.
     Failed(String),
 }
@@ -388,7 +388,7 @@ impl Workspace {
         if self.bundles.advance() || self.ready() {
             return;
         }
-        self.status.set(Status::Ready(first));
+        self.status.set(Status::Ready(Box::new(first)));
         let drafts = self.bundles.open_now().tasks().contains(&Task::Draft);
         if drafts && self.draft.get_untracked() == Draft::Running {
             self.text.set(String::new());
