@@ -289,7 +289,7 @@ pub enum FromEngine {
         total: u64,
     },
     /// A bundle is open, the first or a further one.
-    Opened(Opened),
+    Opened(Box<Opened>),
     /// The first cannot be opened: why, and what to do.
     NotOpened(String),
     /// A further bundle cannot be opened; those that are open are as before.

@@ -98,7 +98,7 @@ async fn begin(state: &State, on: On, at: String, sha256: Option<String>) {
     match open(state, on, place.clone(), sha256).await {
         Ok((engine, opened)) => {
             state.open(engine);
-            post(&FromEngine::Opened(opened));
+            post(&FromEngine::Opened(Box::new(opened)));
             judge(state).await;
         }
         Err(why) => {
