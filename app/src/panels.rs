@@ -212,13 +212,12 @@ fn case(case: Case, side: usize) -> impl IntoView {
     let picture = (!thumbnail.is_empty())
         .then(|| view! { <Thumbnail gray=thumbnail side name=format!("Radiograph of case {id}")/> });
     let report = (!report.is_empty()).then(|| view! { <p class="quoted">{report}</p> });
-    let how = match closeness {
-        Closeness::Probability(_) => "Match ",
-        Closeness::Similarity(_) => "Similarity ",
+    let (how, value, probability, similarity) = match closeness {
+        Closeness::Probability(value) => ("Match ", value, Some(value.to_string()), None),
+        Closeness::Similarity(value) => ("Similarity ", value, None, Some(value.to_string())),
     };
-    let value = closeness.value();
     view! {
-        <li class="case" data-id=name data-closeness=value.to_string()>
+        <li class="case" data-id=name data-probability=probability data-similarity=similarity>
             {picture}
             <div>
                 <p class="labels">{labels}</p>

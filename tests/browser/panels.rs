@@ -467,7 +467,7 @@ fn a_classifier_finds_similar_cases_without_films_and_says_what_its_labels_are_w
             .script(
                 "const cases = [...document.querySelectorAll('.case')]; \
                  const form = document.querySelector('#similar form'); \
-                 return { closeness: cases.map(c => Number(c.dataset.closeness)), ids: cases.map(c => c.dataset.id), \
+                 return { closeness: cases.map(c => Number(c.dataset.similarity)), ids: cases.map(c => c.dataset.id), \
                  pictures: document.querySelectorAll('.case canvas').length, words: form.offsetParent !== null }",
             )
             .await;
