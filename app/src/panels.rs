@@ -118,7 +118,7 @@ fn bar(reading: Reading) -> impl IntoView {
     });
     view! {
         <tr class:present=present data-name=category data-probability=probability.to_string() data-present=present.to_string()>
-            <th scope="row">{name}{place}{area}</th>
+            <th scope="row">{name.replace('_', " ")}{place}{area}</th>
             <td class="bar" title=mark>
                 <div class="rail" aria-hidden="true">
                     <div class="fill" style:width=percent(probability)></div>

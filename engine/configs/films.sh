@@ -17,6 +17,13 @@ config() { # FROM NAME SEED [INIT]
   hilum finetune "$out/$2.toml" --resume
 }
 
+# A run's scores on the test films; a broken evaluation leaves nothing.
+evaluate() { # RUN ENDING OPTION..
+  [ -f "$1.$2" ] && return
+  hilum evaluate --bundle "$1.bundle" --task findings --data "$films" --json "${@:3}" > "$1.partial"
+  mv "$1.partial" "$1.$2"
+}
+
 for seed in 0 1 2; do
   config films-views "views-$seed" "$seed"
   config films "random-$seed" "$seed"
@@ -25,8 +32,8 @@ for seed in 0 1 2; do
   for start in random phantoms unlabelled; do
     run="$out/$start-$seed"
     [ -d "$run.bundle" ] || hilum export --from "$run" --out "$run.bundle" --weights f16 --name films
-    [ -f "$run.json" ] || hilum evaluate --bundle "$run.bundle" --task findings --data "$films" --bootstraps 1000 --json > "$run.json"
-    [ -f "$run.blank.json" ] || hilum evaluate --bundle "$run.bundle" --task findings --data "$films" --blank "$lungs" --json > "$run.blank.json"
+    evaluate "$run" json --bootstraps 1000
+    evaluate "$run" blank.json --blank "$lungs"
   done
 done
 python3 engine/tables/films.py "$out" > engine/tables/films.md

@@ -25,7 +25,7 @@ pub use error::TaskError;
 #[cfg(not(target_family = "wasm"))]
 pub use evaluate::{
     AnswerCases, Cases, DraftCases, DraftLine, EvaluateError, EvaluateOptions, FindingCases, RetrievalCases,
-    Scores, Spread, auroc_name, compare, evaluate, evaluate_findings, spreads,
+    Scores, Spread, auroc_name, compare, evaluate, evaluate_findings, label_set, spreads,
 };
 pub use findings::{FindingReading, calibrate, finding_logits, readings};
 #[cfg(not(target_family = "wasm"))]

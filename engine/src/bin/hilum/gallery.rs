@@ -8,8 +8,8 @@ use hilum::data::{Layout, ReadOptions, Study, load as load_data};
 use hilum::image::encode::jpeg_bytes;
 use hilum::image::{Gray8, WindowChoice, prepare};
 use hilum::systems::Task;
-use hilum::tasks::{LoadedGallery, Query, Session, best_cases};
-use hilum::text::{LabelName, LabelSet, Labeler};
+use hilum::tasks::{LoadedGallery, Query, best_cases, label_set};
+use hilum::text::Labeler;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
@@ -101,7 +101,7 @@ fn build(args: &Build, globals: &Globals) -> anyhow::Result<()> {
         if by_code { "" } else { " and a report" }
     );
     let mut sheet = (!args.no_pictures).then(|| Sheet::new(args.thumbnail as usize, studies.len()));
-    let (labeler, set) = (Labeler::new(), labels(&session));
+    let (labeler, set) = (Labeler::new(), label_set(&session));
     let (mut cases, mut features) = (Vec::new(), Vec::new());
     let bar = ProgressBar::new(studies.len() as u64);
     for (number, study) in studies.iter().enumerate() {
@@ -151,28 +151,6 @@ fn build(args: &Build, globals: &Globals) -> anyhow::Result<()> {
             bytes as f64 / 1e6
         ),
     )
-}
-
-/// What cases are labelled with: what the bundle reads, or CheXpert's categories.
-fn labels(session: &Session) -> LabelSet {
-    let own = session
-        .manifest
-        .labels
-        .iter()
-        .filter(|label| label.side.is_none());
-    let own: Vec<LabelName> = own
-        .map(|label| LabelName {
-            name: label.name.clone(),
-            side: None,
-        })
-        .collect();
-    match own.is_empty() {
-        true => LabelSet::chexpert14(),
-        false => LabelSet {
-            labels: own,
-            ..LabelSet::chexpert14()
-        },
-    }
 }
 
 /// The pictures of the cases, to look at.

@@ -25,7 +25,7 @@ pub struct FindingCases {
 }
 
 /// The label set that a bundle's labels are.
-pub(super) fn set_of(labels: &[Label]) -> LabelSet {
+fn set_of(labels: &[Label]) -> LabelSet {
     let names = |set: &LabelSet| set.labels.iter().map(|l| l.name.clone()).collect::<Vec<_>>();
     let anywhere = labels.iter().filter(|l| l.side.is_none());
     let anywhere: Vec<String> = anywhere.map(|l| l.name.clone()).collect();
@@ -42,6 +42,20 @@ pub(super) fn set_of(labels: &[Label]) -> LabelSet {
         name,
         labels: labels.iter().map(label).collect(),
         uncertain: Uncertain::Ignore,
+    }
+}
+
+/// What a bundle's cases are labelled with: what it reads anywhere in a radiograph, or CheXpert's categories.
+pub fn label_set(session: &Session) -> LabelSet {
+    let own = session
+        .manifest
+        .labels
+        .iter()
+        .filter(|label| label.side.is_none());
+    let own: Vec<Label> = own.cloned().collect();
+    match own.is_empty() {
+        true => LabelSet::chexpert14(),
+        false => set_of(&own),
     }
 }
 

@@ -15,7 +15,7 @@ use thiserror::Error;
 
 pub use answers::AnswerCases;
 pub use draft::{DraftCases, DraftLine};
-pub use findings::{FindingCases, auroc_name, evaluate_findings};
+pub use findings::{FindingCases, auroc_name, evaluate_findings, label_set};
 pub use retrieval::RetrievalCases;
 
 use super::session::Session;

@@ -4,7 +4,7 @@
 use rand::RngExt;
 use rand::seq::{SliceRandom, index};
 
-use super::findings::set_of;
+use super::findings::label_set;
 use super::{AT_ONCE, Cases, EvaluateError, EvaluateOptions, Scores, encode, encode_all};
 use crate::data::Study;
 use crate::metrics::{Ranking, rank};
@@ -50,7 +50,7 @@ pub(super) async fn evaluate_pictures(
     options: &EvaluateOptions,
     mut progress: impl FnMut(usize),
 ) -> Result<PictureCases, EvaluateError> {
-    let (labeler, set) = (Labeler::new(), labels_of(session));
+    let (labeler, set) = (Labeler::new(), label_set(session));
     let of = |study: &Study| -> Option<Vec<bool>> {
         let targets = study.targets(&set, &labeler);
         let known = targets.iter().any(Option::is_some);
@@ -99,15 +99,6 @@ pub(super) async fn evaluate_pictures(
         ));
     }
     Ok(PictureCases { found })
-}
-
-/// The labels that a bundle reads.
-fn labels_of(session: &Session) -> LabelSet {
-    let labels = &session.manifest.labels;
-    match labels.is_empty() {
-        true => LabelSet::chexpert14(),
-        false => set_of(labels),
-    }
 }
 
 impl Cases for PictureCases {
