@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hilum_browser_tests::{Browser, Server, Setting, copy, run};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
