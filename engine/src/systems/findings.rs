@@ -4,9 +4,10 @@
 //! With the mean of the cells it is CheXNet (Rajpurkar et al. 2017) and TorchXRayVision's DenseNet-121 (Cohen et al. 2022): the
 //! linear layer of a mean is the mean of linear layers, and each cell's own logit is the class activation map (Zhou et al. 2016).
 //! With log-sum-exp it is the weakly supervised localiser of Wang et al. (2017, section 3.2). The config is in `config`, the
-//! losses in `objectives`.
+//! losses in `objectives`, how several become one in `ensemble`.
 
 mod config;
+mod ensemble;
 mod objectives;
 
 use burn::module::Module;
@@ -23,6 +24,7 @@ pub use config::{FindingsConfig, Pooling};
 #[derive(Module, Debug)]
 pub struct Classifier {
     image: ImageEncoder,
+    others: Vec<ImageEncoder>,
     classifier: Linear,
     projection: Option<Projection>,
     #[module(skip)]
@@ -43,11 +45,14 @@ impl Classifier {
     /// When the config cannot run.
     pub fn init(config: &FindingsConfig, device: &Device) -> Result<Self, ConfigError> {
         config.validate()?;
-        let (features, labels) = (config.encoder.features(), config.labels.len());
+        let (features, labels) = (config.features(), config.labels.len());
         // Findings are rare, and the head begins there.
         let bias = Initializer::Constant { value: -2.0 }.init([labels], device);
         Ok(Self {
             image: ImageEncoder::new(&config.encoder, device),
+            others: (1..config.encoders)
+                .map(|_| ImageEncoder::new(&config.encoder, device))
+                .collect(),
             classifier: Linear {
                 bias: Some(bias),
                 ..linear(features, labels, device)
@@ -60,12 +65,37 @@ impl Classifier {
         })
     }
 
-    /// The cells of the last map.
+    /// The cells of the last map: of an ensemble's encoders, side by side. `watch` sees the first one's stages.
     ///
     /// # Shapes
     /// - normalised image `(B, channels, S, S)` -> `(B, K, F)`
     pub fn cells(&self, image: Tensor<4>, watch: impl FnMut(&str, &Tensor<4>)) -> Tensor<3> {
-        self.image.cells(image, watch)
+        let others = self.others.iter().map(|other| other.cells(image.clone(), |_, _| ()));
+        let others: Vec<_> = others.collect();
+        let first = self.image.cells(image, watch);
+        if others.is_empty() {
+            return first;
+        }
+        Tensor::cat(std::iter::once(first).chain(others).collect(), 2)
+    }
+
+    /// The cells of an image as it comes.
+    ///
+    /// # Shapes
+    /// - pixels in [0, 1], `(B, 1, S, S)` -> `(B, K, F)`
+    fn read(&self, pixels: Tensor<4>) -> Tensor<3> {
+        let (norm, channels) = (self.config.preprocessing.norm, self.config.encoder.channels());
+        self.cells(normalize(pixels, norm, channels), |_, _| ())
+    }
+
+    /// The mean of the cells of an image and of its mirror image, each at its place in the image.
+    fn read_both_ways(&self, pixels: Tensor<4>) -> Tensor<3> {
+        let mirrored = self.read(pixels.clone().flip([3]));
+        let [batch, count, features] = mirrored.dims();
+        let side = count.isqrt();
+        // (B, rows * columns, F) -> (B, rows, columns, F), the columns turned back
+        let turned = mirrored.reshape([batch, side, side, features]).flip([2]);
+        (self.read(pixels) + turned.reshape([batch, count, features])).mul_scalar(0.5)
     }
 
     /// Logits of the labels in each cell.
@@ -100,7 +130,7 @@ impl System for Classifier {
             preprocessing: self.config.preprocessing,
             text: None,
             grid: [side, side],
-            features: self.config.encoder.features(),
+            features: self.config.features(),
             labels: self.config.labels.len(),
             answers: 0,
         }
@@ -111,9 +141,11 @@ impl System for Classifier {
     }
 
     fn encode_image(&self, pixels: Tensor<4>) -> Tensor<3> {
-        let config = &self.config;
-        let image = normalize(pixels, config.preprocessing.norm, config.encoder.channels());
-        self.cells(image, |_, _| ())
+        if self.config.mirror {
+            self.read_both_ways(pixels)
+        } else {
+            self.read(pixels)
+        }
     }
 
     fn classify(&self, input: Input<'_>) -> Option<Tensor<2>> {

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 
 use super::{ConfigError, Model, System, SystemConfig, Task};
-use crate::nn::FeatureQueue;
+use crate::nn::{Arrays, FeatureQueue};
 use crate::text::{Specials, Target, Tokenizer};
 
 /// A question about an image with its answer.
@@ -288,6 +288,12 @@ pub trait Trainable: System + Module + Into<Model> {
     /// What a frozen image encoder makes of images, so that it need be computed once: `(B, 1, S, S)` -> `(B, K, F)`. `None`
     /// for a system whose losses need the pixels.
     fn cached_features(&self, _pixels: Tensor<4>) -> Option<Tensor<3>> {
+        None
+    }
+
+    /// The config and weights of several trained models as one, whose logits are the mean of theirs. `None` for a system
+    /// that has no ensembles.
+    fn ensemble(_config: &Self::Config, _members: &[&Arrays]) -> Option<(Self::Config, Arrays)> {
         None
     }
 }

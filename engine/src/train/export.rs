@@ -1,6 +1,7 @@
 //! A run becomes a bundle: its newest or best checkpoint, its tokenizer, the tasks that it was trained for, its labels
 //! calibrated on its validation split, and where it came from.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
@@ -33,53 +34,57 @@ pub struct ExportOptions {
     pub command: Option<String>,
 }
 
-/// Writes the bundle `out` of the run `from`. `note` is told what a reader should know.
+/// Writes the bundle `out` of the run `from`, or of several runs as an ensemble. `note` is told what a reader should know.
 ///
 /// # Errors
-/// A run or data that cannot be read, a checkpoint without what is asked for, a folder that cannot be written.
+/// A run or data that cannot be read, a checkpoint without what is asked for, runs that cannot be one model, a folder that cannot
+/// be written.
 pub fn export(
-    from: &Path,
+    from: &[PathBuf],
     out: &Path,
     options: &ExportOptions,
     device: &Device,
     note: &dyn Fn(&str),
 ) -> Result<Manifest, TrainError> {
-    let run = Run::open(from, options.which)?;
+    let runs = from.iter().map(|dir| Run::open(dir, options.which));
+    let runs = runs.collect::<Result<Vec<Run>, _>>()?;
+    let Some(run) = runs.first() else {
+        return Err(TrainError::Run {
+            path: PathBuf::new(),
+            reason: "no run is named".to_owned(),
+        });
+    };
     let config = run.config()?;
     with_system!(
         config.system.as_str(),
-        S => export_as::<S>(&run, &config, out, options, device, note),
+        S => export_as::<S>(&runs, &config, out, options, device, note),
         Err(TrainError::Run {
-            path: from.to_owned(),
+            path: run.dir.clone(),
             reason: format!("its system {:?} is not one of: {}", config.system, names()),
         })
     )
 }
 
 fn export_as<S: Trainable>(
-    run: &Run,
+    runs: &[Run],
     config: &RunConfig,
     out: &Path,
     options: &ExportOptions,
     device: &Device,
     note: &dyn Fn(&str),
 ) -> Result<Manifest, TrainError> {
+    let run = &runs[0];
     let tokenizer = Run::tokenizer(&run.dir)?;
     let specials = tokenizer.as_ref().map_or(Specials::BERT, Tokenizer::specials);
     let folder = out.file_name().and_then(|n| n.to_str()).unwrap_or("bundle");
     let name = options.name.clone().unwrap_or_else(|| folder.to_owned());
-    let mut manifest = Manifest::new(&name, &config.system, &config.preset, run.model.clone());
-    let weights = match (options.average, &run.average) {
-        (false, _) => &run.weights,
-        (true, Some(average)) => average,
-        (true, None) => {
-            return Err(TrainError::Run {
-                path: run.dir.clone(),
-                reason: "it keeps no average of its weights; leave --average out".to_owned(),
-            });
-        }
-    };
-    let model_config: S::Config = run.model_config()?;
+    let (model_config, weights) = model_of::<S>(runs, options.average)?;
+    let weights = &*weights;
+    let stored = serde_json::to_value(&model_config).map_err(|e| TrainError::Run {
+        path: run.dir.clone(),
+        reason: e.to_string(),
+    })?;
+    let mut manifest = Manifest::new(&name, &config.system, &config.preset, stored);
     let model = S::init(&model_config, specials, device)?;
     let trained = trained_tasks(&model, config);
     let served = model.tasks();
@@ -92,9 +97,9 @@ fn export_as<S: Trainable>(
             let layout = config.data.layout.as_deref().unwrap_or("layout by its files");
             format!("{:?} ({layout})", config.data.roots)
         }),
-        training: training(run, config),
+        training: each(runs, training)?.join("; and beside it "),
         command: options.command.clone().unwrap_or_default(),
-        seeds: seeds(config),
+        seeds: each(runs, |_, config| seeds(config))?.concat(),
         ..Provenance::default()
     };
     manifest.answers = Run::answers(&run.dir)?;
@@ -114,6 +119,43 @@ fn export_as<S: Trainable>(
     write(out, manifest, weights, json.as_deref(), options.weights)?;
     put_gate(config, out, device, note)?;
     Ok(put_trial(out)?)
+}
+
+/// What is told of each run and its config.
+fn each<T>(runs: &[Run], tell: impl Fn(&Run, &RunConfig) -> T) -> Result<Vec<T>, TrainError> {
+    let told = runs.iter().map(|run| Ok(tell(run, &run.config()?)));
+    told.collect()
+}
+
+/// Config and weights of the one run, or of the ensemble of several.
+fn model_of<S: Trainable>(runs: &[Run], average: bool) -> Result<(S::Config, Cow<'_, Arrays>), TrainError> {
+    let refuse = |run: &Run, reason: String| TrainError::Run {
+        path: run.dir.clone(),
+        reason,
+    };
+    let mut members = Vec::with_capacity(runs.len());
+    for run in runs {
+        let weights = if average { run.average.as_ref() } else { Some(&run.weights) };
+        members.push(weights.ok_or_else(|| {
+            let reason = "it keeps no average of its weights; leave --average out";
+            refuse(run, reason.to_owned())
+        })?);
+    }
+    let (first, others) = (&runs[0], &runs[1..]);
+    let config: S::Config = first.model_config()?;
+    if others.is_empty() {
+        return Ok((config, Cow::Borrowed(members[0])));
+    }
+    for run in others {
+        run.model_config::<S::Config>()?;
+        if run.model != first.model {
+            let reason = format!("its model is not that of {}: an ensemble's runs have one config", first.dir.display());
+            return Err(refuse(run, reason));
+        }
+    }
+    let (config, weights) = S::ensemble(&config, &members)
+        .ok_or_else(|| refuse(first, format!("runs of {} cannot be one ensemble; export one of them", S::Config::NAME)))?;
+    Ok((config, Cow::Owned(weights)))
 }
 
 /// Fits the bundle's gate, from the weights as they are stored, to the pictures of the run's data.

@@ -9,9 +9,9 @@ use super::globals::Globals;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The run's folder.
-    #[arg(long)]
-    from: PathBuf,
+    /// The run's folder; given several times, the runs become an ensemble.
+    #[arg(long, required = true)]
+    from: Vec<PathBuf>,
     /// The bundle's folder.
     #[arg(long)]
     out: PathBuf,

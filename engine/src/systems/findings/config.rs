@@ -35,6 +35,18 @@ pub struct FindingsConfig {
     /// Outputs of the projection that contrastive pre-training compares; 0 for no such head.
     #[serde(default)]
     pub projection: usize,
+    /// Encoders whose features stand side by side: 1, or more for an ensemble of runs (Lakshminarayanan et al. 2017), which
+    /// `hilum export` makes of several.
+    #[serde(default = "one")]
+    pub encoders: usize,
+    /// Whether an image is read mirrored too and the mean of both taken, outside of training: for labels without a side.
+    #[serde(default)]
+    pub mirror: bool,
+}
+
+/// Encoders of a model that is no ensemble.
+const fn one() -> usize {
+    1
 }
 
 /// Labels at most: no published set comes near.
@@ -72,6 +84,11 @@ pub const XRV18: [&str; 18] = [
 ];
 
 impl FindingsConfig {
+    /// Features of a cell.
+    pub fn features(&self) -> usize {
+        self.encoders * self.encoder.features()
+    }
+
     /// TorchXRayVision's DenseNet-121 of all data sets: one channel in -1024..1024, the middle square, 224 px.
     pub fn xrv() -> Self {
         let norm = Norm::Fixed {
@@ -92,6 +109,8 @@ impl FindingsConfig {
             pooling: Pooling::Mean,
             labels: XRV18.map(str::to_owned).to_vec(),
             projection: 0,
+            encoders: 1,
+            mirror: false,
         }
     }
 
@@ -128,6 +147,8 @@ impl FindingsConfig {
             pooling: Pooling::Mean,
             labels: nih15(),
             projection: 0,
+            encoders: 1,
+            mirror: false,
         }
     }
 
@@ -177,6 +198,7 @@ impl SystemConfig for FindingsConfig {
             ),
             ("pooling.log_sum_exp.r", sharp, "be greater than 0"),
             ("projection", self.projection <= 4096, "be at most 4096"),
+            ("encoders", (1..=16).contains(&self.encoders), "be between 1 and 16"),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
             Some((key, _, must)) => Err(ConfigError { key, must }),

@@ -4,10 +4,10 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{Classifier, FindingsConfig};
-use crate::nn::indices;
+use crate::nn::{Arrays, indices};
 use crate::nn::loss::{binary_cross_entropy, nt_xent};
 use crate::systems::train::{Batch, Images, Losses, Objective, ParamGroup, StepContext, Trainable};
-use crate::systems::{ConfigError, System, Task};
+use crate::systems::{ConfigError, Task};
 use crate::text::{Specials, Target};
 
 /// Of the contrast of views (Chen et al. 2020, section 5.1: 0.1 to 0.5; the smaller the batch the higher).
@@ -37,7 +37,7 @@ impl Trainable for Classifier {
     fn losses(&self, batch: &Batch<'_>, step: &mut StepContext<'_, Self>) -> Losses {
         let mut losses = Losses::new();
         let cells = match &batch.images {
-            Images::Pixels(pixels) => self.encode_image(pixels.clone()),
+            Images::Pixels(pixels) => self.read(pixels.clone()),
             Images::Features(features) => features.clone(),
             Images::None => return losses,
         };
@@ -62,7 +62,7 @@ impl Trainable for Classifier {
     }
 
     fn param_group(name: &str) -> ParamGroup {
-        if name.starts_with("image.") {
+        if name.starts_with("image.") || name.starts_with("others.") {
             ParamGroup::Backbone
         } else {
             ParamGroup::Head
@@ -74,7 +74,11 @@ impl Trainable for Classifier {
     }
 
     fn cached_features(&self, pixels: Tensor<4>) -> Option<Tensor<3>> {
-        Some(self.encode_image(pixels))
+        Some(self.read(pixels))
+    }
+
+    fn ensemble(config: &FindingsConfig, members: &[&Arrays]) -> Option<(FindingsConfig, Arrays)> {
+        super::ensemble::ensemble(config, members)
     }
 }
 

@@ -94,7 +94,7 @@ fn another_system_trains_resumes_exports_loads_and_serves() {
 
     // It exports, and the bundle opens.
     let root = dir.path().join("bundle");
-    let manifest = export(&whole.dir, &root, &NEWEST, &device, &|_| ()).unwrap();
+    let manifest = export(std::slice::from_ref(&whole.dir), &root, &NEWEST, &device, &|_| ()).unwrap();
     assert_eq!(
         (manifest.system.as_str(), &manifest.tasks[..]),
         ("pixels", &[Task::Findings][..])
@@ -296,7 +296,7 @@ fn medvill_learns_from_films_alone_and_from_reports_alone() {
     let learned = losses(&run, "findings");
     assert!(mean(&learned[9..]) < mean(&learned[..3]), "{learned:?}");
     let root = dir.path().join("bundle");
-    let manifest = export(&run, &root, &NEWEST, &device, &|_| ()).unwrap();
+    let manifest = export(std::slice::from_ref(&run), &root, &NEWEST, &device, &|_| ()).unwrap();
     assert_eq!(
         (manifest.tasks.as_slice(), &manifest.tokenizer),
         (&[Task::Findings][..], &None)
