@@ -107,14 +107,9 @@ fn bar(reading: Reading) -> impl IntoView {
     let category = name.clone();
     let mark = format!("{probability:.3}, threshold {operating_point:.3}");
     let area = area.map(|area| {
-        let Area {
-            auroc,
-            low,
-            high,
-            positives,
-        } = area;
+        let Area { low, high, positives, .. } = area;
         let title = format!("On test data with {positives} positives; 95% interval {low:.2} to {high:.2}");
-        view! { <span class="area" title=title>{format!("AUC {auroc:.2} ({low:.2} to {high:.2})")}</span> }
+        view! { <span class="area" title=title>{area.to_string()}</span> }
     });
     view! {
         <tr class:present=present data-name=category data-probability=probability.to_string() data-present=present.to_string()>

@@ -1,39 +1,52 @@
 #!/usr/bin/env bash
-# Trains the films' classifier from three starts with three seeds, tests each on films of other patients, and writes
-# engine/tables/films.md. runs/data/films is NIH's ChestX-ray14, or a part of it, in NIH's own layout (Data_Entry_2017.csv,
-# BBox_List_2017.csv, images/, train_val_list.txt, val_list.txt, test_list.txt). About an hour and a half on two cores.
-# Each step is skipped where its result is there already, so a broken run goes on where it stopped.
+# Trains the films' classifier from three starts with three seeds, tests each on films of other patients, makes ensembles, and
+# writes engine/tables/films.md. runs/data/films is NIH's ChestX-ray14, or a part of it, in NIH's own layout
+# (Data_Entry_2017.csv, BBox_List_2017.csv, images/, train_val_list.txt, val_list.txt, test_list.txt). About an hour on two cores,
+# where two runs of one thread each go side by side: that is faster than one run of two. Each step is skipped where its result is
+# there already, so a broken run goes on where it stopped. HILUM names another build of the command.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-hilum() { cargo run --quiet --release -- --device cpu "$@"; }
-films=runs/data/films out=runs/films
+export films=runs/data/films out=runs/films HILUM=${HILUM:-cargo run --quiet --release --}
 # The lungs' bounding box in the median film of JSRT, from its masks.
 lungs=0.1,0.07,0.91,0.86
+seeds="0 1 2"
+starts="random phantoms unlabelled"
 mkdir -p "$out"
+hilum() { $HILUM --device cpu "$@"; }
 
 # A config with another seed, folder and start.
-config() { # FROM NAME SEED [INIT]
+train() { # FROM NAME SEED [INIT]
   sed -e "s#^seed = .*#seed = $3#" -e "s#^out = .*#out = \"$out/$2\"${4:+\ninit = \"$4\"\ninit_only = [\"image\"]}#" "engine/configs/$1.toml" > "$out/$2.toml"
   hilum finetune "$out/$2.toml" --resume
 }
 
-# A run's scores on the test films; a broken evaluation leaves nothing.
-evaluate() { # RUN ENDING OPTION..
-  [ -f "$1.$2" ] && return
-  hilum evaluate --bundle "$1.bundle" --task findings --data "$films" --json "${@:3}" > "$1.partial"
-  mv "$1.partial" "$1.$2"
+# A bundle of one run or of several, and its scores; a broken step leaves nothing.
+evaluate() { # NAME RUN..
+  local bundle="$out/$1.bundle" name=$1 from=()
+  for run in "${@:2}"; do from+=(--from "$out/$run"); done
+  if [ ! -d "$bundle" ]; then hilum export "${from[@]}" --out "$bundle" --weights f16 --name films; fi
+  score "$name" json --bootstraps 1000
+  score "$name" blank.json --blank "$lungs"
+  score "$name" validate.json --split validate
 }
+score() { # NAME ENDING OPTION..
+  local file="$out/$1.$2"
+  [ -f "$file" ] && return
+  hilum evaluate --bundle "$out/$1.bundle" --task findings --data "$films" --json "${@:3}" > "$file.partial"
+  mv "$file.partial" "$file"
+}
+export -f hilum train evaluate score
+export lungs
 
-for seed in 0 1 2; do
-  config films-views "views-$seed" "$seed"
-  config films "random-$seed" "$seed"
-  config films "phantoms-$seed" "$seed" www/models/demo
-  config films "unlabelled-$seed" "$seed" "$out/views-$seed"
-  for start in random phantoms unlabelled; do
-    run="$out/$start-$seed"
-    [ -d "$run.bundle" ] || hilum export --from "$run" --out "$run.bundle" --weights f16 --name films
-    evaluate "$run" json --bootstraps 1000
-    evaluate "$run" blank.json --blank "$lungs"
-  done
-done
+{
+  echo films-views views 0
+  for seed in $seeds; do echo films "phantoms-$seed" "$seed" www/models/demo; done
+  for seed in $seeds; do echo films "random-$seed" "$seed"; done
+  for seed in $seeds; do echo films "unlabelled-$seed" "$seed" "$out/views"; done
+} | RAYON_NUM_THREADS=1 xargs -P 2 -L 1 bash -euo pipefail -c 'train "$@"' _
+{
+  for seed in $seeds; do for start in $starts; do echo "$start-$seed" "$start-$seed"; done; done
+  for start in $starts; do echo "$start-all" "$start-0" "$start-1" "$start-2"; done
+  echo each-0 random-0 phantoms-0 unlabelled-0
+} | RAYON_NUM_THREADS=1 xargs -P 2 -L 1 bash -euo pipefail -c 'evaluate "$@"' _
 python3 engine/tables/films.py "$out" > engine/tables/films.md

@@ -6,19 +6,14 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hilum_browser_tests::{Browser, Server, Setting, copy, run, with_program};
+use hilum_browser_tests::{Browser, Server, Setting, copy, publish, run, sha256, with_program};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
-}
-
 /// A copy of the demo bundle under another name, with only some of its tasks. `limit` multiplies how unlike its training pictures a
 /// picture may be: for a large one nothing is foreign.
-fn bundle(setting: &Setting, dir: &Path, name: &str, tasks: &[&str], limit: f32) -> Value {
+fn bundle(setting: &Setting, dir: &Path, name: &str, tasks: &[&str], limit: f32) {
     copy(&setting.page.join("models/demo"), dir);
     let gate = dir.join("gate.safetensors");
     let mut bytes = std::fs::read(&gate).unwrap();
@@ -42,36 +37,17 @@ fn bundle(setting: &Setting, dir: &Path, name: &str, tasks: &[&str], limit: f32)
         .unwrap();
     entry["sha256"] = json!(sha256(&bytes));
     std::fs::write(&path, manifest.to_string()).unwrap();
-    manifest
 }
 
-/// The page, published with further bundles: name, tasks, limit.
+/// The page, published with the demo and with further bundles: name, tasks, limit.
 fn page_with(setting: &Setting, dir: &Path, more: &[(&str, &[&str], f32)]) -> PathBuf {
     let page = dir.join("page");
     copy(&setting.page, &page);
-    let mut table = Vec::new();
-    let mut list = |name: &str, manifest: &Value| {
-        let bytes = std::fs::read(page.join("models").join(name).join("bundle.json")).unwrap();
-        table.push(json!({ "at": format!("models/{name}"), "bundle": {
-            "name": manifest["name"], "sha256": sha256(&bytes), "system": manifest["system"],
-            "data": manifest["provenance"]["data"], "tasks": manifest["tasks"], "reads_text": !manifest["tokenizer"].is_null(), "bytes": bytes.len(),
-        }}));
-    };
-    let demo = std::fs::read(page.join("models/demo/bundle.json")).unwrap();
-    list("demo", &serde_json::from_slice(&demo).unwrap());
     for (name, tasks, limit) in more {
-        let manifest = bundle(setting, &page.join("models").join(name), name, tasks, *limit);
-        list(name, &manifest);
+        bundle(setting, &page.join("models").join(name), name, tasks, *limit);
     }
-    let content = Value::from(table)
-        .to_string()
-        .replace('&', "&amp;")
-        .replace('"', "&quot;");
-    let index = page.join("index.html");
-    let html = std::fs::read_to_string(&index).unwrap();
-    let meta = format!("<meta name=\"hilum-models\" content=\"{content}\"></head>");
-    assert!(html.contains("</head>"));
-    std::fs::write(&index, html.replace("</head>", &meta)).unwrap();
+    let names = std::iter::once("demo").chain(more.iter().map(|(name, ..)| *name));
+    publish(&page, &names.collect::<Vec<_>>());
     page
 }
 
@@ -141,7 +117,7 @@ fn a_folder_is_opened_kept_there_again_and_freed() {
     let Some(setting) = Setting::find() else { return };
     run(async {
         let dir = tempfile::tempdir().unwrap();
-        let (server, browser) = ready(&setting, &setting.page).await;
+        let (server, browser) = ready(&setting, &page_with(&setting, dir.path(), &[])).await;
         browser.click("#models").await;
         until_state(&browser, "demo", "open, kept in this browser, on the server").await;
         let row = browser.text(".model").await;
@@ -208,7 +184,7 @@ fn what_is_no_bundle_or_a_damaged_one_is_said_and_nothing_else_is_lost() {
     let Some(setting) = Setting::find() else { return };
     run(async {
         let dir = tempfile::tempdir().unwrap();
-        let (server, browser) = ready(&setting, &setting.page).await;
+        let (server, browser) = ready(&setting, &page_with(&setting, dir.path(), &[])).await;
         browser.sample("effusion.png").await;
         browser.write("#text", "Supine.").await;
         browser.click("#models").await;
@@ -277,7 +253,7 @@ fn a_published_bundle_opens_by_itself_where_the_open_ones_are_foreign_and_serves
         let dir = tempfile::tempdir().unwrap();
         let more: [(&str, &[&str], f32); 3] = [
             ("alien", &["findings"], 1.0),
-            ("films", &["findings", "retrieve"], 1000.0),
+            ("ward", &["findings", "retrieve"], 1000.0),
             ("spare", &["findings"], 1000.0),
         ];
         let page = page_with(&setting, dir.path(), &more);
@@ -286,12 +262,12 @@ fn a_published_bundle_opens_by_itself_where_the_open_ones_are_foreign_and_serves
         browser.until("main", "data-judged", &["alike"], LIMIT).await;
         assert_eq!(browser.text("#engine .by, #adding").await, "");
         browser.click("#models").await;
-        until_state(&browser, "films", "on the server").await;
+        until_state(&browser, "ward", "on the server").await;
         browser.click("#models-close").await;
 
         browser.choose(&foreign()).await;
         browser.until("main", "data-judged", &["partly"], LIMIT).await;
-        until_state(&browser, "films", "open, kept in this browser, on the server").await;
+        until_state(&browser, "ward", "open, kept in this browser, on the server").await;
         // One after the other, until one is at home.
         until_state(&browser, "alien", "open, kept in this browser, on the server").await;
         assert!(
@@ -305,8 +281,8 @@ fn a_published_bundle_opens_by_itself_where_the_open_ones_are_foreign_and_serves
             "{banner}"
         );
         for (panel, name) in [
-            ("#findings", "films"),
-            ("#similar", "films"),
+            ("#findings", "ward"),
+            ("#similar", "ward"),
             ("#asking", "demo"),
             (".report", "demo"),
         ] {
@@ -339,12 +315,12 @@ fn a_published_bundle_opens_by_itself_where_the_open_ones_are_foreign_and_serves
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let saved = std::fs::read_to_string(&file).unwrap();
-        assert!(saved.contains("from findings of films (medvill)"), "{saved}");
+        assert!(saved.contains("from findings of ward (medvill)"), "{saved}");
 
         // Without it the banner is the whole one again, and it is not opened a second time.
         browser.click("#models").await;
-        press(&browser, "films", "close").await;
-        until_state(&browser, "films", "kept in this browser, on the server").await;
+        press(&browser, "ward", "close").await;
+        until_state(&browser, "ward", "kept in this browser, on the server").await;
         until_state(&browser, "spare", "open, kept in this browser, on the server").await;
         press(&browser, "spare", "close").await;
         browser.until("main", "data-judged", &["foreign"], LIMIT).await;

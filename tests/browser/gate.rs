@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use hilum_browser_tests::{Browser, Server, Setting, copy, run};
+use hilum_browser_tests::{Browser, Server, Setting, copy, publish, run};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const JUDGED: [&str; 3] = ["alike", "foreign", "unknown"];
@@ -16,6 +16,7 @@ fn what_is_unlike_the_training_pictures_is_said_above_all_panels() {
         let dir = tempfile::tempdir().unwrap();
         let page = dir.path().join("page");
         copy(&setting.page, &page);
+        publish(&page, &["demo"]);
         // The same bundle without its gate.
         let bundle = page.join("models/plain");
         copy(&page.join("models/demo"), &bundle);

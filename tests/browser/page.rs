@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use dispatches::{COUNTER, count};
-use hilum_browser_tests::{Browser, Server, Setting, copy, run, with_program};
+use hilum_browser_tests::{Browser, Server, Setting, copy, run, sha256, with_program};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 /// Chromium's own software Vulkan driver: the shell's WebGPU on it is the page's.
 const SWIFTSHADER: &str = "/usr/lib/chromium/vk_swiftshader_icd.json";
@@ -34,10 +33,6 @@ fn phantom(setting: &Setting, dir: &Path) -> PathBuf {
         }
     }
     panic!("the command wrote no DICOM file");
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// The page's text is the shell's; where they part, the first difference is at a near tie of the shell's two

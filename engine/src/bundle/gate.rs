@@ -4,7 +4,9 @@
 //! The features are those of [`features`]; what is kept of them is a Gaussian whose covariance is full along the axes of most
 //! variance and the same in all others (probabilistic principal components: Tipping & Bishop 1999, eq. 7). A picture's distance
 //! is Mahalanobis's (Lee et al. 2018), mostly what lies outside those axes (the residual of Wang et al. 2022, section 4.1).
-//! `gate.safetensors` holds it; `tasks/gate.rs` fits and asks it.
+//! Beside it there may be directions in which pictures lie that are known to be foreign, as an encoder that has learned from
+//! drawings is at home with them (outlier exposure: Hendrycks et al. 2019). `gate.safetensors` holds it; `tasks/gate.rs` fits and
+//! asks it.
 
 use super::{Array, Arrays, BundleError, Manifest, ShardDecoder};
 #[cfg(not(target_family = "wasm"))]
@@ -29,10 +31,23 @@ pub struct Gate {
     pub rest: Array,
     /// The distance that 99 in 100 pictures of the validation set stay within, `(1)`.
     pub limit: Array,
+    /// What is known to be foreign, kind by kind.
+    pub known: Option<Known>,
+}
+
+/// Kinds of pictures that are known to be foreign.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    /// For each the direction of length 1 that tells it from the training pictures, `(M, D)`.
+    pub directions: Array,
+    /// How far along it, from the mean, a picture is foreign, `(M)`.
+    pub limits: Array,
 }
 
 /// The arrays in their file.
 const NAMES: [&str; 5] = ["mean", "axes", "variances", "rest", "limit"];
+const DIRECTIONS: &str = "known";
+const LIMITS: &str = "known_limits";
 
 fn unusable(why: impl Into<String>) -> BundleError {
     BundleError::Manifest { why: why.into() }
@@ -95,12 +110,18 @@ impl Gate {
             array.ok_or_else(|| unusable(format!("{FILE} lacks {name}")))
         };
         let [mean, axes, variances, rest, limit] = NAMES.map(&mut take);
+        let known = match (arrays.remove(DIRECTIONS), arrays.remove(LIMITS)) {
+            (None, None) => None,
+            (Some(directions), Some(limits)) => Some(Known { directions, limits }),
+            _ => return Err(unusable(format!("{FILE} has one of {DIRECTIONS} and {LIMITS} without the other"))),
+        };
         let gate = Self {
             mean: mean?,
             axes: axes?,
             variances: variances?,
             rest: rest?,
             limit: limit?,
+            known,
         };
         gate.check()?;
         Ok(gate)
@@ -113,18 +134,24 @@ impl Gate {
             && self.mean.shape == [dimensions]
             && self.variances.shape == [axes]
             && self.rest.shape == [1]
-            && self.limit.shape == [1];
+            && self.limit.shape == [1]
+            && self.known.as_ref().is_none_or(|known| {
+                let kinds = known.limits.data.len();
+                known.limits.shape == [kinds] && known.directions.shape == [kinds, dimensions]
+            });
         let spread = self
             .variances
             .data
             .iter()
             .chain(&self.rest.data)
-            .chain(&self.limit.data);
+            .chain(&self.limit.data)
+            .chain(self.known.iter().flat_map(|known| &known.limits.data));
         let finite = self
             .mean
             .data
             .iter()
             .chain(&self.axes.data)
+            .chain(self.known.iter().flat_map(|known| &known.directions.data))
             .all(|v| v.is_finite());
         if !shapes || dimensions == 0 {
             return Err(unusable(format!("the arrays of {FILE} do not belong together")));
@@ -162,9 +189,38 @@ impl Gate {
         (squared + outside / f64::from(self.rest.data[0])).sqrt()
     }
 
-    /// A picture's distance as a multiple of the limit.
+    /// A vector divided by the covariance.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn whitened(&self, vector: &[f64]) -> Vec<f64> {
+        let rest = f64::from(self.rest.data[0]);
+        let mut whitened: Vec<f64> = vector.iter().map(|v| v / rest).collect();
+        let axes = self.axes.data.chunks(self.dimensions());
+        for (axis, variance) in axes.zip(&self.variances.data) {
+            let along: f64 = axis.iter().zip(vector).map(|(a, v)| f64::from(*a) * v).sum();
+            let less = along * (1.0 / f64::from(*variance) - 1.0 / rest);
+            whitened.iter_mut().zip(axis).for_each(|(w, a)| *w += less * f64::from(*a));
+        }
+        whitened
+    }
+
+    /// How far a picture lies along each direction of what is known to be foreign, as a multiple of its limit.
+    fn along_known(&self, features: &[f32]) -> impl Iterator<Item = f64> {
+        let directions = self.known.iter().flat_map(|known| {
+            let each = known.directions.data.chunks(self.dimensions());
+            each.zip(&known.limits.data)
+        });
+        directions.map(move |(direction, limit)| {
+            let from_mean = features.iter().zip(&self.mean.data);
+            let from_mean = from_mean.map(|(v, mean)| f64::from(*v) - f64::from(*mean));
+            let along: f64 = from_mean.zip(direction).map(|(v, d)| v * f64::from(*d)).sum();
+            along / f64::from(*limit)
+        })
+    }
+
+    /// A picture's distance, or how far it lies towards what is known to be foreign: the larger multiple of its limit.
     pub fn unlikeness(&self, features: &[f32]) -> f64 {
-        self.distance(features) / f64::from(self.limit.data[0])
+        let distance = self.distance(features) / f64::from(self.limit.data[0]);
+        self.along_known(features).fold(distance, f64::max)
     }
 
     /// The file's bytes; the axes are stored in half precision.
@@ -175,10 +231,12 @@ impl Gate {
     pub fn bytes(&self) -> Result<Vec<u8>, BundleError> {
         self.check()?;
         let arrays = [&self.mean, &self.axes, &self.variances, &self.rest, &self.limit];
+        let known = self.known.iter().flat_map(|known| [(DIRECTIONS, &known.directions), (LIMITS, &known.limits)]);
         let arrays: Arrays = NAMES
             .into_iter()
-            .map(str::to_owned)
-            .zip(arrays.into_iter().cloned())
+            .zip(arrays)
+            .chain(known)
+            .map(|(name, array)| (name.to_owned(), array.clone()))
             .collect();
         let mut files = Vec::new();
         shard::encode(&arrays, Dtype::F16, usize::MAX, |bytes| {
@@ -234,6 +292,18 @@ mod tests {
             variances: array(&[1], &[4.0]),
             rest: array(&[1], &[0.25]),
             limit: array(&[1], &[2.0]),
+            known: None,
+        }
+    }
+
+    /// The same, to which pictures along the third axis are known to be foreign from four on.
+    fn knowing() -> Gate {
+        Gate {
+            known: Some(Known {
+                directions: array(&[1, 3], &[0.0, 0.0, -1.0]),
+                limits: array(&[1], &[0.25]),
+            }),
+            ..gate()
         }
     }
 
@@ -245,6 +315,14 @@ mod tests {
         assert!((gate.distance(&[2.2, 3.6, 3.0]) - 1.0).abs() < 1e-6);
         assert!((gate.distance(&[1.0, 2.0, 4.0]) - 2.0).abs() < 1e-6);
         assert!((gate.unlikeness(&[1.0, 2.0, 4.0]) - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_lies_towards_the_known_is_foreign_though_it_is_near() {
+        let gate = knowing();
+        // One outside of the axis on either side; the known lies on one of them, four times as far as its limit.
+        assert!((gate.unlikeness(&[1.0, 2.0, 4.0]) - 1.0).abs() < 1e-6);
+        assert!((gate.unlikeness(&[1.0, 2.0, 2.0]) - 4.0).abs() < 1e-6);
     }
 
     #[test]
@@ -269,15 +347,18 @@ mod tests {
         super::super::write(&root, manifest, &arrays, None, Dtype::F32).unwrap();
         let bundle = super::super::Bundle::open(&root).unwrap();
         assert_eq!(open(&bundle).unwrap(), None);
-        for _ in 0..2 {
-            let bytes = gate().bytes().unwrap();
+        for gate in [gate(), knowing()] {
+            let bytes = gate.bytes().unwrap();
             super::super::writer::put_files(&root, &[(FILE, &bytes)]).unwrap();
             let bundle = super::super::Bundle::open(&root).unwrap();
-            assert_eq!(open(&bundle).unwrap(), Some(gate().as_stored().unwrap()));
+            assert_eq!(open(&bundle).unwrap(), Some(gate.as_stored().unwrap()));
             assert_eq!(bundle.arrays().unwrap(), arrays);
         }
         let mut short = gate();
         short.axes = array(&[1, 2], &[1.0, 0.0]);
+        assert!(short.bytes().unwrap_err().to_string().contains("belong together"));
+        let mut short = knowing();
+        short.known.as_mut().unwrap().limits = array(&[2], &[1.0, 1.0]);
         assert!(short.bytes().unwrap_err().to_string().contains("belong together"));
         let mut flat = gate();
         flat.rest = array(&[1], &[0.0]);

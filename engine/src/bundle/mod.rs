@@ -29,7 +29,7 @@ pub mod writer;
 pub use array::{AnyArray, AnyArrays, Array, Arrays, IntArray};
 pub use error::BundleError;
 pub use gallery::{Gallery, GalleryCase, GalleryIndex};
-pub use gate::Gate;
+pub use gate::{Gate, Known};
 pub use import::{Head, Imported, import};
 pub use label::Label;
 pub use load::{ModelLoader, load_model};

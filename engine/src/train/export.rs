@@ -160,9 +160,12 @@ fn model_of<S: Trainable>(runs: &[Run], average: bool) -> Result<(S::Config, Cow
 
 /// Fits the bundle's gate, from the weights as they are stored, to the pictures of the run's data.
 fn put_gate(config: &RunConfig, out: &Path, device: &Device, note: &dyn Fn(&str)) -> Result<(), TrainError> {
-    let of = |split| studies(config, split);
+    let of = |split| -> Result<Vec<PathBuf>, TrainError> {
+        let studies = studies(config, split)?;
+        Ok(studies.into_iter().map(|study| study.image).collect())
+    };
     let session = Session::open(&Bundle::open(out)?, device)?;
-    match fit_gate(&session, &of(Split::Train)?, &of(Split::Validate)?, &mut |_| ()) {
+    match fit_gate(&session, &of(Split::Train)?, &of(Split::Validate)?, &[], &mut |_| ()) {
         Ok(gate) => put_files(out, &[(gate::FILE, &gate.bytes()?)]).map(|_| ())?,
         Err(GateError::Encode(error)) => return Err(error.into()),
         Err(GateError::Bundle(error)) => return Err(error.into()),

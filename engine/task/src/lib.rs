@@ -188,6 +188,25 @@ pub struct Area {
     pub positives: usize,
 }
 
+impl Area {
+    /// Whether it cannot be told from chance.
+    pub fn is_chance(self) -> bool {
+        // What is no number tells nothing, too.
+        self.low.is_nan() || self.low <= 0.5
+    }
+}
+
+impl fmt::Display for Area {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { auroc, low, high, .. } = self;
+        write!(f, "AUC {auroc:.2} ({low:.2} to {high:.2})")?;
+        if self.is_chance() {
+            f.write_str(", no better than chance")?;
+        }
+        Ok(())
+    }
+}
+
 /// One finding, read from a radiograph.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reading {

@@ -4,7 +4,7 @@
 //! with a kappa of 0.58, 0.60 and 0.71 against experts (Khoobi et al. 2025, arXiv 2510.16070). Here no line is guessed: what is not
 //! said clearly is left open, what the reader touched stays. Regions, lines and sentences are data, in `structured.tsv`.
 
-use crate::Reading;
+use crate::{Area, Reading};
 
 /// The table, a line each after its head.
 const TABLE: &str = include_str!("structured.tsv");
@@ -42,11 +42,14 @@ impl State {
 
     /// What a reading says of its line. It is absent only where its probability is at most half of the threshold and at most one in
     /// ten. Half, because a threshold is where a finding begins to count, and what lies just below it is as good as on it. One in ten,
-    /// because a threshold may be high: "no pneumothorax" at a probability of 0.4 would be wrong in four of ten reports.
+    /// because a threshold may be high: "no pneumothorax" at a probability of 0.4 would be wrong in four of ten reports. A finding
+    /// that the model told no better than chance on test data says nothing.
     pub fn of(reading: &Reading) -> Self {
         const SHARE: f64 = 0.5;
         const MOST: f64 = 0.1;
-        if reading.present {
+        if reading.area.is_some_and(Area::is_chance) {
+            Self::Open
+        } else if reading.present {
             Self::Present
         } else if reading.probability <= (SHARE * reading.operating_point).min(MOST) {
             Self::Absent

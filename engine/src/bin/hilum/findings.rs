@@ -45,9 +45,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         .map(|r| {
             let mark = if r.present() { "*" } else { " " };
             let side = r.side.map(|s| format!("  {}", s.name())).unwrap_or_default();
-            let area = r
-                .area
-                .map(|a| format!("  AUC {:.2} ({:.2} to {:.2})", a.auroc, a.low, a.high));
+            let area = r.area.map(|area| format!("  {area}"));
             format!(
                 "{mark} {:28} {:5.3}  (from {:.3}){side}{}",
                 r.name,

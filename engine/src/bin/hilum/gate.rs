@@ -33,6 +33,10 @@ pub struct Fit {
     /// Their layout, where it is not recognised by their files.
     #[arg(long)]
     layout: Option<Layout>,
+    /// A folder of pictures of one kind that are known to be foreign though the model may be at home with them; several are several
+    /// kinds.
+    #[arg(long)]
+    unlike: Vec<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -70,12 +74,15 @@ fn fit(args: &Fit, globals: &Globals) -> anyhow::Result<()> {
         studies
             .iter()
             .filter(|s| s.split == split)
-            .cloned()
+            .map(|s| s.image.clone())
             .collect::<Vec<_>>()
     };
     let (train, validate) = (of(Split::Train), of(Split::Validate));
-    let bar = ProgressBar::new((train.len() + validate.len()) as u64);
-    let gate = fit_gate(&session, &train, &validate, &mut |read| {
+    let known = args.unlike.iter().map(|folder| files_below(folder));
+    let known = known.collect::<anyhow::Result<Vec<_>>>()?;
+    let count: usize = known.iter().map(Vec::len).sum();
+    let bar = ProgressBar::new((train.len() + validate.len() + count) as u64);
+    let gate = fit_gate(&session, &train, &validate, &known, &mut |read| {
         bar.set_position(read as u64)
     })?;
     bar.finish_and_clear();
@@ -85,7 +92,7 @@ fn fit(args: &Fit, globals: &Globals) -> anyhow::Result<()> {
         &json!({
             "bundle": args.bundle, "train": train.len(), "validate": validate.len(),
             "axes": gate.variances.data.len(), "dimensions": gate.dimensions(), "limit": gate.limit.data[0],
-            "bytes": bytes.len(),
+            "known": args.unlike.len(), "bytes": bytes.len(),
         }),
         format_args!(
             "{}: a gate of {} axes among {} numbers a picture, fitted to {} pictures, its limit to {}; {:.2} MB",
@@ -150,9 +157,7 @@ fn check(args: &Check, globals: &Globals) -> anyhow::Result<()> {
 
 /// The unlikeness of a folder's pictures.
 fn judge(session: &Session, folder: &Path, limit: usize) -> anyhow::Result<Folder> {
-    let mut files = Vec::new();
-    collect(folder, &mut files)?;
-    files.sort();
+    let files = files_below(folder)?;
     let step = files.len().div_ceil(limit).max(1);
     let (mut unlikeness, mut unreadable) = (Vec::new(), 0);
     for file in files.iter().step_by(step) {
@@ -179,7 +184,14 @@ fn judge(session: &Session, folder: &Path, limit: usize) -> anyhow::Result<Folde
     })
 }
 
-/// All files below a folder: a DICOM file need have no ending.
+/// All files below a folder, in the order of their names: a DICOM file need have no ending.
+fn files_below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    collect(folder, &mut files)?;
+    files.sort();
+    Ok(files)
+}
+
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     for entry in entries {

@@ -7,7 +7,7 @@ mod findings;
 mod retrieval;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
 use serde_json::{Map, Value};
@@ -229,21 +229,31 @@ pub(super) fn encode(
     studies: &[Study],
     blank: Option<[f32; 4]>,
 ) -> Result<Tensor<3>, EvaluateError> {
+    let files: Vec<&Path> = studies.iter().map(|study| study.image.as_path()).collect();
+    encode_files(session, &files, blank)
+}
+
+/// [`encode`] of pictures.
+pub(super) fn encode_files(
+    session: &Session,
+    files: &[&Path],
+    blank: Option<[f32; 4]>,
+) -> Result<Tensor<3>, EvaluateError> {
     let preprocessing = session.spec().preprocessing;
-    let read = |study: &Study| -> Result<Vec<f32>, EvaluateError> {
+    let read = |file: &&Path| -> Result<Vec<f32>, EvaluateError> {
         let fail = |source| EvaluateError::Image {
-            path: study.image.clone(),
+            path: file.to_path_buf(),
             source,
         };
-        let gray = decode_file(&study.image).and_then(|r| r.display(&WindowChoice::Default));
+        let gray = decode_file(file).and_then(|r| r.display(&WindowChoice::Default));
         let mut gray = gray.map_err(fail)?;
         if let Some(area) = blank {
             paint_over(&mut gray, area);
         }
         Ok(preprocessing.apply(&gray).pixels)
     };
-    let pixels: Vec<Vec<f32>> = par_map(studies, read)?;
-    Ok(session.encode_pixels(pixels.concat(), studies.len()))
+    let pixels: Vec<Vec<f32>> = par_map(files, read)?;
+    Ok(session.encode_pixels(pixels.concat(), files.len()))
 }
 
 /// Paints a part of a picture over with the picture's mean.

@@ -105,6 +105,23 @@ fn clearly_below_is_absent_and_the_rest_is_open() {
 }
 
 #[test]
+fn what_was_told_no_better_than_chance_is_open() {
+    let of = |low: f64| {
+        let area = Area {
+            auroc: 0.6,
+            low,
+            high: 0.7,
+            positives: 40,
+        };
+        State::of(&Reading {
+            area: Some(area),
+            ..reading("Edema", 0.9, None)
+        })
+    };
+    assert_eq!([of(0.52), of(0.5), of(f64::NAN)], [State::Present, State::Open, State::Open]);
+}
+
+#[test]
 fn where_the_gate_speaks_every_line_is_open() {
     let form = Form::filled(&chexpert(|finding| (finding as usize % 2) as f64), true);
     assert_eq!((form.lines.len(), form.count(State::Open)), (13, 13));
