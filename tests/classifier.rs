@@ -179,6 +179,48 @@ fn labels_say_what_they_are_worth_and_maps_whether_they_point_into_boxes() {
 }
 
 #[test]
+fn several_runs_are_exported_as_an_ensemble() {
+    let setting = Setting::new();
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let train = |name: &str, model: &str, seed: u64| {
+        let config = at(&format!("{name}.toml"));
+        let written = format!(
+            "system = \"findings\"\npreset = \"tiny\"\nout = {:?}\nseed = {seed}\n[model]\n{model}\n\
+             [data]\nroots = [{:?}]\nall = true\n[objectives]\nfindings = 1.0\n[optim]\nlr = 1e-3\nbatch = 8\nsteps = 2\n",
+            at(name),
+            setting.data
+        );
+        std::fs::write(&config, written).unwrap();
+        let trained = hilum(&["finetune", text(&config)]);
+        assert!(trained.status.success(), "{}", words(&trained.stderr));
+        at(name)
+    };
+    let (first, second) = (train("first", "mirror = true", 4), train("second", "mirror = true", 5));
+    let out = at("ensemble");
+    let export = |runs: &[&Path]| {
+        let from = runs.iter().flat_map(|run| ["--from", text(run)]);
+        let arguments: Vec<&str> = ["export", "--out", text(&out)].into_iter().chain(from).collect();
+        hilum(&arguments)
+    };
+    let exported = export(&[&first, &second]);
+    assert!(exported.status.success(), "{}", words(&exported.stderr));
+    let manifest = Bundle::open(&out).unwrap().manifest().clone();
+    assert_eq!((&manifest.config["encoders"], &manifest.config["mirror"]), (&2.into(), &true.into()));
+    assert_eq!(manifest.provenance.seeds, [4, 5]);
+    assert_eq!(manifest.provenance.training.matches("2 steps of 8 examples").count(), 2);
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../www/samples/effusion.png");
+    let found = hilum(&["findings", text(&sample), "--bundle", text(&out), "--json"]);
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert_eq!(found["findings"].as_array().unwrap().len(), 15, "{found}");
+
+    let other = train("other", "mirror = false", 4);
+    let said = words(&export(&[&first, &other]).stderr);
+    assert!(said.contains("an ensemble's runs have one config") && said.contains("first"), "{said}");
+    assert!(words(&export(&[&first, &at("nothing")]).stderr).contains("nothing"));
+}
+
+#[test]
 fn similar_cases_are_found_by_codes_without_films_or_reports() {
     let setting = Setting::new();
     let (bundle, data) = (text(&setting.bundle), text(&setting.data));

@@ -188,6 +188,25 @@ fn a_gate_is_fitted_to_a_bundles_data_and_a_bundle_without_one_cannot_tell() {
     let (result, _) = find();
     assert!(result["unlikeness"].as_f64().is_some_and(|v| v > 0.0), "{result}");
 
+    // Pictures that are known to be foreign: enough of a kind, and all of them pictures.
+    let known = |folder: &Path| fit(&["--data", text(&more), "--data", text(&other), "--unlike", text(folder)]);
+    let told_of = |output: Output| String::from_utf8(output.stderr).unwrap();
+    let samples = project("www/samples");
+    assert!(told_of(known(&samples)).contains("known to be foreign takes 50"));
+    let (alike, damaged) = (at("alike"), at("damaged"));
+    std::fs::create_dir(&alike).unwrap();
+    for number in 0..50 {
+        std::fs::copy(&picture, alike.join(format!("{number}.png"))).unwrap();
+    }
+    assert_eq!(find().0["foreign"], false);
+    let fitted = known(&alike);
+    assert!(fitted.status.success(), "{}", told_of(fitted));
+    assert_eq!(find().0["foreign"], true);
+    std::fs::rename(&alike, &damaged).unwrap();
+    std::fs::write(damaged.join("8.png"), "no picture").unwrap();
+    let said = told_of(known(&damaged));
+    assert!(said.contains("8.png"), "{said}");
+
     // Of what is foreign nothing is filled in.
     let (result, said) = told(&[&["draft", text(&project("www/page.png"))], &on[..]].concat());
     assert_eq!(

@@ -13,8 +13,10 @@ use crate::bundle::{Array, BundleError, Gate, Known, gate};
 use crate::data::par_map;
 use crate::nn::stream;
 
-/// Axes of most variance.
+/// Axes of most variance at most.
 const AXES: usize = 256;
+/// Numbers of all axes at most, 0.6 MB in half precision: of an ensemble's many features fewer axes are kept.
+const NUMBERS: usize = 300_000;
 /// Pictures of a split at most: what more of them would change is less than what tells pictures apart.
 const MOST: usize = 3000;
 /// Pictures of each split at least.
@@ -91,7 +93,7 @@ pub fn fit_gate(
     let (train, validate) = (features_of(train)?, features_of(validate)?);
     let kinds = known.iter().map(|kind| features_of(kind));
     let kinds = kinds.collect::<Result<Vec<_>, _>>()?;
-    let axes = AXES.min((train.len() - 1) / 2);
+    let axes = AXES.min((train.len() - 1) / 2).min(NUMBERS / train[0].len().max(1));
     let mut fitted = gaussian(&train, axes).ok_or(GateError::Flat)?.as_stored()?;
     let distances = validate.iter().map(|features| fitted.distance(features));
     fitted.limit.data[0] = quantile(distances.collect(), WITHIN) as f32;
