@@ -196,7 +196,10 @@ fn several_runs_are_exported_as_an_ensemble() {
         assert!(trained.status.success(), "{}", words(&trained.stderr));
         at(name)
     };
-    let (first, second) = (train("first", "mirror = true", 4), train("second", "mirror = true", 5));
+    let (first, second) = (
+        train("first", "mirror = true", 4),
+        train("second", "mirror = true", 5),
+    );
     let out = at("ensemble");
     let export = |runs: &[&Path]| {
         let from = runs.iter().flat_map(|run| ["--from", text(run)]);
@@ -206,9 +209,19 @@ fn several_runs_are_exported_as_an_ensemble() {
     let exported = export(&[&first, &second]);
     assert!(exported.status.success(), "{}", words(&exported.stderr));
     let manifest = Bundle::open(&out).unwrap().manifest().clone();
-    assert_eq!((&manifest.config["encoders"], &manifest.config["mirror"]), (&2.into(), &true.into()));
+    assert_eq!(
+        (&manifest.config["encoders"], &manifest.config["mirror"]),
+        (&2.into(), &true.into())
+    );
     assert_eq!(manifest.provenance.seeds, [4, 5]);
-    assert_eq!(manifest.provenance.training.matches("2 steps of 8 examples").count(), 2);
+    assert_eq!(
+        manifest
+            .provenance
+            .training
+            .matches("2 steps of 8 examples")
+            .count(),
+        2
+    );
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../www/samples/effusion.png");
     let found = hilum(&["findings", text(&sample), "--bundle", text(&out), "--json"]);
     let found: Value = serde_json::from_slice(&found.stdout).unwrap();
@@ -216,7 +229,10 @@ fn several_runs_are_exported_as_an_ensemble() {
 
     let other = train("other", "mirror = false", 4);
     let said = words(&export(&[&first, &other]).stderr);
-    assert!(said.contains("an ensemble's runs have one config") && said.contains("first"), "{said}");
+    assert!(
+        said.contains("an ensemble's runs have one config") && said.contains("first"),
+        "{said}"
+    );
     assert!(words(&export(&[&first, &at("nothing")]).stderr).contains("nothing"));
 }
 

@@ -189,7 +189,16 @@ fn a_gate_is_fitted_to_a_bundles_data_and_a_bundle_without_one_cannot_tell() {
     assert!(result["unlikeness"].as_f64().is_some_and(|v| v > 0.0), "{result}");
 
     // Pictures that are known to be foreign: enough of a kind, and all of them pictures.
-    let known = |folder: &Path| fit(&["--data", text(&more), "--data", text(&other), "--unlike", text(folder)]);
+    let known = |folder: &Path| {
+        fit(&[
+            "--data",
+            text(&more),
+            "--data",
+            text(&other),
+            "--unlike",
+            text(folder),
+        ])
+    };
     let told_of = |output: Output| String::from_utf8(output.stderr).unwrap();
     let samples = project("www/samples");
     assert!(told_of(known(&samples)).contains("known to be foreign takes 50"));

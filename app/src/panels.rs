@@ -107,7 +107,9 @@ fn bar(reading: Reading) -> impl IntoView {
     let category = name.clone();
     let mark = format!("{probability:.3}, threshold {operating_point:.3}");
     let area = area.map(|area| {
-        let Area { low, high, positives, .. } = area;
+        let Area {
+            low, high, positives, ..
+        } = area;
         let title = format!("On test data with {positives} positives; 95% interval {low:.2} to {high:.2}");
         view! { <span class="area" title=title>{area.to_string()}</span> }
     });
@@ -138,14 +140,20 @@ fn Findings(workspace: Workspace) -> impl IntoView {
         other => words(&other, "Reading the radiograph …", "findings"),
     };
     let table = move || match findings.get() {
-        Outcome::Done(readings) => Some(view! {
-            <table class="findings" aria-describedby="disclaimer">
-                <caption class="unseen">"Findings, most probable first"</caption>
-                <thead class="unseen"><tr><th scope="col">"Finding"</th><th scope="col">"Present"</th><th scope="col">"Probability"</th></tr></thead>
-                <tbody>{readings.into_iter().map(bar).collect_view()}</tbody>
-            </table>
-            <p class="hint">"The bar is the calibrated probability; the mark is the threshold from which a finding counts as present."</p>
-        }),
+        Outcome::Done(readings) => {
+            let measured = readings.iter().any(|reading| reading.area.is_some());
+            let measured = measured.then_some(
+                " AUC, with its 95% interval, is how well the model told the finding in test pictures: 1 is without error, 0.5 is chance.",
+            );
+            Some(view! {
+                <table class="findings" aria-describedby="disclaimer">
+                    <caption class="unseen">"Findings, most probable first"</caption>
+                    <thead class="unseen"><tr><th scope="col">"Finding"</th><th scope="col">"Present"</th><th scope="col">"Probability"</th></tr></thead>
+                    <tbody>{readings.into_iter().map(bar).collect_view()}</tbody>
+                </table>
+                <p class="hint">"The bar is the calibrated probability; the mark is the threshold from which a finding counts as present."{measured}</p>
+            })
+        }
         _ => None,
     };
     view! {

@@ -113,7 +113,11 @@ impl Gate {
         let known = match (arrays.remove(DIRECTIONS), arrays.remove(LIMITS)) {
             (None, None) => None,
             (Some(directions), Some(limits)) => Some(Known { directions, limits }),
-            _ => return Err(unusable(format!("{FILE} has one of {DIRECTIONS} and {LIMITS} without the other"))),
+            _ => {
+                return Err(unusable(format!(
+                    "{FILE} has one of {DIRECTIONS} and {LIMITS} without the other"
+                )));
+            }
         };
         let gate = Self {
             mean: mean?,
@@ -198,7 +202,10 @@ impl Gate {
         for (axis, variance) in axes.zip(&self.variances.data) {
             let along: f64 = axis.iter().zip(vector).map(|(a, v)| f64::from(*a) * v).sum();
             let less = along * (1.0 / f64::from(*variance) - 1.0 / rest);
-            whitened.iter_mut().zip(axis).for_each(|(w, a)| *w += less * f64::from(*a));
+            whitened
+                .iter_mut()
+                .zip(axis)
+                .for_each(|(w, a)| *w += less * f64::from(*a));
         }
         whitened
     }
@@ -231,7 +238,10 @@ impl Gate {
     pub fn bytes(&self) -> Result<Vec<u8>, BundleError> {
         self.check()?;
         let arrays = [&self.mean, &self.axes, &self.variances, &self.rest, &self.limit];
-        let known = self.known.iter().flat_map(|known| [(DIRECTIONS, &known.directions), (LIMITS, &known.limits)]);
+        let known = self
+            .known
+            .iter()
+            .flat_map(|known| [(DIRECTIONS, &known.directions), (LIMITS, &known.limits)]);
         let arrays: Arrays = NAMES
             .into_iter()
             .zip(arrays)

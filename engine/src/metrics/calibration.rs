@@ -122,13 +122,18 @@ pub fn calibration_error(probabilities: &[f64], positive: &[bool], bins: usize) 
 /// What an operating point makes best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Criterion {
-    /// F1 of the label. The reports' findings are rare, and what is published of them is the F1 of the
-    /// positives, so this is what labels get.
+    /// F1 of the label: what is published of the reports' findings is the F1 of the positives.
     F1,
+    /// F1 among the thresholds that say yes to at most one in ten of what lacks the label, so this is what labels get. F1 alone says
+    /// yes to nearly all of a label that a model hardly tells (Lipton et al. 2014, section 4), and a reader stops reading such marks.
+    SpecificF1,
     /// Youden's J, sensitivity + specificity - 1, which does not depend on how frequent the label is: for a
     /// screening question.
     Youden,
 }
+
+/// Of what lacks a label, the share that [`Criterion::SpecificF1`] says yes to at most.
+const FALSE_ALARMS: f64 = 0.1;
 
 /// A threshold and what it reaches.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -141,7 +146,7 @@ pub struct OperatingPoint {
 }
 
 /// The threshold that makes a criterion best; of equally good ones the highest, which says yes least often.
-/// `None` when a kind of label is missing, the lengths differ, or a score is not finite.
+/// `None` when a kind of label is missing, the lengths differ, a score is not finite, or no threshold is specific enough.
 pub fn operating_point(scores: &[f64], positive: &[bool], criterion: Criterion) -> Option<OperatingPoint> {
     let positives = positive.iter().filter(|p| **p).count();
     let negatives = positive.len() - positives;
@@ -163,7 +168,8 @@ pub fn operating_point(scores: &[f64], positive: &[bool], criterion: Criterion) 
         }
         let wrong = i + 1 - right;
         let value = match criterion {
-            Criterion::F1 => 2.0 * right as f64 / (i + 1 + positives) as f64,
+            Criterion::SpecificF1 if wrong as f64 > FALSE_ALARMS * negatives as f64 => break,
+            Criterion::F1 | Criterion::SpecificF1 => 2.0 * right as f64 / (i + 1 + positives) as f64,
             Criterion::Youden => right as f64 / positives as f64 - wrong as f64 / negatives as f64,
         };
         if best.is_none_or(|b| value > b.value) {
@@ -209,5 +215,21 @@ mod tests {
         let youden = operating_point(&scores, &positive, Criterion::Youden).unwrap();
         assert!((youden.threshold - 0.2).abs() < 1e-12 && (youden.value - 0.5).abs() < 1e-12);
         assert_eq!(operating_point(&scores, &[true; 5], Criterion::F1), None);
+    }
+
+    #[test]
+    fn a_specific_point_is_no_more_than_one_false_alarm_in_ten() {
+        // Positives and negatives take turns: F1 alone is best where all are positive.
+        let scores: Vec<f64> = (0..40).map(|at| 1.0 - f64::from(at) / 40.0).collect();
+        let positive: Vec<bool> = (0..40).map(|at| at % 2 == 0).collect();
+        let calls = |criterion| {
+            let point = operating_point(&scores, &positive, criterion).unwrap();
+            scores.iter().filter(|score| **score >= point.threshold).count()
+        };
+        // The third positive is the last before a third negative of twenty.
+        assert_eq!((calls(Criterion::F1), calls(Criterion::SpecificF1)), (39, 5));
+        // A negative on top of them all, of five.
+        let wrong = [false, true, false, false, false, false];
+        assert_eq!(operating_point(&scores[..6], &wrong, Criterion::SpecificF1), None);
     }
 }

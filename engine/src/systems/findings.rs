@@ -70,7 +70,10 @@ impl Classifier {
     /// # Shapes
     /// - normalised image `(B, channels, S, S)` -> `(B, K, F)`
     pub fn cells(&self, image: Tensor<4>, watch: impl FnMut(&str, &Tensor<4>)) -> Tensor<3> {
-        let others = self.others.iter().map(|other| other.cells(image.clone(), |_, _| ()));
+        let others = self
+            .others
+            .iter()
+            .map(|other| other.cells(image.clone(), |_, _| ()));
         let others: Vec<_> = others.collect();
         let first = self.image.cells(image, watch);
         if others.is_empty() {

@@ -100,8 +100,8 @@ pub async fn finding_logits(
 
 /// The labels of a set with temperature and operating point, fitted on logits and truth of validation data; a label that is
 /// always or never there keeps the default, and one whose cases the logits separate keeps its temperature: they would
-/// bear any, and the least would call everything certain. The operating point makes F1 best. Labels of a side are decided
-/// by their logit and stay as they are.
+/// bear any, and the least would call everything certain. The operating point makes F1 best among those with at most one false
+/// alarm in ten. Labels of a side are decided by their logit and stay as they are.
 pub fn calibrate(set: &LabelSet, logits: &[Vec<f32>], truth: &[Vec<Target>]) -> Vec<Label> {
     let fit = |at: usize| {
         let known = logits
@@ -124,7 +124,7 @@ pub fn calibrate(set: &LabelSet, logits: &[Vec<f32>], truth: &[Vec<Target>]) -> 
             .iter()
             .map(|v| calibration.probability(*v as f32))
             .collect();
-        let point = operating_point(&probabilities, &positive, Criterion::F1);
+        let point = operating_point(&probabilities, &positive, Criterion::SpecificF1);
         (temperature, point.map_or(0.5, |p| p.threshold))
     };
     let label = |(at, name)| {

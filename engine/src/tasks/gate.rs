@@ -82,7 +82,10 @@ pub fn fit_gate(
         let files: Vec<&Path> = files.iter().step_by(step).map(PathBuf::as_path).collect();
         let mut all = Vec::with_capacity(files.len());
         for part in files.chunks(AT_ONCE) {
-            let tokens: Vec<f32> = encode_files(session, part, None)?.into_data().iter::<f32>().collect();
+            let tokens: Vec<f32> = encode_files(session, part, None)?
+                .into_data()
+                .iter::<f32>()
+                .collect();
             let each = tokens.chunks(tokens.len() / part.len());
             all.extend(each.map(|tokens| gate::features(tokens, spec.features, spec.grid)));
             read += part.len();
@@ -93,7 +96,9 @@ pub fn fit_gate(
     let (train, validate) = (features_of(train)?, features_of(validate)?);
     let kinds = known.iter().map(|kind| features_of(kind));
     let kinds = kinds.collect::<Result<Vec<_>, _>>()?;
-    let axes = AXES.min((train.len() - 1) / 2).min(NUMBERS / train[0].len().max(1));
+    let axes = AXES
+        .min((train.len() - 1) / 2)
+        .min(NUMBERS / train[0].len().max(1));
     let mut fitted = gaussian(&train, axes).ok_or(GateError::Flat)?.as_stored()?;
     let distances = validate.iter().map(|features| fitted.distance(features));
     fitted.limit.data[0] = quantile(distances.collect(), WITHIN) as f32;

@@ -135,7 +135,11 @@ fn model_of<S: Trainable>(runs: &[Run], average: bool) -> Result<(S::Config, Cow
     };
     let mut members = Vec::with_capacity(runs.len());
     for run in runs {
-        let weights = if average { run.average.as_ref() } else { Some(&run.weights) };
+        let weights = if average {
+            run.average.as_ref()
+        } else {
+            Some(&run.weights)
+        };
         members.push(weights.ok_or_else(|| {
             let reason = "it keeps no average of its weights; leave --average out";
             refuse(run, reason.to_owned())
@@ -149,12 +153,22 @@ fn model_of<S: Trainable>(runs: &[Run], average: bool) -> Result<(S::Config, Cow
     for run in others {
         run.model_config::<S::Config>()?;
         if run.model != first.model {
-            let reason = format!("its model is not that of {}: an ensemble's runs have one config", first.dir.display());
+            let reason = format!(
+                "its model is not that of {}: an ensemble's runs have one config",
+                first.dir.display()
+            );
             return Err(refuse(run, reason));
         }
     }
-    let (config, weights) = S::ensemble(&config, &members)
-        .ok_or_else(|| refuse(first, format!("runs of {} cannot be one ensemble; export one of them", S::Config::NAME)))?;
+    let (config, weights) = S::ensemble(&config, &members).ok_or_else(|| {
+        refuse(
+            first,
+            format!(
+                "runs of {} cannot be one ensemble; export one of them",
+                S::Config::NAME
+            ),
+        )
+    })?;
     Ok((config, Cow::Owned(weights)))
 }
 
@@ -165,7 +179,13 @@ fn put_gate(config: &RunConfig, out: &Path, device: &Device, note: &dyn Fn(&str)
         Ok(studies.into_iter().map(|study| study.image).collect())
     };
     let session = Session::open(&Bundle::open(out)?, device)?;
-    match fit_gate(&session, &of(Split::Train)?, &of(Split::Validate)?, &[], &mut |_| ()) {
+    match fit_gate(
+        &session,
+        &of(Split::Train)?,
+        &of(Split::Validate)?,
+        &[],
+        &mut |_| (),
+    ) {
         Ok(gate) => put_files(out, &[(gate::FILE, &gate.bytes()?)]).map(|_| ())?,
         Err(GateError::Encode(error)) => return Err(error.into()),
         Err(GateError::Bundle(error)) => return Err(error.into()),

@@ -198,7 +198,11 @@ impl SystemConfig for FindingsConfig {
             ),
             ("pooling.log_sum_exp.r", sharp, "be greater than 0"),
             ("projection", self.projection <= 4096, "be at most 4096"),
-            ("encoders", (1..=16).contains(&self.encoders), "be between 1 and 16"),
+            (
+                "encoders",
+                (1..=16).contains(&self.encoders),
+                "be between 1 and 16",
+            ),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
             Some((key, _, must)) => Err(ConfigError { key, must }),

@@ -24,13 +24,19 @@ pub(super) fn ensemble(config: &FindingsConfig, members: &[&Arrays]) -> Option<(
     for label in 0..labels {
         for member in members {
             let rows = member.get(WEIGHT).filter(|a| a.shape == [labels, features])?;
-            weight.extend(rows.data[label * features..][..features].iter().map(|v| v * share));
+            weight.extend(
+                rows.data[label * features..][..features]
+                    .iter()
+                    .map(|v| v * share),
+            );
         }
     }
     let mut bias = vec![0.0; labels];
     for (at, member) in members.iter().enumerate() {
         let own = member.get(BIAS).filter(|a| a.shape == [labels])?;
-        bias.iter_mut().zip(&own.data).for_each(|(sum, v)| *sum += v * share);
+        bias.iter_mut()
+            .zip(&own.data)
+            .for_each(|(sum, v)| *sum += v * share);
         for (name, array) in *member {
             let Some(inside) = name.strip_prefix("image.") else {
                 continue;
@@ -42,7 +48,8 @@ pub(super) fn ensemble(config: &FindingsConfig, members: &[&Arrays]) -> Option<(
             weights.insert(name, array.clone());
         }
     }
-    let mut put = |name: &str, shape: Vec<usize>, data| weights.insert(name.to_owned(), Array { shape, data });
+    let mut put =
+        |name: &str, shape: Vec<usize>, data| weights.insert(name.to_owned(), Array { shape, data });
     put(WEIGHT, vec![labels, members.len() * features], weight);
     put(BIAS, vec![labels], bias);
     let config = FindingsConfig {
@@ -82,7 +89,10 @@ mod tests {
         let apart = (logits(&model) - mean).abs().max().into_scalar::<f32>();
         assert!(apart < 1e-5, "{apart}");
         assert_eq!(model.spec().features, 3 * config.features());
-        assert!(ensemble(&whole, &[&arrays]).is_none(), "of ensembles there is none");
+        assert!(
+            ensemble(&whole, &[&arrays]).is_none(),
+            "of ensembles there is none"
+        );
         assert!(ensemble(&config, &[]).is_none());
     }
 
@@ -95,7 +105,11 @@ mod tests {
         };
         let model = Classifier::init(&config, &device).unwrap();
         let image = Tensor::<4>::random([1, 1, 64, 64], Distribution::Uniform(0.0, 1.0), &device);
-        let cells = |image: Tensor<4>| model.encode_image(image).reshape([1, 2, 2, config.features() as i32]);
+        let cells = |image: Tensor<4>| {
+            model
+                .encode_image(image)
+                .reshape([1, 2, 2, config.features() as i32])
+        };
         let turned = cells(image.clone().flip([3])).flip([2]);
         let apart = (cells(image) - turned).abs().max().into_scalar::<f32>();
         assert!(apart < 1e-5, "{apart}");

@@ -4,8 +4,8 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{Classifier, FindingsConfig};
-use crate::nn::{Arrays, indices};
 use crate::nn::loss::{binary_cross_entropy, nt_xent};
+use crate::nn::{Arrays, indices};
 use crate::systems::train::{Batch, Images, Losses, Objective, ParamGroup, StepContext, Trainable};
 use crate::systems::{ConfigError, Task};
 use crate::text::{Specials, Target};

@@ -118,7 +118,10 @@ fn what_was_told_no_better_than_chance_is_open() {
             ..reading("Edema", 0.9, None)
         })
     };
-    assert_eq!([of(0.52), of(0.5), of(f64::NAN)], [State::Present, State::Open, State::Open]);
+    assert_eq!(
+        [of(0.52), of(0.5), of(f64::NAN)],
+        [State::Present, State::Open, State::Open]
+    );
 }
 
 #[test]
