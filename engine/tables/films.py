@@ -57,6 +57,7 @@ def main() -> None:
     runs = {start: seeds(folder, start, ".json") for start in STARTS}
     blanks = {start: seeds(folder, start, ".blank.json") for start in STARTS}
     validated = {start: seeds(folder, start, ".validate.json") for start in STARTS}
+    runs = {start: found for start, found in runs.items() if found}
     first = runs["random"][0]
     labels = first["labels"]
     frequent = [l["name"] for l in labels if l["positives"] >= FREQUENT and l["name"] != "No Finding"]
@@ -83,7 +84,8 @@ def main() -> None:
     print("\nEnsembles, one bundle of three runs:\n")
     print("| Runs | mean AUROC | 95% | lungs painted over | boxes hit | validation |")
     print("|---|---|---|---|---|---|")
-    ensembles = {name: read(folder, name, ".json") for name in ENSEMBLES}
+    found = {name: read(folder, name, ".json") for name in ENSEMBLES}
+    ensembles = {name: run for name, run in found.items() if run}
     for name, run in ensembles.items():
         blank, validation = read(folder, name, ".blank.json"), read(folder, name, ".validate.json")
         cells = [
