@@ -180,16 +180,19 @@ fn labels_say_what_they_are_worth_and_maps_whether_they_point_into_boxes() {
 
 #[test]
 fn several_runs_are_exported_as_an_ensemble() {
-    let setting = Setting::new();
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
+    let data = at("nih");
+    let drawn = "phantom --layout nih14 --count 20 --size 96 --seed 8 --split train --out";
+    let drawn = hilum(&[&drawn.split(' ').collect::<Vec<_>>()[..], &[text(&data)]].concat());
+    assert!(drawn.status.success(), "{}", words(&drawn.stderr));
     let train = |name: &str, model: &str, seed: u64| {
         let config = at(&format!("{name}.toml"));
         let written = format!(
             "system = \"findings\"\npreset = \"tiny\"\nout = {:?}\nseed = {seed}\n[model]\n{model}\n\
              [data]\nroots = [{:?}]\nall = true\n[objectives]\nfindings = 1.0\n[optim]\nlr = 1e-3\nbatch = 8\nsteps = 2\n",
             at(name),
-            setting.data
+            data
         );
         std::fs::write(&config, written).unwrap();
         let trained = hilum(&["finetune", text(&config)]);

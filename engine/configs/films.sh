@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Trains the films' classifier from three starts with three seeds, tests each on films of other patients, makes ensembles, writes
-# engine/tables/films.md, and publishes the ensemble that does best on the validation films. runs/data/films is NIH's ChestX-ray14, or a part of it, in NIH's own layout
+# Trains the films' classifier from three starts with three seeds, tests each on films of other patients, writes
+# engine/tables/films.md, and publishes the ensemble of the start that does best on the validation films. runs/data/films is NIH's ChestX-ray14, or a part of it, in NIH's own layout
 # (Data_Entry_2017.csv, BBox_List_2017.csv, images/, train_val_list.txt, val_list.txt, test_list.txt). About an hour on two cores,
 # where two runs of one thread each go side by side: that is faster than one run of two. Each step is skipped where its result is
 # there already, so a broken run goes on where it stopped. HILUM names another build of the command, PYTHON a Python with numpy and
@@ -48,12 +48,11 @@ export lungs
 } | RAYON_NUM_THREADS=1 xargs -P 2 -L 1 bash -euo pipefail -c 'train "$@"' _
 {
   for seed in $seeds; do for start in $starts; do echo "$start-$seed" "$start-$seed"; done; done
-  for start in $starts; do echo "$start-all" "$start-0" "$start-1" "$start-2"; done
-  echo each-0 random-0 phantoms-0 unlabelled-0
+  echo phantoms-all phantoms-0 phantoms-1 phantoms-2
 } | RAYON_NUM_THREADS=1 xargs -P 2 -L 1 bash -euo pipefail -c 'evaluate "$@"' _
 "$PYTHON" engine/tables/films.py "$out" > engine/tables/films.md
 
-# The bundle: of the ensembles the one that does best on the validation films.
+# The bundle: the three seeds of the start that does best on the validation films.
 bundle=www/models/films published="phantoms-0 phantoms-1 phantoms-2"
 rm -rf "$bundle"
 from=()
