@@ -120,6 +120,9 @@ fn directions(
     kinds: &[Vec<Vec<f32>>],
     axes: usize,
 ) -> Option<Known> {
+    if kinds.is_empty() {
+        return None;
+    }
     let center = mean(train);
     let centers: Vec<Vec<f64>> = kinds.iter().map(|kind| mean(kind)).collect();
     let from = |row: &[f32], center: &[f64]| -> Vec<f32> {
@@ -130,11 +133,7 @@ fn directions(
     let others = kinds.iter().zip(&centers);
     let others = others.flat_map(|(kind, center)| kind.iter().map(move |row| from(row, center)));
     let within: Vec<Vec<f32>> = own.chain(others).collect();
-    let covariance = if kinds.is_empty() {
-        None
-    } else {
-        gaussian(&within, axes)
-    }?;
+    let covariance = gaussian(&within, axes)?;
     let (mut kept, mut limits) = (Vec::new(), Vec::new());
     for (kind, own) in kinds.iter().zip(&centers) {
         let towards: Vec<f64> = own.iter().zip(&center).map(|(own, m)| own - m).collect();
