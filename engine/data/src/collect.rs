@@ -22,6 +22,8 @@ pub(crate) enum Projection {
     Unknown,
     /// Lateral or anything else that is not frontal.
     Other,
+    /// No projection at all: a slice of a CT.
+    Slice,
 }
 
 impl Projection {
@@ -37,6 +39,7 @@ impl Projection {
             "FRONTAL" => Self::Unknown,
             "AP" => Self::Frontal(View::Ap),
             "PA" => Self::Frontal(View::Pa),
+            "AXIAL" | "CORONAL" | "SAGITTAL" => Self::Slice,
             _ => Self::Other,
         }
     }
@@ -51,6 +54,8 @@ impl Projection {
 
     fn is_among(self, views: Views) -> bool {
         match (self, views) {
+            (Self::Slice, _) => false,
+            (_, Views::All) => true,
             (Self::Other, _) | (Self::Unknown, Views::Ap | Views::Pa) => false,
             (_, Views::Frontal) => true,
             (Self::Frontal(view), Views::Ap) => view == View::Ap,
@@ -117,7 +122,7 @@ impl<'a> StudyCollector<'a> {
 
     /// Whether reports without a picture are: not when one view was asked for, which they do not have.
     pub(crate) fn wants_text(&self) -> bool {
-        self.options.views == Views::Frontal
+        matches!(self.options.views, Views::Frontal | Views::All)
     }
 
     /// Takes a study whose picture goes by `image` in the publisher's tables. A phantom gets its description,
@@ -281,8 +286,17 @@ mod tests {
         assert_eq!(Projection::read(" pa "), Projection::Frontal(View::Pa));
         assert_eq!(Projection::read("Frontal"), Projection::Unknown);
         assert_eq!(Projection::read(""), Projection::Unknown);
-        for other in ["L", "LL", "Lateral", "Axial", "APPARENT", "-"] {
+        for other in ["L", "LL", "Lateral", "APPARENT", "-"] {
             assert_eq!(Projection::read(other), Projection::Other, "{other}");
+        }
+        assert_eq!(Projection::read("Axial"), Projection::Slice);
+        for (projection, frontal, all) in [
+            (Projection::Other, false, true),
+            (Projection::Unknown, true, true),
+            (Projection::Slice, false, false),
+        ] {
+            assert_eq!(projection.is_among(Views::Frontal), frontal);
+            assert_eq!(projection.is_among(Views::All), all);
         }
         assert!(Projection::Unknown.is_among(Views::Frontal) && !Projection::Unknown.is_among(Views::Ap));
     }

@@ -15,7 +15,7 @@ mod read;
 mod write;
 
 pub use read::load;
-pub(crate) use write::write;
+pub(crate) use write::{finding, write};
 
 use std::path::Path;
 

@@ -96,7 +96,7 @@ pub enum DataError {
         what: String,
     },
     /// A table of the layout is not there.
-    #[error("{} holds no {name} (nor {name}.gz), which the layout {layout} needs; put it there or name another layout", root.display())]
+    #[error("{} holds no {name}{gz}, which the layout {layout} needs; put it there or name another layout", root.display(), gz = compressed(name))]
     NoTable {
         /// The data set's root.
         root: PathBuf,
@@ -116,7 +116,7 @@ pub enum DataError {
         first: PathBuf,
     },
     /// After the choice of split and view no study is left.
-    #[error("{} has no study of the chosen split and view; choose another split or all frontal views", root.display())]
+    #[error("{} has no study of the chosen split and view; choose another split or other views", root.display())]
     NothingChosen {
         /// The data set's root.
         root: PathBuf,
@@ -168,6 +168,14 @@ pub enum DataError {
     /// A picture could not be encoded or written.
     #[error(transparent)]
     Image(#[from] ImageError),
+}
+
+/// A table may be compressed too, for messages.
+fn compressed(name: &str) -> String {
+    match name.ends_with(".csv") {
+        true => format!(" (nor {name}.gz)"),
+        false => String::new(),
+    }
 }
 
 impl DataError {

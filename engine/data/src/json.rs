@@ -1,5 +1,5 @@
-//! Published JSON: an array of objects or one object a line, whichever the file is, and fields by any of
-//! their names.
+//! Published JSON: an array of objects, one object a line or one object of lists, whichever the file is, and
+//! fields by any of their names.
 
 use std::path::{Path, PathBuf};
 
@@ -60,6 +60,49 @@ pub(crate) fn rows(path: &Path, most: u64) -> Result<Vec<Row>, DataError> {
             row(at, value)
         })
         .collect()
+}
+
+/// Reads a file of one object that holds a list of objects under each of these names, no longer than `most` bytes.
+///
+/// # Errors
+/// When the file is too long, is cut off, lacks a list, or a list holds anything but objects.
+pub(crate) fn lists<const N: usize>(
+    path: &Path,
+    most: u64,
+    names: [&str; N],
+) -> Result<[Vec<Row>; N], DataError> {
+    let wrong = |at: String, what: String| DataError::Row {
+        path: path.to_owned(),
+        at,
+        what,
+    };
+    let text = read_text(path, most)?;
+    let value = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|e| {
+        wrong(
+            format!("line {}", e.line()),
+            format!("it is no well-formed JSON: {e}"),
+        )
+    })?;
+    let Value::Object(mut fields) = value else {
+        let what = format!("it is no object with the lists {}", names.join(", "));
+        return Err(wrong("line 1".to_owned(), what));
+    };
+    let mut lists = names.map(|_| Vec::new());
+    for (list, name) in lists.iter_mut().zip(names) {
+        let Some(Value::Array(values)) = fields.remove(name) else {
+            let what = format!("it has no list {name:?}; it needs {}", names.join(", "));
+            return Err(wrong("top level".to_owned(), what));
+        };
+        for (i, value) in values.into_iter().enumerate() {
+            let at = format!("{name}, entry {}", i + 1);
+            let Value::Object(fields) = value else {
+                return Err(wrong(at, "it is no JSON object".to_owned()));
+            };
+            let path = path.to_owned();
+            list.push(Row { path, at, fields });
+        }
+    }
+    Ok(lists)
 }
 
 impl Row {

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::study::{Counts, Split, Study};
 
 /// The layouts that this version reads and writes, for messages.
-pub(crate) const SUPPORTED: &str = "mimic-cxr, openi, vqa-rad, nih14, chexpert or covid";
+pub(crate) const SUPPORTED: &str = "mimic-cxr, openi, r2gen, vqa-rad, nih14, chexpert, covid or cov-ctr";
 
 /// A layout in which a data set is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,6 +17,8 @@ pub enum Layout {
     MimicCxr,
     /// Indiana University's collection (Open-i).
     OpenI,
+    /// What R2Gen was trained on: IU X-Ray or MIMIC-CXR behind one `annotation.json`.
+    R2Gen,
     /// VQA-RAD.
     VqaRad,
     /// NIH ChestX-ray14.
@@ -35,9 +37,10 @@ pub enum Layout {
 
 impl Layout {
     /// All layouts.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::MimicCxr,
         Self::OpenI,
+        Self::R2Gen,
         Self::VqaRad,
         Self::Nih14,
         Self::CheXpert,
@@ -52,6 +55,7 @@ impl Layout {
         match self {
             Self::MimicCxr => "mimic-cxr",
             Self::OpenI => "openi",
+            Self::R2Gen => "r2gen",
             Self::VqaRad => "vqa-rad",
             Self::Nih14 => "nih14",
             Self::CheXpert => "chexpert",
@@ -101,6 +105,8 @@ pub enum Views {
     Ap,
     /// PA only.
     Pa,
+    /// Any projection, lateral ones too.
+    All,
 }
 
 /// What to read of a data set.

@@ -4,6 +4,7 @@
 
 pub mod chexpert;
 mod collect;
+pub mod cov_ctr;
 pub mod covid;
 mod delimited;
 mod error;
@@ -18,6 +19,7 @@ pub mod openi;
 mod parallel;
 pub mod phantom;
 mod plan;
+pub mod r2gen;
 mod reports;
 mod study;
 mod summary;

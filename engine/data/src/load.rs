@@ -9,7 +9,7 @@ use super::error::DataError;
 use super::files::ends_in;
 use super::kind::Kind;
 use super::layout::{Layout, Loaded, ReadOptions, SUPPORTED};
-use super::{chexpert, covid, mimic_cxr, nih14, openi, vqa_rad};
+use super::{chexpert, cov_ctr, covid, mimic_cxr, nih14, openi, r2gen, vqa_rad};
 
 /// Tells a data set's layout by its files.
 ///
@@ -19,12 +19,14 @@ pub fn recognise(root: &Path) -> Result<Layout, DataError> {
     std::fs::read_dir(root).map_err(DataError::io("read", root))?;
     // The more particular files first: many sets have a train.csv or a metadata.csv.
     type IsHere = fn(&Path) -> bool;
-    let known: [(Layout, IsHere); 6] = [
+    let known: [(Layout, IsHere); 8] = [
         (Layout::MimicCxr, mimic_cxr::is_here),
         (Layout::CheXpert, chexpert::is_here),
         (Layout::Nih14, nih14::is_here),
         (Layout::Covid, covid::is_here),
+        (Layout::CovCtr, cov_ctr::is_here),
         (Layout::VqaRad, vqa_rad::is_here),
+        (Layout::R2Gen, r2gen::is_here),
         (Layout::OpenI, openi::is_here),
     ];
     let found = known.into_iter().find(|(_, is_here)| is_here(root));
@@ -60,11 +62,13 @@ pub fn load(root: &Path, layout: Option<Layout>, options: &ReadOptions) -> Resul
     match layout {
         Layout::MimicCxr => mimic_cxr::load(root, options),
         Layout::OpenI => openi::load(root, options),
+        Layout::R2Gen => r2gen::load(root, options),
         Layout::VqaRad => vqa_rad::load(root, options),
         Layout::Nih14 => nih14::load(root, options),
         Layout::CheXpert => chexpert::load(root, options),
         Layout::Covid => covid::load(root, options),
-        Layout::Rsna | Layout::Siim | Layout::CovCtr => Err(DataError::NotSupported {
+        Layout::CovCtr => cov_ctr::load(root, options),
+        Layout::Rsna | Layout::Siim => Err(DataError::NotSupported {
             layout,
             verb: "read",
             instead: SUPPORTED,

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! ecgen-radiology/1.xml             the published reports; also as ecgen-radiology.tgz or NLMCXR_reports.tgz, or in the root itself
-//! indiana_reports.csv               uid, findings, impression
+//! indiana_reports.csv               uid, findings, impression, MeSH (headings joined by semicolons)
 //! indiana_projections.csv           uid, filename, projection: tells frontal from lateral
-//! reports.jsonl                     uid, findings, impression, images with their projection and view, labels14
+//! reports.jsonl                     uid, findings, impression, images with their projection and view, labels14,
+//!                                   mesh_major, mesh_auto
 //! images/, NLMCXR_png/              the pictures, where there are any
 //! gold14.csv                        labels by hand: NIH's 14 classes and "normal"
 //! chexpert_labels.jsonl             positive categories by the CheXpert labeler

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::phantom::{Description, View};
+use crate::phantom::{self, Description, View};
 use hilum_text::{Labels, Report};
 
 /// Which part of a data set a study is in; no patient is in two.
@@ -93,7 +93,7 @@ pub struct Study {
     pub subject: String,
     /// The picture's file; empty for a study of text alone, see [`Study::has_image`].
     pub image: PathBuf,
-    /// How it was taken; `None` where that is not published.
+    /// How it was taken; `None` where that is not published, or neither way.
     pub view: Option<View>,
     /// What was written of it; empty where nothing is published.
     pub report: Report,
@@ -106,6 +106,9 @@ pub struct Study {
     pub classes: Vec<String>,
     /// Where published findings are seen.
     pub boxes: Vec<FindingBox>,
+    /// Its Medical Subject Headings as published ("Pleural Effusion/left/small"), each once; empty where there are
+    /// none. Open-i says "normal" and "No Indexing" in their place.
+    pub mesh: Vec<String>,
     /// Questions about it.
     pub questions: Vec<Question>,
     /// The part of the data set.
@@ -127,6 +130,7 @@ impl Study {
             judged: &[],
             classes: Vec::new(),
             boxes: Vec::new(),
+            mesh: Vec::new(),
             questions: Vec::new(),
             split,
             description: None,
@@ -136,6 +140,14 @@ impl Study {
     /// Whether the data set's own classes are known.
     pub fn labelled(&self) -> bool {
         !self.judged.is_empty()
+    }
+
+    /// Its Medical Subject Headings: the published ones, else those of what a phantom shows, else none.
+    pub fn headings(&self) -> Vec<String> {
+        match (&self.description, self.mesh.is_empty()) {
+            (Some(description), true) => phantom::mesh(description),
+            _ => self.mesh.clone(),
+        }
     }
 
     /// Whether there is a picture. Collections of reports are read without theirs; what needs pictures leaves

@@ -50,7 +50,7 @@ pub struct Summary {
     pub splits: BTreeMap<&'static str, Part>,
     /// Patients that are in more than one split; only where the publisher's own test shares them (VQA-RAD).
     pub shared_subjects: usize,
-    /// Frontal pictures by view: AP, PA, and those of which it is not published.
+    /// Pictures by view: AP, PA, and those that are neither or of which it is not published.
     pub views: BTreeMap<&'static str, usize>,
     /// CheXpert's categories over the studies that are labelled in them, in that paper's order; empty where
     /// none is.

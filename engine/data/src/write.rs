@@ -14,7 +14,7 @@ use super::phantom::{self, Institution, Phantom, View};
 use super::plan::Planned;
 use super::study::{Counts, Split};
 use super::truth::Truth;
-use super::{chexpert, covid, mimic_cxr, nih14, openi, vqa_rad};
+use super::{chexpert, cov_ctr, covid, mimic_cxr, nih14, openi, r2gen, vqa_rad};
 use hilum_image::encode::{DicomImage, derived_uid, write_dicom, write_jpeg, write_png};
 use hilum_text::Labels;
 
@@ -103,11 +103,13 @@ pub fn write_phantoms(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -
     let write = match options.layout {
         Layout::MimicCxr => mimic_cxr::write,
         Layout::OpenI => openi::write,
+        Layout::R2Gen => r2gen::write,
         Layout::VqaRad => vqa_rad::write,
         Layout::Nih14 => nih14::write,
         Layout::CheXpert => chexpert::write,
         Layout::Covid => covid::write,
-        layout @ (Layout::Rsna | Layout::Siim | Layout::CovCtr) => {
+        Layout::CovCtr => cov_ctr::write,
+        layout @ (Layout::Rsna | Layout::Siim) => {
             return Err(DataError::NotSupported {
                 layout,
                 verb: "written",

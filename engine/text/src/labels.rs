@@ -1,5 +1,7 @@
 //! Label sets: the names that a head predicts, where a label tells a side, and what a blank and an "uncertain" mean.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Certainty, Finding, Side, TextError};
 
 /// A label: present, absent, or unknown, and then neither learned from nor counted.
@@ -15,7 +17,8 @@ pub enum Blank {
 }
 
 /// What becomes of "uncertain" (Irvin et al. 2019, section 4.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Uncertain {
     /// Not learned from: U-Ignore.
     #[default]

@@ -1,5 +1,7 @@
 //! The sections of a radiology report, read from free text with or without headings.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// The two sections of a report that describe the radiograph.
@@ -9,6 +11,17 @@ pub struct Report {
     pub findings: String,
     /// What it means.
     pub impression: String,
+}
+
+/// Which of its sections are a report to a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sections {
+    /// The longer of findings and impression, as MedViLL takes it.
+    #[default]
+    Longer,
+    /// Findings, then impression, as Clinical-BERT takes IU X-Ray's.
+    Joined,
 }
 
 /// Where the text under a heading goes.
@@ -127,6 +140,18 @@ impl Report {
         report
     }
 
+    /// What a model reads of it.
+    pub fn text(&self, sections: Sections) -> Cow<'_, str> {
+        match sections {
+            Sections::Longer => Cow::Borrowed(self.longer()),
+            Sections::Joined => match (self.findings.is_empty(), self.impression.is_empty()) {
+                (false, false) => Cow::Owned(format!("{} {}", self.findings, self.impression)),
+                (true, _) => Cow::Borrowed(&self.impression),
+                _ => Cow::Borrowed(&self.findings),
+            },
+        }
+    }
+
     /// The longer of the two, which MedViLL takes as the report (findings when they are equally long).
     pub fn longer(&self) -> &str {
         if self.impression.len() > self.findings.len() {
@@ -234,6 +259,9 @@ mod tests {
         assert_eq!(report.findings, "The heart is normal. Lungs: clear.");
         assert_eq!(report.impression, "No acute process.");
         assert_eq!(report.longer(), report.findings);
+        assert_eq!(report.text(Sections::Longer), report.findings);
+        let joined = report.text(Sections::Joined);
+        assert_eq!(joined, format!("{} {}", report.findings, report.impression));
     }
 
     #[test]

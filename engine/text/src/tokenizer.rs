@@ -1,17 +1,18 @@
-//! BERT's WordPiece, lower-cased, over the `tokenizers` crate; and words as a reader wants them.
+//! BERT's WordPiece, lower-cased, and whole words, over the `tokenizers` crate; and words as a reader wants them.
 
 mod train;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::models::ModelWrapper;
 use tokenizers::normalizers::bert::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::tokenizer::pre_tokenizer::OffsetType;
 use tokenizers::{NormalizedString, Normalizer, OffsetReferential, PreTokenizedString, PreTokenizer};
 
-use super::TextError;
+use super::{TextError, chinese};
 
 /// Ids of the tokens that models place themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,15 +49,76 @@ const NAMES: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 /// A tokenizer file is read whole; real ones have less than 5 MB.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// A WordPiece tokenizer with its special tokens looked up.
+/// A tokenizer of word pieces or of whole words, with its special tokens looked up.
 #[derive(Clone)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     specials: Specials,
+    /// Whether its pieces are whole words.
+    words: bool,
+}
+
+/// What a vocabulary holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// BERT's pieces; Chinese is cut into characters.
+    WordPiece,
+    /// Whole words; Chinese ones are parted before.
+    Words,
+}
+
+impl Kind {
+    fn normalizer(self) -> BertNormalizer {
+        let mut normalizer = BertNormalizer::default();
+        normalizer.handle_chinese_chars = self == Self::WordPiece;
+        normalizer
+    }
 }
 
 fn broken(error: impl std::fmt::Display) -> TextError {
     TextError::Tokenizer(error.to_string())
+}
+
+/// A text as vocabularies hold it: lower case, without accents.
+pub(crate) fn plain(text: &str) -> String {
+    let mut normal = NormalizedString::from(text);
+    match Kind::Words.normalizer().normalize(&mut normal) {
+        Ok(()) => normal.get().to_owned(),
+        Err(_) => text.to_lowercase(),
+    }
+}
+
+/// Whether `size` pieces hold more than the special tokens.
+fn room(size: usize) -> Result<(), TextError> {
+    if size > NAMES.len() {
+        return Ok(());
+    }
+    Err(TextError::Training(format!(
+        "{size} pieces leave no room beside the {} special tokens",
+        NAMES.len()
+    )))
+}
+
+/// How often each word occurs, cut as a tokenizer of that kind cuts.
+fn count(kind: Kind, texts: impl Iterator<Item = String>) -> Result<BTreeMap<String, u64>, TextError> {
+    let normalizer = kind.normalizer();
+    let mut words: BTreeMap<String, u64> = BTreeMap::new();
+    for text in texts {
+        let mut normal = match kind {
+            Kind::WordPiece => NormalizedString::from(text),
+            Kind::Words => NormalizedString::from(chinese::segmented(&text)?.as_ref()),
+        };
+        normalizer.normalize(&mut normal).map_err(broken)?;
+        let mut cut = PreTokenizedString::from(normal);
+        BertPreTokenizer.pre_tokenize(&mut cut).map_err(broken)?;
+        for (word, _, _) in cut.get_splits(OffsetReferential::Normalized, OffsetType::None) {
+            match words.get_mut(word) {
+                Some(count) => *count += 1,
+                None => drop(words.insert(word.to_owned(), 1)),
+            }
+        }
+    }
+    Ok(words)
 }
 
 impl Tokenizer {
@@ -70,11 +132,16 @@ impl Tokenizer {
             sep: sep?,
             mask: mask?,
         };
-        Ok(Self { inner, specials })
+        let words = matches!(inner.get_model(), ModelWrapper::WordLevel(_));
+        Ok(Self {
+            inner,
+            specials,
+            words,
+        })
     }
 
     /// With these pieces, the first having id 0.
-    fn from_pieces<'a>(pieces: impl Iterator<Item = &'a str>) -> Result<Self, TextError> {
+    fn from_pieces<'a>(kind: Kind, pieces: impl Iterator<Item = &'a str>) -> Result<Self, TextError> {
         let mut vocabulary = serde_json::Map::new();
         for (id, piece) in pieces.enumerate() {
             if vocabulary.insert(piece.to_owned(), id.into()).is_some() {
@@ -84,15 +151,18 @@ impl Tokenizer {
             }
         }
         // By way of JSON: the builder wants a map of a crate that is not ours.
-        let model = serde_json::json!({
-            "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
-            "vocab": vocabulary,
-        });
-        let model: WordPiece = serde_json::from_str(&model.to_string()).map_err(broken)?;
+        let model = match kind {
+            Kind::WordPiece => serde_json::json!({
+                "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+                "vocab": vocabulary,
+            }),
+            Kind::Words => {
+                serde_json::json!({"type": "WordLevel", "unk_token": "[UNK]", "vocab": vocabulary})
+            }
+        };
+        let model: ModelWrapper = serde_json::from_str(&model.to_string()).map_err(broken)?;
         let mut inner = tokenizers::Tokenizer::new(model);
-        inner
-            .with_normalizer(Some(BertNormalizer::default()))
-            .map_err(broken)?;
+        inner.with_normalizer(Some(kind.normalizer())).map_err(broken)?;
         inner.with_pre_tokenizer(Some(BertPreTokenizer));
         Self::new(inner)
     }
@@ -103,32 +173,35 @@ impl Tokenizer {
     /// # Errors
     /// [`TextError::Training`] when no text has a word, or `size` leaves no room beyond the special tokens.
     pub fn train(texts: impl Iterator<Item = String>, size: usize) -> Result<Self, TextError> {
-        if size <= NAMES.len() {
-            return Err(TextError::Training(format!(
-                "{size} pieces leave no room beside the {} special tokens",
-                NAMES.len()
-            )));
-        }
-        let normalizer = BertNormalizer::default();
-        let mut words: BTreeMap<String, u64> = BTreeMap::new();
-        for text in texts {
-            let mut normal = NormalizedString::from(text);
-            normalizer.normalize(&mut normal).map_err(broken)?;
-            let mut cut = PreTokenizedString::from(normal);
-            BertPreTokenizer.pre_tokenize(&mut cut).map_err(broken)?;
-            for (word, _, _) in cut.get_splits(OffsetReferential::Normalized, OffsetType::None) {
-                match words.get_mut(word) {
-                    Some(count) => *count += 1,
-                    None => drop(words.insert(word.to_owned(), 1)),
-                }
-            }
-        }
+        room(size)?;
+        let words = count(Kind::WordPiece, texts)?;
         if words.is_empty() {
             return Err(TextError::Training(
                 "no text holds a word; give it reports".into(),
             ));
         }
-        Self::from_pieces(train::pieces(&words, &NAMES, size).iter().map(String::as_str))
+        let pieces = train::pieces(&words, &NAMES, size);
+        Self::from_pieces(Kind::WordPiece, pieces.iter().map(String::as_str))
+    }
+
+    /// A vocabulary of whole lower-cased words, those that `texts` hold `least` times or more, the most frequent first and at
+    /// most `most` pieces in all; the same texts in any order give the same vocabulary. All other words are [UNK]. The
+    /// special tokens have the ids 0 to 4, as with [`train`](Self::train). Chinese is parted into words, see [`segmented`].
+    ///
+    /// # Errors
+    /// [`TextError::Training`] when no word occurs that often, or `most` leaves no room beyond the special tokens;
+    /// [`TextError::Chinese`] for Chinese texts in a page.
+    ///
+    /// [`segmented`]: crate::segmented
+    pub fn train_words(
+        texts: impl Iterator<Item = String>,
+        least: u64,
+        most: usize,
+    ) -> Result<Self, TextError> {
+        room(most)?;
+        let words = count(Kind::Words, texts)?;
+        let pieces = words::pieces(&words, &NAMES, least, most).map_err(TextError::Training)?;
+        Self::from_pieces(Kind::Words, pieces.iter().map(String::as_str))
     }
 
     /// A `tokenizer.json`.
@@ -149,7 +222,7 @@ impl Tokenizer {
     /// [`TextError::Tokenizer`] when a piece stands there twice, [`TextError::MissingToken`] when it lacks a
     /// special token.
     pub fn from_vocab_txt(text: &str) -> Result<Self, TextError> {
-        Self::from_pieces(text.lines().map(str::trim_end))
+        Self::from_pieces(Kind::WordPiece, text.lines().map(str::trim_end))
     }
 
     /// Reads a `tokenizer.json` or a `vocab.txt`, told apart by content.
@@ -195,11 +268,27 @@ impl Tokenizer {
         self.inner.id_to_token(id).unwrap_or_default()
     }
 
+    /// The id of a piece, if it is one.
+    pub fn id(&self, piece: &str) -> Option<u32> {
+        self.inner.token_to_id(piece)
+    }
+
+    /// Whether its pieces are whole words: then none continues another, however it is spelt.
+    pub const fn is_words(&self) -> bool {
+        self.words
+    }
+
     /// The ids of a text, at most `most`, without special tokens, also where the text spells them out.
     ///
     /// # Errors
-    /// When the tokenizer of a foreign file fails on the text.
+    /// When the tokenizer of a foreign file fails on the text; [`TextError::Chinese`] where it is of whole words and a page
+    /// asks for those of a Chinese text.
     pub fn encode(&self, text: &str, most: usize) -> Result<Vec<u32>, TextError> {
+        let text = if self.words {
+            chinese::segmented(text)?
+        } else {
+            text.into()
+        };
         let encoding = self.inner.encode_fast(text, false).map_err(broken)?;
         Ok(encoding
             .get_ids()
@@ -258,7 +347,8 @@ impl<'a> Decoder<'a> {
             return self.flush();
         }
         let piece = self.tokenizer.piece(id);
-        if let Some(rest) = piece.strip_prefix("##")
+        if !self.tokenizer.words
+            && let Some(rest) = piece.strip_prefix("##")
             && !rest.is_empty()
         {
             self.word += rest;
@@ -331,7 +421,8 @@ fn spaced((last, digit_before): (char, bool), next: char) -> bool {
     let joins_both = |c: char| matches!(c, '-' | '/' | '\'' | '\u{2019}');
     let closes = matches!(next, '.' | ',' | ';' | ':' | '!' | '?' | ')' | ']' | '%');
     let decimal = matches!(last, '.' | ',') && digit_before && next.is_ascii_digit();
-    !(closes || decimal || joins_both(next) || joins_both(last) || matches!(last, '(' | '['))
+    let opened = matches!(last, '(' | '[');
+    !(closes || decimal || opened || joins_both(next) || joins_both(last) || chinese::together(last, next))
 }
 
 /// Abbreviations that readers expect in capitals.

@@ -14,7 +14,7 @@ use crate::table::{Table, certainty, find, label_columns};
 /// Percent of the training patients that validate.
 const VALIDATE: u64 = 5;
 
-/// Reads the data set below `root`. A study is one picture, the first frontal one unless `every_image` is
+/// Reads the data set below `root`. A study is one picture, the first in the views that were asked for unless `every_image` is
 /// set.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use std::fs;
 use super::*;
 use crate::phantom::View;
 use crate::testing::{edit, goes_round, misses, read, refusal, write};
-use crate::{Format, Layout, ReadOptions, Split, load};
+use crate::{Format, Layout, ReadOptions, Split, Views, load};
 use hilum_text::{Certainty, Finding};
 
 #[test]
@@ -81,6 +81,18 @@ fn blanks_uncertain_labels_and_views() {
         ..Default::default()
     };
     assert_eq!(load(folder.path(), None, &every).unwrap().studies.len(), 2);
+    let all = ReadOptions {
+        views: Views::All,
+        ..every
+    };
+    let all = load(folder.path(), None, &all).unwrap();
+    let told: Vec<_> = all.studies.iter().map(|s| s.view).collect();
+    assert_eq!(
+        told,
+        [None, Some(View::Ap), Some(View::Pa)],
+        "the lateral one too"
+    );
+    assert_eq!(all.counts.other_views, 0);
     // The folder of the paths' first component may be the root itself.
     fs::rename(
         folder.path().join(TRAIN),
@@ -114,8 +126,17 @@ fn damaged_tables_say_where() {
     }
     let folder = tempfile::tempdir().unwrap();
     by_hand(folder.path(), ROWS);
-    edit(&folder.path().join(TRAIN), |t| t.replace("Fracture", "Fractured"));
-    assert!(refusal(folder.path(), Layout::CheXpert).contains("\"Fracture\""));
+    // No label column may be absent: a blank would pass for one that nobody marked.
+    for finding in Finding::ALL {
+        fs::write(
+            folder.path().join(TRAIN),
+            HEADER.replace(&format!(",{}", finding.name()), ",Other") + ROWS,
+        )
+        .unwrap();
+        let message = refusal(folder.path(), Layout::CheXpert);
+        let column = format!("{TRAIN} has no column {:?}", finding.name());
+        assert!(message.contains(&column), "{message}");
+    }
     fs::remove_file(folder.path().join(TRAIN)).unwrap();
     assert!(refusal(folder.path(), Layout::CheXpert).contains(TRAIN));
 }

@@ -56,7 +56,7 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
         let projection = if radiograph {
             Projection::read(&row[view])
         } else {
-            Projection::Other
+            Projection::Slice
         };
         if !collector.wants(split, projection, image) {
             return Ok(());

@@ -5,7 +5,7 @@ use std::fs;
 use super::classes::classes;
 use super::*;
 use crate::testing::{edit, goes_round, misses, read, refusal, write};
-use crate::{Format, Layout};
+use crate::{Format, Layout, ReadOptions, Views, load};
 use hilum_text::{Certainty, Finding};
 
 #[test]
@@ -51,6 +51,13 @@ fn notes_views_and_what_is_unlabelled() {
         ),
         (3, 2, 2)
     );
+    // All projections are radiographs still: the slice of a CT is none.
+    let all = ReadOptions {
+        views: Views::All,
+        ..Default::default()
+    };
+    let all = load(folder.path(), None, &all).unwrap();
+    assert_eq!((all.counts.missing, all.counts.other_views), (1, 1));
     let [a, b, e] = &loaded.studies[..] else {
         panic!("three")
     };

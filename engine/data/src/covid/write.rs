@@ -33,7 +33,7 @@ const COLUMNS: [&str; 14] = [
 ];
 
 /// The finding's path.
-pub(super) fn finding(description: &Description) -> &'static str {
+pub(crate) fn finding(description: &Description) -> &'static str {
     let has = |kind| description.observations.iter().any(|o| o.kind == kind);
     if has(Kind::Pneumonia) {
         "Pneumonia/Bacterial/Streptococcus"

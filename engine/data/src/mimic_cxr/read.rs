@@ -18,7 +18,7 @@ const MOST_REPORT: u64 = 1 << 20;
 
 /// Reads the data set below `root`.
 ///
-/// A study is one picture, the first frontal one of the metadata table unless `every_image` is set. Studies
+/// A study is one picture, the first of the metadata table in the views that were asked for unless `every_image` is set. Studies
 /// whose picture or report is not there are counted and listed, so that a part of the collection can be read
 /// with the tables of the whole.
 ///
@@ -34,7 +34,7 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
             continue;
         };
         let labels = labels.get(&image.study).copied();
-        let study = Study::new(image.study, image.subject, path, Some(image.view), image.split);
+        let study = Study::new(image.study, image.subject, path, image.view, image.split);
         collector.add(
             &image.dicom,
             Study {
@@ -52,7 +52,7 @@ struct Image {
     dicom: String,
     subject: String,
     study: String,
-    view: View,
+    view: Option<View>,
     split: Split,
 }
 
@@ -154,14 +154,14 @@ fn choose(
             Projection::Unknown => Projection::Other,
             known => known,
         };
-        let (true, Some(view)) = (collector.wants(split, projection, &study), projection.view()) else {
+        if !collector.wants(split, projection, &study) {
             return Ok(());
-        };
+        }
         images.push(Image {
             dicom,
             subject,
             study,
-            view,
+            view: projection.view(),
             split,
         });
         Ok(())

@@ -99,6 +99,23 @@ fn split_and_views_choose() {
     )
     .unwrap();
     assert_eq!(ap.studies.len() + pa.studies.len(), 60);
+    // A lateral picture, which has neither view, and one of which none is told.
+    edit(&folder.path().join(super::METADATA), |text| {
+        text.replacen(",AP,", ",LATERAL,", 1).replacen(",PA,", ",,", 1)
+    });
+    for (views, others) in [(Views::Frontal, 2), (Views::All, 0)] {
+        let options = ReadOptions {
+            views,
+            ..Default::default()
+        };
+        let read = load(folder.path(), None, &options).unwrap();
+        assert_eq!(
+            (read.studies.len(), read.counts.other_views),
+            (60 - others, others)
+        );
+        let untold = read.studies.iter().filter(|s| s.view.is_none()).count();
+        assert_eq!(untold, 2 - others);
+    }
 }
 
 #[test]
@@ -213,8 +230,21 @@ fn damaged_tables_say_where() {
     );
     let column = damaged(super::METADATA, "ViewPosition", "View");
     assert!(column.contains("ViewPosition"), "{column}");
-    let label = damaged(super::CHEXPERT, "Pneumonia", "Pneumania");
-    assert!(label.contains("Pneumonia"), "{label}");
+    for finding in super::COLUMNS {
+        let label = damaged(super::CHEXPERT, &format!(",{}", finding.name()), ",Other");
+        let column = format!("{} has no column {:?}", super::CHEXPERT, finding.name());
+        assert!(label.contains(&column), "{label}");
+    }
+    // NegBio's table stands in for CheXpert's.
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), 1, Format::Png);
+    fs::remove_file(folder.path().join(super::CHEXPERT)).unwrap();
+    edit(&folder.path().join(super::NEGBIO), |t| {
+        t.replace("Edema", "Oedema")
+    });
+    let label = testing::refusal(folder.path(), Layout::MimicCxr);
+    let column = format!("{} has no column \"Edema\"", super::NEGBIO);
+    assert!(label.contains(&column), "{label}");
     let truth = damaged(crate::TRUTH_FILE, "{", "(");
     assert!(truth.contains("line 1"), "{truth}");
 }

@@ -157,6 +157,7 @@ fn the_small_form_is_read_and_a_patient_of_two_splits_is_held_out() {
         ("c.png", "../c.png", "../c.png"),
         ("c.png", "a.png", "twice"),
         ("view", "sight", "view"),
+        ("labels", "label", "no column \"labels\""),
         ("AP\r\n2", "AP,AP\r\n2", "labels.csv"),
     ] {
         fs::write(root.join("labels.csv"), table.replacen(from, to, 1)).unwrap();
@@ -179,8 +180,15 @@ fn damaged_tables_say_where() {
     edit(&root.join(TEST_LIST), list);
     let message = refusal(root, Layout::Nih14);
     assert!(message.contains("line 4") && message.contains(&name), "{message}");
-    edit(&root.join(ENTRIES), |t| t.replace("Patient ID", "Patient"));
-    assert!(refusal(root, Layout::Nih14).contains("Patient ID"));
+    let table = fs::read_to_string(root.join(ENTRIES)).unwrap();
+    for column in ["Finding Labels", "Patient ID"] {
+        fs::write(root.join(ENTRIES), table.replace(column, "Other")).unwrap();
+        let message = refusal(root, Layout::Nih14);
+        assert!(
+            message.contains(&format!("{ENTRIES} has no column {column:?}")),
+            "{message}"
+        );
+    }
     fs::remove_file(root.join(ENTRIES)).unwrap();
     assert!(refusal(root, Layout::Nih14).contains(ENTRIES));
 }

@@ -28,7 +28,8 @@ const MOST_LABELS: u64 = 256 << 20;
 
 /// Reads the data set below `root`.
 ///
-/// Of a report with pictures the first that is frontal, or of which that is not published, makes its study.
+/// Of a report with pictures the first that is frontal, or of which that is not published, makes its study; the
+/// first of any where all views are asked for.
 /// Labels in CheXpert's categories are those of the hand labels that mean the same, else the CheXpert
 /// labeler's.
 ///
@@ -59,6 +60,7 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
             labels,
             judged: if entry.classes.is_some() { &JUDGED } else { &[] },
             classes: entry.classes.clone().unwrap_or_default(),
+            mesh: entry.mesh.clone(),
             ..Study::new(
                 entry.uid.clone(),
                 entry.uid.clone(),

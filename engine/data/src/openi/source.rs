@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::entry::Entry;
+use super::entry::{Entry, headings};
 use super::{ARCHIVES, GOLD, LINES, NORMAL, PROJECTIONS, REPORTS, XML_FOLDER, xml};
 use crate::collect::is_file_name;
 use crate::error::DataError;
@@ -154,11 +154,16 @@ fn of_line(row: &Row) -> Result<Entry, DataError> {
         }
         Some(_) => return Err(row.error("its field \"labels14\" is no object")),
     };
+    let mesh = row
+        .texts("mesh_major")?
+        .into_iter()
+        .chain(row.texts("mesh_auto")?);
     let section = |name| Ok::<_, DataError>(xml::join(&row.text_or_empty(&[name])?));
     Ok(Entry {
         findings: section("findings")?,
         impression: section("impression")?,
         images,
+        mesh: headings(mesh),
         classes,
         uid,
     })
@@ -171,6 +176,7 @@ fn of_table(path: PathBuf) -> Result<Vec<Entry>, DataError> {
         table.column("findings")?,
         table.column("impression")?,
     );
+    let mesh = table.column("MeSH").ok();
     let mut entries = Vec::new();
     table.for_each(|line, row| {
         if !is_file_name(&row[uid]) {
@@ -187,6 +193,11 @@ fn of_table(path: PathBuf) -> Result<Vec<Entry>, DataError> {
             findings: xml::join(&row[findings]),
             impression: xml::join(&row[impression]),
             images: Vec::new(),
+            mesh: headings(
+                mesh.into_iter()
+                    .flat_map(|m| row[m].split(';'))
+                    .map(str::to_owned),
+            ),
             classes: None,
         });
         Ok(())

@@ -16,6 +16,8 @@ fn phantoms_go_round() {
         for study in &loaded.studies {
             let description = study.description.as_ref().unwrap();
             assert_eq!(study.report, phantom::report(description));
+            assert_eq!(study.mesh, phantom::mesh(description));
+            assert_eq!(study.headings(), study.mesh);
             let shown: Vec<&str> = study
                 .classes
                 .iter()
@@ -73,6 +75,11 @@ fn every_form_gives_the_same_studies() {
     fs::remove_file(root.join(ARCHIVES[1])).unwrap();
     let tabled = read(root);
     assert_eq!((told(&tabled), &tabled.counts), (told(&whole), &whole.counts));
+    // Those headings that a program gave are not in the table.
+    for (table, whole) in tabled.studies.iter().zip(&whole.studies) {
+        let shown = whole.mesh.len() - phantom::ANATOMY.len();
+        assert_eq!(table.mesh, whole.mesh[..shown]);
+    }
     // The XML alone, right in the root, without pictures.
     let bare = tempfile::tempdir().unwrap();
     for path in fs::read_dir(root.join("elsewhere"))
@@ -113,9 +120,16 @@ fn lateral_pictures_are_of_another_view() {
     });
     let loaded = read(folder.path());
     assert_eq!((loaded.studies.len(), loaded.counts.other_views), (3, 2));
+    let all = ReadOptions {
+        views: Views::All,
+        ..Default::default()
+    };
+    let all = load(folder.path(), None, &all).unwrap();
+    assert_eq!((all.studies.len(), all.counts.other_views), (5, 0));
 }
 
-const LINE: &str = r#"{"uid": "CXR3", "findings": "Heart  large.", "impression": "", "images": [
+const LINE: &str = r#"{"uid": "CXR3", "findings": "Heart  large.", "impression": "", "mesh_major": ["Cardiomegaly/mild", "Aorta, Thoracic"],
+ "mesh_auto": ["cardiomegaly", "Cardiomegaly/mild"], "images": [
  {"id": "CXR3_a", "projection": "Lateral", "view": "L"}, {"id": "CXR3_b", "projection": "Frontal", "view": "PA"}],
  "labels14": {"Atelectasis": 0, "Cardiomegaly": 1, "Effusion": 0, "Infiltration": 0, "Mass": 0, "Nodule": 0, "Pneumonia": 0,
  "Pneumothorax": 0, "Consolidation": 0, "Edema": 0, "Emphysema": 0, "Fibrosis": 0, "Pleural_Thickening": 0, "Hernia": 0, "normal": 0}}"#;
@@ -143,6 +157,14 @@ fn lines_labels_and_silent_reports() {
         (three.report.findings.as_str(), &three.classes),
         ("Heart large.", &vec!["Cardiomegaly".to_owned()])
     );
+    assert_eq!(
+        three.mesh,
+        ["Cardiomegaly/mild", "Aorta, Thoracic", "cardiomegaly"]
+    );
+    assert_eq!(
+        (three.headings(), five.headings()),
+        (three.mesh.clone(), Vec::new())
+    );
     let labels = three.labels.unwrap();
     assert_eq!(labels[Finding::Cardiomegaly as usize], Some(Certainty::Positive));
     assert_eq!(
@@ -164,6 +186,7 @@ fn lines_labels_and_silent_reports() {
         ("\"uid\": \"CXR3\"", "\"id\": \"CXR3\"", "\"uid\""),
         ("\"CXR3_a\"", "\"../a\"", "../a"),
         ("\"Mass\": 0", "\"Mass\": 2", "Mass"),
+        ("[\"cardiomegaly\"", "[3", "mesh_auto"),
         ("\"images\": [", "\"images\": [3, ", "images"),
         ("{\"Atelectasis\"", "{{\"Atelectasis\"", "line 1"),
         ("\"CXR3\"", "\"5\"", "CXR5"),
@@ -198,4 +221,18 @@ fn damaged_files_say_where() {
     assert!(refusal(root, Layout::OpenI).contains("\"impression\""));
     fs::write(root.join(ARCHIVES[0]), "no archive").unwrap();
     assert!(refusal(root, Layout::OpenI).contains("ecgen-radiology.tgz, entry 1"));
+}
+
+#[test]
+fn headings_of_the_table_are_parted_by_semicolons() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = "uid,MeSH,Problems,findings,impression\n\
+                 5,\"Osteophyte/small;Aorta,  Thoracic; ;Osteophyte/small\",Osteophyte,Old.,\n6,normal,normal,Clear.,\n";
+    fs::write(folder.path().join(REPORTS), table).unwrap();
+    let loaded = read(folder.path());
+    assert_eq!(loaded.studies[0].mesh, ["Osteophyte/small", "Aorta, Thoracic"]);
+    assert_eq!(loaded.studies[1].mesh, ["normal"]);
+    // Older copies of the table have no such column.
+    edit(&folder.path().join(REPORTS), |t| t.replace("MeSH", "Mesh terms"));
+    assert!(read(folder.path()).studies.iter().all(|s| s.mesh.is_empty()));
 }

@@ -30,6 +30,11 @@ fn is_normal(p: &Planned) -> bool {
     p.description.labels()[Finding::NoFinding as usize] == Some(Certainty::Positive)
 }
 
+/// What is shown, not merely named: a person gives such headings, a program the others.
+fn is_major(heading: &str) -> bool {
+    !phantom::ANATOMY.contains(&heading)
+}
+
 /// The report's XML: the elements that readers of the collection use.
 fn xml(p: &Planned, report: &Report) -> String {
     let (uid, above) = (uid(p), phantom::preamble(&p.description));
@@ -51,9 +56,14 @@ fn xml(p: &Planned, report: &Report) -> String {
         );
     }
     let image = stem(&p.image);
+    text.push_str("      </Abstract>\n    </Article>\n  </MedlineCitation>\n  <MeSH>\n");
+    for heading in phantom::mesh(&p.description) {
+        let tag = if is_major(&heading) { "major" } else { "automatic" };
+        let _ = writeln!(text, "    <{tag}>{}</{tag}>", escape(&heading));
+    }
     let _ = write!(
         text,
-        "      </Abstract>\n    </Article>\n  </MedlineCitation>\n  <parentImage id=\"{image}\">\n    <caption>{}</caption>\n  \
+        "  </MeSH>\n  <parentImage id=\"{image}\">\n    <caption>{}</caption>\n  \
          </parentImage>\n</eCitation>\n",
         escape(above.technique)
     );
@@ -90,7 +100,15 @@ pub(crate) fn write(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -> 
     let rows = planned.iter().map(|p| {
         let report = phantom::report_at(&p.description, options.institution);
         let above = phantom::preamble(&p.description);
+        let mesh: Vec<String> = phantom::mesh(&p.description)
+            .into_iter()
+            .filter(|h| is_major(h))
+            .collect();
+        let problems = mesh.iter().map(|h| h.split('/').next().unwrap_or_default());
+        let (mesh, problems) = (mesh.join(";"), problems.collect::<Vec<_>>().join(";"));
         let cells = [
+            &mesh,
+            &problems,
             above.technique,
             above.indication,
             above.comparison,
@@ -103,6 +121,8 @@ pub(crate) fn write(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -> 
     });
     let columns = [
         "uid",
+        "MeSH",
+        "Problems",
         "image",
         "indication",
         "comparison",

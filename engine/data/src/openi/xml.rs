@@ -1,10 +1,10 @@
-//! One report of the published XML: sections of the abstract by label, and the pictures' names.
+//! One report of the published XML: sections of the abstract by label, the headings, and the pictures' names.
 
 use std::path::Path;
 
 use roxmltree::{Document, Node};
 
-use super::entry::Entry;
+use super::entry::{Entry, headings};
 use crate::collect::is_file_name;
 use crate::error::DataError;
 
@@ -60,7 +60,11 @@ pub(super) fn read(path: &Path, at: &str, text: &str) -> Result<Entry, DataError
         }
         images.push((id.to_owned(), String::new()));
     }
+    let given = named("MeSH")
+        .flat_map(|n| n.children())
+        .filter(|n| n.has_tag_name("major") || n.has_tag_name("automatic"));
     Ok(Entry {
+        mesh: headings(given.map(text_of)),
         findings: section("FINDINGS"),
         impression: section("IMPRESSION"),
         images,
@@ -96,13 +100,15 @@ mod tests {
             "\u{feff}<?xml version='1.0' encoding='utf-8'?>\n<!-- a --><eCitation><uId id=' CXR7 '/><x><Abstract>\
              <AbstractText Label=\"INDICATION\">Cough</AbstractText>\
              <AbstractText Label='FINDINGS'>Size &lt;1 cm &amp; clear,\n  <b>no</b> <![CDATA[<effusion>]]> &#176;.</AbstractText>\
-             <AbstractText Label='IMPRESSION'/></Abstract></x>\
+             <AbstractText Label='IMPRESSION'/></Abstract></x><MeSH>\n<major>Aorta, Thoracic/tortuous</major>\
+             <automatic> pleural\n thickening </automatic><automatic/><major>Aorta, Thoracic/tortuous</major></MeSH>\
              <parentImage id='CXR7_1'><caption>PA</caption></parentImage><parentImage id='CXR7_2'/></eCitation>",
         )
         .unwrap();
         assert_eq!(entry.uid, "CXR7");
         assert_eq!(entry.findings, "Size <1 cm & clear, no <effusion> °.");
         assert_eq!(entry.impression, "");
+        assert_eq!(entry.mesh, ["Aorta, Thoracic/tortuous", "pleural thickening"]);
         assert_eq!(
             entry.images.iter().map(|i| i.0.as_str()).collect::<Vec<_>>(),
             ["CXR7_1", "CXR7_2"]

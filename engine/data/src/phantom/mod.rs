@@ -7,12 +7,14 @@
 mod anatomy;
 mod bones;
 mod canvas;
+mod chinese;
 mod describe;
 mod devices;
 mod draw;
 mod expose;
 mod lesions;
 mod masks;
+mod mesh;
 mod noise;
 mod pleura;
 mod prose;
@@ -26,9 +28,12 @@ mod tests;
 mod thumbnail_baseline;
 mod vessels;
 
+pub use chinese::{chinese_report, chinese_terms};
 pub use describe::{Description, Kind, Observation, Severity, View};
 pub use expose::Institution;
 pub use masks::{Mask, PixelBox};
+pub(crate) use mesh::ANATOMY;
+pub use mesh::mesh;
 pub use prose::{plain_report, preamble, report, report_at};
 pub use questions::questions;
 pub use sample::describe;

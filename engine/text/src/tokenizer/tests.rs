@@ -138,3 +138,133 @@ fn words_are_presented_with_capitals() {
     assert_eq!(present(""), "");
     assert_eq!(present("école. élan"), "École. Élan");
 }
+
+fn of_words(texts: &[&str], least: u64, most: usize) -> Tokenizer {
+    Tokenizer::train_words(texts.iter().map(ToString::to_string), least, most).unwrap()
+}
+
+fn pieces(tokenizer: &Tokenizer) -> Vec<String> {
+    (0..tokenizer.vocabulary_size() as u32)
+        .map(|id| tokenizer.piece(id))
+        .collect()
+}
+
+#[test]
+fn words_seen_often_enough_are_a_vocabulary() {
+    let texts = [
+        "Clear lungs.",
+        "No effusion. The LUNGS are clear.",
+        "lungs, heart",
+    ];
+    let all = of_words(&texts, 2, 100);
+    assert_eq!(
+        pieces(&all),
+        [
+            "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "lungs", "clear"
+        ]
+    );
+    let reversed: Vec<&str> = texts.iter().rev().copied().collect();
+    assert_eq!(
+        of_words(&reversed, 2, 100).to_json().unwrap(),
+        all.to_json().unwrap()
+    );
+    assert_eq!(of_words(&texts, 2, 7).vocabulary_size(), 7);
+    assert!(all.is_words() && !trained(300).is_words());
+    for (piece, id) in [
+        ("lungs", Some(6)),
+        ("[MASK]", Some(4)),
+        ("heart", None),
+        ("Lungs", None),
+    ] {
+        assert_eq!(all.id(piece), id, "{piece}");
+    }
+    let unk = all.specials().unk;
+    assert_eq!(
+        all.encode("LUNGS: clear, no [SEP] heart.", 100).unwrap(),
+        [6, unk, 7, unk, unk, unk, unk, unk, unk, 5]
+    );
+    assert_eq!(
+        all.encode_closed("clear lungs", 1).unwrap(),
+        [7, all.specials().sep]
+    );
+}
+
+#[test]
+fn whole_words_come_back_as_text_and_as_json() {
+    let tokenizer = of_words(&TEXTS, 1, 1000);
+    let again = Tokenizer::from_json(&tokenizer.to_json().unwrap()).unwrap();
+    assert!(again.is_words());
+    assert_eq!(again.specials(), tokenizer.specials());
+    for text in TEXTS {
+        let ids = tokenizer.encode(text, 500).unwrap();
+        assert_eq!(again.encode(text, 500).unwrap(), ids);
+        assert_eq!(again.decode(&ids), text.to_lowercase());
+        let mut presenter = Presenter::new(&again);
+        let mut shown: String = ids.iter().map(|id| presenter.push(*id)).collect();
+        shown += &presenter.finish();
+        assert_eq!(shown, text);
+    }
+}
+
+#[test]
+fn a_whole_word_never_continues_another() {
+    let json = of_words(&["lungs clear"], 1, 100).to_json().unwrap();
+    let json = String::from_utf8(json)
+        .unwrap()
+        .replace("\"lungs\"", "\"##lungs\"");
+    let tokenizer = Tokenizer::from_json(json.as_bytes()).unwrap();
+    let ids = ["clear", "##lungs"].map(|piece| tokenizer.id(piece).unwrap());
+    assert_eq!(tokenizer.decode(&ids), "clear ##lungs");
+}
+
+#[test]
+fn too_few_words_are_refused() {
+    let train = |texts: &[&str], least, most| {
+        let texts: Vec<String> = texts.iter().map(ToString::to_string).collect();
+        Tokenizer::train_words(texts.into_iter(), least, most)
+            .err()
+            .unwrap()
+            .to_string()
+    };
+    for (error, expected) in [
+        (train(&[], 1, 100), "no text holds a word"),
+        (
+            train(&["a b a"], 3, 100),
+            "no word occurs 3 times or more, the most frequent, \"a\", 2",
+        ),
+        (train(&["a b a"], 1, 5), "5 pieces leave no room"),
+    ] {
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn chinese_words_are_pieces_and_stand_without_spaces() {
+    let texts = ["双肺纹理增多，心影正常。", "胸部CT平扫：双肺未见异常。"];
+    let words = of_words(&texts, 1, 100);
+    for word in ["双肺", "纹理", "心影", "ct", "，", "。"] {
+        assert!(words.id(word).is_some(), "{word}");
+    }
+    // By characters with word pieces, as BERT does.
+    let characters = Tokenizer::train(texts.iter().map(ToString::to_string), 100).unwrap();
+    assert!(characters.id("双").is_some() && characters.id("双肺").is_none());
+    for (text, decoded, shown) in [
+        (texts[0], texts[0], texts[0]),
+        (
+            texts[1],
+            "胸部 ct 平扫：双肺未见异常。",
+            "胸部 CT 平扫：双肺未见异常。",
+        ),
+        ("双肺 纹理 增多", "双肺纹理增多", "双肺纹理增多"),
+    ] {
+        for tokenizer in [&words, &characters] {
+            let ids = tokenizer.encode(text, 100).unwrap();
+            assert!(!ids.contains(&tokenizer.specials().unk), "{text}");
+            assert_eq!(tokenizer.decode(&ids), decoded);
+            assert_eq!(present(decoded), shown);
+            let mut presenter = Presenter::new(tokenizer);
+            let grown: String = ids.iter().map(|id| presenter.push(*id)).collect();
+            assert_eq!(grown + &presenter.finish(), shown);
+        }
+    }
+}
