@@ -13,6 +13,8 @@ mod files;
 #[cfg(target_family = "wasm")]
 mod gate;
 #[cfg(target_family = "wasm")]
+mod looks;
+#[cfg(target_family = "wasm")]
 mod models;
 #[cfg(target_family = "wasm")]
 mod panels;

@@ -4,12 +4,11 @@ use hilum_protocol::{Answer, Area, Case, Closeness, Found, Partial, Reading, Tas
 use leptos::ev::SubmitEvent;
 use leptos::html::Canvas;
 use leptos::prelude::*;
-use wasm_bindgen::prelude::*;
-use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
 
 use super::models::list_of;
 use super::questions::{Asked, Outcome};
 use super::report::DISCLAIMER;
+use super::viewer::put;
 use super::workspace::{Picture, Status, Workspace};
 
 /// Whether the engine can be asked, and whether there is a picture to ask it of.
@@ -170,28 +169,14 @@ fn Findings(workspace: Workspace) -> impl IntoView {
     }
 }
 
-/// Paints gray bytes onto a canvas.
-fn paint(canvas: &HtmlCanvasElement, gray: &[u8], side: usize) -> Option<()> {
-    let rgba: Vec<u8> = gray.iter().flat_map(|&v| [v, v, v, 255]).collect();
-    let side = u32::try_from(side).ok()?;
-    canvas.set_width(side);
-    canvas.set_height(side);
-    let data = ImageData::new_with_u8_clamped_array_and_sh(wasm_bindgen::Clamped(&rgba), side, side).ok()?;
-    let context = canvas
-        .get_context("2d")
-        .ok()??
-        .dyn_into::<CanvasRenderingContext2d>()
-        .ok()?;
-    context.put_image_data(&data, 0.0, 0.0).ok()
-}
-
 #[component]
 fn Thumbnail(gray: Vec<u8>, side: usize, name: String) -> impl IntoView {
     let canvas = NodeRef::<Canvas>::new();
     Effect::new(move |_| {
         if let Some(canvas) = canvas.get() {
             // Where it cannot be drawn, the report beside it still can be read.
-            let _ = paint(&canvas, &gray, side);
+            let rgba: Vec<u8> = gray.iter().flat_map(|&v| [v, v, v, 255]).collect();
+            let _ = put(&canvas, &rgba, (side, side));
         }
     });
     view! { <canvas node_ref=canvas role="img" aria-label=name></canvas> }

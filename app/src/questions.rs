@@ -4,11 +4,13 @@ use hilum_protocol::{Answer, Found, Partial, Reading, Task, TaskRequest, TaskRes
 use leptos::prelude::*;
 
 use super::connection;
+use super::looks::Looks;
 
 /// What came of a question so far.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Outcome<T> {
     /// It was not asked.
+    #[default]
     None,
     /// The engine is at it.
     Running,
@@ -52,6 +54,8 @@ pub struct Questions {
     pub progress: RwSignal<Option<Partial>>,
     /// The questions in words, newest first.
     pub asked: RwSignal<Vec<Asked>>,
+    /// Where the words of the draft looked.
+    pub looks: Looks,
     /// The text that is searched for; none for the image.
     text: StoredValue<Option<String>>,
     findings_request: StoredValue<u32>,
@@ -67,6 +71,7 @@ impl Questions {
             found: RwSignal::new(Outcome::None),
             progress: RwSignal::new(None),
             asked: RwSignal::new(Vec::new()),
+            looks: Looks::new(),
             text: StoredValue::new(None),
             findings_request: StoredValue::new(0),
             search_request: StoredValue::new(0),
@@ -88,6 +93,7 @@ impl Questions {
         self.found.set(Outcome::None);
         self.progress.set(None);
         self.asked.set(Vec::new());
+        self.looks.clear();
     }
 
     /// Asks for the findings.
@@ -164,6 +170,7 @@ impl Questions {
             let question = asked.question;
             run(asked.request, TaskRequest::Vqa { question });
         }
+        self.looks.again();
     }
 
     /// Nothing that is owed will come.
@@ -179,6 +186,7 @@ impl Questions {
                 asked.answers = Outcome::Failed(why.to_owned());
             }
         });
+        self.looks.give_up(why);
     }
 
     /// A search goes on.
@@ -215,6 +223,11 @@ impl Questions {
                 TaskResult::Retrieve(found) => Some(found),
                 _ => None,
             }));
+        } else if self.looks.is_of(request) {
+            self.looks.take(outcome(result, |result| match result {
+                TaskResult::Looks(looked) => Some(looked),
+                _ => None,
+            }));
         } else {
             let answers = outcome(result, |result| match result {
                 TaskResult::Vqa(answers) => Some(answers),
@@ -230,7 +243,11 @@ impl Questions {
 }
 
 fn run(request: u32, task: TaskRequest) {
-    connection::send(&ToEngine::Run { request, task });
+    connection::send(&ToEngine::Run {
+        request,
+        task,
+        bundle: None,
+    });
 }
 
 /// What came of a request: its own form of result, or none where it was cancelled.

@@ -7,6 +7,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
+use super::looks::{self, Words};
 use super::panels::By;
 use super::structured::{Edited, Lines, Made, outcome as outcome_of_form, toggle};
 use super::workspace::{Draft, Picture, Status, Workspace};
@@ -47,7 +48,7 @@ fn download(name: &str, text: &str) -> Result<(), JsValue> {
 /// The editor and its buttons.
 #[component]
 pub fn Report(workspace: Workspace) -> impl IntoView {
-    let bundles = workspace.bundles;
+    let (bundles, looks) = (workspace.bundles, workspace.questions.looks);
     let running = move || workspace.draft.get() == Draft::Running;
     // A bundle that drafts nothing leaves the editor to the reader; while one is loading, it may.
     let drafts = move || match workspace.status.get() {
@@ -139,6 +140,7 @@ pub fn Report(workspace: Workspace) -> impl IntoView {
                 <button id="draft" class:primary=move || !form_first() hidden=move || running() || !drafts() disabled=move || !can_draft() on:click=move |_| workspace.ask_draft()>"Draft"</button>
                 <button id="stop" class="primary" hidden=move || !running() on:click=move |_| workspace.stop()>"Stop"</button>
                 <button id="structured" class:primary=form_first hidden=move || !finds() disabled=move || !can_draft() aria-pressed=move || shown.get().to_string() title="A form by region, filled in from the findings" on:click=move |_| toggle(workspace)>"Structured"</button>
+                <button id="looked" hidden=move || !looks::has_words(workspace) aria-pressed=move || looks.state().on.to_string() aria-controls="looks" on:click=move |_| looks::toggle(workspace)>"Where it looked"</button>
                 <button id="copy" disabled=empty on:click=copy>"Copy"</button>
                 <button id="download" disabled=empty on:click=save>"Download"</button>
                 <button id="restore" hidden=move || workspace.replaced.get().is_none() disabled=running on:click=move |_| workspace.restore()>"Restore previous text"</button>
@@ -146,6 +148,7 @@ pub fn Report(workspace: Workspace) -> impl IntoView {
             </div>
             <Lines workspace/>
             <div class="written">
+                <Words workspace/>
                 <Edited workspace/>
                 <label class="unseen" for="text">"Report: a draft to be corrected"</label>
                 <textarea

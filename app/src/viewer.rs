@@ -6,7 +6,10 @@ use hilum_image::{Polarity, Radiograph, WindowChoice};
 use leptos::html::Canvas;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
-use web_sys::{CanvasRenderingContext2d, ImageData, KeyboardEvent, MouseEvent, PointerEvent, WheelEvent};
+use web_sys::{
+    CanvasRenderingContext2d, HtmlCanvasElement, ImageData, KeyboardEvent, MouseEvent, PointerEvent,
+    WheelEvent,
+};
 
 use super::workspace::{Picture, Workspace};
 
@@ -84,7 +87,7 @@ fn span(picture: &Radiograph) -> f64 {
     (f64::from(high) - f64::from(low)).max(1e-6)
 }
 
-fn paint(canvas: &web_sys::HtmlCanvasElement, picture: &Radiograph, look: &Look) -> Option<()> {
+fn paint(canvas: &HtmlCanvasElement, picture: &Radiograph, look: &Look) -> Option<()> {
     let gray = picture.display(&look.window).ok()?;
     let shade = |v: u8| if look.inverted { 255 - v } else { v };
     let rgba: Vec<u8> = gray
@@ -92,14 +95,19 @@ fn paint(canvas: &web_sys::HtmlCanvasElement, picture: &Radiograph, look: &Look)
         .iter()
         .flat_map(|&v| [shade(v), shade(v), shade(v), 255])
         .collect();
-    let (width, height) = (u32::try_from(gray.width).ok()?, u32::try_from(gray.height).ok()?);
+    put(canvas, &rgba, (gray.width, gray.height))
+}
+
+/// Puts pixels, four bytes each, onto a canvas of that width and height.
+pub fn put(canvas: &HtmlCanvasElement, rgba: &[u8], (width, height): (usize, usize)) -> Option<()> {
+    let (width, height) = (u32::try_from(width).ok()?, u32::try_from(height).ok()?);
     // Setting the size clears the canvas, so it is done only where it changes.
     if canvas.width() != width || canvas.height() != height {
         canvas.set_width(width);
         canvas.set_height(height);
     }
     let data =
-        ImageData::new_with_u8_clamped_array_and_sh(wasm_bindgen::Clamped(&rgba), width, height).ok()?;
+        ImageData::new_with_u8_clamped_array_and_sh(wasm_bindgen::Clamped(rgba), width, height).ok()?;
     let context = canvas
         .get_context("2d")
         .ok()??
@@ -135,6 +143,18 @@ pub fn Viewer(workspace: Workspace) -> impl IntoView {
             // The default window was shown to exist when the file was decoded; another one is always explicit
             // or listed.
             let _ = paint(&canvas, &picture, &look.get());
+        }
+    });
+    // Where the word of the draft that is pointed at looked, laid over it.
+    let over = NodeRef::<Canvas>::new();
+    Effect::new(move |_| {
+        let heat = workspace.questions.looks.state().heat;
+        if let Some(canvas) = over.get() {
+            canvas.set_hidden(heat.is_none());
+            if let Some((pixels, size)) = heat.map(|heat| heat.pixels()) {
+                // Where it cannot be drawn, the words still say where it is strongest.
+                let _ = put(&canvas, &pixels, size);
+            }
         }
     });
 
@@ -345,6 +365,7 @@ pub fn Viewer(workspace: Workspace) -> impl IntoView {
                     on:wheel=wheel
                     on:keydown=key
                 ></canvas>
+                <canvas id="heat" node_ref=over aria-hidden="true" style:transform=transform></canvas>
             </div>
             {facts}
         </div>

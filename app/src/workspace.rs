@@ -215,6 +215,7 @@ impl Workspace {
         connection::send(&ToEngine::Run {
             request,
             task: TaskRequest::Draft,
+            bundle: None,
         });
     }
 

@@ -16,8 +16,8 @@ pub use route::{Candidate, route};
 
 pub use hilum_task::structured;
 pub use hilum_task::{
-    Answer, Area, Case, Closeness, Drafted, Found, Partial, Piece, Reading, Task, TaskRequest, TaskResult,
-    Unlikeness,
+    Answer, Area, Case, Closeness, Drafted, Found, Looked, Partial, Piece, Reading, Task, TaskRequest,
+    TaskResult, Unlikeness, Word, words,
 };
 
 /// Where to compute.
@@ -135,6 +135,8 @@ pub enum ToEngine {
         request: u32,
         /// What is asked.
         task: TaskRequest,
+        /// The SHA-256 of the bundle that is asked; without it, the one that [`route`] names.
+        bundle: Option<String>,
     },
     /// Cancel a request: a draft ends after the present token, a search without a result.
     Cancel {

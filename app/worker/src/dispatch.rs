@@ -68,9 +68,17 @@ async fn handle(state: Rc<State>, message: ToEngine) {
             post(&FromEngine::Image { request, result });
             judge(&state).await;
         }
-        ToEngine::Run { request, task } => {
+        ToEngine::Run {
+            request,
+            task,
+            bundle,
+        } => {
             state.begin(task.task(), request);
-            let (bundle, result) = match state.serving(&task).await {
+            let serving = match bundle {
+                Some(sha256) => state.find(&sha256).ok_or(WorkerError::Closed),
+                None => state.serving(&task).await,
+            };
+            let (bundle, result) = match serving {
                 Ok(engine) => {
                     let result = run(&state, &engine, request, &task).await;
                     // A request whose device was lost is sent again by the page: that it failed would only be in the way.

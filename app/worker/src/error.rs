@@ -13,6 +13,9 @@ pub enum WorkerError {
     /// A request came before a bundle was opened.
     #[error("the engine is not ready yet; wait until the page says so")]
     NotReady,
+    /// What is asked of a bundle that was closed since.
+    #[error("the bundle that wrote it is closed; open it again, or draft anew")]
+    Closed,
     /// A file did not arrive.
     #[error("{name} could not be loaded ({reason}); check the connection to the server and try again")]
     NotLoaded {

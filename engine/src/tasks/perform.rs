@@ -2,14 +2,16 @@
 
 use std::ops::ControlFlow;
 
-use hilum_task::{Answer, Case, Drafted, Found, Partial, Piece, Reading, TaskRequest, TaskResult};
+use hilum_task::{Answer, Case, Drafted, Found, Looked, Partial, Piece, Reading, TaskRequest, TaskResult};
 
 use super::answer::{AnswerOptions, ask};
+use super::attention::attention;
 use super::draft::{Draft, DraftOptions, Drafter};
 use super::error::TaskError;
 use super::findings::{finding_logits, readings};
 use super::retrieve::{LoadedGallery, Query};
 use super::session::{Encoded, Session};
+use crate::image::Prepared;
 use crate::systems::Task;
 use crate::text::{Presenter, Tokenizer, present};
 
@@ -43,6 +45,7 @@ pub async fn perform(
     let image = subject.image.ok_or(TaskError::NoImage);
     match request {
         TaskRequest::Draft => draft(session, image?, now, each).await,
+        TaskRequest::Looks { tokens } => looks(session, image?, tokens).await,
         TaskRequest::Findings => {
             let logits = finding_logits(session, image?.tokens.clone(), None).await?;
             let mut read = logits
@@ -138,6 +141,7 @@ async fn draft(
     }
     let draft = drafting.draft();
     let piece = |token: &super::draft::Token| Piece {
+        id: token.id,
         text: tokenizer.piece(token.id),
         probability: token.probability,
         margin: token.margin,
@@ -151,4 +155,29 @@ async fn draft(
         first_ms,
         pieces_per_s: draft.tokens.len() as f64 / seconds,
     }))
+}
+
+/// Where the tokens of a draft looked, over the part of the radiograph that the model read.
+async fn looks(session: &Session, image: &Encoded, tokens: &[u32]) -> Result<TaskResult, TaskError> {
+    let looks = match attention(session, image.tokens.clone(), tokens).await {
+        Err(TaskError::NoHead(_)) => return Ok(TaskResult::Looks(None)),
+        looks => looks?,
+    };
+    let Prepared {
+        size, crop, placed, ..
+    } = image.prepared;
+    // The edges of the model's square, in pixels of the radiograph: a pixel of the square stands for several of them.
+    let edges = |from: usize, length: usize, placed: usize, over: usize| {
+        let each = length as f64 / over.max(1) as f64;
+        let left = from as f64 - placed as f64 * each;
+        (left, left + size as f64 * each)
+    };
+    let [rows, columns] = session.spec().grid;
+    let values = looks.iter().flat_map(|look| &look.cells);
+    Ok(TaskResult::Looks(Some(Looked {
+        grid: (rows, columns),
+        across: edges(crop.x, crop.width, placed.x, placed.width),
+        down: edges(crop.y, crop.height, placed.y, placed.height),
+        cells: values.flat_map(|value| value.to_le_bytes()).collect(),
+    })))
 }

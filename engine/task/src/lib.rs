@@ -1,12 +1,15 @@
 //! What can be asked of a model: the tasks, one spelling for manifest, command line, protocol, tables and page;
 //! one form of request, partial result and result; and the report that is written from findings.
 
+mod looks;
 pub mod structured;
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+pub use looks::{Looked, Word, words};
 
 /// A task that a bundle may offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +84,11 @@ impl<'de> Deserialize<'de> for Task {
 pub enum TaskRequest {
     /// Write its report.
     Draft,
+    /// Say where the tokens of a draft of it looked.
+    Looks {
+        /// Their ids, as [`Piece::id`] gives them.
+        tokens: Vec<u32>,
+    },
     /// Read its findings.
     Findings,
     /// Answer a question about it.
@@ -99,7 +107,7 @@ impl TaskRequest {
     /// The task that serves it.
     pub const fn task(&self) -> Task {
         match self {
-            Self::Draft => Task::Draft,
+            Self::Draft | Self::Looks { .. } => Task::Draft,
             Self::Findings => Task::Findings,
             Self::Vqa { .. } => Task::Vqa,
             Self::Retrieve { .. } => Task::Retrieve,
@@ -135,6 +143,8 @@ impl Unlikeness {
 pub enum TaskResult {
     /// The report.
     Draft(Drafted),
+    /// Where a draft's tokens looked; nothing where the model cannot tell.
+    Looks(Option<Looked>),
     /// All labels, most probable first.
     Findings(Vec<Reading>),
     /// Answers, most probable first.
@@ -148,6 +158,8 @@ pub enum TaskResult {
 /// One token of a draft.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Piece {
+    /// Its number in the vocabulary.
+    pub id: u32,
     /// Its text.
     pub text: String,
     /// Its probability, given the radiograph and the tokens before it.
