@@ -5,6 +5,7 @@
 //! in]`, convolution `[out, in, kh, kw]`), so that an import renames and never transposes.
 
 pub mod bert;
+pub mod clinical_bert;
 pub mod densenet;
 pub mod findings;
 pub mod head;
@@ -42,7 +43,7 @@ pub struct Table {
 }
 
 /// All tables. A system without one imports its own bundles only.
-pub const TABLES: [&Table; 2] = [&medvill::TABLE, &findings::TABLE];
+pub const TABLES: [&Table; 3] = [&medvill::TABLE, &clinical_bert::TABLE, &findings::TABLE];
 
 /// Buffers that PyTorch saves and no forward pass reads, in every system.
 const BUFFERS: [&str; 2] = ["num_batches_tracked", "position_ids"];

@@ -7,6 +7,7 @@ mod calibration;
 mod cider;
 mod classification;
 mod generation;
+mod lengths;
 mod meteor;
 #[cfg(test)]
 mod parity;
@@ -26,6 +27,7 @@ pub use calibration::{
 pub use cider::cider;
 pub use classification::{Counts, auroc, average_precision, macro_auroc, macro_f1, micro, micro_auroc};
 pub use generation::{ClinicalScores, GenerationError, GenerationScores, clinical_scores, generation_scores};
+pub use lengths::{Lengths, length_distance};
 pub use meteor::{MeteorError, MeteorScores, meteor};
 pub use picture::{dice, mse, psnr, ssim};
 pub use ranking::{Ranking, rank};

@@ -1,6 +1,7 @@
 //! Self-attention with a pluggable mask, and the one place that chooses between kernel and reference.
 
 use std::cell::{OnceCell, RefCell};
+use std::ops::Range;
 
 use burn::module::Module;
 use burn::nn::{Dropout, Initializer, Linear};
@@ -143,6 +144,20 @@ impl KeyValueCache {
     pub fn select(&mut self, rows: &Tensor<1, Int>) {
         let (keys, values) = self.tensors.clone();
         self.tensors = (keys.select(0, rows.clone()), values.select(0, rows.clone()));
+    }
+
+    /// [`KeyValueCache::select`] of the columns `written` alone, where all rows hold the same in the others.
+    pub fn select_columns(&mut self, rows: &Tensor<1, Int>, written: Range<usize>) {
+        let empty = || Tensor::zeros([1, 1, 1], &rows.device());
+        // Taken, not cloned: what is owned once is written in place.
+        let (keys, values) = std::mem::replace(&mut self.tensors, (empty(), empty()));
+        let put = |cache: Tensor<3>| {
+            let [batch, _, width] = cache.dims();
+            let at = [0..batch, written.clone(), 0..width];
+            let columns = cache.clone().slice(at.clone()).select(0, rows.clone());
+            cache.slice_assign(at, columns)
+        };
+        self.tensors = (put(keys), put(values));
     }
 }
 

@@ -45,6 +45,45 @@ impl BertConfig {
         }
     }
 
+    /// What keeps it from running: the key, and what that must be. A damaged or hostile manifest must not make us allocate:
+    /// nothing published comes near these bounds.
+    ///
+    /// # Errors
+    /// The first fault.
+    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let small = self.vocabulary <= 1 << 20
+            && self.width <= 8192
+            && self.intermediate <= 65_536
+            && self.positions <= 65_536
+            && self.layers <= 128;
+        let rules = [
+            (
+                "bert",
+                small,
+                "have at most 2^20 tokens, width 8192, 128 layers, and 65536 positions and inner units",
+            ),
+            (
+                "bert",
+                self.vocabulary >= 6 && self.layers > 0 && self.intermediate > 0,
+                "have tokens, layers and inner units",
+            ),
+            (
+                "bert.heads",
+                self.heads > 0 && self.width > 0 && self.width.is_multiple_of(self.heads),
+                "divide bert.width",
+            ),
+            (
+                "bert.dropout",
+                (0.0..1.0).contains(&self.dropout),
+                "be at least 0 and less than 1",
+            ),
+        ];
+        match rules.into_iter().find(|(_, holds, _)| !holds) {
+            Some((key, _, must)) => Err((key, must)),
+            None => Ok(()),
+        }
+    }
+
     /// One of its layers.
     pub const fn layer(&self) -> LayerConfig {
         LayerConfig {

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 
-use super::{AttentionPass, Encoder, KeyValueCache, Memory};
+use super::{AttentionPass, Encoder, KeyValueCache, Memory, indices};
 use crate::kernels::Mask;
 
 /// Keys and values of all layers: those of the tokens so far and those of the memory, and how many tokens
@@ -106,6 +106,23 @@ impl DecodeState {
         if !self.lengths.is_empty() {
             self.lengths = rows.iter().map(|&row| self.lengths[row]).collect();
             self.attend = AttentionPass::new(Mask::padding(self.lengths.clone()));
+        }
+    }
+
+    /// [`DecodeState::select`] among samples that have the same prefix and memory, as the hypotheses of one beam: what was
+    /// written is reordered, and what they share stays where it is.
+    ///
+    /// # Panics
+    /// When there are more or fewer rows than samples, or a row is none of the state's.
+    pub fn select_written(&mut self, rows: &[usize]) {
+        assert_eq!(rows.len(), self.batch(), "a row for each sample");
+        let written = self.prefix..self.position;
+        if written.is_empty() || rows.iter().enumerate().all(|(i, row)| i == *row) {
+            return;
+        }
+        for cache in &mut self.caches {
+            let rows = indices(rows.iter().copied(), &cache.device());
+            cache.select_columns(&rows, written.clone());
         }
     }
 

@@ -39,7 +39,7 @@ pub use positions::{SinCos, sincos_positions};
 pub use queue::{FeatureQueue, QueueMarks};
 pub use residual::{DropPath, Residual};
 pub use resnet::{Block, ResNet, ResNetConfig};
-pub use tensor::{column, indices, ints, padded, read_array, stream, vector};
+pub use tensor::{column, column_of, indices, ints, padded, read_array, rows_of, samples_of, stream, vector};
 pub use trace::{Trace, TraceError};
 pub use transformer::{Cross, Encoder, LayerConfig, TransformerLayer};
 pub use vit::{Vit, VitConfig};

@@ -43,6 +43,32 @@ pub fn padded<'a>(
     ints(ids, [count, longest], device)
 }
 
+/// One column of hidden states, `(B, T, width)` -> `(B, width)`.
+pub fn column_of(hidden: &Tensor<3>, column: usize) -> Tensor<2> {
+    let [batch, _, width] = hidden.dims();
+    hidden.clone().narrow(1, column, 1).reshape([batch, width])
+}
+
+/// Rows of hidden states by their number in the flattened batch, `(B, T, width)` -> `(rows, width)`.
+pub fn rows_of(hidden: Tensor<3>, rows: impl IntoIterator<Item = usize>) -> Tensor<2> {
+    let [batch, columns, width] = hidden.dims();
+    let device = hidden.device();
+    hidden
+        .reshape([batch * columns, width])
+        .select(0, indices(rows, &device))
+}
+
+/// Some samples of a batch, in that order; all of them in theirs as they are.
+pub fn samples_of(batch: &Tensor<3>, rows: &[usize]) -> Tensor<3> {
+    let all = rows.len() == batch.dims()[0] && rows.iter().enumerate().all(|(i, row)| i == *row);
+    if all {
+        return batch.clone();
+    }
+    batch
+        .clone()
+        .select(0, indices(rows.iter().copied(), &batch.device()))
+}
+
 /// A random stream for each purpose and position, so that a resumed run draws what the first would have drawn.
 pub fn stream(seed: u64, position: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);

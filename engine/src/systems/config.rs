@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::image::Preprocessing;
 use crate::nn::Arrays;
-use crate::text::LabelSet;
+use crate::text::{LabelSet, Sections};
 
 /// What is wrong with a config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -22,8 +22,12 @@ pub struct ConfigError {
 pub struct TextSpec {
     /// Tokens of a text at most, the closing SEP apart.
     pub max_tokens: usize,
-    /// Tokens of the vocabulary.
+    /// Tokens of the vocabulary; where the run makes it, at most.
     pub vocabulary: usize,
+    /// Words that occur so often make the vocabulary; `None` for word pieces.
+    pub occurrences: Option<u64>,
+    /// What of a report is read.
+    pub sections: Sections,
 }
 
 /// The config of a system, as run configs and bundles hold it.
@@ -88,6 +92,9 @@ pub struct DataFacts<'a> {
     pub side_tokens: usize,
     /// Answers that are known.
     pub answers: usize,
+    /// Tokens of the tokenizer that are words of Medical Subject Headings, ascending; `None` where the run goes on with a
+    /// vocabulary and no heading is told.
+    pub mesh: Option<&'a [u32]>,
     /// Which objectives have a weight.
     pub on: &'a dyn Fn(&str) -> bool,
 }

@@ -21,7 +21,7 @@ use super::baselines::{LstmWriter, mean_of_visual};
 use super::{ConfigError, Generator, Input, Spec, System, SystemConfig, Task, TraceInputError};
 use crate::kernels::{Mask, MaskKind};
 use crate::nn::{
-    AnyArrays, AttentionPass, Encoder, ImageEncoder, MlmHead, TextEmbeddings, Trace, column, indices, ints,
+    AnyArrays, AttentionPass, Encoder, ImageEncoder, MlmHead, TextEmbeddings, Trace, column, column_of, ints,
     linear, normalize, padded,
 };
 use crate::text::Specials;
@@ -403,21 +403,6 @@ impl System for MedVill {
     fn trace(&self, inputs: &AnyArrays, trace: &mut Trace) -> Result<(), TraceInputError> {
         trace::trace(self, inputs, trace)
     }
-}
-
-/// One column of hidden states, `(B, T, width)` -> `(B, width)`.
-fn column_of(hidden: &Tensor<3>, column: usize) -> Tensor<2> {
-    let [batch, _, width] = hidden.dims();
-    hidden.clone().narrow(1, column, 1).reshape([batch, width])
-}
-
-/// Rows of hidden states by their number in the flattened batch, `(B, T, width)` -> `(rows, width)`.
-fn rows_of(hidden: Tensor<3>, rows: impl IntoIterator<Item = usize>) -> Tensor<2> {
-    let [batch, columns, width] = hidden.dims();
-    let device = hidden.device();
-    hidden
-        .reshape([batch * columns, width])
-        .select(0, indices(rows, &device))
 }
 
 #[cfg(test)]

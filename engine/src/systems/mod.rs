@@ -4,8 +4,10 @@
 //! This file is the one list of systems: a variant of [`Model`], an arm of `with_system!`, a row of [`SYSTEMS`].
 
 pub mod baselines;
+pub mod clinical_bert;
 mod config;
 pub mod findings;
+mod mask_loop;
 pub mod medvill;
 #[cfg(test)]
 pub mod pixels;
@@ -24,6 +26,7 @@ pub use train::Trainable;
 
 use crate::nn::Arrays;
 use crate::text::{LabelSet, Specials};
+use clinical_bert::ClinicalBert;
 use findings::Classifier;
 use medvill::MedVill;
 #[cfg(test)]
@@ -35,6 +38,8 @@ use pixels::Pixels;
 pub enum Model {
     /// MedViLL.
     MedVill(MedVill),
+    /// Clinical-BERT.
+    ClinicalBert(ClinicalBert),
     /// The classifier of findings.
     Findings(Classifier),
     /// The system of the tests.
@@ -45,6 +50,12 @@ pub enum Model {
 impl From<MedVill> for Model {
     fn from(model: MedVill) -> Self {
         Self::MedVill(model)
+    }
+}
+
+impl From<ClinicalBert> for Model {
+    fn from(model: ClinicalBert) -> Self {
+        Self::ClinicalBert(model)
     }
 }
 
@@ -68,6 +79,10 @@ macro_rules! with_system {
         let name: &str = $name;
         if name == <$crate::systems::medvill::MedVill as Trainable>::Config::NAME {
             type $S = $crate::systems::medvill::MedVill;
+            return $body;
+        }
+        if name == <$crate::systems::clinical_bert::ClinicalBert as Trainable>::Config::NAME {
+            type $S = $crate::systems::clinical_bert::ClinicalBert;
             return $body;
         }
         if name == <$crate::systems::findings::Classifier as Trainable>::Config::NAME {
@@ -104,6 +119,12 @@ pub const SYSTEMS: &[SystemInfo] = &[
         paper: "MedViLL: Multi-modal understanding and generation for medical images and text (Moon et al. 2021)",
         tasks: &[Task::Draft, Task::Findings, Task::Retrieve, Task::Vqa],
         presets: <MedVill as Trainable>::Config::PRESETS,
+    },
+    SystemInfo {
+        name: <ClinicalBert as Trainable>::Config::NAME,
+        paper: "Clinical-BERT: Vision-language pre-training for radiograph diagnosis and reports generation (Yan and Pei 2022)",
+        tasks: &[Task::Draft, Task::Findings],
+        presets: <ClinicalBert as Trainable>::Config::PRESETS,
     },
     SystemInfo {
         name: <Classifier as Trainable>::Config::NAME,
@@ -242,6 +263,7 @@ impl Model {
     pub fn as_system(&self) -> &dyn System {
         match self {
             Self::MedVill(model) => model,
+            Self::ClinicalBert(model) => model,
             Self::Findings(model) => model,
             #[cfg(test)]
             Self::Pixels(model) => model,

@@ -11,7 +11,7 @@ use super::{ConfigError, DataFacts, Input, Spec, System, SystemConfig, Task, Tex
 use crate::image::{Norm, Preprocessing};
 use crate::nn::loss::{binary_cross_entropy, cross_entropy};
 use crate::nn::{AnyArrays, Trace};
-use crate::text::{LabelSet, Specials, Target};
+use crate::text::{LabelSet, Sections, Specials, Target};
 
 /// The config.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +64,8 @@ impl SystemConfig for PixelsConfig {
         Some(TextSpec {
             max_tokens: 8,
             vocabulary: self.vocabulary,
+            occurrences: None,
+            sections: Sections::Longer,
         })
     }
 

@@ -140,12 +140,27 @@ pub trait Generator {
     /// - image `(B, K, F)`, tokens `(B, T)` -> `(B, T + 1, V)`
     fn forward(&self, image: Tensor<3>, tokens: Tensor<2, Int>) -> Tensor<3>;
 
+    /// Hypotheses that the paper's beam search keeps; 1 is greedy.
+    fn beam(&self) -> usize {
+        1
+    }
+
+    /// Tokens of the vocabulary that are Medical Subject Headings' words, where the model knows them.
+    fn mesh(&self) -> &[u32] {
+        &[]
+    }
+
     /// Attention of each token, as it was written, to the image tokens; the mean over heads and layers. `None` where
     /// the model has none.
     ///
     /// # Shapes
     /// - image `(B, K, F)`, tokens `(B, T)` -> `(B, T, K)`
     fn attention(&self, _image: Tensor<3>, _tokens: Tensor<2, Int>) -> Option<Tensor<3>> {
+        None
+    }
+
+    /// The same without sparsity, where the attention is sparse (Yan and Pei 2022, Figure 6).
+    fn dense_attention(&self, _image: Tensor<3>, _tokens: Tensor<2, Int>) -> Option<Tensor<3>> {
         None
     }
 }
@@ -164,10 +179,11 @@ pub enum GeneratorState {
 }
 
 impl GeneratorState {
-    /// Keeps the samples of `rows`, in that order, as a beam search does.
+    /// Puts the hypotheses of `rows` in the place of the present ones, as a beam search does; each of the same image as the one
+    /// whose place it takes.
     pub fn select(&mut self, rows: &[usize]) {
         match self {
-            Self::Transformer(state) => state.select(rows),
+            Self::Transformer(state) => state.select_written(rows),
             Self::Recurrent { state, .. } => {
                 let rows = indices(rows.iter().copied(), &state.device());
                 state.select(&rows);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::{ConfigError, Model, System, SystemConfig, Task};
@@ -96,6 +97,21 @@ impl Batch<'_> {
         (0..self.examples.len())
             .filter(|&row| serves(self.examples[row]))
             .collect()
+    }
+
+    /// Those of some rows of which one of the first `labels` labels is known.
+    pub fn known(&self, mut rows: Vec<usize>, labels: usize) -> Vec<usize> {
+        rows.retain(|&row| {
+            let mut targets = self.examples[row].targets.iter().take(labels);
+            targets.any(Option::is_some)
+        });
+        rows
+    }
+
+    /// The first `labels` labels of some rows, row by row.
+    pub fn targets(&self, rows: &[usize], labels: usize) -> Vec<Target> {
+        let of = |&row: &usize| self.examples[row].targets.iter().take(labels).copied();
+        rows.iter().flat_map(of).collect()
     }
 }
 
@@ -244,6 +260,21 @@ impl Vocabulary {
     }
 }
 
+/// What stands in the place of a token that is asked for: MASK in 80 of 100 cases, a random one in 10, itself in 10 (Devlin et al.
+/// 2019, section 3.1).
+pub fn replaced(
+    token: u32,
+    mask: u32,
+    rng: &mut ChaCha8Rng,
+    random: impl FnOnce(&mut ChaCha8Rng) -> u32,
+) -> u32 {
+    match rng.random::<f64>() {
+        x if x < 0.8 => mask,
+        x if x < 0.9 => random(rng),
+        _ => token,
+    }
+}
+
 /// A system that can be trained.
 pub trait Trainable: System + Module + Into<Model> {
     /// Its config.
@@ -254,6 +285,10 @@ pub trait Trainable: System + Module + Into<Model> {
 
     /// Whether its losses want a mismatching report drawn for each example.
     const NEGATIVES: bool = false;
+
+    /// Parameters with a row or a value for each token of the vocabulary: a run with a vocabulary of its own takes those of the
+    /// tokens that it shares with what it begins with.
+    const WORD_ROWS: &'static [&'static str] = &[];
 
     /// Augmented views of each image, under the objectives that are on.
     fn views(_on: &dyn Fn(&str) -> bool) -> usize {

@@ -1,6 +1,8 @@
 //! A radiograph becomes a report, token by token until SEP, greedily or by beam search (MedViLL, section 3.4). What a model
 //! needs to predict a token is its own affair: here are logits alone.
 
+mod beam;
+
 use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor, activation::log_softmax};
@@ -44,7 +46,7 @@ pub struct Token {
 }
 
 /// A whole draft.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Draft {
     /// Tokens, the closing SEP apart.
     pub tokens: Vec<Token>,
@@ -67,6 +69,11 @@ pub struct Drafter<'a> {
 }
 
 impl<'a> Drafter<'a> {
+    /// Hypotheses that the model's paper keeps; 1 is greedy.
+    pub fn papers_beam(&self) -> usize {
+        self.generator.beam()
+    }
+
     /// The drafter of a session.
     ///
     /// # Errors
@@ -92,7 +99,8 @@ impl<'a> Drafter<'a> {
     ) -> Result<Draft, TaskError> {
         let limit = options.max_tokens.min(self.generator.max_tokens());
         if options.beam > 1 {
-            let draft = self.beam(image, options.beam, limit, options.cache).await?;
+            let mut drafts = self.beams(image, options.beam, limit, options.cache).await?;
+            let draft = drafts.swap_remove(0);
             let _ = draft.tokens.iter().try_for_each(&mut each);
             return Ok(draft);
         }
@@ -122,14 +130,21 @@ impl<'a> Drafter<'a> {
         }
     }
 
-    /// Drafts for several pictures at once, greedily: `(B, K, F)`.
+    /// Drafts for several pictures at once: `(B, K, F)`.
     ///
     /// # Errors
     /// When the device fails.
-    pub async fn draft_batch(&self, image: Tensor<3>, max_tokens: usize) -> Result<Vec<Draft>, TaskError> {
+    pub async fn draft_batch(
+        &self,
+        image: Tensor<3>,
+        options: DraftOptions,
+    ) -> Result<Vec<Draft>, TaskError> {
         let batch = image.dims()[0];
-        let limit = max_tokens.min(self.generator.max_tokens());
-        let mut source = Source::open(self, image, batch, limit, true);
+        let limit = options.max_tokens.min(self.generator.max_tokens());
+        if options.beam > 1 {
+            return self.beams(image, options.beam, limit, options.cache).await;
+        }
+        let mut source = Source::open(self, image, batch, limit, options.cache);
         let mut drafts = vec![
             Draft {
                 tokens: Vec::new(),
@@ -158,84 +173,6 @@ impl<'a> Drafter<'a> {
             source.settle(&settled);
         }
         Ok(drafts)
-    }
-
-    /// Beam search; hypotheses are compared by their mean log-probability a token, SEP included.
-    async fn beam(
-        &self,
-        image: Tensor<3>,
-        width: usize,
-        limit: usize,
-        cache: bool,
-    ) -> Result<Draft, TaskError> {
-        let repeated = image.repeat_dim(0, width);
-        let mut source = Source::open(self, repeated, width, limit, cache);
-        let mut live: Vec<(f64, Vec<Token>)> = vec![(0.0, Vec::new())];
-        let mut done: Vec<(f64, Draft)> = Vec::new();
-        for step in 0..limit {
-            let scores = source.next(self).await?;
-            let mut candidates: Vec<(f64, usize, Token)> = Vec::new();
-            for (parent, (sum, _)) in live.iter().enumerate() {
-                for token in best_of(&scores[parent], width + 1) {
-                    candidates.push((sum + f64::from(token.probability.ln()), parent, token));
-                }
-            }
-            candidates.sort_by(|a, b| b.0.total_cmp(&a.0));
-            let mut next: Vec<(f64, usize, Token)> = Vec::new();
-            for (sum, parent, token) in candidates {
-                if token.id == self.specials.sep {
-                    let draft = Draft {
-                        tokens: live[parent].1.clone(),
-                        finished: true,
-                    };
-                    done.push((sum / (step + 1) as f64, draft));
-                } else if next.len() < width {
-                    next.push((sum, parent, token));
-                }
-                // At the last step only what ends counts.
-                if next.len() == width && step + 1 < limit {
-                    break;
-                }
-            }
-            let finished_best = done.iter().map(|d| d.0).fold(f64::NEG_INFINITY, f64::max);
-            let reachable = next.first().map_or(f64::NEG_INFINITY, |n| n.0 / limit as f64);
-            if next.is_empty() || (done.len() >= width && finished_best > reachable) {
-                break;
-            }
-            // A beam that is not full yet repeats its last hypothesis; the copies are never read.
-            let parents: Vec<usize> = (0..width).map(|i| next[i.min(next.len() - 1)].1).collect();
-            let ids: Vec<u32> = (0..width).map(|i| next[i.min(next.len() - 1)].2.id).collect();
-            live = next
-                .into_iter()
-                .map(|(sum, parent, token)| {
-                    let mut tokens = live[parent].1.clone();
-                    tokens.push(token);
-                    (sum, tokens)
-                })
-                .collect();
-            source.select(&parents);
-            source.settle(&ids);
-        }
-        let unfinished = live.into_iter().map(|(sum, tokens)| {
-            (
-                sum / tokens.len().max(1) as f64,
-                Draft {
-                    tokens,
-                    finished: false,
-                },
-            )
-        });
-        let best = match done.is_empty() {
-            true => unfinished.max_by(|a, b| a.0.total_cmp(&b.0)),
-            false => done.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)),
-        };
-        Ok(best.map_or(
-            Draft {
-                tokens: Vec::new(),
-                finished: false,
-            },
-            |b| b.1,
-        ))
     }
 }
 

@@ -17,7 +17,7 @@ mod session;
 mod trial;
 
 pub use answer::{AnswerOptions, ask};
-pub use attention::{Look, attention};
+pub use attention::{Look, attention, dense_attention};
 #[cfg(not(target_family = "wasm"))]
 pub use boxes::{LabelBox, boxes};
 pub use draft::{Draft, DraftOptions, Drafter, Drafting, Token};

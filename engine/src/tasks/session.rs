@@ -1,5 +1,7 @@
 //! A bundle at work: its manifest, its model on a device, its tokenizer; and the one way from a radiograph to image tokens.
 
+use std::borrow::Cow;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
 use hilum_task::Unlikeness;
@@ -12,7 +14,7 @@ use crate::image::{Gray8, Prepared, Radiograph, WindowChoice};
 use crate::systems::{Generator, Model, Spec, System, Task};
 #[cfg(not(target_family = "wasm"))]
 use crate::text::Specials;
-use crate::text::Tokenizer;
+use crate::text::{Report, Sections, Tokenizer};
 
 /// A bundle at work.
 pub struct Session {
@@ -190,6 +192,15 @@ impl Session {
     pub fn encode_text(&self, task: Task, text: &str) -> Result<Vec<u32>, TaskError> {
         let most = self.spec().text.map_or(0, |text| text.max_tokens);
         Ok(self.tokenizer(task)?.encode_closed(text, most)?)
+    }
+
+    /// What the model reads of a report.
+    pub fn reference<'r>(&self, report: &'r Report) -> Cow<'r, str> {
+        report.text(
+            self.spec()
+                .text
+                .map_or_else(Sections::default, |text| text.sections),
+        )
     }
 
     /// A radiograph as the model reads it, in the window that its file asks for or another.

@@ -28,6 +28,8 @@ pub enum ViewChoice {
     Ap,
     /// PA alone.
     Pa,
+    /// Any, lateral ones too, as in Clinical-BERT.
+    All,
 }
 
 impl From<ViewChoice> for Views {
@@ -36,6 +38,7 @@ impl From<ViewChoice> for Views {
             ViewChoice::Frontal => Self::Frontal,
             ViewChoice::Ap => Self::Ap,
             ViewChoice::Pa => Self::Pa,
+            ViewChoice::All => Self::All,
         }
     }
 }
@@ -52,6 +55,9 @@ pub struct DataConfig {
     /// Projections.
     #[serde(default)]
     pub views: ViewChoice,
+    /// Every image of a study that has several, not only its first.
+    #[serde(default)]
+    pub every_image: bool,
     /// Train on so many studies at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -77,6 +83,12 @@ pub struct DataConfig {
     /// Without it they are kept in memory for this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
+    /// A list of Medical Subject Headings, one a line, beside those that the data sets publish of their reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<PathBuf>,
+    /// Make a vocabulary of this run's reports where `init` has one already: what words share is taken over, the rest is drawn.
+    #[serde(default)]
+    pub own_words: bool,
     /// Reports of further data sets from whose words the tokenizer is made, too.
     #[serde(default)]
     pub more_words: Vec<PathBuf>,

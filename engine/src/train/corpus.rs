@@ -17,7 +17,7 @@ use crate::metrics::normalized_answer;
 use crate::nn::stream;
 use crate::systems::train::{AskedQuestion, Batch, EncodedQuestion, Example, Images, SeenBox};
 use crate::tasks::boxes;
-use crate::text::{LabelSet, Labeler, Tokenizer};
+use crate::text::{LabelSet, Labeler, Sections, Tokenizer};
 
 /// How many draws look for a report of other labels before any other report serves.
 const TRIES: usize = 64;
@@ -28,6 +28,8 @@ pub struct CorpusOptions<'a> {
     pub preprocessing: Preprocessing,
     /// Tokens of a text at most, the closing SEP apart.
     pub max_tokens: usize,
+    /// What of a report is read.
+    pub sections: Sections,
     /// The tokenizer; `None` where nothing is read.
     pub tokenizer: Option<&'a Tokenizer>,
     /// The answers that training knows.
@@ -68,11 +70,6 @@ pub struct Drawn {
     pub share: f64,
     /// Pixels in [0, 1], `batch * views * size * size`; empty where features are at hand or nothing has an image.
     pub pixels: Vec<f32>,
-}
-
-/// The text that is learned from: the longer of findings and impression.
-pub fn training_text(study: &Study) -> &str {
-    study.report.longer()
 }
 
 /// The answers of questions, most frequent first, at most `most`.
@@ -126,8 +123,10 @@ impl Corpus {
             examples.push(Example {
                 id: study.id.clone(),
                 has_image: study.has_image(),
-                tokens: encode(training_text(study))?,
-                canonical: canonical.map(|report| encode(report.longer())).transpose()?,
+                tokens: encode(&study.report.text(options.sections))?,
+                canonical: canonical
+                    .map(|report| encode(&report.text(options.sections)))
+                    .transpose()?,
                 targets: study.targets(options.labels, &labeler),
                 boxes,
                 ap: study.view.map(|view| view == phantom::View::Ap),

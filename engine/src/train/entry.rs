@@ -14,6 +14,7 @@ use super::validate::Validation;
 use crate::data::{Split, Study};
 use crate::systems::train::Vocabulary;
 use crate::systems::{SystemConfig, Trainable, names, with_system};
+use crate::text::Sections;
 
 /// Trains as `config` says, from scratch, from `init`, or on from its own newest checkpoint with `resume`.
 ///
@@ -128,12 +129,27 @@ impl Arguments<'_> {
                 reason: format!("the data sets have no study with {what} in their training split"),
             });
         }
-        let prepared = prepare::<S::Config>(config, own.as_ref(), init.as_ref(), &training, self.more_words)?;
+        let reads = S::OBJECTIVES.iter().any(|o| o.text && config.on(o.name));
+        let prepared = prepare::<S::Config>(
+            config,
+            reads,
+            own.as_ref(),
+            init.as_ref(),
+            &training,
+            self.more_words,
+        )?;
+        for note in &prepared.notes {
+            (self.progress)(Progress::Note(note));
+        }
         folder::write_about(config, prepared.tokenizer.as_ref(), &prepared.answers)?;
         let labels = prepared.model.labels();
         let options = CorpusOptions {
             preprocessing: *prepared.model.preprocessing(),
             max_tokens: prepared.model.text().map_or(0, |text| text.max_tokens),
+            sections: prepared
+                .model
+                .text()
+                .map_or_else(Sections::default, |text| text.sections),
             tokenizer: prepared.tokenizer.as_ref(),
             answers: &prepared.answers,
             labels: &labels,

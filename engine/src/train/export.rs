@@ -203,7 +203,8 @@ fn studies(config: &RunConfig, split: Split) -> Result<Vec<Study>, TrainError> {
     let layout = layout.map_err(DataError::from)?;
     let options = ReadOptions {
         split: Some(split),
-        ..ReadOptions::default()
+        views: config.data.views.into(),
+        every_image: config.data.every_image,
     };
     let roots = config.data.roots.iter().filter(|root| root.is_dir());
     let read = roots.flat_map(|root| load(root, layout, &options));

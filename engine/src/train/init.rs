@@ -6,14 +6,14 @@ use std::path::Path;
 use burn::tensor::Device;
 
 use super::config::RunConfig;
-use super::corpus::{answers, training_text};
+use super::corpus::answers;
 use super::error::TrainError;
 use super::folder::{Run, Which};
 use crate::data::Study;
 use crate::nn::{self, Arrays};
 use crate::systems::train::{ParamGroup, Vocabulary};
 use crate::systems::{DataFacts, SystemConfig, Trainable};
-use crate::text::{Specials, Tokenizer};
+use crate::text::{Finding, LabelName, LabelSet, Mesh, Specials, Tokenizer, has_han, plain_name};
 
 /// What a run begins with: an earlier run or a bundle.
 pub(super) struct Init {
@@ -78,6 +78,8 @@ pub(super) struct Prepared<C> {
     pub tokenizer: Option<Tokenizer>,
     /// The answers that are known.
     pub answers: Vec<String>,
+    /// What the user should know.
+    pub notes: Vec<String>,
 }
 
 impl<C> Prepared<C> {
@@ -89,9 +91,10 @@ impl<C> Prepared<C> {
     }
 }
 
-/// Config, tokenizer and answers: the run's own, those of what it begins with, or new ones.
+/// Config, tokenizer and answers (`reads`: whether an objective reads reports): the run's own, those of what it begins with, or new ones.
 pub(super) fn prepare<C: SystemConfig>(
     config: &RunConfig,
+    reads: bool,
     own: Option<&Run>,
     init: Option<&Init>,
     training: &[Study],
@@ -102,6 +105,7 @@ pub(super) fn prepare<C: SystemConfig>(
             model: run.model_config()?,
             tokenizer: Run::tokenizer(&run.dir)?,
             answers: Run::answers(&run.dir)?,
+            notes: Vec::new(),
         });
     }
     let from = config.init.as_deref().unwrap_or(&config.out);
@@ -114,16 +118,22 @@ pub(super) fn prepare<C: SystemConfig>(
                 reason: format!("{key} {reason}"),
             })?,
     };
-    let tokenizer = match (init.and_then(|start| start.tokenizer.clone()), model.text()) {
+    let begun = init.and_then(|start| start.tokenizer.clone());
+    let begun = begun.filter(|_| !config.data.own_words);
+    let goes_on = begun.is_some();
+    let tokenizer = match (begun, model.text()) {
         (_, None) => None,
         (Some(tokenizer), _) => Some(tokenizer),
         (None, Some(text)) => {
-            let reports = training.iter().map(|s| training_text(s).to_owned());
+            let reports = training.iter().map(|s| s.report.text(text.sections).into_owned());
             let questions = training.iter().flat_map(|s| &s.questions).map(|q| q.text.clone());
             let texts = reports.chain(questions).chain(more_words.iter().cloned());
             let texts: Vec<String> = texts.filter(|text| !text.trim().is_empty()).collect();
             // A run of images alone reads nothing.
-            let train = |texts: Vec<String>| Tokenizer::train(texts.into_iter(), text.vocabulary);
+            let train = |texts: Vec<String>| match text.occurrences {
+                Some(least) => Tokenizer::train_words(texts.into_iter(), least, text.vocabulary),
+                None => Tokenizer::train(texts.into_iter(), text.vocabulary),
+            };
             (!texts.is_empty()).then(|| train(texts)).transpose()?
         }
     };
@@ -143,17 +153,126 @@ pub(super) fn prepare<C: SystemConfig>(
         (true, most) => answers(training, most),
         (false, _) => known.to_vec(),
     };
+    let mesh = tokenizer
+        .as_ref()
+        .map_or_else(|| Ok(Vec::new()), |t| mesh_tokens(config, training, t))?;
     let facts = DataFacts {
+        mesh: (!mesh.is_empty() || !goes_on).then_some(mesh.as_slice()),
         vocabulary: tokenizer.as_ref().map_or(0, Tokenizer::vocabulary_size),
         side_tokens: tokenizer.as_ref().map_or(0, |t| Vocabulary::new(t).sides.len()),
         answers: answers.len(),
         on: &|name| config.on(name),
     };
+    let model = model.with_data(&facts)?;
+    let notes = match &tokenizer {
+        Some(tokenizer) if reads => unsayable(config, &model.labels(), tokenizer)?,
+        _ => Vec::new(),
+    };
     Ok(Prepared {
-        model: model.with_data(&facts)?,
+        model,
         tokenizer,
         answers,
+        notes,
     })
+}
+
+/// Labels that a vocabulary of whole words has no word for, and whose findings reports in it cannot state: a note, or an error where
+/// that is all of them. Chinese has words of its own for them.
+fn unsayable(
+    config: &RunConfig,
+    labels: &LabelSet,
+    tokenizer: &Tokenizer,
+) -> Result<Vec<String>, TrainError> {
+    let pieces = 0..tokenizer.vocabulary_size() as u32;
+    if !tokenizer.is_words() || pieces.into_iter().any(|id| has_han(&tokenizer.piece(id))) {
+        return Ok(Vec::new());
+    }
+    let none = plain_name(Finding::NoFinding.name());
+    let of_interest = |label: &&LabelName| label.side.is_none() && plain_name(&label.name) != none;
+    let names: Vec<&str> = labels
+        .labels
+        .iter()
+        .filter(of_interest)
+        .map(|label| label.name.as_str())
+        .collect();
+    let lacks = |name: &&str| {
+        let words = name.split(|c: char| !c.is_alphanumeric());
+        !words
+            .map(str::to_lowercase)
+            .any(|word| tokenizer.id(&word).is_some())
+    };
+    let lacking: Vec<&str> = names.iter().copied().filter(lacks).collect();
+    if lacking.is_empty() {
+        return Ok(Vec::new());
+    }
+    let listed = lacking.join(", ");
+    if lacking.len() == names.len() {
+        let reason = format!(
+            "the vocabulary has no word of any label ({listed}), so that reports in it can state none; give reports that name them, or \
+             fewer model.occurrences"
+        );
+        return Err(TrainError::Config {
+            path: config.out.clone(),
+            reason,
+        });
+    }
+    Ok(vec![format!(
+        "The vocabulary has no word of {listed}: too few reports name them for drafts to state them."
+    )])
+}
+
+/// Tokens that are words of Medical Subject Headings: of those that the training studies are published with, and of the
+/// config's list.
+fn mesh_tokens(
+    config: &RunConfig,
+    training: &[Study],
+    tokenizer: &Tokenizer,
+) -> Result<Vec<u32>, TrainError> {
+    let mut tokens = Mesh::new(training.iter().flat_map(Study::headings)).tokens(tokenizer);
+    if let Some(path) = &config.data.mesh {
+        let listed = Mesh::read(path)?.tokens(tokenizer);
+        if listed.is_empty() {
+            let reason = format!(
+                "none of the words of data.mesh = {path:?} stands in the reports' vocabulary; give a list in the reports' language, such                  as NLM's descriptors for English"
+            );
+            return Err(TrainError::Config {
+                path: config.out.clone(),
+                reason,
+            });
+        }
+        tokens.extend(listed);
+    }
+    tokens.sort_unstable();
+    tokens.dedup();
+    Ok(tokens)
+}
+
+/// The weights of a model with another vocabulary, by the words of this one: rows of words that both know are copied, the others
+/// stay as they were drawn.
+fn with_own_words<S: Trainable>(
+    mut weights: Arrays,
+    from: &Tokenizer,
+    to: &Tokenizer,
+    fresh: &Arrays,
+) -> Arrays {
+    let rows: Vec<Option<u32>> = (0..to.vocabulary_size() as u32)
+        .map(|id| from.id(&to.piece(id)))
+        .collect();
+    for name in S::WORD_ROWS {
+        let (Some(old), Some(new)) = (weights.get(*name), fresh.get(*name)) else {
+            continue;
+        };
+        let width = new.data.len() / rows.len().max(1);
+        let mut array = new.clone();
+        for (place, row) in array.data.chunks_mut(width.max(1)).zip(&rows) {
+            let known = row.and_then(|row| old.data.get(row as usize * width..(row as usize + 1) * width));
+            if let Some(known) = known {
+                place.copy_from_slice(known);
+            }
+        }
+        weights.insert((*name).to_owned(), array);
+    }
+    weights
 }
 
 /// The model as the first step finds it, on the autodiff device.
@@ -191,14 +310,20 @@ pub(super) fn first_model<S: Trainable>(
                 reason,
             });
         }
+        let own_words = match (&start.tokenizer, &prepared.tokenizer) {
+            (Some(from), Some(to)) if config.data.own_words => {
+                Some(with_own_words::<S>(start.weights.clone(), from, to, &fresh))
+            }
+            _ => None,
+        };
+        let began = own_words.as_ref().unwrap_or(&start.weights);
         let wanted = |name: &str| config.init_only.is_empty() || config.init_only.contains(&first(name));
         // A head that only one of the two has is no fault: tasks differ.
         let shapes = nn::shapes(&model);
         let head = |name: &str| S::param_group(name) == ParamGroup::Head;
         let fits =
             |name: &str, shape: &Vec<usize>| shapes.get(name).is_some_and(|s| s == shape) || !head(name);
-        let weights = start
-            .weights
+        let weights = began
             .iter()
             .filter(|(name, array)| wanted(name) && fits(name, &array.shape));
         let weights: Arrays = weights

@@ -20,7 +20,7 @@ mod tables;
 mod validate;
 
 pub use config::{Augment, AugmentChoice, Best, DataConfig, Method, Mix, OptimConfig, RunConfig, ViewChoice};
-pub use corpus::{Corpus, CorpusOptions, answers, training_text};
+pub use corpus::{Corpus, CorpusOptions, answers};
 pub use entry::train;
 pub use error::TrainError;
 pub use export::{ExportOptions, export};

@@ -4,6 +4,7 @@
 //! patients, exposures and prose. Scores are those of 30 resamples, ten a seed with three seeds.
 
 mod bench;
+mod clinical_bert;
 mod medvill;
 mod paper;
 mod render;
@@ -23,7 +24,7 @@ pub use paper::{PaperTables, TableTask, Variant};
 pub use render::{markdown, svg};
 
 /// The papers whose tables can be made.
-pub static PAPERS: [PaperTables; 1] = [medvill::MEDVILL];
+pub static PAPERS: [PaperTables; 2] = [medvill::MEDVILL, clinical_bert::CLINICAL_BERT];
 
 /// Each column's score, and its resamples.
 type Scored = BTreeMap<String, (f64, Vec<f64>)>;

@@ -15,8 +15,8 @@ pub struct Args {
     /// Its layout, where it is not recognised by its files.
     #[arg(long)]
     layout: Option<Layout>,
-    /// Which projections: frontal, ap or pa.
-    #[arg(long, default_value = "frontal", value_parser = ["frontal", "ap", "pa"])]
+    /// Which projections: frontal, ap, pa or all.
+    #[arg(long, default_value = "frontal", value_parser = ["frontal", "ap", "pa", "all"])]
     views: String,
     /// One part alone: train, validate or test.
     #[arg(long)]
@@ -31,6 +31,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<()> {
     let views = match args.views.as_str() {
         "ap" => Views::Ap,
         "pa" => Views::Pa,
+        "all" => Views::All,
         _ => Views::Frontal,
     };
     let options = ReadOptions {

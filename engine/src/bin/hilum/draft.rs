@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::Context;
 use hilum::image::WindowChoice;
 use hilum::systems::Task;
-use hilum::tasks::{DraftOptions, Drafter, attention as attention_of, draft_text};
+use hilum::tasks::{DraftOptions, Drafter, attention as attention_of, dense_attention, draft_text};
 use hilum::text::Presenter;
 use serde_json::json;
 
@@ -17,8 +17,7 @@ use super::globals::{Globals, say};
 use super::session;
 use super::structured;
 
-/// Hypotheses kept, and tokens at most, where nothing is said.
-const BEAM: u8 = 1;
+/// Tokens at most, where nothing is said.
 const WORDS: usize = 128;
 
 #[derive(clap::Args)]
@@ -28,9 +27,9 @@ pub struct Args {
     /// The bundle; without it, the demo bundle that comes with the project.
     #[arg(long)]
     bundle: Option<PathBuf>,
-    /// Hypotheses kept; 1 is greedy.
-    #[arg(long, default_value_t = BEAM, value_parser = clap::value_parser!(u8).range(1..=16))]
-    beam: u8,
+    /// Hypotheses kept, 1 is greedy; what the model's paper has where nothing is said.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=16))]
+    beam: Option<u8>,
     /// Tokens at most.
     #[arg(long, default_value_t = WORDS)]
     words: usize,
@@ -49,7 +48,7 @@ impl Args {
     /// Refuses what only concerns a model that drafts.
     fn refuse_drafting(&self) -> anyhow::Result<()> {
         let given = [
-            ("--beam", self.beam != BEAM),
+            ("--beam", self.beam.is_some()),
             ("--words", self.words != WORDS),
             ("--no-cache", self.no_cache),
             ("--attention", self.attention.is_some()),
@@ -99,7 +98,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let judged = session::judge(&session, &image)?;
 
     let options = DraftOptions {
-        beam: args.beam.into(),
+        beam: args.beam.map_or(drafter.papers_beam(), usize::from),
         max_tokens: args.words,
         cache: !args.no_cache,
     };
@@ -128,13 +127,21 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let tokens_per_s = draft.tokens.len() as f64 / total.max(1e-9);
     let ids = draft.ids();
     if let Some(path) = &args.attention {
-        let looks = pollster::block_on(attention_of(&session, image.tokens, &ids))?;
-        let pieces: Vec<String> = ids.iter().map(|id| tokenizer.piece(*id)).collect();
-        std::fs::write(path, attention::svg(&image.prepared, &pieces, &looks)?)
+        let looks = pollster::block_on(attention_of(&session, image.tokens.clone(), &ids))?;
+        let dense = pollster::block_on(dense_attention(&session, image.tokens, &ids))?;
+        let mesh = session.generator()?.mesh();
+        let token = |(at, id): (usize, &u32)| attention::Token {
+            piece: tokenizer.piece(*id),
+            look: looks[at].clone(),
+            dense: dense.get(at).filter(|_| mesh.contains(id)).cloned(),
+            mesh: mesh.contains(id),
+        };
+        let tokens: Vec<_> = ids.iter().enumerate().map(token).collect();
+        std::fs::write(path, attention::svg(&image.prepared, &tokens)?)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     // A beam settles all words at its end: there is no time of each.
-    let each_ms: Vec<f64> = if args.beam > 1 {
+    let each_ms: Vec<f64> = if options.beam > 1 {
         Vec::new()
     } else {
         times.windows(2).map(|w| w[1] - w[0]).collect()

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use hilum::bundle::{Bundle, put_manifest};
 use hilum::data::{Layout, ReadOptions, Split, Study, load as load_data};
-use hilum::metrics::TTest;
+use hilum::metrics::{Lengths, TTest};
 use hilum::systems::Task;
 use hilum::tasks::{Area, EvaluateOptions, Scores, Spread, auroc_name, compare, evaluate, spreads};
 use indicatif::ProgressBar;
@@ -41,6 +41,12 @@ pub struct Args {
     /// findings: paint over a part of each picture, LEFT,TOP,RIGHT,BOTTOM as shares of it, to see what is read elsewhere.
     #[arg(long, value_parser = area, conflicts_with = "record")]
     blank: Option<Rectangle>,
+    /// draft: hypotheses kept, 1 is greedy; what the model's paper has where nothing is said.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=16))]
+    beam: Option<u8>,
+    /// draft: write how long drafts and references are as a picture.
+    #[arg(long, value_name = "F.svg")]
+    lengths: Option<PathBuf>,
     /// vqa: all answers, also those that the form of the question rules out.
     #[arg(long)]
     any_answer: bool,
@@ -119,6 +125,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
             args.split
         );
     }
+    if args.task != Task::Draft && (args.beam.is_some() || args.lengths.is_some()) {
+        bail!("--beam and --lengths are for --task draft");
+    }
     let ours = score(
         args,
         globals,
@@ -126,6 +135,11 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         &studies,
         args.out.as_deref(),
     )?;
+    if let Some(path) = &args.lengths {
+        let lengths = ours.more.get("lengths").cloned().unwrap_or_default();
+        let lengths: Lengths = serde_json::from_value(lengths)?;
+        std::fs::write(path, lengths.svg()).with_context(|| path.display().to_string())?;
+    }
     if let (Some(tested), Some(bundle)) = (&args.record, &args.bundle) {
         record(bundle, tested, &ours)?;
     }
@@ -180,6 +194,7 @@ fn score(
     let options = EvaluateOptions {
         with_report: args.with_report,
         blank: args.blank,
+        beam: args.beam.map(usize::from),
         by_form: !args.any_answer,
         candidates: args.candidates as usize,
         trials: args.trials as usize,

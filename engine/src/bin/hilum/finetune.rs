@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hilum::data::{ReadOptions, load};
-use hilum::train::{Progress, RunConfig, train, training_text};
+use hilum::data::{ReadOptions, Study, load};
+use hilum::train::{Progress, RunConfig, train};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::globals::Globals;
@@ -30,6 +30,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let layout = config.data.layout.as_deref().map(str::parse).transpose()?;
     let options = ReadOptions {
         views: config.data.views.into(),
+        every_image: config.data.every_image,
         ..ReadOptions::default()
     };
     let mut studies = Vec::new();
@@ -58,7 +59,8 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let mut more_words = Vec::new();
     for root in &config.data.more_words {
         let loaded = load(root, None, &ReadOptions::default())?;
-        more_words.extend(loaded.studies.iter().map(|study| training_text(study).to_owned()));
+        let text = |study: &Study| study.report.longer().to_owned();
+        more_words.extend(loaded.studies.iter().map(text));
     }
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();

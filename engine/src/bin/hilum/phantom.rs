@@ -23,7 +23,7 @@ pub struct Args {
     /// png, jpg or dicom.
     #[arg(long, default_value_t)]
     format: Format,
-    /// The published layout to follow: mimic-cxr, openi, vqa-rad, nih14, chexpert or covid.
+    /// The published layout to follow: mimic-cxr, openi, r2gen, vqa-rad, nih14, chexpert, covid or cov-ctr.
     #[arg(long, default_value_t = Layout::MimicCxr)]
     layout: Layout,
     /// Put every study into one split: train, validate or test.

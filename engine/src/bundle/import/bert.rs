@@ -22,7 +22,7 @@ pub const EMBEDDINGS: &[Rename] = &[
     ("embeddings.LayerNorm.*", "text.norm.*"),
 ];
 
-/// Transformer layers and the pooler.
+/// Transformer layers.
 pub const ENCODER: &[Rename] = &[
     (
         "encoder.layer.*.attention.self.query.*",
@@ -53,8 +53,10 @@ pub const ENCODER: &[Rename] = &[
         "encoder.layer.*.output.LayerNorm.*",
         "encoder.layer.*.output_norm.*",
     ),
-    ("pooler.dense.*", "pooler.*"),
 ];
+
+/// The layer over CLS.
+pub const POOLER: &[Rename] = &[("pooler.dense.*", "pooler.*")];
 
 /// The masked-language head. Its decoder is the word table, which newer files store twice; its bias is stored
 /// beside the decoder, in newer files also inside it.

@@ -59,6 +59,7 @@ pub const TABLE: Table = Table {
         RELEASE,
         bert::EMBEDDINGS,
         bert::ENCODER,
+        bert::POOLER,
         bert::MLM_HEAD,
         resnet::TORCHVISION,
         densenet::TORCHVISION,

@@ -475,6 +475,20 @@ fn parity_full_size_names_and_shapes_are_all_known() {
         }
     }
     assert!(matched > 400, "{matched}");
+    // Clinical-BERT's text and encoder have the same names; of BERT it has no pooler and no head.
+    let table = Table::of("clinical-bert").unwrap();
+    let named = all["hf.bert-base-uncased.BertForPreTraining"].iter();
+    let named: Vec<(String, &Vec<usize>)> = named
+        .filter_map(|(name, shape)| match table.target(name) {
+            Target::Name(target) => Some((target, shape)),
+            Target::Dropped(_) => None,
+            Target::Unknown => panic!("{name} is unknown"),
+        })
+        .collect();
+    assert_eq!(named.len(), 5 + 12 * 16);
+    for (target, shape) in named {
+        assert_eq!(expected.get(&target), Some(shape), "{target}");
+    }
 }
 
 #[test]
@@ -484,20 +498,66 @@ fn parity_names_and_shapes_of_densenet_121_are_all_known() {
     };
     let all: BTreeMap<String, Shapes> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let net = DenseNet::new(&DenseNetConfig::densenet121(), &burn::tensor::Device::flex());
-    let mut expected: Shapes = crate::nn::shapes(&net)
+    let expected: Shapes = crate::nn::shapes(&net)
         .into_iter()
         .map(|(name, shape)| (format!("image.{name}"), shape))
         .collect();
-    let table = Table::of("medvill").unwrap();
-    for (name, shape) in &all["torchvision.densenet121"] {
-        match table.target(name) {
-            Target::Name(target) => assert_eq!(expected.remove(&target).as_ref(), Some(shape), "{name}"),
-            Target::Dropped(_) => assert!(
-                name.contains("num_batches") || name.starts_with("classifier"),
-                "{name}"
-            ),
-            Target::Unknown => panic!("{name} is unknown"),
+    for system in ["medvill", "clinical-bert"] {
+        let table = Table::of(system).unwrap();
+        let mut expected = expected.clone();
+        for (name, shape) in &all["torchvision.densenet121"] {
+            match table.target(name) {
+                Target::Name(target) => assert_eq!(expected.remove(&target).as_ref(), Some(shape), "{name}"),
+                Target::Dropped(_) => assert!(
+                    name.contains("num_batches") || name.starts_with("classifier"),
+                    "{name}"
+                ),
+                Target::Unknown => panic!("{name} is unknown"),
+            }
         }
+        assert!(expected.is_empty(), "{system}: {expected:?}");
     }
-    assert!(expected.is_empty(), "{expected:?}");
+}
+
+#[test]
+fn clinical_bert_takes_bert_base_and_densenet_121() {
+    let table = Table::of("clinical-bert").unwrap();
+    let name = |theirs: &str| match table.target(theirs) {
+        Target::Name(own) => own,
+        other => format!("{other:?}"),
+    };
+    for (theirs, own) in [
+        (
+            "bert.embeddings.word_embeddings.weight",
+            "text.word_embeddings.weight",
+        ),
+        ("embeddings.LayerNorm.gamma", "text.norm.weight"),
+        (
+            "bert.encoder.layer.11.attention.self.query.bias",
+            "encoder.layer.11.attention.query.bias",
+        ),
+        (
+            "encoder.layer.3.output.LayerNorm.beta",
+            "encoder.layer.3.output_norm.bias",
+        ),
+        ("features.conv0.weight", "image.conv0.weight"),
+        (
+            "features.denseblock3.denselayer24.norm.1.running_mean",
+            "image.denseblock3.denselayer24.norm1.running_mean",
+        ),
+        (
+            "features.transition2.conv.weight",
+            "image.transition2.conv.weight",
+        ),
+    ] {
+        assert_eq!(name(theirs), own);
+    }
+    for left in [
+        "bert.pooler.dense.weight",
+        "cls.predictions.bias",
+        "cls.seq_relationship.weight",
+        "classifier.weight",
+    ] {
+        assert!(matches!(table.target(left), Target::Dropped(_)), "{left}");
+    }
 }

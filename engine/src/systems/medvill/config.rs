@@ -7,7 +7,7 @@ use crate::image::{Norm, Preprocessing};
 use crate::kernels::MaskKind;
 use crate::nn::{Arrays, BertConfig, Block, DenseNetConfig, ImageEncoderConfig, ResNetConfig, check_norm};
 use crate::systems::{ConfigError, DataFacts, SystemConfig, TextSpec, Trainable};
-use crate::text::LabelSet;
+use crate::text::{LabelSet, Sections};
 
 /// Figure 2's masking schemes; one that mixes two draws one of them a mini-batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -299,31 +299,20 @@ impl SystemConfig for MedVillConfig {
         let image = self.encoder().check(self.preprocessing.size);
         image
             .and_then(|()| check_norm(self.preprocessing.norm))
+            .and_then(|()| bert.check())
             .map_err(|(key, must)| ConfigError { key, must })?;
         let prior = ours.is_some_and(|o| (o.global_prior || o.local_prior) && !o.findings_head);
-        // A damaged or hostile manifest must not make us allocate: nothing published comes near these.
-        let small = bert.vocabulary <= 1 << 20
-            && bert.width <= 8192
-            && bert.intermediate <= 65_536
-            && bert.positions <= 65_536
-            && bert.layers <= 128
-            && self.max_tokens <= 65_536
-            && self.answers <= 65_536;
         let rules = [
             (
-                "bert",
-                small,
-                "have at most 2^20 tokens, width 8192, 128 layers, and 65536 positions, inner units and answers",
+                "max_tokens",
+                (1..=65_536).contains(&self.max_tokens),
+                "be between 1 and 65536",
             ),
+            ("answers", self.answers <= 65_536, "be at most 65536"),
             (
                 "ours.findings_head",
                 !prior,
                 "be true where global_prior or local_prior is",
-            ),
-            (
-                "bert.heads",
-                bert.heads > 0 && bert.width.is_multiple_of(bert.heads),
-                "divide bert.width",
             ),
             (
                 "bert.positions",
@@ -334,16 +323,6 @@ impl SystemConfig for MedVillConfig {
                 "sampled",
                 (1..=self.visual_tokens()).contains(&self.sampled),
                 "be between 1 and the number of visual tokens",
-            ),
-            (
-                "bert",
-                bert.vocabulary >= 6 && bert.layers > 0 && self.max_tokens > 0,
-                "have tokens and layers",
-            ),
-            (
-                "bert.dropout",
-                (0.0..1.0).contains(&bert.dropout),
-                "be at least 0 and less than 1",
             ),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
@@ -448,6 +427,8 @@ impl SystemConfig for MedVillConfig {
         Some(TextSpec {
             max_tokens: self.max_tokens,
             vocabulary: self.bert.vocabulary,
+            occurrences: None,
+            sections: Sections::Longer,
         })
     }
 

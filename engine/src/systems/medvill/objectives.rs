@@ -6,12 +6,12 @@ use rand::RngExt;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
-use super::{MedVill, MedVillConfig, Scheme, rows_of};
+use super::{MedVill, MedVillConfig, Scheme};
 use crate::kernels::MaskKind;
 use crate::nn::loss::{binary_cross_entropy, cross_entropy};
-use crate::nn::{indices, padded};
+use crate::nn::{indices, padded, rows_of, samples_of};
 use crate::systems::train::{
-    Batch, Images, Losses, Objective, ParamGroup, StepContext, Trainable, Vocabulary,
+    Batch, Images, Losses, Objective, ParamGroup, StepContext, Trainable, Vocabulary, replaced,
 };
 use crate::systems::{ConfigError, System, Task};
 use crate::text::{Specials, Target};
@@ -36,6 +36,8 @@ impl Trainable for MedVill {
     ];
 
     const NEGATIVES: bool = true;
+
+    const WORD_ROWS: &'static [&'static str] = &["text.word_embeddings.weight", "mlm.decoder.bias"];
 
     fn init(config: &MedVillConfig, specials: Specials, device: &Device) -> Result<Self, ConfigError> {
         Self::init(config, specials, device)
@@ -159,7 +161,7 @@ impl MedVill {
             masked.words.push(words);
         }
         masked.matched = matching.then_some(matched);
-        self.pretraining_pass(select(features, &rows), &masked)
+        self.pretraining_pass(samples_of(features, &rows), &masked)
     }
 
     /// MLM and IRM of what was drawn; MLM is `None` where no token is masked, IRM where nothing is to be matched.
@@ -229,11 +231,9 @@ impl MedVill {
                 continue;
             }
             hidden.push(t);
-            match rng.random::<f64>() {
-                x if x < 0.8 => *word = self.specials.mask,
-                x if x < 0.9 => *word = rng.random_range(0..vocabulary),
-                _ => {}
-            }
+            *word = replaced(*word, self.specials.mask, rng, |rng| {
+                rng.random_range(0..vocabulary)
+            });
         }
         (words, hidden)
     }
@@ -245,7 +245,7 @@ impl MedVill {
         batch: &Batch<'_>,
         with_report: bool,
     ) -> Option<Tensor<1>> {
-        let rows = known(batch, batch.rows(true, with_report), 14);
+        let rows = batch.known(batch.rows(true, with_report), 14);
         if rows.is_empty() {
             return None;
         }
@@ -254,8 +254,8 @@ impl MedVill {
             .map(|&row| batch.examples[row].tokens.as_slice())
             .collect();
         let texts = with_report.then_some(texts.as_slice());
-        let logits = self.diagnose(select(features, &rows), texts)?;
-        binary_cross_entropy(logits, &targets(batch, &rows, 14))
+        let logits = self.diagnose(samples_of(features, &rows), texts)?;
+        binary_cross_entropy(logits, &batch.targets(&rows, 14))
     }
 
     /// A binary classifier on CLS: does this report belong to this image (section 4.1, retrieval)? Half of the images
@@ -275,7 +275,7 @@ impl MedVill {
             example.tokens.as_slice()
         };
         let texts: Vec<&[u32]> = rows.iter().zip(&matched).map(text).collect();
-        let logits = self.itm_logits(self.encode_pair(select(features, &rows), &texts).pooled);
+        let logits = self.itm_logits(self.encode_pair(samples_of(features, &rows), &texts).pooled);
         let targets: Vec<Option<usize>> = matched.iter().map(|m| Some(usize::from(*m))).collect();
         cross_entropy(logits, &targets)
     }
@@ -298,7 +298,7 @@ impl MedVill {
         }
         let rows: Vec<usize> = asked.iter().map(|a| a.0).collect();
         let questions: Vec<&[u32]> = asked.iter().map(|a| a.1).collect();
-        let logits = self.answer_logits(select(features, &rows), &questions)?;
+        let logits = self.answer_logits(samples_of(features, &rows), &questions)?;
         if self.config.answer_softmax {
             let targets: Vec<Option<usize>> = asked.iter().map(|a| Some(a.2)).collect();
             return cross_entropy(logits, &targets);
@@ -338,7 +338,7 @@ impl MedVill {
             self.specials.pad,
             &device,
         );
-        let hidden = self.teacher_forced(select(features, &rows), read);
+        let hidden = self.teacher_forced(samples_of(features, &rows), read);
         let columns = hidden.dims()[1];
         let (mut places, mut targets, mut sides) = (Vec::new(), Vec::new(), Vec::new());
         for (sample, report) in reports.iter().enumerate() {
@@ -362,12 +362,12 @@ impl MedVill {
 
     /// Findings and sides from the image's map alone (binary cross-entropy). *Ours*.
     fn findings_loss(&self, features: &Tensor<3>, batch: &Batch<'_>) -> Option<Tensor<1>> {
-        let rows = known(batch, batch.rows(true, false), 3 * 14);
+        let rows = batch.known(batch.rows(true, false), 3 * 14);
         if rows.is_empty() {
             return None;
         }
-        let logits = self.findings_logits(select(features, &rows), None)?;
-        binary_cross_entropy(logits, &targets(batch, &rows, 3 * 14))
+        let logits = self.findings_logits(samples_of(features, &rows), None)?;
+        binary_cross_entropy(logits, &batch.targets(&rows, 3 * 14))
     }
 
     /// AP (true) or PA from the mean of the map, where the view is published. *Ours*.
@@ -378,7 +378,7 @@ impl MedVill {
             return None;
         }
         let targets: Vec<Target> = rows.iter().map(|&row| batch.examples[row].ap).collect();
-        let logits = self.view_logits(select(features, &rows))?;
+        let logits = self.view_logits(samples_of(features, &rows))?;
         binary_cross_entropy(logits, &targets)
     }
 }
@@ -395,33 +395,4 @@ pub struct Masked {
     pub hidden: Vec<(usize, usize, u32)>,
     /// Whether each text belongs to its image; `None` where that is not asked.
     pub matched: Option<Vec<bool>>,
-}
-
-/// Some rows of a batch's features; all of them as they are.
-fn select(features: &Tensor<3>, rows: &[usize]) -> Tensor<3> {
-    let all = rows.len() == features.dims()[0] && rows.iter().enumerate().all(|(i, row)| i == *row);
-    if all {
-        return features.clone();
-    }
-    features
-        .clone()
-        .select(0, indices(rows.iter().copied(), &features.device()))
-}
-
-/// Those rows of which one of the first `labels` labels is known.
-fn known(batch: &Batch<'_>, mut rows: Vec<usize>, labels: usize) -> Vec<usize> {
-    rows.retain(|&row| {
-        batch.examples[row]
-            .targets
-            .iter()
-            .take(labels)
-            .any(Option::is_some)
-    });
-    rows
-}
-
-/// The first `labels` labels of some rows.
-fn targets(batch: &Batch<'_>, rows: &[usize], labels: usize) -> Vec<Target> {
-    let of = |&row: &usize| batch.examples[row].targets.iter().take(labels).copied();
-    rows.iter().flat_map(of).collect()
 }

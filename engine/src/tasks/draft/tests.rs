@@ -71,7 +71,8 @@ fn the_cache_does_not_change_the_draft() {
         let session = session(&device, &tokenizer, baseline);
         let drafter = Drafter::new(&session).unwrap();
         let images = images.clone().to_device(&device);
-        let batch = pollster::block_on(drafter.draft_batch(images.clone(), 62)).unwrap();
+        let at_once = |options| pollster::block_on(drafter.draft_batch(images.clone(), options)).unwrap();
+        let (batch, beams) = (at_once(options(1, true)), at_once(options(3, true)));
         for (sample, together) in batch.iter().enumerate() {
             let one = images.clone().narrow(0, sample, 1);
             let draft = |options| greedy(&drafter, one.clone(), options);
@@ -81,6 +82,7 @@ fn the_cache_does_not_change_the_draft() {
             assert_eq!(cached.ids(), whole.ids());
             assert_eq!(cached.ids(), together.ids());
             assert_eq!(draft(options(3, true)).ids(), draft(options(3, false)).ids());
+            assert_eq!(draft(options(3, true)).ids(), beams[sample].ids());
             for (a, b) in cached.tokens.iter().zip(&whole.tokens) {
                 assert!((a.probability - b.probability).abs() < 1e-4);
             }

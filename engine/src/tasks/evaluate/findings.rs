@@ -90,7 +90,7 @@ pub async fn evaluate_findings(
         let tokens = if with_report {
             let tokens = part
                 .iter()
-                .map(|s| session.encode_text(Task::Findings, s.report.longer()));
+                .map(|s| session.encode_text(Task::Findings, &session.reference(&s.report)));
             tokens.collect::<Result<Vec<_>, _>>()?
         } else {
             Vec::new()

@@ -170,6 +170,8 @@ pub struct EvaluateOptions {
     /// Findings: what is painted over in each picture with its mean, left, top, right and bottom, 0 to 1: what is still read then
     /// was not read there.
     pub blank: Option<[f32; 4]>,
+    /// Drafts: hypotheses kept; what the model's paper has where nothing is said.
+    pub beam: Option<usize>,
     /// Vqa: only answers that the form of a question allows.
     pub by_form: bool,
     /// Retrieve: candidates of a trial.
@@ -185,6 +187,7 @@ impl Default for EvaluateOptions {
         Self {
             with_report: false,
             blank: None,
+            beam: None,
             by_form: true,
             candidates: 100,
             trials: 100,
@@ -205,7 +208,7 @@ pub async fn evaluate(
     progress: impl FnMut(usize),
 ) -> Result<Box<dyn Cases>, EvaluateError> {
     Ok(match task {
-        Task::Draft => Box::new(draft::evaluate(session, studies, progress).await?),
+        Task::Draft => Box::new(draft::evaluate(session, studies, options, progress).await?),
         Task::Findings => {
             Box::new(evaluate_findings(session, studies, options.with_report, options.blank, progress).await?)
         }

@@ -148,7 +148,7 @@ pub(super) async fn evaluate(
     let images = encode_all(session, &told, &mut |_| ())?;
     let tokens = told
         .iter()
-        .map(|s| session.encode_text(Task::Retrieve, s.report.longer()));
+        .map(|s| session.encode_text(Task::Retrieve, &session.reference(&s.report)));
     let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
     let texts: Vec<&[u32]> = tokens.iter().map(Vec::as_slice).collect();
     let (labeler, set) = (Labeler::new(), LabelSet::chexpert14());

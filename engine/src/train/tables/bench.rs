@@ -188,6 +188,7 @@ impl Bench<'_> {
             system,
             preset,
             model: common,
+            data,
             ..
         } = self.paper;
         let Stage {
@@ -198,7 +199,7 @@ impl Bench<'_> {
         } = stage;
         let text = format!(
             "system = \"{system}\"\npreset = \"{preset}\"\nout = {out:?}\nseed = {seed}\ncheckpoint_every = {steps}\n{from}\
-             [model]\n{common}{model}{own}\n[data]\nroots = {roots:?}\ncache = {cache:?}\nquestions = 4\n\
+             [model]\n{common}{model}{own}\n[data]\nroots = {roots:?}\ncache = {cache:?}\nquestions = 4\n{data}\
              [objectives]\n{objectives}\n[optim]\nlr = {lr:?}\n{backbone_lr}weight_decay = 0.01\nbatch = 16\nsteps = {steps}\n",
             seed = self.seed,
             cache = self.root.join("cache"),
@@ -262,8 +263,10 @@ impl Bench<'_> {
             let whole = cases.all();
             for (name, spread) in spreads(cases.as_ref(), resamples.max(2), self.seed) {
                 let name = format!("{prefix}{name}");
+                // What drafts of other images score stands beside what the images' own do.
+                let column = name.strip_prefix("swapped_").unwrap_or(&name);
                 if let (true, Some(value)) = (
-                    task.columns.iter().any(|c| c.0 == name),
+                    task.columns.iter().any(|c| c.0 == name || c.0 == column),
                     whole.get(&name[prefix.len()..]),
                 ) {
                     scores.insert(name, (*value, spread.values));

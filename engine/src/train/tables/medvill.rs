@@ -109,6 +109,7 @@ pub const MEDVILL: PaperTables = PaperTables {
     model: "preprocessing = { size = 128, norm = \"per_image\" }\nmax_tokens = 70\n\
             ours = { findings_head = true, global_prior = true, grid_positions = true }\n\
             bert = { vocabulary = 700, width = 96, layers = 2, heads = 4, intermediate = 256, positions = 96, dropout = 0.0 }\n",
+    data: "",
     size: 128,
     phantoms: [3000, 400],
     base: &[
@@ -236,4 +237,5 @@ pub const MEDVILL: PaperTables = PaperTables {
             ],
         },
     ],
+    claims: &[],
 };

@@ -14,6 +14,8 @@ pub struct PaperTables {
     pub(super) preset: &'static str,
     /// Lines of the config's `model` in all trainings.
     pub(super) model: &'static str,
+    /// Lines of the config's `data` in all trainings.
+    pub(super) data: &'static str,
     /// Side of the phantoms, in pixels.
     pub(super) size: usize,
     /// Phantoms for training, of the first and of the second institution.
@@ -24,6 +26,21 @@ pub struct PaperTables {
     pub variants: &'static [Variant],
     /// The tables.
     pub tasks: &'static [TableTask],
+    /// Orderings of the paper that are looked for.
+    pub(super) claims: &'static [Claim],
+}
+
+/// One row that the paper has above another in a column.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    /// The table.
+    pub(super) task: &'static str,
+    /// The column.
+    pub(super) column: &'static str,
+    /// The key of the variant with the greater value.
+    pub(super) above: &'static str,
+    /// The key of the other.
+    pub(super) below: &'static str,
 }
 
 impl PaperTables {

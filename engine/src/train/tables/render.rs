@@ -78,10 +78,74 @@ pub fn markdown(paper: &PaperTables, tables: &Tables) -> String {
                     let _ = write!(out, " {text} |");
                 }
             }
+            let known = task
+                .columns
+                .iter()
+                .map(|(column, _)| chance(tables, institution, task, column));
+            let known: Vec<Option<f64>> = known.collect();
+            if known.iter().any(Option::is_some) {
+                out += "\n| Chance, or drafts of other images |";
+                for value in known {
+                    let _ = match value {
+                        Some(value) => write!(out, " {value:.3} |"),
+                        None => write!(out, " - |"),
+                    };
+                }
+            }
             out += "\n";
         }
     }
-    out
+    out + &claims(paper, tables)
+}
+
+/// What a row that knows nothing of the image has, by column: a ranking by chance, and drafts of other images.
+fn chance(tables: &Tables, institution: &str, task: &TableTask, column: &str) -> Option<f64> {
+    if column.ends_with("auroc") {
+        return Some(0.5);
+    }
+    let rows = tables.cells.get(institution)?.get(task.name)?;
+    let values: Vec<f64> = rows
+        .values()
+        .filter_map(|row| Some(row.get(&format!("swapped_{column}"))?.mean))
+        .collect();
+    values.into_iter().reduce(f64::max)
+}
+
+/// Whether the paper's orderings show, seed by seed.
+fn claims(paper: &PaperTables, tables: &Tables) -> String {
+    let mut out = String::new();
+    let named = |key: &str| paper.variant(key).map(|variant| variant.name);
+    for claim in paper.claims {
+        let task = paper.tasks.iter().find(|task| task.name == claim.task);
+        let (Some(task), Some(above), Some(below)) = (task, named(claim.above), named(claim.below)) else {
+            continue;
+        };
+        for institution in tables.cells.keys() {
+            let of = |name: &str| cell(tables, institution, task, name, claim.column);
+            let (Some(more), Some(less)) = (of(above), of(below)) else {
+                continue;
+            };
+            let pairs = more.seeds.iter().zip(&less.seeds);
+            let (shown, all) = (pairs.clone().filter(|(m, l)| m > l).count(), pairs.len());
+            let verdict = match shown {
+                n if n == all => "shows",
+                0 => "is the other way round",
+                _ => "does not show in each seed",
+            };
+            let _ = write!(
+                out,
+                "\n| {} | {institution} | {above} over {below} | {:+.3} | {shown} of {all} | {verdict} |",
+                claim.column.replace('_', " "),
+                more.mean - less.mean
+            );
+        }
+    }
+    if out.is_empty() {
+        return out;
+    }
+    format!(
+        "\n### Do the paper's orderings show?\n\n| column | institution | the paper has | mean difference | seeds | |\n|---|---|---|---|---|---|{out}\n"
+    )
 }
 
 /// The first column of each task as bars, one picture for all, variants from top to bottom.
