@@ -194,6 +194,20 @@ pub enum ParamGroup {
     Head,
 }
 
+impl ParamGroup {
+    /// Of a model with one encoder over both modalities: `backbone` are the first words of the image encoder's names, embeddings are
+    /// `text` and `visual`, layers `encoder.layer.N`.
+    pub fn of_joint(name: &str, backbone: &[&str]) -> Self {
+        let mut parts = name.split('.');
+        match (parts.next().unwrap_or_default(), parts.next(), parts.next()) {
+            (first, ..) if backbone.contains(&first) => Self::Backbone,
+            ("text" | "visual", ..) => Self::Layer(0),
+            ("encoder", _, Some(layer)) => Self::Layer(layer.parse().map_or(1, |l: usize| l + 1)),
+            _ => Self::Head,
+        }
+    }
+}
+
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {

@@ -136,13 +136,7 @@ impl Trainable for ClinicalBert {
     }
 
     fn param_group(name: &str) -> ParamGroup {
-        let mut parts = name.split('.');
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some("image"), ..) => ParamGroup::Backbone,
-            (Some("text" | "visual"), ..) => ParamGroup::Layer(0),
-            (Some("encoder"), _, Some(layer)) => ParamGroup::Layer(layer.parse().map_or(1, |l: usize| l + 1)),
-            _ => ParamGroup::Head,
-        }
+        ParamGroup::of_joint(name, &["image"])
     }
 
     fn layers(&self) -> usize {
