@@ -1,5 +1,5 @@
 //! Parity with reference tensors that other libraries computed: ResNet, BERT, MedViLL and, in
-//! `parity/transformers.rs`, ViT, cross-attention and losses, on the CPU and on WebGPU.
+//! `parity/transformers.rs`, ViT, cross-attention and losses, in `parity/xvl.rs` Medical X-VL, on the CPU and on WebGPU.
 //!
 //! `tests/golden` holds small ones (its scripts name the libraries and versions); `HILUM_PARITY_DIR` may name a folder with
 //! more. Where it is not set, the tests that need it say so and pass.
@@ -7,6 +7,8 @@
 
 #[path = "parity/transformers.rs"]
 mod transformers;
+#[path = "parity/xvl.rs"]
+mod xvl;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -18,6 +18,7 @@ pub fn does(task: Task) -> &'static str {
         Task::Findings => "reads findings",
         Task::Retrieve => "finds similar cases",
         Task::Vqa => "answers questions",
+        Task::Check => "checks reports",
     }
 }
 

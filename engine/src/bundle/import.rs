@@ -11,10 +11,12 @@ pub mod findings;
 pub mod head;
 pub mod medvill;
 pub mod resnet;
+pub mod xvl;
 
 use std::collections::BTreeMap;
 
 use super::{Array, Arrays, BundleError};
+use crate::nn::names::from_timm;
 pub use head::{Head, HeadNames, Settled};
 
 /// Names matched by a pattern get a canonical name.
@@ -43,7 +45,12 @@ pub struct Table {
 }
 
 /// All tables. A system without one imports its own bundles only.
-pub const TABLES: [&Table; 3] = [&medvill::TABLE, &clinical_bert::TABLE, &findings::TABLE];
+pub const TABLES: [&Table; 4] = [
+    &medvill::TABLE,
+    &clinical_bert::TABLE,
+    &xvl::TABLE,
+    &findings::TABLE,
+];
 
 /// Buffers that PyTorch saves and no forward pass reads, in every system.
 const BUFFERS: [&str; 2] = ["num_batches_tracked", "position_ids"];
@@ -193,6 +200,10 @@ pub fn import(
     allow_missing: bool,
 ) -> Result<Imported, BundleError> {
     let table = Table::of(system)?;
+    // timm saves queries, keys and values of a block as one tensor.
+    let fused = checkpoint.keys().any(|name| name.contains("blocks."));
+    let split = fused.then(|| from_timm(checkpoint));
+    let checkpoint = split.as_ref().unwrap_or(checkpoint);
     let mut found: BTreeMap<String, (&str, &Array)> = BTreeMap::new();
     let mut dropped: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let (mut problems, mut over) = (Vec::new(), Vec::new());
@@ -244,8 +255,11 @@ pub fn import(
     for (target, shape) in expected {
         match found.get(target) {
             None => missing.push(format!("{target} of shape {shape:?} is missing")),
-            Some((_, array)) if array.shape == *shape => {
-                drop(arrays.insert(target.clone(), (*array).clone()))
+            // PyTorch saves a single number without an axis.
+            Some((_, array)) if array.shape == *shape || (array.shape.is_empty() && shape[..] == [1]) => {
+                let shape = shape.clone();
+                let data = array.data.clone();
+                drop(arrays.insert(target.clone(), Array { shape, data }));
             }
             Some((name, array)) => {
                 problems.push(format!(

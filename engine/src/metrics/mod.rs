@@ -30,7 +30,7 @@ pub use generation::{ClinicalScores, GenerationError, GenerationScores, clinical
 pub use lengths::{Lengths, length_distance};
 pub use meteor::{MeteorError, MeteorScores, meteor};
 pub use picture::{dice, mse, psnr, ssim};
-pub use ranking::{Ranking, rank};
+pub use ranking::{Ranking, hit_by_chance, rank};
 pub use report::{DraftScores, FindingScore, Pair, draft_scores};
 pub use rouge::rouge_l;
 pub use significance::{Bootstrap, TTest, bootstrap, incomplete_beta, t_test};

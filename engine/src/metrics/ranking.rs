@@ -76,6 +76,11 @@ pub fn rank(scores: &[f64], relevant: &[bool], k: usize) -> Option<Ranking> {
     })
 }
 
+/// Hit@K of `candidates` in any order, of which `relevant` are relevant.
+pub fn hit_by_chance(candidates: usize, relevant: usize, k: usize) -> f64 {
+    1.0 - chance_of_none(candidates, relevant, k.min(candidates))
+}
+
 /// The chance that `drawn` of `group`, `hits` of which are relevant, are all not relevant.
 fn chance_of_none(group: usize, hits: usize, drawn: usize) -> f64 {
     (0..drawn)

@@ -13,6 +13,7 @@ pub mod loss;
 pub mod names;
 mod parameters;
 mod positions;
+mod prototypes;
 pub mod queue;
 mod residual;
 mod resnet;
@@ -36,10 +37,13 @@ pub use parameters::{
     shapes,
 };
 pub use positions::{SinCos, sincos_positions};
+pub use prototypes::{PrototypeConfig, PrototypeHead};
 pub use queue::{FeatureQueue, QueueMarks};
 pub use residual::{DropPath, Residual};
 pub use resnet::{Block, ResNet, ResNetConfig};
-pub use tensor::{column, column_of, indices, ints, padded, read_array, rows_of, samples_of, stream, vector};
+pub use tensor::{
+    column, column_of, indices, ints, padded, read_array, rows_of, samples_of, stream, unit, vector,
+};
 pub use trace::{Trace, TraceError};
 pub use transformer::{Cross, Encoder, LayerConfig, TransformerLayer};
 pub use vit::{Vit, VitConfig};

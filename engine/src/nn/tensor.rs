@@ -69,6 +69,15 @@ pub fn samples_of(batch: &Tensor<3>, rows: &[usize]) -> Tensor<3> {
         .select(0, indices(rows.iter().copied(), &batch.device()))
 }
 
+/// Rows made unit length.
+///
+/// # Shapes
+/// - x `(rows, width)` -> the same
+pub fn unit(x: Tensor<2>) -> Tensor<2> {
+    let length = x.clone().square().sum_dim(1).sqrt().clamp_min(1e-12);
+    x / length
+}
+
 /// A random stream for each purpose and position, so that a resumed run draws what the first would have drawn.
 pub fn stream(seed: u64, position: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);

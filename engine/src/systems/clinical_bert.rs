@@ -251,6 +251,7 @@ impl System for ClinicalBert {
             preprocessing: self.config.preprocessing,
             text: SystemConfig::text(&self.config),
             grid: [side, side],
+            lead: 0,
             features: self.config.image.features(),
             labels: match self.diagnosis {
                 Some(_) => self.config.labels().len(),

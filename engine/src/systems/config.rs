@@ -17,6 +17,30 @@ pub struct ConfigError {
     pub must: &'static str,
 }
 
+impl ConfigError {
+    /// The first of some rules that does not hold: a key, whether its rule holds, and what it must be or do.
+    ///
+    /// # Errors
+    /// That rule.
+    pub fn first(rules: impl IntoIterator<Item = (&'static str, bool, &'static str)>) -> Result<(), Self> {
+        match rules.into_iter().find(|(_, holds, _)| !holds) {
+            Some((key, _, must)) => Err(Self { key, must }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The first of some obstacles that is there, as [`SystemConfig::validate_objectives`] tells it.
+///
+/// # Errors
+/// That obstacle.
+pub fn first_obstacle(obstacles: impl IntoIterator<Item = (bool, &'static str)>) -> Result<(), &'static str> {
+    match obstacles.into_iter().find(|(there, _)| *there) {
+        Some((_, what)) => Err(what),
+        None => Ok(()),
+    }
+}
+
 /// How a system reads text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextSpec {
@@ -92,6 +116,10 @@ pub struct DataFacts<'a> {
     pub side_tokens: usize,
     /// Answers that are known.
     pub answers: usize,
+    /// Studies to learn from.
+    pub studies: usize,
+    /// Studies that go through the model together.
+    pub together: usize,
     /// Tokens of the tokenizer that are words of Medical Subject Headings, ascending; `None` where the run goes on with a
     /// vocabulary and no heading is told.
     pub mesh: Option<&'a [u32]>,

@@ -133,6 +133,7 @@ impl System for Classifier {
             preprocessing: self.config.preprocessing,
             text: None,
             grid: [side, side],
+            lead: 0,
             features: self.config.features(),
             labels: self.config.labels.len(),
             answers: 0,

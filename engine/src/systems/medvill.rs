@@ -338,6 +338,7 @@ impl System for MedVill {
             preprocessing: self.config.preprocessing,
             text: SystemConfig::text(&self.config),
             grid: [side, side],
+            lead: 0,
             features: self.config.features(),
             labels,
             answers: self.config.answers,

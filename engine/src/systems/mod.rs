@@ -13,13 +13,14 @@ pub mod medvill;
 pub mod pixels;
 mod system;
 pub mod train;
+pub mod xvl;
 
 use burn::module::Module;
 use burn::tensor::Device;
 use serde_json::Value;
 use thiserror::Error;
 
-pub use config::{ConfigError, DataFacts, SystemConfig, TextSpec};
+pub use config::{ConfigError, DataFacts, SystemConfig, TextSpec, first_obstacle};
 pub use hilum_task::Task;
 pub use system::{Generator, GeneratorState, Input, Spec, System, TraceInputError};
 pub use train::Trainable;
@@ -31,6 +32,7 @@ use findings::Classifier;
 use medvill::MedVill;
 #[cfg(test)]
 use pixels::Pixels;
+use xvl::Xvl;
 
 /// A model of any system.
 #[derive(Module, Debug)]
@@ -40,6 +42,8 @@ pub enum Model {
     MedVill(MedVill),
     /// Clinical-BERT.
     ClinicalBert(ClinicalBert),
+    /// Medical X-VL.
+    Xvl(Xvl),
     /// The classifier of findings.
     Findings(Classifier),
     /// The system of the tests.
@@ -56,6 +60,12 @@ impl From<MedVill> for Model {
 impl From<ClinicalBert> for Model {
     fn from(model: ClinicalBert) -> Self {
         Self::ClinicalBert(model)
+    }
+}
+
+impl From<Xvl> for Model {
+    fn from(model: Xvl) -> Self {
+        Self::Xvl(model)
     }
 }
 
@@ -83,6 +93,10 @@ macro_rules! with_system {
         }
         if name == <$crate::systems::clinical_bert::ClinicalBert as Trainable>::Config::NAME {
             type $S = $crate::systems::clinical_bert::ClinicalBert;
+            return $body;
+        }
+        if name == <$crate::systems::xvl::Xvl as Trainable>::Config::NAME {
+            type $S = $crate::systems::xvl::Xvl;
             return $body;
         }
         if name == <$crate::systems::findings::Classifier as Trainable>::Config::NAME {
@@ -125,6 +139,12 @@ pub const SYSTEMS: &[SystemInfo] = &[
         paper: "Clinical-BERT: Vision-language pre-training for radiograph diagnosis and reports generation (Yan and Pei 2022)",
         tasks: &[Task::Draft, Task::Findings],
         presets: <ClinicalBert as Trainable>::Config::PRESETS,
+    },
+    SystemInfo {
+        name: <Xvl as Trainable>::Config::NAME,
+        paper: "Medical X-VL: Vision-language pretraining enables radiographs and reports to be learned without curation (Park et al. 2022)",
+        tasks: &[Task::Draft, Task::Findings, Task::Retrieve, Task::Check],
+        presets: <Xvl as Trainable>::Config::PRESETS,
     },
     SystemInfo {
         name: <Classifier as Trainable>::Config::NAME,
@@ -264,6 +284,7 @@ impl Model {
         match self {
             Self::MedVill(model) => model,
             Self::ClinicalBert(model) => model,
+            Self::Xvl(model) => model,
             Self::Findings(model) => model,
             #[cfg(test)]
             Self::Pixels(model) => model,

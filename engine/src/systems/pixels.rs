@@ -97,6 +97,7 @@ impl System for Pixels {
             preprocessing: self.config.preprocessing,
             text: self.config.text(),
             grid: [1, 1],
+            lead: 0,
             features: size * size,
             labels: 14,
             answers: 0,

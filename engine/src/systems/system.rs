@@ -20,6 +20,8 @@ pub struct Spec {
     pub text: Option<TextSpec>,
     /// Rows and columns of the image tokens, for maps over the image.
     pub grid: [usize; 2],
+    /// Image tokens before those of the grid, such as a class token.
+    pub lead: usize,
     /// Width of an image token.
     pub features: usize,
     /// Labels that [`System::classify`] gives at most; 0 where it has no such head.
@@ -92,6 +94,32 @@ pub trait System {
     /// # Shapes
     /// - image `(B, K, F)`, `B` texts -> `(B)`
     fn match_pairs(&self, _image: Tensor<3>, _texts: &[&[u32]]) -> Option<Tensor<1>> {
+        None
+    }
+
+    /// What images are compared with texts by, of unit length: the greater the product with [`System::text_feature`], the likelier
+    /// they belong together. Cheaper than [`System::match_pairs`], which reads both together.
+    ///
+    /// # Shapes
+    /// - image `(B, K, F)` -> `(B, D)`
+    fn image_feature(&self, _image: Tensor<3>) -> Option<Tensor<2>> {
+        None
+    }
+
+    /// What texts are compared with images by, see [`System::image_feature`].
+    ///
+    /// # Shapes
+    /// - `B` texts, closing SEP included -> `(B, D)`
+    fn text_feature(&self, _texts: &[&[u32]]) -> Option<Tensor<2>> {
+        None
+    }
+
+    /// Log-probabilities of the token at one place of each text, which the model does not see, from the picture and the rest of the
+    /// text.
+    ///
+    /// # Shapes
+    /// - image `(B, K, F)`, `B` texts, closing SEP included, and places -> `(B, V)`
+    fn predict_masked(&self, _image: Tensor<3>, _texts: &[&[u32]], _places: &[usize]) -> Option<Tensor<2>> {
         None
     }
 
@@ -179,6 +207,17 @@ pub enum GeneratorState {
 }
 
 impl GeneratorState {
+    /// The keys and values of a transformer, whose [`Generator::start`] made them.
+    ///
+    /// # Panics
+    /// When another kind of model did.
+    pub fn transformer(&mut self) -> &mut DecodeState {
+        match self {
+            Self::Transformer(state) => state,
+            Self::Recurrent { .. } => unreachable!("the state is of `start`"),
+        }
+    }
+
     /// Puts the hypotheses of `rows` in the place of the present ones, as a beam search does; each of the same image as the one
     /// whose place it takes.
     pub fn select(&mut self, rows: &[usize]) {

@@ -328,6 +328,11 @@ pub trait Trainable: System + Module + Into<Model> {
         self
     }
 
+    /// What a user should know of these weights at the end of a run, such as a temperature that stands at its bound.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Where a parameter stands.
     fn param_group(name: &str) -> ParamGroup;
 

@@ -64,6 +64,9 @@ pub enum TaskError {
     /// Nothing to search for.
     #[error("the query is empty; name a radiograph, or write a text")]
     EmptyQuery,
+    /// There is nothing to check.
+    #[error("the report is empty: write or paste the report that is to be checked")]
+    EmptyReport,
     /// The radiograph cannot be shown.
     #[error(transparent)]
     Image(#[from] crate::image::ImageError),

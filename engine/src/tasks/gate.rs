@@ -87,7 +87,10 @@ pub fn fit_gate(
                 .iter::<f32>()
                 .collect();
             let each = tokens.chunks(tokens.len() / part.len());
-            all.extend(each.map(|tokens| gate::features(tokens, spec.features, spec.grid)));
+            let cells = |tokens: &'_ [f32]| {
+                gate::features(&tokens[spec.lead * spec.features..], spec.features, spec.grid)
+            };
+            all.extend(each.map(cells));
             read += part.len();
             progress(read);
         }

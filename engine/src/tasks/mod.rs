@@ -4,6 +4,7 @@ mod answer;
 mod attention;
 #[cfg(not(target_family = "wasm"))]
 mod boxes;
+mod check;
 mod draft;
 mod error;
 #[cfg(not(target_family = "wasm"))]
@@ -20,23 +21,24 @@ pub use answer::{AnswerOptions, ask};
 pub use attention::{Look, attention, dense_attention};
 #[cfg(not(target_family = "wasm"))]
 pub use boxes::{LabelBox, boxes};
+pub use check::check;
 pub use draft::{Draft, DraftOptions, Drafter, Drafting, Token};
 pub use error::TaskError;
 #[cfg(not(target_family = "wasm"))]
 pub use evaluate::{
-    AnswerCases, Cases, DraftCases, DraftLine, EvaluateError, EvaluateOptions, FindingCases, RetrievalCases,
-    Scores, Spread, auroc_name, compare, evaluate, evaluate_findings, label_set, spreads,
+    AnswerCases, Cases, CheckCases, DraftCases, DraftLine, EvaluateError, EvaluateOptions, FindingCases,
+    RetrievalCases, Scores, Spread, auroc_name, compare, evaluate, evaluate_findings, label_set, spreads,
 };
 pub use findings::{FindingReading, calibrate, finding_logits, readings};
 #[cfg(not(target_family = "wasm"))]
 pub use gate::{GateError, fit_gate};
 pub use hilum_task::structured;
 pub use hilum_task::{
-    Answer, Area, Case, Closeness, Drafted, Found, Partial, Piece, Reading, TaskRequest, TaskResult,
-    Unlikeness,
+    Answer, Area, Case, Checked, CheckedWord, Closeness, Drafted, Found, Partial, Piece, Reading,
+    TaskRequest, TaskResult, Unlikeness,
 };
 pub use perform::{Subject, best_cases, draft_text, perform};
-pub use retrieve::{LoadedGallery, Query, match_probabilities};
+pub use retrieve::{Features, LoadedGallery, Query, match_probabilities, rank_pairs};
 pub use session::{Encoded, Session};
 #[cfg(not(target_family = "wasm"))]
 pub use trial::put_trial;

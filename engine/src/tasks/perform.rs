@@ -6,6 +6,7 @@ use hilum_task::{Answer, Case, Drafted, Found, Looked, Partial, Piece, Reading, 
 
 use super::answer::{AnswerOptions, ask};
 use super::attention::attention;
+use super::check::check;
 use super::draft::{Draft, DraftOptions, Drafter};
 use super::error::TaskError;
 use super::findings::{finding_logits, readings};
@@ -82,6 +83,14 @@ pub async fn perform(
                 async |done: usize, total: usize| each(Partial::Comparing(done as u64, total as u64)).await;
             match gallery.search(session, query, told).await? {
                 Some(found) => Ok(TaskResult::Retrieve(best_cases(gallery, &found, CASES))),
+                None => Ok(TaskResult::Cancelled),
+            }
+        }
+        TaskRequest::Check { text } => {
+            let told =
+                async |done: usize, total: usize| each(Partial::Comparing(done as u64, total as u64)).await;
+            match check(session, &image?.tokens, text, told).await? {
+                Some(checked) => Ok(TaskResult::Check(checked)),
                 None => Ok(TaskResult::Cancelled),
             }
         }

@@ -46,6 +46,100 @@ pub async fn match_probabilities(
     Ok(found)
 }
 
+/// Candidates that a model which compares features reads together with the query; the others stay in the features' order.
+pub const RERANKED: usize = 20;
+
+/// What pairs of images and texts are compared by before they are read together: [`crate::systems::System::image_feature`] and
+/// [`crate::systems::System::text_feature`] of each.
+#[derive(Clone, Debug)]
+pub struct Features {
+    images: Vec<Vec<f32>>,
+    texts: Vec<Vec<f32>>,
+}
+
+impl Features {
+    /// Of all images and texts; `None` for a model that has no such features.
+    ///
+    /// # Shapes
+    /// - images `(N, K, F)`
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub async fn of(
+        session: &Session,
+        images: &Tensor<3>,
+        texts: &[&[u32]],
+    ) -> Result<Option<Self>, TaskError> {
+        let (system, mut features) = (
+            session.system(),
+            Self {
+                images: Vec::new(),
+                texts: Vec::new(),
+            },
+        );
+        let count = images.dims()[0];
+        for from in (0..count).step_by(AT_ONCE) {
+            let part = images.clone().narrow(0, from, AT_ONCE.min(count - from));
+            let Some(found) = system.image_feature(part) else {
+                return Ok(None);
+            };
+            features.images.extend(rows(found).await?);
+        }
+        for part in texts.chunks(AT_ONCE) {
+            let Some(found) = system.text_feature(part) else {
+                return Ok(None);
+            };
+            features.texts.extend(rows(found).await?);
+        }
+        Ok(Some(features))
+    }
+
+    /// How alike an image and a text are, -1 to 1.
+    fn similarity(&self, (image, text): (usize, usize)) -> f64 {
+        let pairs = self.images[image].iter().zip(&self.texts[text]);
+        pairs.map(|(a, b)| f64::from(a * b)).sum()
+    }
+}
+
+async fn rows(found: Tensor<2>) -> Result<Vec<Vec<f32>>, TaskError> {
+    let width = found.dims()[1];
+    let values = read_back(found).await?;
+    Ok(values.chunks(width).map(<[f32]>::to_vec).collect())
+}
+
+/// Scores of some pairs of one query, by which they are ranked: the probability that a pair belongs together; where the model compares
+/// features, of the [`RERANKED`] most alike, and all others come behind them by how alike they are (ALBEF, Li et al. 2021, section 6.2;
+/// Park et al. 2022, "Performances of the proposed model on downstream tasks").
+///
+/// # Errors
+/// As [`match_probabilities`].
+pub async fn rank_pairs(
+    session: &Session,
+    images: &Tensor<3>,
+    texts: &[&[u32]],
+    features: Option<&Features>,
+    pairs: &[(usize, usize)],
+) -> Result<Vec<f64>, TaskError> {
+    let Some(features) = features else {
+        let scores = match_probabilities(session, images, texts, pairs).await?;
+        return Ok(scores.into_iter().map(f64::from).collect());
+    };
+    // Behind every probability.
+    let mut scores: Vec<f64> = pairs
+        .iter()
+        .map(|pair| features.similarity(*pair) - 2.0)
+        .collect();
+    let mut order: Vec<usize> = (0..pairs.len()).collect();
+    order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+    order.truncate(RERANKED);
+    let chosen: Vec<(usize, usize)> = order.iter().map(|&at| pairs[at]).collect();
+    let read = match_probabilities(session, images, texts, &chosen).await?;
+    for (at, score) in order.into_iter().zip(read) {
+        scores[at] = f64::from(score);
+    }
+    Ok(scores)
+}
+
 /// What to search a gallery for.
 #[derive(Clone, Copy)]
 pub enum Query<'a> {

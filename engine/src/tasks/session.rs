@@ -106,7 +106,7 @@ impl Session {
         let Some(gate) = &self.gate else { return Ok(None) };
         let tokens = read_back(image.tokens.clone()).await?;
         let spec = self.spec();
-        let features = gate::features(&tokens, spec.features, spec.grid);
+        let features = gate::features(&tokens[spec.lead * spec.features..], spec.features, spec.grid);
         let (of, given) = (gate.dimensions(), features.len());
         match of == given {
             true => Ok(Some(Unlikeness(gate.unlikeness(&features)))),
@@ -127,7 +127,8 @@ impl Session {
     /// Image tokens of nothing, to ask the model for shapes.
     fn blank(&self) -> Tensor<3> {
         let spec = self.spec();
-        Tensor::zeros([1, spec.grid[0] * spec.grid[1], spec.features], &self.device)
+        let tokens = spec.lead + spec.grid[0] * spec.grid[1];
+        Tensor::zeros([1, tokens, spec.features], &self.device)
     }
 
     /// The shape of [`Session::kept_of`].

@@ -141,7 +141,7 @@ async fn numbers(session: &Session, task: Option<Task>, image: Encoded) -> Resul
             let answers = ask(session, image.tokens, &[QUESTION], AnswerOptions::default()).await?;
             Ok(answers.into_iter().flatten().map(|(_, p)| p).collect())
         }
-        Some(Task::Retrieve) => {
+        Some(Task::Retrieve | Task::Check) => {
             let report = session.encode_text(Task::Retrieve, REPORT)?;
             match_probabilities(session, &image.tokens, &[&report], &[(0, 0)]).await
         }

@@ -126,7 +126,9 @@ pub(super) fn prepare<C: SystemConfig>(
         (Some(tokenizer), _) => Some(tokenizer),
         (None, Some(text)) => {
             let reports = training.iter().map(|s| s.report.text(text.sections).into_owned());
-            let questions = training.iter().flat_map(|s| &s.questions).map(|q| q.text.clone());
+            // A word is whole by its occurrences in reports: so few questions' words as there are would each be a word.
+            let asked = training.iter().filter(|_| text.occurrences.is_none());
+            let questions = asked.flat_map(|s| &s.questions).map(|q| q.text.clone());
             let texts = reports.chain(questions).chain(more_words.iter().cloned());
             let texts: Vec<String> = texts.filter(|text| !text.trim().is_empty()).collect();
             // A run of images alone reads nothing.
@@ -161,6 +163,8 @@ pub(super) fn prepare<C: SystemConfig>(
         vocabulary: tokenizer.as_ref().map_or(0, Tokenizer::vocabulary_size),
         side_tokens: tokenizer.as_ref().map_or(0, |t| Vocabulary::new(t).sides.len()),
         answers: answers.len(),
+        studies: training.len(),
+        together: config.optim.batch.min(training.len()) / config.optim.accumulate.max(1),
         on: &|name| config.on(name),
     };
     let model = model.with_data(&facts)?;

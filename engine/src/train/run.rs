@@ -252,6 +252,9 @@ impl Loop<'_> {
                 (self.progress)(Progress::Checkpoint(&newest));
             }
             if last {
+                for remark in model.remarks() {
+                    (self.progress)(Progress::Note(&remark));
+                }
                 break;
             }
         }

@@ -81,7 +81,7 @@ impl Validation {
             let serves = |s: &&Study| match task {
                 Task::Findings => s.has_image(),
                 Task::Vqa => s.has_image() && !s.questions.is_empty(),
-                Task::Draft | Task::Retrieve => s.has_image() && !s.report.longer().is_empty(),
+                Task::Draft | Task::Retrieve | Task::Check => s.has_image() && !s.report.longer().is_empty(),
             };
             let studies: Vec<Study> = self.studies.iter().filter(serves).cloned().collect();
             if studies.len() < 2 {

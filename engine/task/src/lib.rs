@@ -1,6 +1,7 @@
 //! What can be asked of a model: the tasks, one spelling for manifest, command line, protocol, tables and page;
 //! one form of request, partial result and result; and the report that is written from findings.
 
+mod checked;
 mod looks;
 pub mod structured;
 
@@ -9,6 +10,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use checked::{Checked, CheckedWord};
 pub use looks::{Looked, Word, words};
 
 /// A task that a bundle may offer.
@@ -22,11 +24,19 @@ pub enum Task {
     Vqa,
     /// Find the cases of a gallery that match a radiograph or a text.
     Retrieve,
+    /// Say what of a report a radiograph speaks against.
+    Check,
 }
 
 impl Task {
     /// All tasks, in the order in which a page shows them.
-    pub const ALL: [Self; 4] = [Self::Draft, Self::Findings, Self::Retrieve, Self::Vqa];
+    pub const ALL: [Self; 5] = [
+        Self::Draft,
+        Self::Check,
+        Self::Findings,
+        Self::Retrieve,
+        Self::Vqa,
+    ];
 
     /// As it is spelled everywhere.
     pub const fn name(self) -> &'static str {
@@ -35,6 +45,7 @@ impl Task {
             Self::Findings => "findings",
             Self::Vqa => "vqa",
             Self::Retrieve => "retrieve",
+            Self::Check => "check",
         }
     }
 
@@ -101,6 +112,11 @@ pub enum TaskRequest {
         /// A report or part of one; without it, the radiograph is what is searched for.
         text: Option<String>,
     },
+    /// Check a report of it.
+    Check {
+        /// The report.
+        text: String,
+    },
 }
 
 impl TaskRequest {
@@ -111,6 +127,7 @@ impl TaskRequest {
             Self::Findings => Task::Findings,
             Self::Vqa { .. } => Task::Vqa,
             Self::Retrieve { .. } => Task::Retrieve,
+            Self::Check { .. } => Task::Check,
         }
     }
 }
@@ -122,7 +139,7 @@ pub enum Partial {
     Text(String),
     /// Bytes of the gallery that have arrived, of how many.
     Loading(u64, u64),
-    /// Cases that have been compared, of how many.
+    /// Cases or words that have been compared, of how many.
     Comparing(u64, u64),
 }
 
@@ -151,6 +168,8 @@ pub enum TaskResult {
     Vqa(Vec<Answer>),
     /// The best matches of the gallery.
     Retrieve(Found),
+    /// What was found of a report.
+    Check(Checked),
     /// It was cancelled before there was a result.
     Cancelled,
 }

@@ -4,6 +4,7 @@ mod train;
 mod words;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use tokenizers::models::ModelWrapper;
@@ -297,6 +298,19 @@ impl Tokenizer {
             .filter(|id| !self.specials.hidden(*id))
             .take(most)
             .collect())
+    }
+
+    /// The ids of a text, at most `most`, each with the bytes of the text that it stands for; a Chinese text as it is, not cut into
+    /// words.
+    ///
+    /// # Errors
+    /// When the tokenizer of a foreign file fails on the text.
+    pub fn encode_placed(&self, text: &str, most: usize) -> Result<Vec<(u32, Range<usize>)>, TextError> {
+        let encoding = self.inner.encode(text, false).map_err(broken)?;
+        let ids = encoding.get_ids().iter().copied();
+        let places = encoding.get_offsets().iter().map(|&(from, to)| from..to);
+        let placed = ids.zip(places).filter(|(id, _)| !self.specials.hidden(*id));
+        Ok(placed.take(most).collect())
     }
 
     /// [`Tokenizer::encode`], closed by SEP.

@@ -53,7 +53,10 @@ pub struct Args {
     /// retrieve: candidates of a trial.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     candidates: u32,
-    /// retrieve: trials in each direction, at most.
+    /// retrieve: only the query's own report or radiograph counts as found, not another one with the same labels.
+    #[arg(long)]
+    exact: bool,
+    /// retrieve: trials in each direction, at most. check: reports of which each word is weighed.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     trials: u32,
     /// Mean and deviation of every score over so many resamples; the paper has 30.
@@ -186,7 +189,7 @@ fn score(
     let cases = match args.task {
         Task::Retrieve => (args.trials as u64).min(studies.len() as u64),
         Task::Vqa => studies.iter().map(|s| s.questions.len() as u64).sum(),
-        Task::Draft | Task::Findings => studies.len() as u64,
+        Task::Draft | Task::Findings | Task::Check => studies.len() as u64,
     };
     let bar = ProgressBar::new(cases);
     let tick = |done: usize| bar.set_position(done as u64);
@@ -198,6 +201,7 @@ fn score(
         by_form: !args.any_answer,
         candidates: args.candidates as usize,
         trials: args.trials as usize,
+        exact: args.exact,
         seed,
     };
     let cases = pollster::block_on(evaluate(&session, args.task, studies, &options, tick))?;

@@ -12,6 +12,7 @@
 mod ask;
 mod attention;
 mod bench;
+mod check;
 mod data;
 mod decode;
 mod doctor;
@@ -86,6 +87,8 @@ enum Command {
     Draft(draft::Args),
     /// Finds what a radiograph shows, with calibrated probabilities.
     Findings(findings::Args),
+    /// Checks a report against its radiograph.
+    Check(check::Args),
     /// Answers a question of a radiograph.
     Ask(ask::Args),
     /// Finds similar cases in a bundle's gallery, by a radiograph or by words.
@@ -146,6 +149,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Trial(args) => trial::run(args, globals),
         Command::Draft(args) => draft::run(args, globals),
         Command::Findings(args) => findings::run(args, globals),
+        Command::Check(args) => check::run(args, globals),
         Command::Ask(args) => ask::run(args, globals),
         Command::Similar(args) => gallery::search(args, globals),
         Command::Gallery(command) => gallery::run(command, globals),

@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, default_value = PAPERS[0].system, value_parser = PossibleValuesParser::new(PAPERS.map(|p| p.system)))]
     system: String,
     /// Compare this variant; may be given several times. Without it all but the ablations, which take longer than an
-    /// hour (medvill: all-features, r-101, d-121, tienet; clinical-bert: k-2, k-3, k-5, k-7, k-8).
+    /// hour (medvill: all-features, r-101, d-121, tienet; clinical-bert: k-3, k-5, k-7).
     #[arg(long = "variant")]
     variants: Vec<String>,
     /// Fine-tune for this task; may be given several times. Without it all.

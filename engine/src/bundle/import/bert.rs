@@ -55,6 +55,30 @@ pub const ENCODER: &[Rename] = &[
     ),
 ];
 
+/// Cross-attention of a layer, as ALBEF adds it (Li et al. 2021).
+pub const CROSS_ATTENTION: &[Rename] = &[
+    (
+        "encoder.layer.*.crossattention.self.query.*",
+        "encoder.layer.*.crossattention.query.*",
+    ),
+    (
+        "encoder.layer.*.crossattention.self.key.*",
+        "encoder.layer.*.crossattention.key.*",
+    ),
+    (
+        "encoder.layer.*.crossattention.self.value.*",
+        "encoder.layer.*.crossattention.value.*",
+    ),
+    (
+        "encoder.layer.*.crossattention.output.dense.*",
+        "encoder.layer.*.crossattention.output.*",
+    ),
+    (
+        "encoder.layer.*.crossattention.output.LayerNorm.*",
+        "encoder.layer.*.crossattention.norm.*",
+    ),
+];
+
 /// The layer over CLS.
 pub const POOLER: &[Rename] = &[("pooler.dense.*", "pooler.*")];
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{ClinicalBert, POSITIONS};
 use crate::image::{Filter, Fit, Norm, Preprocessing};
 use crate::nn::{Arrays, BertConfig, DenseNetConfig, ImageEncoderConfig, check_norm};
-use crate::systems::{ConfigError, DataFacts, SystemConfig, TextSpec, Trainable};
+use crate::systems::{ConfigError, DataFacts, SystemConfig, TextSpec, Trainable, first_obstacle};
 use crate::text::{LabelSet, Sections, Uncertain};
 
 /// Shares of the samples that serve each way of masking ("Implementation Details").
@@ -293,10 +293,7 @@ impl SystemConfig for ClinicalBertConfig {
                 "be tokens of the vocabulary, ascending",
             ),
         ];
-        match rules.into_iter().find(|(_, holds, _)| !holds) {
-            Some((key, _, must)) => Err(ConfigError { key, must }),
-            None => Ok(()),
-        }
+        ConfigError::first(rules)
     }
 
     fn validate_objectives(&self, on: &dyn Fn(&str) -> bool) -> Result<(), &'static str> {
@@ -317,10 +314,7 @@ impl SystemConfig for ClinicalBertConfig {
                 "imm needs a share of s2s or bi in model.ratio: words that were replaced match no image",
             ),
         ];
-        match rules.into_iter().find(|(broken, _)| *broken) {
-            Some((_, why)) => Err(why),
-            None => Ok(()),
-        }
+        first_obstacle(rules)
     }
 
     fn with_data(mut self, data: &DataFacts<'_>) -> Result<Self, ConfigError> {

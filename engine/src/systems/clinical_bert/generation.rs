@@ -46,10 +46,7 @@ impl Generator for ClinicalBert {
     }
 
     fn step(&self, state: &mut GeneratorState, last: Option<Tensor<2, Int>>) -> Tensor<2> {
-        match state {
-            GeneratorState::Transformer(state) => self.predict(state, last),
-            GeneratorState::Recurrent { .. } => unreachable!("the state is of `start`"),
-        }
+        self.predict(state.transformer(), last)
     }
 
     fn forward(&self, image: Tensor<3>, tokens: Tensor<2, Int>) -> Tensor<3> {

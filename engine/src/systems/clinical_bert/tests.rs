@@ -296,6 +296,8 @@ fn configs_that_cannot_run_say_which_key() {
         vocabulary: 60,
         side_tokens: 0,
         answers: 0,
+        studies: 100,
+        together: 8,
         mesh,
         on: &|name| name == "mmm",
     };

@@ -204,10 +204,7 @@ impl SystemConfig for FindingsConfig {
                 "be between 1 and 16",
             ),
         ];
-        match rules.into_iter().find(|(_, holds, _)| !holds) {
-            Some((key, _, must)) => Err(ConfigError { key, must }),
-            None => Ok(()),
-        }
+        ConfigError::first(rules)
     }
 
     fn validate_objectives(&self, on: &dyn Fn(&str) -> bool) -> Result<(), &'static str> {

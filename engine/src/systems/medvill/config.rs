@@ -6,7 +6,7 @@ use super::MedVill;
 use crate::image::{Norm, Preprocessing};
 use crate::kernels::MaskKind;
 use crate::nn::{Arrays, BertConfig, Block, DenseNetConfig, ImageEncoderConfig, ResNetConfig, check_norm};
-use crate::systems::{ConfigError, DataFacts, SystemConfig, TextSpec, Trainable};
+use crate::systems::{ConfigError, DataFacts, SystemConfig, TextSpec, Trainable, first_obstacle};
 use crate::text::{LabelSet, Sections};
 
 /// Figure 2's masking schemes; one that mixes two draws one of them a mini-batch.
@@ -325,10 +325,7 @@ impl SystemConfig for MedVillConfig {
                 "be between 1 and the number of visual tokens",
             ),
         ];
-        match rules.into_iter().find(|(_, holds, _)| !holds) {
-            Some((key, _, must)) => Err(ConfigError { key, must }),
-            None => Ok(()),
-        }
+        ConfigError::first(rules)
     }
 
     fn validate_objectives(&self, on: &dyn Fn(&str) -> bool) -> Result<(), &'static str> {
@@ -356,10 +353,7 @@ impl SystemConfig for MedVillConfig {
                 "a dual encoder has no joint reading to pre-train or to draft with",
             ),
         ];
-        match rules.into_iter().find(|(broken, _)| *broken) {
-            Some((_, why)) => Err(why),
-            None => Ok(()),
-        }
+        first_obstacle(rules)
     }
 
     fn with_data(mut self, data: &DataFacts<'_>) -> Result<Self, ConfigError> {

@@ -2,6 +2,7 @@
 //! resample.
 
 mod answers;
+mod check;
 mod draft;
 mod findings;
 mod retrieval;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 pub use answers::AnswerCases;
+pub use check::CheckCases;
 pub use draft::{DraftCases, DraftLine};
 pub use findings::{FindingCases, auroc_name, evaluate_findings, label_set};
 pub use retrieval::RetrievalCases;
@@ -178,6 +180,8 @@ pub struct EvaluateOptions {
     pub candidates: usize,
     /// Retrieve: trials in each direction, at most.
     pub trials: usize,
+    /// Retrieve: only the query's own report or image counts as found, not another one with its labels.
+    pub exact: bool,
     /// Of all that is drawn.
     pub seed: u64,
 }
@@ -191,6 +195,7 @@ impl Default for EvaluateOptions {
             by_form: true,
             candidates: 100,
             trials: 100,
+            exact: false,
             seed: 0,
         }
     }
@@ -223,6 +228,7 @@ pub async fn evaluate(
             Box::new(retrieval::evaluate_pictures(session, studies, options, progress).await?)
         }
         Task::Retrieve => Box::new(retrieval::evaluate(session, studies, options, progress).await?),
+        Task::Check => Box::new(check::evaluate(session, studies, options, progress).await?),
     })
 }
 

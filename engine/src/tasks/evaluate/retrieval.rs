@@ -7,23 +7,52 @@ use rand::seq::{SliceRandom, index};
 use super::findings::label_set;
 use super::{AT_ONCE, Cases, EvaluateError, EvaluateOptions, Scores, encode, encode_all};
 use crate::data::Study;
-use crate::metrics::{Ranking, rank};
+use crate::metrics::{Ranking, hit_by_chance, rank};
 use crate::nn::stream;
 use crate::systems::Task;
 use crate::tasks::error::read_back;
 use crate::tasks::retrieve::Codes;
-use crate::tasks::{Session, TaskError, match_probabilities};
+use crate::tasks::{Features, Session, TaskError, rank_pairs};
 use crate::text::{LabelSet, Labeler, Target};
 
 /// At how many candidates the ranking is cut.
 const K: usize = 5;
 
+/// At how many more it is looked at whether one is found: R@1, R@5 and R@10 of Park et al. 2022 are [`Ranking::hit`] there.
+const HITS: [usize; 3] = [1, 5, 10];
+
+/// One ranking.
+pub struct Ranked {
+    /// Cut at [`K`].
+    pub ranking: Ranking,
+    /// Whether one that matches is among the first of each of [`HITS`].
+    pub hits: [f64; 3],
+    /// The same for candidates in any order.
+    pub chance: [f64; 3],
+}
+
+impl Ranked {
+    fn new(scores: &[f64], relevant: &[bool]) -> Option<Self> {
+        let matching = relevant.iter().filter(|r| **r).count();
+        let (mut hits, mut chance) = ([0.0; 3], [0.0; 3]);
+        for (at, k) in HITS.into_iter().enumerate() {
+            hits[at] = rank(scores, relevant, k)?.hit;
+            chance[at] = hit_by_chance(relevant.len(), matching, k);
+        }
+        Some(Self {
+            ranking: rank(scores, relevant, K)?,
+            hits,
+            chance,
+        })
+    }
+}
+
 /// One ranking a trial and direction.
 pub struct RetrievalCases {
     /// A picture asks for its report.
-    pub image_to_report: Vec<Ranking>,
+    pub image_to_report: Vec<Ranked>,
     /// A report asks for its picture.
-    pub report_to_image: Vec<Ranking>,
+    pub report_to_image: Vec<Ranked>,
 }
 
 /// Pictures that ask for pictures of other patients.
@@ -151,6 +180,7 @@ pub(super) async fn evaluate(
         .map(|s| session.encode_text(Task::Retrieve, &session.reference(&s.report)));
     let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
     let texts: Vec<&[u32]> = tokens.iter().map(Vec::as_slice).collect();
+    let features = Features::of(session, &images, &texts).await?;
     let (labeler, set) = (Labeler::new(), LabelSet::chexpert14());
     let labels: Vec<Vec<Target>> = told.iter().map(|s| s.targets(&set, &labeler)).collect();
     let candidates = candidates.min(told.len());
@@ -171,11 +201,14 @@ pub(super) async fn evaluate(
             }
             let pair = |&other: &usize| if to_report { (query, other) } else { (other, query) };
             let pairs: Vec<(usize, usize)> = pool.iter().map(pair).collect();
-            let scores = match_probabilities(session, &images, &texts, &pairs).await?;
-            let scores: Vec<f64> = scores.into_iter().map(f64::from).collect();
-            let relevant: Vec<bool> = pool.iter().map(|&other| labels[other] == labels[query]).collect();
-            let ranking =
-                rank(&scores, &relevant, K).ok_or(EvaluateError::Data("a ranking could not be scored"))?;
+            let scores = rank_pairs(session, &images, &texts, features.as_ref(), &pairs).await?;
+            let matches = |&other: &usize| match options.exact {
+                true => other == query,
+                false => labels[other] == labels[query],
+            };
+            let relevant: Vec<bool> = pool.iter().map(matches).collect();
+            let ranking = Ranked::new(&scores, &relevant)
+                .ok_or(EvaluateError::Data("a ranking could not be scored"))?;
             if to_report {
                 &mut cases.image_to_report
             } else {
@@ -201,7 +234,19 @@ impl Cases for RetrievalCases {
             ("report_to_image", &self.report_to_image),
         ] {
             for &i in indices {
-                for (name, value) in rankings[i].named(K) {
+                let Ranked {
+                    ranking,
+                    hits,
+                    chance,
+                } = &rankings[i];
+                let named = HITS.into_iter().zip(hits.iter().zip(chance));
+                // That at K is among the ranking's own.
+                let found = named
+                    .clone()
+                    .filter(|(k, _)| *k != K)
+                    .map(|(k, (hit, _))| (format!("hit_at_{k}"), *hit));
+                let by_chance = named.map(|(k, (_, chance))| (format!("hit_at_{k}_by_chance"), *chance));
+                for (name, value) in ranking.named(K).into_iter().chain(found).chain(by_chance) {
                     *scores.entry(format!("{direction}_{name}")).or_default() += value / count;
                     // Without a direction: the mean of both.
                     *scores.entry(name).or_default() += value / count / 2.0;

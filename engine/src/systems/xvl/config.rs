@@ -1,0 +1,490 @@
+//! Medical X-VL's config: sizes, a key for each row of the paper's Table 1, and one for each choice that it leaves open. *Release* marks
+//! what the paper's published code has where the paper is silent, *ours* what neither settles.
+
+use serde::{Deserialize, Serialize};
+
+use super::Xvl;
+use crate::image::{Filter, Fit, Norm, Preprocessing};
+use crate::nn::vit::Pooling;
+use crate::nn::{Arrays, BertConfig, PrototypeConfig, VitConfig, check_norm};
+use crate::systems::{ConfigError, DataFacts, SystemConfig, TextSpec, Trainable, first_obstacle};
+use crate::text::{LabelSet, Sections, Uncertain};
+
+/// Which CLS says whether image and report match (Table 1, "w/o Ensemble").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Paths {
+    /// The mean of both.
+    #[default]
+    Both,
+    /// That of the text, which asks the image.
+    Text,
+    /// That of the image, which asks the text.
+    Image,
+}
+
+/// Contrastive learning with queues (eq. 1 to 6) and momentum distillation (eq. 11).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContrastConfig {
+    /// Width of what is compared; *release*.
+    pub projection: usize,
+    /// The temperature at the start; it is learned. *Release*.
+    pub temperature: f64,
+    /// What the temperature stays within; *release*.
+    pub within: [f64; 2],
+    /// Features of each modality that are remembered, Q.
+    pub queue: usize,
+    /// The share of the momentum teacher's opinion in the targets of contrastive learning and of masked words, lambda; 0 is Table 1's
+    /// "w/o Knowledge distillation".
+    pub lambda: f64,
+    /// The share of the run over which lambda grows from 0: the first of 15 epochs in the *release*.
+    pub ramp: f64,
+}
+
+impl Default for ContrastConfig {
+    fn default() -> Self {
+        Self {
+            projection: 256,
+            temperature: 0.07,
+            within: [0.001, 0.5],
+            queue: 49_152,
+            lambda: 0.4,
+            ramp: 1.0 / 15.0,
+        }
+    }
+}
+
+/// Masked image modelling against a momentum teacher (eq. 8; iBOT, Zhou et al. 2022). All but the ratio is the *release*'s.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MimConfig {
+    /// The share of the patches that is masked, in blocks.
+    pub ratio: f64,
+    /// The head.
+    pub head: PrototypeConfig,
+    /// The student's temperature.
+    pub student: f64,
+    /// The teacher's temperature at the start and after its warm-up.
+    pub teacher: [f64; 2],
+    /// The share of the run that the teacher's temperature takes to warm up.
+    pub warmup: f64,
+    /// How much of the running centre of the teacher's logits is kept each step.
+    pub centre: f64,
+}
+
+impl Default for MimConfig {
+    fn default() -> Self {
+        Self {
+            ratio: 0.3,
+            head: PrototypeConfig {
+                hidden: 2048,
+                bottleneck: 256,
+                prototypes: 8192,
+            },
+            student: 0.1,
+            teacher: [0.04, 0.07],
+            warmup: 0.3,
+            centre: 0.9,
+        }
+    }
+}
+
+/// The config.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct XvlConfig {
+    /// How an image becomes its input.
+    pub preprocessing: Preprocessing,
+    /// The image encoder; its width is that of `bert`, since the fusion encoder reads both streams with the same weights.
+    pub vit: VitConfig,
+    /// Text encoder and fusion encoder, one above the other.
+    pub bert: BertConfig,
+    /// The last layers of `bert`, which have cross-attention: the fusion encoder.
+    pub fusion: usize,
+    /// One set of fusion weights for both paths; no is Table 1's "w/o Alternating fusion encoder".
+    #[serde(default = "yes")]
+    pub alternating: bool,
+    /// Which path's CLS says whether a pair matches.
+    #[serde(default)]
+    pub paths: Paths,
+    /// Tokens of a report at most, the closing SEP apart.
+    pub max_tokens: usize,
+    /// Words that occur so often make the vocabulary; without it the tokenizer is WordPiece, as in the paper.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurrences: Option<u64>,
+    /// What of a report is read: the longer of findings and impression.
+    #[serde(default)]
+    pub sections: Sections,
+    /// Contrastive learning.
+    #[serde(default)]
+    pub contrast: ContrastConfig,
+    /// Negatives of image-text matching are drawn by their similarity; no is Table 1's "w/o Hard negative mining".
+    #[serde(default = "yes")]
+    pub hard_negatives: bool,
+    /// Share of a text's tokens that is masked.
+    pub masked: f64,
+    /// How much likelier a word of Medical Subject Headings is masked than another (*release*: 6; *ours*: the share of all stays);
+    /// 1 is Table 1's "w/o Medical keyword weighting".
+    pub keyword: f64,
+    /// Masked image modelling.
+    #[serde(default)]
+    pub mim: MimConfig,
+    /// The share of the patches that is masked where a report is learned to be written; *release*: that of `mim`.
+    #[serde(default)]
+    pub report_ratio: f64,
+    /// The label set of the head on the image encoder.
+    pub labels: String,
+    /// What becomes of an uncertain label.
+    #[serde(default = "zeros")]
+    pub uncertain: Uncertain,
+    /// The image encoder has a head for `labels`.
+    #[serde(default)]
+    pub diagnosis: bool,
+    /// Tokens that are words of Medical Subject Headings, ascending; the data of a run settle it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mesh: Vec<u32>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn zeros() -> Uncertain {
+    Uncertain::Zeros
+}
+
+impl XvlConfig {
+    /// The sizes of the release: ViT-S/16 at 224 px, a BERT of width 384, six layers below and six with cross-attention. The paper
+    /// says BERT-base, whose width the image encoder does not have.
+    pub fn paper() -> Self {
+        let norm = Norm::Fixed { mean: 0.0, sd: 1.0 };
+        Self {
+            preprocessing: Preprocessing {
+                size: 224,
+                cut_margins: true,
+                fit: Fit::Pad,
+                filter: Filter::Triangle,
+                norm,
+            },
+            vit: VitConfig::vit_s16(),
+            bert: BertConfig {
+                width: 384,
+                ..BertConfig::base()
+            },
+            fusion: 6,
+            alternating: true,
+            paths: Paths::Both,
+            max_tokens: 100,
+            occurrences: None,
+            sections: Sections::Longer,
+            contrast: ContrastConfig::default(),
+            hard_negatives: true,
+            masked: 0.15,
+            keyword: 6.0,
+            mim: MimConfig::default(),
+            report_ratio: 0.3,
+            labels: "chexpert14".to_owned(),
+            uncertain: Uncertain::Zeros,
+            diagnosis: false,
+            mesh: Vec::new(),
+        }
+    }
+
+    /// Small enough for a page and for training on a laptop's CPU.
+    pub fn demo() -> Self {
+        Self {
+            preprocessing: Preprocessing::padded(160, Norm::PerImage),
+            vit: VitConfig {
+                channels: 1,
+                size: 160,
+                width: 128,
+                layers: 4,
+                heads: 4,
+                ..VitConfig::vit_s16()
+            },
+            bert: BertConfig {
+                vocabulary: 1024,
+                width: 128,
+                layers: 4,
+                heads: 4,
+                intermediate: 512,
+                positions: 128,
+                dropout: 0.05,
+                norm_eps: 1e-12,
+            },
+            fusion: 2,
+            contrast: ContrastConfig {
+                projection: 64,
+                queue: 1024,
+                ..ContrastConfig::default()
+            },
+            mim: MimConfig {
+                head: PrototypeConfig {
+                    hidden: 256,
+                    bottleneck: 64,
+                    prototypes: 256,
+                },
+                ..MimConfig::default()
+            },
+            report_ratio: 0.0,
+            ..Self::paper()
+        }
+    }
+
+    /// For tests: the sizes of the reference tensors.
+    pub fn tiny() -> Self {
+        Self {
+            preprocessing: Preprocessing::padded(64, Norm::Fixed { mean: 0.0, sd: 1.0 }),
+            vit: VitConfig {
+                size: 64,
+                width: 48,
+                layers: 2,
+                heads: 4,
+                ..VitConfig::vit_s16()
+            },
+            bert: BertConfig {
+                vocabulary: 100,
+                width: 48,
+                layers: 4,
+                heads: 4,
+                intermediate: 96,
+                positions: 40,
+                dropout: 0.0,
+                norm_eps: 1e-12,
+            },
+            fusion: 2,
+            max_tokens: 30,
+            contrast: ContrastConfig {
+                projection: 24,
+                queue: 8,
+                ..ContrastConfig::default()
+            },
+            mim: MimConfig {
+                head: PrototypeConfig {
+                    hidden: 40,
+                    bottleneck: 16,
+                    prototypes: 32,
+                },
+                ..MimConfig::default()
+            },
+            report_ratio: 0.0,
+            ..Self::paper()
+        }
+    }
+
+    /// Whether a token is a word of Medical Subject Headings.
+    pub fn is_mesh(&self, token: u32) -> bool {
+        self.mesh.binary_search(&token).is_ok()
+    }
+
+    /// Whether the loss of an objective compares each study with the others that go through the model with it.
+    fn compares(on: &dyn Fn(&str) -> bool) -> bool {
+        on("contrast") || on("itm")
+    }
+}
+
+impl SystemConfig for XvlConfig {
+    const NAME: &'static str = "xvl";
+    const PRESETS: &'static [&'static str] = &["paper", "demo", "tiny"];
+
+    fn preset(name: &str) -> Option<Self> {
+        match name {
+            "paper" => Some(Self::paper()),
+            "demo" => Some(Self::demo()),
+            "tiny" => Some(Self::tiny()),
+            _ => None,
+        }
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let Self {
+            vit,
+            bert,
+            contrast,
+            mim,
+            ..
+        } = self;
+        let checked = check_norm(self.preprocessing.norm).and_then(|()| bert.check());
+        checked.map_err(|(key, must)| ConfigError { key, must })?;
+        let share = |x: f64| (0.0..1.0).contains(&x);
+        let small = vit.size <= 2048 && vit.width <= 8192 && vit.layers <= 128 && vit.mlp_ratio <= 64;
+        let [least, most] = contrast.within;
+        let PrototypeConfig {
+            hidden,
+            bottleneck,
+            prototypes,
+        } = mim.head;
+        let sizes = [
+            hidden,
+            bottleneck,
+            prototypes,
+            contrast.projection,
+            contrast.queue,
+        ];
+        ConfigError::first([
+            (
+                "vit",
+                vit.validate().is_ok() && small && vit.layers > 0 && (1..=4).contains(&vit.channels),
+                "have a size of at most 2048 that its patches fill, heads that divide its width, layers, and 1 to 4 channels",
+            ),
+            (
+                "vit.pooling",
+                vit.class_token && vit.pooling == Pooling::Cls,
+                "be cls, with class_token = true: the image's CLS is compared and matched",
+            ),
+            (
+                "vit.size",
+                vit.size == self.preprocessing.size,
+                "be that of preprocessing.size",
+            ),
+            (
+                "vit.width",
+                vit.width == bert.width,
+                "be that of bert.width: the fusion encoder reads both streams with the same weights",
+            ),
+            (
+                "fusion",
+                (1..=bert.layers).contains(&self.fusion),
+                "be at least 1 and at most bert.layers",
+            ),
+            (
+                "max_tokens",
+                (1..=65_536).contains(&self.max_tokens),
+                "be between 1 and 65536",
+            ),
+            (
+                "bert.positions",
+                bert.positions >= self.max_tokens + 2,
+                "hold the words and two more, CLS and SEP",
+            ),
+            (
+                "contrast.within",
+                least > 0.0 && least < most && most.is_finite(),
+                "be two temperatures greater than 0, the smaller one first",
+            ),
+            (
+                "contrast.temperature",
+                (least..=most).contains(&contrast.temperature),
+                "lie within contrast.within",
+            ),
+            (
+                "contrast",
+                sizes.iter().all(|n| (1..=1 << 20).contains(n)),
+                "have a projection and a queue of at least 1, as mim.head has widths and prototypes, and none above 2^20",
+            ),
+            (
+                "contrast.lambda",
+                (0.0..=1.0).contains(&contrast.lambda) && share(contrast.ramp),
+                "be between 0 and 1, and contrast.ramp at least 0 and below 1",
+            ),
+            (
+                "masked",
+                self.masked > 0.0 && self.masked <= 1.0,
+                "be greater than 0 and at most 1",
+            ),
+            (
+                "keyword",
+                self.keyword > 0.0 && self.keyword.is_finite(),
+                "be greater than 0; 1 masks all words alike",
+            ),
+            (
+                "mim.ratio",
+                mim.ratio > 0.0 && share(mim.ratio) && share(self.report_ratio),
+                "be greater than 0 and below 1, and report_ratio at least 0 and below 1",
+            ),
+            (
+                "mim",
+                [mim.student, mim.teacher[0], mim.teacher[1]]
+                    .iter()
+                    .all(|t| *t > 0.0 && t.is_finite())
+                    && share(mim.warmup)
+                    && share(mim.centre),
+                "have temperatures greater than 0, and warmup and centre at least 0 and below 1",
+            ),
+            (
+                "labels",
+                LabelSet::named(&self.labels).is_ok(),
+                "be one of chexpert14, chexpert5, nih14, covid",
+            ),
+            (
+                "mesh",
+                self.mesh.is_sorted_by(|a, b| a < b)
+                    && self.mesh.last().is_none_or(|t| (*t as usize) < bert.vocabulary),
+                "be tokens of the vocabulary, ascending",
+            ),
+        ])
+    }
+
+    fn validate_objectives(&self, on: &dyn Fn(&str) -> bool) -> Result<(), &'static str> {
+        first_obstacle([(
+            on("diagnosis") && !self.diagnosis,
+            "diagnosis needs model.diagnosis = true",
+        )])
+    }
+
+    fn with_data(mut self, data: &DataFacts<'_>) -> Result<Self, ConfigError> {
+        let reads = Xvl::OBJECTIVES.iter().any(|o| o.text && (data.on)(o.name));
+        let compares = Self::compares(data.on);
+        if data.vocabulary > 0 {
+            self.bert.vocabulary = data.vocabulary;
+        }
+        if let Some(mesh) = data.mesh {
+            self.mesh = mesh.to_vec();
+        }
+        ConfigError::first([
+            (
+                "objectives",
+                !reads || data.vocabulary > 0,
+                "name none that reads reports, since the data hold no text; learn diagnosis from images alone",
+            ),
+            (
+                "optim.batch",
+                !compares || data.together > 1,
+                "let at least two studies go through the model together (optim.batch over optim.accumulate): one alone has no negatives; \
+                 raise it, or give objectives.contrast and objectives.itm no weight",
+            ),
+            (
+                "contrast.queue",
+                !(data.on)("contrast") || self.contrast.queue <= data.studies,
+                "be at most the number of studies in training: a longer queue holds each study's own features, which would count as \
+                 negatives; lower model.contrast.queue or give more data",
+            ),
+        ])?;
+        self.validate()?;
+        Ok(self)
+    }
+
+    fn adapt(mut self, checkpoint: &Arrays) -> Self {
+        let rows = |end: &str| {
+            let found = checkpoint.iter().find(|(name, _)| name.ends_with(end));
+            found.and_then(|(_, array)| array.shape.first().copied())
+        };
+        if let Some(words) = rows("word_embeddings.weight") {
+            self.bert.vocabulary = words;
+        }
+        self.diagnosis = checkpoint.contains_key("diagnosis.weight");
+        self
+    }
+
+    fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+
+    fn text(&self) -> Option<TextSpec> {
+        Some(TextSpec {
+            max_tokens: self.max_tokens,
+            vocabulary: self.bert.vocabulary,
+            occurrences: self.occurrences,
+            sections: self.sections,
+        })
+    }
+
+    fn labels(&self) -> LabelSet {
+        let set = LabelSet::named(&self.labels).unwrap_or_else(|_| LabelSet::chexpert14());
+        LabelSet {
+            uncertain: self.uncertain,
+            ..set
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Medical X-VL's losses over a batch: contrastive, image-text matching, masked words, masked patches (eq. 10); reports; labels.
+
+use burn::tensor::{Device, Tensor};
+
+use super::contrast::{Features, Queued};
+use super::masking::{mask_blocks, mask_words, mim_loss, teacher_temperature};
+use super::matching::{Negatives, draw_negatives};
+use super::{ReadTexts, Xvl, XvlConfig, whole};
+use crate::nn::loss::{binary_cross_entropy, cross_entropy, similarities};
+use crate::nn::{AttentionPass, column_of, dense, normalize, rows_of, samples_of};
+use crate::systems::train::{Batch, Images, Losses, Objective, ParamGroup, Progress, StepContext, Trainable};
+use crate::systems::{ConfigError, SystemConfig, Task};
+use crate::text::Specials;
+
+/// The momentum teacher: the run's average where it keeps one, else the student as it is. Nothing of it has a gradient.
+struct Teacher<'a> {
+    model: &'a Xvl,
+    device: Device,
+}
+
+impl<'a> Teacher<'a> {
+    fn new(student: &'a Xvl, average: Option<&'a Xvl>) -> Self {
+        let model = average.unwrap_or(student);
+        Self {
+            model,
+            device: model.device(),
+        }
+    }
+
+    /// Something as the teacher takes it.
+    fn take<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        still(x, &self.device)
+    }
+}
+
+/// A value without its gradient, on the device with or without gradients that `device` is.
+fn still<const D: usize>(x: Tensor<D>, device: &Device) -> Tensor<D> {
+    match (x.device().is_autodiff(), device.is_autodiff()) {
+        (true, false) => x.inner(),
+        (false, true) => Tensor::from_inner(x),
+        _ => x.detach(),
+    }
+}
+
+/// The pairs of a batch, read by student and teacher.
+struct Pairs<'a> {
+    /// Normalised pixels, `(B, channels, S, S)`.
+    pixels: Tensor<4>,
+    /// `(B, 1 + K, width)`.
+    image: Tensor<3>,
+    texts: Vec<&'a [u32]>,
+    read: ReadTexts,
+    image_m: Tensor<3>,
+    read_m: ReadTexts,
+}
+
+impl Trainable for Xvl {
+    type Config = XvlConfig;
+
+    const OBJECTIVES: &'static [Objective] = &[
+        Objective::pair("contrast", Some(Task::Retrieve)),
+        Objective::pair("itm", Some(Task::Retrieve)),
+        Objective::pair("mlm", Some(Task::Check)),
+        Objective::pair("mim", None),
+        Objective::pair("report", Some(Task::Draft)),
+        Objective::image("diagnosis", Some(Task::Findings)),
+    ];
+
+    const WORD_ROWS: &'static [&'static str] = &["text.word_embeddings.weight", "mlm.decoder.bias"];
+
+    fn init(config: &XvlConfig, specials: Specials, device: &Device) -> Result<Self, ConfigError> {
+        Self::init(config, specials, device)
+    }
+
+    fn config(&self) -> &XvlConfig {
+        self.config()
+    }
+
+    fn losses(&self, batch: &Batch<'_>, step: &mut StepContext<'_, Self>) -> Losses {
+        let mut losses = Losses::new();
+        let Images::Pixels(pixels) = &batch.images else {
+            return losses;
+        };
+        let pixels = normalize(
+            pixels.clone(),
+            self.config.preprocessing.norm,
+            self.config.vit.channels,
+        );
+        let image = self.encode_patches(pixels.clone(), None);
+        if step.weights.on("diagnosis") {
+            losses.extend(self.diagnosis_loss(&image, batch).map(|loss| ("diagnosis", loss)));
+        }
+        let rows = batch.rows(true, true);
+        let paired = ["contrast", "itm", "mlm", "mim", "report"];
+        if rows.is_empty() || !paired.iter().any(|name| step.weights.on(name)) {
+            return losses;
+        }
+        let teacher = Teacher::new(self, step.teacher);
+        let pairs = self.pairs(batch, &rows, pixels, &image, &teacher);
+        let share = step.progress.step as f64 / step.progress.steps.max(1) as f64;
+        let contrast = &self.config.contrast;
+        let ramp = if contrast.ramp > 0.0 {
+            (share / contrast.ramp).min(1.0)
+        } else {
+            1.0
+        };
+        let lambda = contrast.lambda * ramp;
+        if step.weights.on("contrast") || step.weights.on("itm") {
+            losses.extend(self.comparing_losses(&pairs, &teacher, lambda, step));
+        }
+        if step.weights.on("mlm") {
+            losses.extend(
+                self.word_loss(&pairs, &teacher, lambda, step)
+                    .map(|loss| ("mlm", loss)),
+            );
+        }
+        if step.weights.on("mim") {
+            let temperature = teacher_temperature(&self.config.mim, share);
+            losses.extend(
+                self.patch_loss(&pairs, &teacher, temperature, step)
+                    .map(|loss| ("mim", loss)),
+            );
+        }
+        if step.weights.on("report") {
+            losses.extend(self.report_loss(&pairs, step).map(|loss| ("report", loss)));
+        }
+        losses
+    }
+
+    /// Keeps the temperature within its bounds (*release*).
+    fn after_step(mut self, _: Progress) -> Self {
+        let [least, most] = self.config.contrast.within;
+        self.temp = self.temp.map(|temperature| {
+            let learns = temperature.is_require_grad();
+            let clamped = temperature.inner().clamp(least, most);
+            Tensor::from_inner(clamped).set_require_grad(learns)
+        });
+        self
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let [least, most] = self.config.contrast.within;
+        let temperature = f64::from(self.temp.val().into_scalar::<f32>());
+        let at = |bound: f64| (temperature - bound).abs() < 1e-6 * bound.max(1.0);
+        let mut remarks = Vec::new();
+        if at(least) || at(most) {
+            remarks.push(format!(
+                "The temperature of contrastive learning stands at its bound, {temperature:.3}: it would go on if contrast.within let it. \
+                 At the lower bound the features tell pairs apart with ease, or are overfitted; at the upper one they tell nothing."
+            ));
+        }
+        remarks
+    }
+
+    fn param_group(name: &str) -> ParamGroup {
+        ParamGroup::of_joint(name, &["visual_encoder", "masked_embed"])
+    }
+
+    fn layers(&self) -> usize {
+        self.config.bert.layers
+    }
+}
+
+impl Xvl {
+    fn pairs<'a>(
+        &self,
+        batch: &Batch<'a>,
+        rows: &[usize],
+        pixels: Tensor<4>,
+        image: &Tensor<3>,
+        teacher: &Teacher<'_>,
+    ) -> Pairs<'a> {
+        let texts: Vec<&[u32]> = rows
+            .iter()
+            .map(|&row| batch.examples[row].tokens.as_slice())
+            .collect();
+        let pixels = if rows.len() == pixels.dims()[0] {
+            pixels
+        } else {
+            let device = pixels.device();
+            pixels.select(0, crate::nn::indices(rows.iter().copied(), &device))
+        };
+        Pairs {
+            image: samples_of(image, rows),
+            read: self.read(&self.texts(&texts)),
+            image_m: teacher.model.encode_patches(teacher.take(pixels.clone()), None),
+            read_m: teacher.model.read(&teacher.model.texts(&texts)),
+            pixels,
+            texts,
+        }
+    }
+
+    /// Contrastive learning, and matching, whose negatives are drawn by the same similarities.
+    fn comparing_losses(
+        &self,
+        pairs: &Pairs<'_>,
+        teacher: &Teacher<'_>,
+        lambda: f64,
+        step: &mut StepContext<'_, Self>,
+    ) -> Losses {
+        let device = pairs.image.device();
+        let mut losses = Losses::new();
+        let features = Features {
+            image: self.image_features(&pairs.image),
+            text: self.text_features(&pairs.read),
+            image_m: still(teacher.model.image_features(&pairs.image_m), &device),
+            text_m: still(teacher.model.text_features(&pairs.read_m), &device),
+        };
+        if step.weights.on("contrast") {
+            let config = &self.config.contrast;
+            // What is remembered lies on the device without gradients, as a checkpoint restores it.
+            let plain = device.clone().inner();
+            let mut recall = |name: &str, new: &Tensor<2>| {
+                let queue = step.memory.queue(name, config.queue, config.projection, &plain);
+                let queued = queue.features().map(|queued| still(queued, &device));
+                queue.push(still(new.clone(), &plain));
+                queued
+            };
+            let queued = Queued {
+                image: recall("image", &features.image_m),
+                text: recall("text", &features.text_m),
+            };
+            let batch = pairs.texts.len();
+            // One pair alone, and nothing remembered: there is nothing to tell it from.
+            if batch > 1 || queued.image.is_some() {
+                losses.push(("contrast", self.contrast(&features, &queued, lambda).mean()));
+            }
+        }
+        if step.weights.on("itm") {
+            let negatives = self.negatives(&features, step);
+            let loss =
+                negatives.and_then(|negatives| self.matching_loss(&pairs.image, &pairs.read, &negatives));
+            losses.extend(loss.map(|loss| ("itm", loss)));
+        }
+        losses
+    }
+
+    /// Negatives from the batch: by the softmax of the student's similarities, or with equal chances.
+    fn negatives(&self, features: &Features, step: &mut StepContext<'_, Self>) -> Option<Negatives> {
+        let batch = features.image.dims()[0];
+        let table = |asks: &Tensor<2>, keys: &Tensor<2>| -> Vec<f32> {
+            if !self.config.hard_negatives {
+                return vec![1.0; batch * batch];
+            }
+            let logits = similarities(
+                asks.clone().detach(),
+                keys.clone().detach(),
+                self.temp.val().detach(),
+            );
+            let weights = burn::tensor::activation::softmax(logits, 1);
+            weights.into_data().iter::<f32>().collect()
+        };
+        let image = table(&features.text, &features.image);
+        let text = table(&features.image, &features.text);
+        Some(Negatives {
+            image: draw_negatives(&image, batch, step.rng)?,
+            text: draw_negatives(&text, batch, step.rng)?,
+        })
+    }
+
+    fn word_loss(
+        &self,
+        pairs: &Pairs<'_>,
+        teacher: &Teacher<'_>,
+        lambda: f64,
+        step: &mut StepContext<'_, Self>,
+    ) -> Option<Tensor<1>> {
+        let masked = mask_words(&pairs.texts, &self.config, self.specials.mask, step.rng);
+        if masked.asked.is_empty() {
+            return None;
+        }
+        let logits = self.mlm_logits(&pairs.image, &masked);
+        let opinion = (lambda > 0.0).then(|| {
+            let logits_m = teacher.model.mlm_logits(&pairs.image_m, &masked);
+            (still(logits_m, &logits.device()), lambda)
+        });
+        self.mlm_loss(logits, &masked, opinion)
+    }
+
+    fn patch_loss(
+        &self,
+        pairs: &Pairs<'_>,
+        teacher: &Teacher<'_>,
+        temperature: f64,
+        step: &mut StepContext<'_, Self>,
+    ) -> Option<Tensor<1>> {
+        let (config, side) = (&self.config.mim, self.config.vit.grid());
+        let images = 0..pairs.texts.len();
+        let masked: Vec<bool> = images
+            .flat_map(|_| mask_blocks(side, config.ratio, step.rng))
+            .collect();
+        let patches: Vec<usize> = (0..masked.len()).filter(|patch| masked[*patch]).collect();
+        let image = self.encode_patches(pairs.pixels.clone(), Some(&masked));
+        let student = self.patch_logits(&image, &pairs.read, &patches);
+        let device = student.device();
+        let plain = device.clone().inner();
+        let teacher_logits = teacher
+            .model
+            .patch_logits(&pairs.image_m, &pairs.read_m, &patches);
+        let teacher_logits = still(teacher_logits, &plain);
+        let nothing = || Tensor::zeros([config.head.prototypes], &plain);
+        let centre = step.memory.centres.get("mim").cloned().unwrap_or_else(nothing);
+        // (patches, prototypes) -> (prototypes)
+        let mean = teacher_logits.clone().mean_dim(0).squeeze_dim::<1>(0);
+        let moved = centre.clone().mul_scalar(config.centre) + mean.mul_scalar(1.0 - config.centre);
+        step.memory.centres.insert("mim".to_owned(), moved);
+        let (teacher_logits, centre) = (still(teacher_logits, &device), still(centre, &device));
+        Some(mim_loss(student, teacher_logits, centre, config, temperature))
+    }
+
+    /// Each word from those before it and the picture, of which patches are masked as the config says.
+    fn report_loss(&self, pairs: &Pairs<'_>, step: &mut StepContext<'_, Self>) -> Option<Tensor<1>> {
+        let (ratio, side) = (self.config.report_ratio, self.config.vit.grid());
+        let image = if ratio > 0.0 {
+            let images = 0..pairs.texts.len();
+            let masked: Vec<bool> = images.flat_map(|_| mask_blocks(side, ratio, step.rng)).collect();
+            self.encode_patches(pairs.pixels.clone(), Some(&masked))
+        } else {
+            pairs.image.clone()
+        };
+        // The closing SEP is predicted and never read.
+        let read: Vec<&[u32]> = pairs.texts.iter().map(|text| &text[..text.len() - 1]).collect();
+        let crossing = AttentionPass::new(whole(&image));
+        let hidden = self.write_hidden(&image, self.texts(&read).tokens, &crossing);
+        let columns = hidden.dims()[1];
+        let (mut rows, mut targets) = (Vec::new(), Vec::new());
+        for (number, text) in pairs.texts.iter().enumerate() {
+            rows.extend((0..text.len()).map(|place| number * columns + place));
+            targets.extend(text.iter().map(|token| Some(*token as usize)));
+        }
+        cross_entropy(self.word_logits(rows_of(hidden, rows)), &targets)
+    }
+
+    /// One linear layer on the image's CLS, binary cross-entropy ("Details for Model for Downstream Tasks").
+    fn diagnosis_loss(&self, image: &Tensor<3>, batch: &Batch<'_>) -> Option<Tensor<1>> {
+        let (head, labels) = (self.diagnosis.as_ref()?, self.config.labels().len());
+        let rows = batch.known(batch.rows(true, false), labels);
+        if rows.is_empty() {
+            return None;
+        }
+        let logits = dense(head, column_of(&samples_of(image, &rows), 0), false);
+        binary_cross_entropy(logits, &batch.targets(&rows, labels))
+    }
+}

@@ -1,0 +1,303 @@
+//! Errors put into reports and looked for (Park et al. 2022, "Clinical application for human error detection"): by how little report and
+//! picture match, and by words that are predicted otherwise.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Map, Value, json};
+
+use super::findings::label_set;
+use super::{Cases, EvaluateError, EvaluateOptions, Scores, encode_all};
+use crate::data::Study;
+use crate::metrics::auroc;
+use crate::nn::stream;
+use crate::systems::Task;
+use crate::tasks::{Checked, Session, check, match_probabilities};
+use crate::text::{Labeler, Mistake, Mistaken, Target, make_mistake, swap_one_side, swap_sides};
+
+/// Shares of the reports that get an error in the paper's measure, and in one with enough errors to be measured by.
+const RATES: [(f64, &str); 2] = [(0.01, "1"), (0.2, "20")];
+
+/// An error that a report is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// It is another patient's.
+    Wrong,
+    /// One side of one finding is the other.
+    OneSide,
+    /// Any other.
+    Made(Mistake),
+}
+
+impl Kind {
+    fn all() -> impl Iterator<Item = Self> {
+        let made = Mistake::ALL.into_iter().map(Self::Made);
+        [Self::Wrong, Self::OneSide].into_iter().chain(made)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Wrong => "wrong_report",
+            Self::OneSide => "one_side",
+            Self::Made(mistake) => mistake.name(),
+        }
+    }
+}
+
+/// How many of a report's words were predicted, and how.
+#[derive(Clone, Copy, Debug, Default)]
+struct Corrections {
+    /// Sides that are wrong.
+    wrong: usize,
+    /// Those that are predicted right.
+    corrected: usize,
+    /// Words that are right as they are.
+    right: usize,
+    /// Those that another word is likelier for.
+    changed: usize,
+}
+
+/// One report as it is, and with errors.
+struct Case {
+    id: String,
+    /// The probability that the report as it is matches.
+    own: f64,
+    /// The same with an error, where the report offers room for it.
+    with: BTreeMap<Kind, f64>,
+    /// In which of [`RATES`] this report gets its error.
+    drawn: [bool; 2],
+    /// Of the report with its sides exchanged, by hiding one word after another.
+    exchanged: Option<Corrections>,
+    /// Of the report as it is.
+    unchanged: Option<Corrections>,
+}
+
+/// All reports.
+pub struct CheckCases {
+    cases: Vec<Case>,
+}
+
+/// Checks each report as it is and with each error that there is room for; the words of `trials` of them one by one, as they are and
+/// with their sides exchanged.
+///
+/// # Errors
+/// Too few studies with reports, the first picture that cannot be read, a device that fails.
+pub(super) async fn evaluate(
+    session: &Session,
+    studies: &[Study],
+    options: &EvaluateOptions,
+    mut progress: impl FnMut(usize),
+) -> Result<CheckCases, EvaluateError> {
+    let told = |s: &&Study| s.has_image() && !session.reference(&s.report).trim().is_empty();
+    let told: Vec<Study> = studies.iter().filter(told).cloned().collect();
+    if told.len() < 2 {
+        return Err(EvaluateError::Data(
+            "checking reports needs at least two studies with a picture and a report",
+        ));
+    }
+    let images = encode_all(session, &told, &mut |_| ())?;
+    let (labeler, set) = (Labeler::new(), label_set(session));
+    let labels: Vec<Vec<Target>> = told.iter().map(|s| s.targets(&set, &labeler)).collect();
+    let mut weighed: Vec<usize> = (0..told.len()).collect();
+    weighed.shuffle(&mut stream(options.seed, 0));
+    weighed.truncate(options.trials);
+    let mut cases = Vec::with_capacity(told.len());
+    for (at, study) in told.iter().enumerate() {
+        let mut rng = stream(options.seed, 1 + at as u64);
+        let drawn = RATES.map(|(rate, _)| rng.random::<f64>() < rate);
+        let report = session.reference(&study.report).into_owned();
+        let mut texts = vec![report.clone()];
+        let mut kinds = Vec::new();
+        for kind in Kind::all() {
+            let made = match kind {
+                Kind::Wrong => other(&labels, at, &mut rng)
+                    .map(|other| session.reference(&told[other].report).into_owned()),
+                Kind::OneSide => {
+                    swap_one_side(&report, &labeler, &mut |n| rng.random_range(0..n)).map(|made| made.text)
+                }
+                Kind::Made(mistake) => {
+                    make_mistake(mistake, &report, &labeler, &mut |n| rng.random_range(0..n))
+                        .map(|made| made.text)
+                }
+            };
+            if let Some(text) = made {
+                kinds.push(kind);
+                texts.push(text);
+            }
+        }
+        let tokens: Vec<Vec<u32>> = texts
+            .iter()
+            .map(|text| session.encode_text(Task::Check, text))
+            .collect::<Result<_, _>>()?;
+        let tokens: Vec<&[u32]> = tokens.iter().map(Vec::as_slice).collect();
+        let pairs: Vec<(usize, usize)> = (0..tokens.len()).map(|text| (0, text)).collect();
+        let image = images.clone().narrow(0, at, 1);
+        let mut scores = match_probabilities(session, &image, &tokens, &pairs)
+            .await?
+            .into_iter()
+            .map(f64::from);
+        let own = scores.next().unwrap_or(f64::NAN);
+        let (mut exchanged, mut unchanged) = (None, None);
+        if weighed.contains(&at) {
+            let go_on = async |_, _| ControlFlow::Continue(());
+            unchanged = check(session, &image, &report, go_on)
+                .await?
+                .map(|checked| corrections(&checked, None));
+            if let Some(swapped) = swap_sides(&report) {
+                let checked = check(session, &image, &swapped.text, go_on).await?;
+                exchanged = checked.map(|checked| corrections(&checked, Some(&swapped)));
+            }
+        }
+        cases.push(Case {
+            id: study.id.clone(),
+            own,
+            with: kinds.into_iter().zip(scores).collect(),
+            drawn,
+            exchanged,
+            unchanged,
+        });
+        progress(at + 1);
+    }
+    Ok(CheckCases { cases })
+}
+
+/// Another study whose report does not match: one with other positive labels, where one of a few that are drawn has such.
+fn other(labels: &[Vec<Target>], at: usize, rng: &mut ChaCha8Rng) -> Option<usize> {
+    let positive = |study: usize| labels[study].iter().map(|t| *t == Some(true)).collect::<Vec<_>>();
+    let own = positive(at);
+    (0..64)
+        .map(|_| rng.random_range(0..labels.len()))
+        .find(|&other| other != at && positive(other) != own)
+}
+
+/// What the words of a report say, one hidden after another; `swapped` tells which are wrong.
+fn corrections(checked: &Checked, swapped: Option<&Mistaken>) -> Corrections {
+    let mut counts = Corrections::default();
+    for word in &checked.words {
+        let overlaps = |span: &std::ops::Range<usize>| span.start < word.end && word.start < span.end;
+        let changed = word.doubt() > 0.0;
+        if swapped.is_some_and(|swapped| swapped.spans.iter().any(overlaps)) {
+            counts.wrong += 1;
+            // Of two sides the other one is right.
+            counts.corrected += usize::from(changed && word.side);
+        } else {
+            counts.right += 1;
+            counts.changed += usize::from(changed);
+        }
+    }
+    counts
+}
+
+impl CheckCases {
+    /// The area for an error: reports with it against those as they are, by how little they match.
+    fn area(&self, indices: &[usize], kind: Kind, rate: Option<usize>) -> Option<f64> {
+        let (mut scores, mut wrong) = (Vec::new(), Vec::new());
+        for case in indices.iter().map(|&i| &self.cases[i]) {
+            let with = case.with.get(&kind);
+            let drawn = |rate: usize| case.drawn[rate] && with.is_some();
+            if rate.is_none_or(|rate| !drawn(rate)) {
+                scores.push(-case.own);
+                wrong.push(false);
+            }
+            if let Some(score) = with.filter(|_| rate.is_none_or(drawn)) {
+                scores.push(-score);
+                wrong.push(true);
+            }
+        }
+        auroc(&scores, &wrong)
+    }
+}
+
+impl Cases for CheckCases {
+    fn len(&self) -> usize {
+        self.cases.len()
+    }
+
+    fn scores(&self, indices: &[usize]) -> Scores {
+        let mut scores = Scores::new();
+        for kind in Kind::all() {
+            let name = kind.name();
+            if let Some(area) = self.area(indices, kind, None) {
+                scores.insert(format!("auroc_{name}"), area);
+            }
+            for (rate, (_, percent)) in RATES.iter().enumerate() {
+                if let Some(area) = self.area(indices, kind, Some(rate)) {
+                    scores.insert(format!("auroc_{name}_at_{percent}_percent"), area);
+                }
+            }
+        }
+        let sum = |of: &dyn Fn(&Case) -> Option<(usize, usize)>| {
+            let pairs = indices.iter().filter_map(|&i| of(&self.cases[i]));
+            let (part, whole) = pairs.fold((0, 0), |(p, w), (part, whole)| (p + part, w + whole));
+            (whole > 0).then(|| part as f64 / whole as f64)
+        };
+        let corrected = |c: &Corrections| (c.corrected, c.wrong);
+        let changed = |c: &Corrections| (c.changed, c.right);
+        let shares = [
+            (
+                "sides_corrected",
+                sum(&|case| case.exchanged.as_ref().map(corrected)),
+            ),
+            (
+                "right_words_changed",
+                sum(&|case| case.unchanged.as_ref().map(changed)),
+            ),
+            (
+                "right_words_changed_beside_wrong_sides",
+                sum(&|case| case.exchanged.as_ref().map(changed)),
+            ),
+            (
+                "right_sides_preferred",
+                sum(&|case| {
+                    let swapped = case.with.get(&Kind::Made(Mistake::SideSwap))?;
+                    Some((usize::from(case.own > *swapped), 1))
+                }),
+            ),
+        ];
+        scores.extend(
+            shares
+                .into_iter()
+                .filter_map(|(name, share)| Some((name.to_owned(), share?))),
+        );
+        scores
+    }
+
+    fn lines(&self) -> Vec<Value> {
+        let line = |case: &Case| {
+            let with: Map<String, Value> = case
+                .with
+                .iter()
+                .map(|(kind, p)| (kind.name().to_owned(), json!(p)))
+                .collect();
+            json!({ "study": case.id, "matching": case.own, "with": with })
+        };
+        self.cases.iter().map(line).collect()
+    }
+
+    fn more(&self) -> Result<Map<String, Value>, EvaluateError> {
+        let mut more = Map::new();
+        let count = |kind: Kind| {
+            self.cases
+                .iter()
+                .filter(|case| case.with.contains_key(&kind))
+                .count()
+        };
+        // Of the error that fewest reports have room for, among the paper's two.
+        more.insert(
+            "n_positive".to_owned(),
+            json!(count(Kind::Made(Mistake::SideSwap)).min(count(Kind::Wrong))),
+        );
+        for kind in Kind::all() {
+            more.insert(format!("n_{}", kind.name()), json!(count(kind)));
+            for (rate, (_, percent)) in RATES.iter().enumerate() {
+                let drawn = |case: &&Case| case.drawn[rate] && case.with.contains_key(&kind);
+                let drawn = self.cases.iter().filter(drawn).count();
+                more.insert(format!("n_{}_at_{percent}_percent", kind.name()), json!(drawn));
+            }
+        }
+        Ok(more)
+    }
+}
