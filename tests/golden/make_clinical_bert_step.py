@@ -57,27 +57,18 @@ prediction head alone: nobody sees padding.
 
 import argparse
 import itertools
-import json
 import math
-import platform
 from pathlib import Path
 
-import numpy
-import safetensors
 import torch
-import torchvision
 import transformers
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from step_files import gaps, randomise, renamed, rounded, save
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models import DenseNet
 from transformers.models.bert import modeling_bert as bert
 
-HERE = Path(__file__).parent
-VERSIONS = (
-    f"python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}, "
-    f"transformers {transformers.__version__}, numpy {numpy.__version__}, safetensors {safetensors.__version__}"
-)
 CONFIG = {
     "size": 64,
     "image": {"channels": 3, "width": 8, "growth": 4, "depths": [1, 2, 1, 1]},
@@ -116,9 +107,7 @@ NAMES = (
 
 def own(name):
     """The engine's name of a tensor."""
-    for theirs, ours in NAMES:
-        name = name.replace(theirs, ours)
-    return name
+    return renamed(name, NAMES)
 
 
 class ClinicalBert(nn.Module):
@@ -244,25 +233,6 @@ def match(words, regions, tags, real, sizes):
     return named | {"loss": (-scores / sizes["tau"]).mean(), "loss_tau_inside_log": inside}
 
 
-def randomise(model, generator):
-    """Convolutions by fan-in, norms near 1, all else small enough that no activation saturates."""
-    with torch.no_grad():
-        for name, tensor in sorted(model.state_dict().items()):
-            if not tensor.is_floating_point():
-                continue
-            noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float32)
-            if name.endswith("running_var"):
-                noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float32) + 0.5
-            elif tensor.dim() == 4:
-                noise = noise * math.sqrt(2.0 / tensor[0].numel())
-            elif tensor.dim() > 1:
-                noise = noise * (0.4 if "embeddings.weight" in name else 1.4 / math.sqrt(tensor.shape[1]))
-            else:
-                is_norm = "norm" in name.lower()
-                noise = noise * 0.2 + (1.0 if is_norm and name.endswith("weight") else 0.0)
-            tensor.copy_(noise)
-
-
 def make_inputs(generator):
     kind = torch.tensor([S2S, BI, MMM, MMM, S2S, BI])
     lengths = torch.tensor([10, 7, 5, 8, 6, 9])
@@ -308,7 +278,7 @@ def draw(seed):
     """Weights and inputs."""
     generator = torch.Generator().manual_seed(seed)
     model = ClinicalBert()
-    randomise(model, generator)
+    randomise(model, generator, lambda name: "norm" in name.lower())
     return model, make_inputs(generator)
 
 
@@ -367,14 +337,7 @@ def make(dtype, seed):
         if name.endswith("running_var"):
             kept, count = 0.9 * before[name], counts[name[: -len(".running_var")]]
             named[f"statistics_biased.{name}"] = kept + (tensor - kept) * (count - 1) / count
-    rounded = lambda tensor: tensor.detach().float() if tensor.is_floating_point() else tensor
-    return weights, {name: rounded(tensor).reshape(tensor.shape or (1,)) for name, tensor in named.items()}
-
-
-def save(name, tensors, metadata):
-    tensors = {key: tensor.detach().clone().contiguous() for key, tensor in tensors.items()}
-    save_file(tensors, HERE / name, metadata=metadata)
-    (HERE / name).chmod(0o644)
+    return weights, rounded(named)
 
 
 def check(folder):
@@ -403,21 +366,11 @@ def main():
     print("seed", seed, "margins", margins(seed))
     weights, single = make(torch.float32, seed)
     _, named = make(torch.float64, seed)
-    for prefix in ("out", "grad", "grad_norm", "statistics", "statistics_biased"):
-        gap, worst = max(
-            ((single[k] - v).abs().max().item() / max(v.abs().max().item(), 1e-6), k)
-            for k, v in named.items()
-            if k.split(".")[0] == prefix and not k.endswith(("key.bias", "image.norm0.weight"))
-        )
-        print(f"float32 against float64, {prefix}: {gap:.1e} at {worst}")
-    for end in ("key.bias", "image.norm0.weight"):
-        names = [k for k in named if k.startswith("grad.") and k.endswith(end)]
-        gap, most = max((single[k] - named[k]).abs().max() for k in names), max(named[k].abs().max() for k in names)
-        print(f"float32 against float64, gradient by {end}: {gap:.1e} absolutely, largest value {most:.1e}")
-    # One metadata key a file: the library writes several in random order, and the file would differ from run to run.
-    metadata = {"about": json.dumps({"versions": VERSIONS, "config": CONFIG, "seed": seed}, sort_keys=True)}
-    save("clinical_bert_step.weights.safetensors", weights, metadata)
-    save("clinical_bert_step.io.safetensors", named, metadata)
+    prefixes = ("out", "grad", "grad_norm", "statistics", "statistics_biased")
+    gaps(single, named, prefixes, apart=("key.bias", "image.norm0.weight"))
+    about = {"config": CONFIG, "seed": seed}
+    save("clinical_bert_step.weights.safetensors", weights, about)
+    save("clinical_bert_step.io.safetensors", named, about)
     print({name: float(named[f"out.{name}"]) for name in (*LOSSES, "total")})
 
 

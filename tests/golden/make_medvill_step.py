@@ -49,27 +49,17 @@ visual rows see padding); `grad_norm.bar_pad.NAME` is that of the word table wit
 
 import argparse
 import itertools
-import json
-import math
-import platform
 from pathlib import Path
 
-import numpy
-import safetensors
 import torch
-import torchvision
 import transformers
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from step_files import gaps, randomise, rounded, save
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models.resnet import Bottleneck, ResNet
 from transformers.models.bert import modeling_bert as bert
 
-HERE = Path(__file__).parent
-VERSIONS = (
-    f"python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}, "
-    f"transformers {transformers.__version__}, numpy {numpy.__version__}, safetensors {safetensors.__version__}"
-)
 CONFIG = {
     "size": 96,
     "image": {"channels": 3, "width": 4, "block": "bottleneck", "depths": [1, 2, 1, 1]},
@@ -206,25 +196,6 @@ def losses(out, labels, aligned):
     return {"mlm_loss": mlm, "irm_loss": irm, "loss": mlm + irm}
 
 
-def randomise(model, generator):
-    """Convolutions by fan-in, norms near 1, all else small enough that no activation saturates."""
-    with torch.no_grad():
-        for name, tensor in sorted(model.state_dict().items()):
-            if not tensor.is_floating_point() or name == "mlm.predictions.decoder.bias":
-                continue
-            noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float32)
-            if name.endswith("running_var"):
-                noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float32) + 0.5
-            elif tensor.dim() == 4:
-                noise = noise * math.sqrt(2.0 / tensor[0].numel())
-            elif tensor.dim() > 1:
-                noise = noise * (0.4 if "embeddings.weight" in name else 1.4 / math.sqrt(tensor.shape[1]))
-            else:
-                is_norm = "bn" in name or "LayerNorm" in name or "downsample.1" in name or ".model.1." in name
-                noise = noise * 0.2 + (1.0 if is_norm and name.endswith("weight") else 0.0)
-            tensor.copy_(noise)
-
-
 def make_inputs(generator):
     cells, words, batch = 9, CONFIG["words"], 4
     context, grid = CONFIG["sampled"] + 2, torch.tensor([0, 2, 3, 7, 8])
@@ -282,7 +253,10 @@ def draw(seed):
     """Weights and inputs."""
     generator = torch.Generator().manual_seed(seed)
     model = MedViLL(CONFIG)
-    randomise(model, generator)
+    norms = ("bn", "LayerNorm", "downsample.1", ".model.1.")
+    is_norm = lambda name: any(part in name for part in norms)
+    # The head's own bias is this one under another name.
+    randomise(model, generator, is_norm, left=("mlm.predictions.decoder.bias",))
     return model, make_inputs(generator)
 
 
@@ -345,14 +319,7 @@ def make(dtype, seed):
     values, gradients = backward(model, inputs, "s2s", dtype)
     named |= {f"eval.s2s.{name}": value for name, value in values.items()}
     named |= {f"eval.s2s.grad_norm.{name}": gradient.norm() for name, gradient in gradients.items()}
-    rounded = lambda tensor: tensor.detach().float() if tensor.is_floating_point() else tensor
-    return weights, {name: rounded(tensor).reshape(tensor.shape or (1,)) for name, tensor in named.items()}
-
-
-def save(name, tensors, metadata):
-    tensors = {key: tensor.detach().clone().contiguous() for key, tensor in tensors.items()}
-    save_file(tensors, HERE / name, metadata=metadata)
-    (HERE / name).chmod(0o644)
+    return weights, rounded(named)
 
 
 def check(folder):
@@ -393,20 +360,14 @@ def main():
     print("seed", seed)
     weights, single = make(torch.float32, seed)
     _, named = make(torch.float64, seed)
-    for prefix in ("out", "grad", "grad_norm", "step", "moved", "stepped", "statistics", "eval"):
-        gap, worst = max(
-            ((single[k] - v).abs().max().item() / max(v.abs().max().item(), 1e-6), k)
-            for k, v in named.items()
-            if k.split(".")[0] == prefix and not k.endswith("key.bias")
-        )
-        print(f"float32 against float64, {prefix}: {gap:.1e} at {worst}")
+    prefixes = ("out", "grad", "grad_norm", "step", "moved", "stepped", "statistics", "eval")
+    gaps(single, named, prefixes, apart=("key.bias",))
     # Stored once: the visual embedding's tables and the decoder are the text's.
     shared = ("enc.img_embeddings.position", "enc.img_embeddings.token", "enc.img_embeddings.LayerNorm")
     drop = lambda name: name.startswith(shared) or ".decoder." in name or "position_ids" in name
-    # One metadata key a file: the library writes several in random order, and the file would differ from run to run.
-    metadata = {"about": json.dumps({"versions": VERSIONS, "config": CONFIG, "seed": seed}, sort_keys=True)}
-    save("medvill_step.weights.safetensors", {k: v for k, v in weights.items() if not drop(k)}, metadata)
-    save("medvill_step.io.safetensors", named, metadata)
+    about = {"config": CONFIG, "seed": seed}
+    save("medvill_step.weights.safetensors", {k: v for k, v in weights.items() if not drop(k)}, about)
+    save("medvill_step.io.safetensors", named, about)
     for scheme in SCHEMES:
         print(scheme, {k: float(named[f"out.{scheme}.{k}"]) for k in ("mlm_loss", "irm_loss", "norm")})
 

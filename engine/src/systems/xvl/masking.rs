@@ -36,7 +36,7 @@ impl MaskedTexts {
     }
 }
 
-/// Masks words of texts: each with a chance that over the text is `masked`, words of Medical Subject Headings `keyword` times as likely as
+/// Masks words of texts: each with a chance that over the text is `masked` (less where a keyword's would be above 1), words of Medical Subject Headings `keyword` times as likely as
 /// others. The closing SEP is never asked for (*ours*).
 pub fn mask_words(texts: &[&[u32]], config: &XvlConfig, mask: u32, rng: &mut ChaCha8Rng) -> MaskedTexts {
     let vocabulary = config.bert.vocabulary as u32;

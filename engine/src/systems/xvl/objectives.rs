@@ -235,7 +235,8 @@ impl Xvl {
         losses
     }
 
-    /// Negatives from the batch: by the softmax of the student's similarities, or with equal chances.
+    /// Negatives from the batch: by the softmax of the student's similarities to the teacher's features, as in ALBEF (Li et al. 2021), or
+    /// with equal chances.
     fn negatives(&self, features: &Features, step: &mut StepContext<'_, Self>) -> Option<Negatives> {
         let batch = features.image.dims()[0];
         let table = |asks: &Tensor<2>, keys: &Tensor<2>| -> Vec<f32> {
@@ -250,8 +251,8 @@ impl Xvl {
             let weights = burn::tensor::activation::softmax(logits, 1);
             weights.into_data().iter::<f32>().collect()
         };
-        let image = table(&features.text, &features.image);
-        let text = table(&features.image, &features.text);
+        let image = table(&features.text, &features.image_m);
+        let text = table(&features.image, &features.text_m);
         Some(Negatives {
             image: draw_negatives(&image, batch, step.rng)?,
             text: draw_negatives(&text, batch, step.rng)?,
@@ -300,7 +301,7 @@ impl Xvl {
         let teacher_logits = still(teacher_logits, &plain);
         let nothing = || Tensor::zeros([config.head.prototypes], &plain);
         let centre = step.memory.centres.get("mim").cloned().unwrap_or_else(nothing);
-        // (patches, prototypes) -> (prototypes)
+        // Over the masked patches, *ours*: they are drawn, and the head is spared the others. (patches, prototypes) -> (prototypes)
         let mean = teacher_logits.clone().mean_dim(0).squeeze_dim::<1>(0);
         let moved = centre.clone().mul_scalar(config.centre) + mean.mul_scalar(1.0 - config.centre);
         step.memory.centres.insert("mim".to_owned(), moved);

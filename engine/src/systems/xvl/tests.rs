@@ -1,1 +1,276 @@
+//! Medical X-VL's forward passes against each other, what it learns from what, and what it refuses.
 
+use std::collections::BTreeSet;
+
+use burn::module::Module;
+use burn::tensor::{Device, Distribution, Int, Tensor};
+use rand::RngExt;
+
+use super::*;
+use crate::nn::{read_array, stream};
+use crate::systems::train::{Batch, Example, Images, Memory, Progress, StepContext, Vocabulary, Weights};
+use crate::systems::{DataFacts, Trainable};
+
+const SPECIALS: Specials = Specials {
+    pad: 0,
+    unk: 1,
+    cls: 2,
+    sep: 3,
+    mask: 4,
+};
+
+const ALL: [&str; 5] = ["contrast", "itm", "mlm", "mim", "report"];
+
+fn model(config: &XvlConfig, device: &Device) -> Xvl {
+    device.seed(3);
+    Xvl::init(config, SPECIALS, device).unwrap()
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    read_array("test", tensor).unwrap().data
+}
+
+fn near(found: &[f32], expected: &[f32], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (f, e) in found.iter().zip(expected) {
+        assert!((f - e).abs() < 1e-4, "{what}: {f}, not {e}");
+    }
+}
+
+fn images(count: usize, device: &Device) -> Tensor<4> {
+    Tensor::random([count, 1, 64, 64], Distribution::Uniform(0.0, 1.0), device)
+}
+
+fn examples(count: usize) -> Vec<Example> {
+    let mut rng = stream(5, 1);
+    (0..count)
+        .map(|i| {
+            let mut tokens: Vec<u32> = (0..6 + i % 3).map(|_| rng.random_range(5..100)).collect();
+            tokens.push(SPECIALS.sep);
+            Example {
+                id: i.to_string(),
+                has_image: true,
+                tokens,
+                ..Example::default()
+            }
+        })
+        .collect()
+}
+
+/// The losses of one batch by name, and what is remembered after it.
+fn losses(model: &Xvl, teacher: Option<&Xvl>, examples: &[Example], memory: &mut Memory) -> Vec<(&'static str, f32)> {
+    let weights = Weights(ALL.iter().map(|name| ((*name).to_owned(), 1.0)).collect());
+    let device = model.device();
+    device.seed(11);
+    let batch = Batch {
+        images: Images::Pixels(images(examples.len(), &device)),
+        masks: None,
+        boxes: Vec::new(),
+        examples: examples.iter().collect(),
+        negatives: Vec::new(),
+        questions: Vec::new(),
+    };
+    let mut step = StepContext {
+        weights: &weights,
+        rng: &mut stream(9, 2),
+        progress: Progress { step: 1, steps: 2 },
+        teacher,
+        memory,
+        vocabulary: &Vocabulary::default(),
+    };
+    let losses = Trainable::losses(model, &batch, &mut step);
+    losses.into_iter().map(|(name, loss)| (name, loss.into_scalar::<f32>())).collect()
+}
+
+#[test]
+fn a_step_with_its_cache_says_what_teacher_forcing_says() {
+    let device = Device::flex();
+    let model = model(&XvlConfig::tiny(), &device);
+    let image = model.encode_image(images(2, &device));
+    let tokens = Tensor::<2, Int>::from_data([[7i32, 21, 9, 33], [12, 50, 8, 5]], &device);
+    let whole = Generator::forward(&model, image.clone(), tokens.clone());
+    let mut state = model.start(image, 6);
+    let mut last = None;
+    for t in 0..5 {
+        let step = values(Generator::step(&model, &mut state, last));
+        near(&step, &values(whole.clone().narrow(1, t, 1)), "step");
+        last = (t < 4).then(|| tokens.clone().narrow(1, t, 1));
+    }
+}
+
+#[test]
+fn each_word_has_looked_at_the_patches() {
+    let device = Device::flex();
+    let model = model(&XvlConfig::tiny(), &device);
+    let image = model.encode_image(images(2, &device));
+    let tokens = Tensor::<2, Int>::from_data([[7i32, 21, 9], [12, 50, 8]], &device);
+    let looks = model.attention(image, tokens).unwrap();
+    assert_eq!(looks.dims(), [2, 3, 16]);
+    let sums = values(looks.sum_dim(2));
+    assert!(sums.iter().all(|sum| (0.5..1.0).contains(sum)), "what is left goes to CLS: {sums:?}");
+}
+
+#[test]
+fn a_pair_matches_by_the_mean_of_both_paths() {
+    let device = Device::flex();
+    let texts: [&[u32]; 2] = [&[7, 8, 9, 3], &[20, 3]];
+    let of = |paths: Paths| {
+        let config = XvlConfig {
+            paths,
+            ..XvlConfig::tiny()
+        };
+        let model = model(&config, &device);
+        device.seed(4);
+        values(model.match_pairs(model.encode_image(images(2, &device)), &texts).unwrap())
+    };
+    let (text, image) = (of(Paths::Text), of(Paths::Image));
+    assert_ne!(text, image);
+    let mean: Vec<f32> = text.iter().zip(&image).map(|(a, b)| (a + b) / 2.0).collect();
+    near(&of(Paths::Both), &mean, "both paths");
+}
+
+#[test]
+fn a_text_is_read_alone_as_in_a_batch() {
+    let device = Device::flex();
+    let model = model(&XvlConfig::tiny(), &device);
+    let image = model.encode_image(images(1, &device));
+    let (short, long): (&[u32], &[u32]) = (&[20, 21, 3], &[7, 8, 9, 10, 11, 12, 3]);
+    let both = model.match_pairs(image.clone().repeat_dim(0, 2), &[short, long]).unwrap();
+    let alone = model.match_pairs(image, &[short]).unwrap();
+    near(&values(both)[..1], &values(alone), "padding tells nothing");
+}
+
+#[test]
+fn a_masked_patch_is_not_seen_and_a_hidden_word_is_not_read() {
+    let device = Device::flex();
+    let model = model(&XvlConfig::tiny(), &device);
+    let pixels = images(1, &device).repeat_dim(1, 3);
+    // The first patch is another.
+    let other = pixels.clone().slice_assign([0..1, 0..3, 0..16, 0..16], Tensor::zeros([1, 3, 16, 16], &device));
+    let mut masked = vec![false; 16];
+    let of = |pixels: &Tensor<4>, masked: &[bool]| values(model.encode_patches(pixels.clone(), Some(masked)));
+    near(
+        &of(&pixels, &masked),
+        &values(model.encode_patches(pixels.clone(), None)),
+        "nothing is masked",
+    );
+    assert_ne!(of(&pixels, &masked), of(&other, &masked));
+    masked[0] = true;
+    assert_eq!(of(&pixels, &masked), of(&other, &masked));
+
+    let image = model.encode_image(images(1, &device));
+    let hidden = |text: &[u32]| values(model.predict_masked(image.clone(), &[text], &[1]).unwrap());
+    assert_eq!(hidden(&[20, 21, 22, 3]), hidden(&[20, 77, 22, 3]));
+    assert_ne!(hidden(&[20, 21, 22, 3]), hidden(&[20, 21, 70, 3]));
+    let sum: f32 = hidden(&[20, 21, 22, 3]).iter().map(|log| log.exp()).sum();
+    assert!((sum - 1.0).abs() < 1e-4);
+}
+
+#[test]
+fn a_step_remembers_and_one_pair_alone_compares_with_what_is_remembered() {
+    let device = Device::flex();
+    let (student, teacher) = (model(&XvlConfig::tiny(), &device.clone().autodiff()), model(&XvlConfig::tiny(), &device));
+    let mut memory = Memory::default();
+    // Alone, and nothing is remembered: no negatives.
+    let names = |losses: &[(&'static str, f32)]| losses.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+    let alone = losses(&student, Some(&teacher), &examples(1), &mut memory);
+    assert_eq!(names(&alone), ["mlm", "mim", "report"]);
+    let found = losses(&student, Some(&teacher), &examples(5), &mut memory);
+    assert_eq!(names(&found), ALL);
+    assert!(found.iter().all(|(_, loss)| loss.is_finite() && *loss > 0.0), "{found:?}");
+    assert_eq!(memory.queues["image"].len(), 6);
+    assert_eq!(memory.centres["mim"].dims(), [32]);
+    let alone = losses(&student, Some(&teacher), &examples(1), &mut memory);
+    assert_eq!(names(&alone), ["contrast", "mlm", "mim", "report"]);
+    // Validation has no teacher and no gradients.
+    assert_eq!(names(&losses(&teacher, None, &examples(4), &mut Memory::default())), ALL);
+}
+
+#[test]
+fn every_parameter_learns_and_the_teacher_does_not() {
+    let device = Device::flex().autodiff();
+    let config = XvlConfig {
+        alternating: false,
+        ..XvlConfig::tiny()
+    };
+    let (student, teacher) = (model(&config, &device), model(&config, &Device::flex()));
+    let weights = Weights(ALL.iter().map(|name| ((*name).to_owned(), 1.0)).collect());
+    let examples = examples(4);
+    let batch = Batch {
+        images: Images::Pixels(images(4, &device)),
+        masks: None,
+        boxes: Vec::new(),
+        examples: examples.iter().collect(),
+        negatives: Vec::new(),
+        questions: Vec::new(),
+    };
+    let mut step = StepContext {
+        weights: &weights,
+        rng: &mut stream(9, 2),
+        progress: Progress { step: 1, steps: 2 },
+        teacher: Some(&teacher),
+        memory: &mut Memory::default(),
+        vocabulary: &Vocabulary::default(),
+    };
+    let losses = Trainable::losses(&student, &batch, &mut step);
+    let total = losses.into_iter().map(|(_, loss)| loss).reduce(|sum, loss| sum + loss).unwrap();
+    let gradients = crate::nn::gradients(&student, &total.backward()).unwrap();
+    let learned: BTreeSet<&String> = gradients.keys().collect();
+    let shapes = crate::nn::shapes(&student);
+    let all: BTreeSet<&String> = shapes.keys().collect();
+    assert_eq!(learned, all);
+}
+
+#[test]
+fn the_temperature_stays_within_its_bounds_and_is_remarked_at_them() {
+    let device = Device::flex().autodiff();
+    let mut model = model(&XvlConfig::tiny(), &device);
+    assert!(model.remarks().is_empty());
+    model.temp = model.temp.map(|temperature| temperature.mul_scalar(100.0));
+    let model = model.after_step(Progress { step: 0, steps: 1 });
+    assert!((model.temp.val().into_scalar::<f32>() - 0.5).abs() < 1e-6);
+    assert!(model.temp.val().is_require_grad(), "it is learned further");
+    let remarks = model.valid().remarks();
+    assert!(remarks.len() == 1 && remarks[0].contains("0.500"), "{remarks:?}");
+}
+
+#[test]
+fn a_config_that_cannot_run_is_refused_by_its_key() {
+    type Change = fn(&mut XvlConfig);
+    let cases: [(&str, Change); 14] = [
+        ("vit", |c| c.vit.heads = 5),
+        ("vit.pooling", |c| c.vit.class_token = false),
+        ("vit.size", |c| c.preprocessing.size = 80),
+        ("vit.width", |c| c.bert.width = 64),
+        ("fusion", |c| c.fusion = 5),
+        ("max_tokens", |c| c.max_tokens = 0),
+        ("bert.positions", |c| c.max_tokens = 39),
+        ("contrast.within", |c| c.contrast.within = [0.5, 0.1]),
+        ("contrast.temperature", |c| c.contrast.temperature = 0.9),
+        ("contrast", |c| c.contrast.queue = 0),
+        ("contrast.lambda", |c| c.contrast.lambda = 1.5),
+        ("keyword", |c| c.keyword = 0.0),
+        ("mim.ratio", |c| c.mim.ratio = 1.0),
+        ("labels", |c| c.labels = "all".to_owned()),
+    ];
+    for (key, change) in cases {
+        let mut config = XvlConfig::tiny();
+        change(&mut config);
+        // Pooling by a class token that is not there is no ViT either.
+        let found = config.validate().unwrap_err().key;
+        assert!(found == key || (key == "vit.pooling" && found == "vit"), "{found}, not {key}");
+    }
+    let facts = |studies: usize, together: usize| DataFacts {
+        vocabulary: 100,
+        side_tokens: 0,
+        answers: 0,
+        studies,
+        together,
+        mesh: None,
+        on: &|name| name == "contrast",
+    };
+    assert!(XvlConfig::tiny().with_data(&facts(8, 2)).is_ok());
+    let refused = |studies, together| XvlConfig::tiny().with_data(&facts(studies, together)).unwrap_err();
+    assert_eq!(refused(7, 2).key, "contrast.queue");
+    assert_eq!(refused(8, 1).key, "optim.batch");
+}
