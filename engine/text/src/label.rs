@@ -84,6 +84,7 @@ impl Reading {
 }
 
 pub use language::foreign as foreign_language;
+pub(crate) use language::foreign_script;
 
 /// Reads reports. Make one and use it for all: building its tables takes longer than reading a hundred
 /// reports.

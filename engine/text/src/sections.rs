@@ -162,6 +162,13 @@ impl Report {
     }
 }
 
+/// Whether a heading, without its colon, is that of a section, and if so whether the section tells of the radiograph.
+pub(crate) fn tells_of_radiograph(heading: &str) -> Option<bool> {
+    let heading = heading.trim().to_ascii_lowercase();
+    let (_, section) = HEADINGS.iter().find(|h| h.0 == heading)?;
+    Some(*section != Section::Other)
+}
+
 /// The paragraphs after the first of a section. "COMPARISON: none.<blank line>The heart is ...": what follows
 /// the heading's own paragraph belongs to nobody else.
 fn paragraphs(body: &str) -> &str {

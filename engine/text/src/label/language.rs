@@ -148,6 +148,11 @@ pub fn foreign(text: &str) -> Option<&'static str> {
     (known == 0 && strange >= enough).then_some(UNNAMED)
 }
 
+/// The letters of a text most letters of which are not Latin, by the language that they tell.
+pub(crate) fn foreign_script(text: &str) -> Option<&'static str> {
+    script(&LANGUAGES, text)
+}
+
 /// The language of a text most letters of which are not Latin.
 fn script(languages: &'static Languages, text: &str) -> Option<&'static str> {
     if text.is_ascii() {
