@@ -137,6 +137,9 @@ pub enum DataError {
         /// What can be.
         instead: &'static str,
     },
+    /// Abdominal phantoms of another institution were asked for.
+    #[error("abdominal phantoms are of one institution; choose first, or leave it out")]
+    OneInstitution,
     /// A number of phantoms, or a size, beyond what is possible.
     #[error("{what} of {value} is out of bounds: choose from {least} to {most}")]
     Bounds {

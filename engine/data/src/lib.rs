@@ -1,7 +1,8 @@
-//! Data sets: the phantom, and the layouts in which radiograph collections are published, one file each.
+//! Data sets: the phantoms of chest and abdomen, and the layouts in which radiograph collections are published, one file each.
 //!
 //! Every loader gives [`Study`] values, so that what follows does not know where they came from.
 
+pub mod abdomen;
 pub mod chexpert;
 mod collect;
 pub mod cov_ctr;
@@ -33,6 +34,7 @@ mod truth;
 pub mod vqa_rad;
 pub mod write;
 
+pub use abdomen::write_abdomens;
 pub use delimited::{decode, read_words};
 pub use error::DataError;
 pub use kind::Kind;
@@ -43,4 +45,4 @@ pub use reports::{Reports, read_reports};
 pub use study::{Counts, FindingBox, Question, Split, Study};
 pub use summary::Summary;
 pub use truth::{TRUTH_FILE, Truth, TruthBox};
-pub use write::{Format, WriteOptions, write_phantoms};
+pub use write::{Body, Format, WriteOptions, write_phantoms};

@@ -15,14 +15,14 @@ mod read;
 mod write;
 
 pub use read::load;
-pub(crate) use write::write;
+pub(crate) use write::{Entry, write, write_annotation};
 
 use std::path::Path;
 
 use super::files::any_case;
 
 const ANNOTATION: &str = "annotation.json";
-const IMAGES: &str = "images";
+pub(crate) const IMAGES: &str = "images";
 
 /// The lists, in the order of [`crate::Split::ALL`].
 const LISTS: [&str; 3] = ["train", "val", "test"];

@@ -73,6 +73,39 @@ impl FromStr for Format {
     }
 }
 
+/// Which part of the body phantoms are drawn of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Body {
+    /// [`crate::phantom`], by [`write_phantoms`].
+    #[default]
+    Chest,
+    /// [`crate::abdomen`], by [`crate::write_abdomens`].
+    Abdomen,
+}
+
+impl fmt::Display for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Chest => "chest",
+            Self::Abdomen => "abdomen",
+        })
+    }
+}
+
+impl FromStr for Body {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "chest" => Ok(Self::Chest),
+            "abdomen" => Ok(Self::Abdomen),
+            _ => Err(format!(
+                "there is no phantom of {text:?}; choose chest or abdomen"
+            )),
+        }
+    }
+}
+
 /// What to draw, and where to.
 #[derive(Clone, Debug)]
 pub struct WriteOptions {
@@ -117,6 +150,12 @@ pub fn write_phantoms(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -
             });
         }
     };
+    check(options)?;
+    write(options, progress)
+}
+
+/// Whether the numbers are within bounds and the folder is empty; makes it where it is not there.
+pub(crate) fn check(options: &WriteOptions) -> Result<(), DataError> {
     let within = |what, value, least, most| match (least..=most).contains(&value) {
         true => Ok(()),
         false => Err(DataError::Bounds {
@@ -130,10 +169,10 @@ pub fn write_phantoms(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -
     within("a size", options.size, 64, 4096)?;
     make_folder(&options.root)?;
     let mut entries = std::fs::read_dir(&options.root).map_err(DataError::io("read", &options.root))?;
-    if entries.next().is_some() {
-        return Err(DataError::NotEmpty(options.root.clone()));
+    match entries.next() {
+        Some(_) => Err(DataError::NotEmpty(options.root.clone())),
+        None => Ok(()),
     }
-    write(options, progress)
 }
 
 /// Makes a folder and those above it.
@@ -247,54 +286,92 @@ pub(crate) fn draw_all(
             &phantom::draw_at(&p.description, options.size, options.institution)?,
         )
     };
-    let mut done = Vec::with_capacity(planned.len());
-    for batch in planned.chunks(BATCH) {
-        done.extend(par_map(batch, one)?);
+    draw_batches(planned, one, progress)
+}
+
+/// Does `one` for each, on all cores where there are threads; the results keep their order.
+pub(crate) fn draw_batches<T: Sync, R: Send>(
+    all: &[T],
+    one: impl Fn(&T) -> Result<R, DataError> + Sync,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<R>, DataError> {
+    let mut done = Vec::with_capacity(all.len());
+    for batch in all.chunks(BATCH) {
+        done.extend(par_map(batch, &one)?);
         progress(done.len());
     }
     Ok(done)
 }
 
-/// Writes one picture.
+/// A picture to write, and what a DICOM file says of it.
+pub(crate) struct Picture<'a> {
+    pub(crate) size: usize,
+    pub(crate) pixels: &'a [u8],
+    pub(crate) pixels_12bit: &'a [u16],
+    pub(crate) seed: u64,
+    pub(crate) subject: &'a str,
+    /// Every fifth study is MONOCHROME1.
+    pub(crate) study: u64,
+    pub(crate) view: &'a str,
+    pub(crate) body_part: &'a str,
+}
+
+/// Writes one chest's picture.
 pub(crate) fn write_picture(
     path: &Path,
     phantom: &Phantom,
     planned: &Planned,
     format: Format,
 ) -> Result<(), DataError> {
-    let size = phantom.size;
+    let picture = Picture {
+        size: phantom.size,
+        pixels: &phantom.pixels,
+        pixels_12bit: &phantom.pixels_12bit,
+        seed: planned.description.seed,
+        subject: &planned.subject.to_string(),
+        study: planned.study,
+        view: match planned.description.view {
+            View::Ap => "AP",
+            View::Pa => "PA",
+        },
+        body_part: "CHEST",
+    };
+    write_pixels(path, &picture, format)
+}
+
+/// Writes one picture.
+pub(crate) fn write_pixels(path: &Path, picture: &Picture<'_>, format: Format) -> Result<(), DataError> {
+    let size = picture.size;
     match format {
-        Format::Png => write_png(path, &phantom.pixels, size, size)?,
-        Format::Jpg => write_jpeg(path, &phantom.pixels, size, size, QUALITY)?,
+        Format::Png => write_png(path, picture.pixels, size, size)?,
+        Format::Jpg => write_jpeg(path, picture.pixels, size, size, QUALITY)?,
         Format::Dicom => {
-            let inverted = planned.study.is_multiple_of(5);
+            let inverted = picture.study.is_multiple_of(5);
             let turned: Vec<u16>;
             let pixels = if inverted {
-                turned = phantom
+                turned = picture
                     .pixels_12bit
                     .iter()
                     .map(|p| 4095 - (*p).min(4095))
                     .collect();
                 &turned
             } else {
-                &phantom.pixels_12bit
+                picture.pixels_12bit
             };
-            let (subject, study) = (planned.subject.to_string(), planned.study.to_string());
-            let mut image = DicomImage::new(pixels, size, size, planned.description.seed);
+            let study = picture.study.to_string();
+            let mut image = DicomImage::new(pixels, size, size, picture.seed);
             if inverted {
                 image.polarity = hilum_image::Polarity::Monochrome1;
             }
             image.window = Some(window(pixels));
-            // A chest of 43 cm on the detector, whatever the number of pixels.
+            // A trunk of 43 cm on the detector, whatever the number of pixels.
             let spacing = 430.0 / size as f32;
             image.spacing_mm = Some((spacing, spacing));
-            image.view_position = match planned.description.view {
-                View::Ap => "AP",
-                View::Pa => "PA",
-            };
-            image.patient_id = &subject;
+            image.view_position = picture.view;
+            image.body_part = picture.body_part;
+            image.patient_id = picture.subject;
             image.accession_number = &study;
-            image.study_uid = derived_uid(planned.study, "study");
+            image.study_uid = derived_uid(picture.study, "study");
             write_dicom(path, &image)?;
         }
     }

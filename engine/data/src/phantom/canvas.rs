@@ -4,18 +4,18 @@ use super::shapes::Point;
 
 /// Where the patient's plane lies on the picture: a turn, a zoom and a shift.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Frame {
-    pub(super) size: usize,
-    pub(super) zoom: f32,
-    pub(super) cos: f32,
-    pub(super) sin: f32,
+pub(crate) struct Frame {
+    pub(crate) size: usize,
+    pub(crate) zoom: f32,
+    pub(crate) cos: f32,
+    pub(crate) sin: f32,
     /// The picture's coordinates, in `[0, 1]`, of the plane's origin.
-    pub(super) origin: Point,
+    pub(crate) origin: Point,
 }
 
 impl Frame {
     /// Pixel coordinates (column, row) of a point; pixel centres are whole numbers.
-    pub(super) fn pixel(&self, p: Point) -> Point {
+    pub(crate) fn pixel(&self, p: Point) -> Point {
         let n = self.size as f32;
         [
             (self.origin[0] + self.zoom * (self.cos * p[0] - self.sin * p[1])) * n - 0.5,
@@ -24,7 +24,7 @@ impl Frame {
     }
 
     /// The point under a pixel's centre.
-    pub(super) fn point(&self, column: usize, row: usize) -> Point {
+    pub(crate) fn point(&self, column: usize, row: usize) -> Point {
         let n = self.size as f32;
         let u = ((column as f32 + 0.5) / n - self.origin[0]) / self.zoom;
         let v = ((row as f32 + 0.5) / n - self.origin[1]) / self.zoom;
@@ -32,20 +32,20 @@ impl Frame {
     }
 
     /// Pixels a unit of the plane.
-    pub(super) fn scale(&self) -> f32 {
+    pub(crate) fn scale(&self) -> f32 {
         self.zoom * self.size as f32
     }
 }
 
 /// One value a pixel, row-major.
 #[derive(Clone, Debug)]
-pub(super) struct Layer {
-    pub(super) size: usize,
-    pub(super) data: Vec<f32>,
+pub(crate) struct Layer {
+    pub(crate) size: usize,
+    pub(crate) data: Vec<f32>,
 }
 
 impl Layer {
-    pub(super) fn new(size: usize) -> Self {
+    pub(crate) fn new(size: usize) -> Self {
         Self {
             size,
             data: vec![0.0; size * size],
@@ -65,31 +65,31 @@ impl Layer {
     }
 
     /// Adds what overlaps, as thicknesses do in a radiograph.
-    pub(super) fn add(&mut self, patch: &Patch, factor: f32) {
+    pub(crate) fn add(&mut self, patch: &Patch, factor: f32) {
         self.each(patch, |to, from| *to += factor * from);
     }
 
     /// Joins fractions of the same thing: what one has filled the other cannot fill again.
-    pub(super) fn join(&mut self, patch: &Patch) {
+    pub(crate) fn join(&mut self, patch: &Patch) {
         self.each(patch, |to, from| {
             *to = 1.0 - (1.0 - *to) * (1.0 - from.clamp(0.0, 1.0))
         });
     }
 
     /// Keeps the larger.
-    pub(super) fn raise(&mut self, patch: &Patch) {
+    pub(crate) fn raise(&mut self, patch: &Patch) {
         self.each(patch, |to, from| *to = to.max(from));
     }
 }
 
 /// A rectangle of values at a place on a layer.
 #[derive(Clone, Debug)]
-pub(super) struct Patch {
-    pub(super) left: usize,
-    pub(super) top: usize,
-    pub(super) width: usize,
-    pub(super) height: usize,
-    pub(super) values: Vec<f32>,
+pub(crate) struct Patch {
+    pub(crate) left: usize,
+    pub(crate) top: usize,
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) values: Vec<f32>,
 }
 
 impl Patch {
@@ -111,7 +111,7 @@ impl Patch {
     }
 
     /// A function of the plane over a rectangle of it; `None` where that lies off the picture.
-    pub(super) fn region(frame: &Frame, low: Point, high: Point, f: impl Fn(Point) -> f32) -> Option<Self> {
+    pub(crate) fn region(frame: &Frame, low: Point, high: Point, f: impl Fn(Point) -> f32) -> Option<Self> {
         let corners = [low, [high[0], low[1]], high, [low[0], high[1]]].map(|p| frame.pixel(p));
         let least = |j: usize| corners.iter().map(|c| c[j]).fold(f32::INFINITY, f32::min);
         let most = |j: usize| corners.iter().map(|c| c[j]).fold(f32::NEG_INFINITY, f32::max);
@@ -129,7 +129,7 @@ impl Patch {
 
     /// A stroke along nodes; `None` where it lies off the picture. What is thinner than a pixel is spread
     /// over one and dimmed, as a detector would.
-    pub(super) fn stroke(frame: &Frame, nodes: &[Node], profile: Profile) -> Option<Self> {
+    pub(crate) fn stroke(frame: &Frame, nodes: &[Node], profile: Profile) -> Option<Self> {
         let scale = frame.scale();
         let placed: Vec<(Point, f32, f32)> = nodes
             .iter()
@@ -195,7 +195,7 @@ impl Patch {
     }
 
     /// The same rectangle with each value times a function of its pixel.
-    pub(super) fn times(mut self, f: impl Fn(usize, usize) -> f32) -> Self {
+    pub(crate) fn times(mut self, f: impl Fn(usize, usize) -> f32) -> Self {
         for row in 0..self.height {
             for column in 0..self.width {
                 let value = &mut self.values[row * self.width + column];
@@ -210,14 +210,14 @@ impl Patch {
 
 /// A stroke's node: where, half its width and its weight.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Node {
-    pub(super) at: Point,
-    pub(super) half: f32,
-    pub(super) weight: f32,
+pub(crate) struct Node {
+    pub(crate) at: Point,
+    pub(crate) half: f32,
+    pub(crate) weight: f32,
 }
 
 /// Nodes of one width and weight.
-pub(super) fn nodes(points: &[Point], half: f32, weight: f32) -> Vec<Node> {
+pub(crate) fn nodes(points: &[Point], half: f32, weight: f32) -> Vec<Node> {
     points
         .iter()
         .map(|at| Node {
@@ -230,7 +230,7 @@ pub(super) fn nodes(points: &[Point], half: f32, weight: f32) -> Vec<Node> {
 
 /// How a stroke's value falls from its axis to its edge.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Profile {
+pub(crate) enum Profile {
     /// The chord of a full cylinder.
     Rod,
     /// The chord of a cylinder's wall: bright edges, as the cortex of a rib or the wall of a tube.

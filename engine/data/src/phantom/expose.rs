@@ -109,7 +109,7 @@ fn row_of(map: &[f32], row: usize, size: usize, out: &mut [f32]) {
 }
 
 /// The finished picture: 12-bit and 8-bit values, bone bright.
-pub(super) fn expose(
+pub(crate) fn expose(
     attenuation: &Layer,
     view: View,
     seed: u64,

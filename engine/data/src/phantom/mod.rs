@@ -6,26 +6,26 @@
 
 mod anatomy;
 mod bones;
-mod canvas;
+pub(crate) mod canvas;
 mod chinese;
 mod describe;
 mod devices;
 mod draw;
-mod expose;
+pub(crate) mod expose;
 mod lesions;
 mod masks;
 mod mesh;
-mod noise;
+pub(crate) mod noise;
 mod pleura;
 mod prose;
 mod questions;
 mod sample;
 mod scene;
-mod shapes;
+pub(crate) mod shapes;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod thumbnail_baseline;
+pub(crate) mod thumbnail_baseline;
 mod vessels;
 
 pub use chinese::{chinese_report, chinese_terms};

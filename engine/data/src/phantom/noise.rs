@@ -5,10 +5,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// A stream of chance: the same `(seed, stream)` gives the same draws everywhere.
-pub(super) struct Dice(ChaCha8Rng);
+pub(crate) struct Dice(ChaCha8Rng);
 
 impl Dice {
-    pub(super) fn new(seed: u64, stream: u64) -> Self {
+    pub(crate) fn new(seed: u64, stream: u64) -> Self {
         // The key is spread by splitmix64 here, so that no library's own seeding can change the pictures.
         let mut state = seed;
         let mut key = [0u8; 32];
@@ -25,38 +25,38 @@ impl Dice {
     }
 
     /// Uniform in `[0, 1)`.
-    pub(super) fn unit(&mut self) -> f32 {
+    pub(crate) fn unit(&mut self) -> f32 {
         (self.0.next_u32() >> 8) as f32 / 16_777_216.0
     }
 
     /// Uniform between two bounds.
-    pub(super) fn range(&mut self, low: f32, high: f32) -> f32 {
+    pub(crate) fn range(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * self.unit()
     }
 
     /// Bell-shaped between two bounds: the mean of three uniform draws.
-    pub(super) fn bell(&mut self, low: f32, high: f32) -> f32 {
+    pub(crate) fn bell(&mut self, low: f32, high: f32) -> f32 {
         let mean = (self.unit() + self.unit() + self.unit()) / 3.0;
         low + (high - low) * mean
     }
 
     /// True with the given probability.
-    pub(super) fn chance(&mut self, probability: f32) -> bool {
+    pub(crate) fn chance(&mut self, probability: f32) -> bool {
         self.unit() < probability
     }
 
     /// -1 or 1.
-    pub(super) fn sign(&mut self) -> f32 {
+    pub(crate) fn sign(&mut self) -> f32 {
         if self.chance(0.5) { 1.0 } else { -1.0 }
     }
 
     /// A seed for lattice noise.
-    pub(super) fn noise_seed(&mut self) -> u32 {
+    pub(crate) fn noise_seed(&mut self) -> u32 {
         self.0.next_u32()
     }
 
     /// An index drawn by weight; the last one where the weights sum to nothing.
-    pub(super) fn pick(&mut self, weights: &[f32]) -> usize {
+    pub(crate) fn pick(&mut self, weights: &[f32]) -> usize {
         let total: f32 = weights.iter().sum();
         let mut left = self.unit() * total;
         for (index, weight) in weights.iter().enumerate() {
@@ -70,7 +70,7 @@ impl Dice {
 }
 
 /// A well-mixed hash of a lattice point.
-pub(super) fn hash(x: i32, y: i32, seed: u32) -> u32 {
+pub(crate) fn hash(x: i32, y: i32, seed: u32) -> u32 {
     let mut h = (x as u32).wrapping_mul(0x9E37_79B1)
         ^ (y as u32).wrapping_mul(0x85EB_CA77)
         ^ seed.wrapping_mul(0xC2B2_AE3D);
@@ -80,7 +80,7 @@ pub(super) fn hash(x: i32, y: i32, seed: u32) -> u32 {
 }
 
 /// Smooth value noise in `[-1, 1]`, one cell a unit.
-pub(super) fn value(x: f32, y: f32, seed: u32) -> f32 {
+pub(crate) fn value(x: f32, y: f32, seed: u32) -> f32 {
     let (fx, fy) = (x.floor(), y.floor());
     let (ix, iy) = (fx as i32, fy as i32);
     let fade = |t: f32| t * t * (3.0 - 2.0 * t);
@@ -92,19 +92,19 @@ pub(super) fn value(x: f32, y: f32, seed: u32) -> f32 {
 }
 
 /// Two octaves of [`value`], in `[-1, 1]`.
-pub(super) fn rough(x: f32, y: f32, seed: u32) -> f32 {
+pub(crate) fn rough(x: f32, y: f32, seed: u32) -> f32 {
     let (u, v) = (0.8 * x - 0.6 * y, 0.6 * x + 0.8 * y);
     0.65 * value(u, v, seed) + 0.35 * value(1.8 * x + 1.1 * y + 17.0, 1.8 * y - 1.1 * x - 9.0, seed ^ 0x5bd1)
 }
 
 /// [`value`] over two lattices turned against each other, so that no grid shows; in `[-1.2, 1.2]`.
-pub(super) fn grainy(x: f32, y: f32, seed: u32) -> f32 {
+pub(crate) fn grainy(x: f32, y: f32, seed: u32) -> f32 {
     0.6 * value(0.8 * x - 0.6 * y, 0.6 * x + 0.8 * y, seed)
         + 0.6 * value(0.38 * x + 0.92 * y + 31.0, 0.38 * y - 0.92 * x, seed ^ 0x3c71)
 }
 
 /// Nearly normal noise of a pixel, mean 0 and deviation 1: the sum of four bytes of its hash.
-pub(super) fn grain(x: i32, y: i32, seed: u32) -> f32 {
+pub(crate) fn grain(x: i32, y: i32, seed: u32) -> f32 {
     let bytes = hash(x, y, seed).to_le_bytes();
     let sum: i32 = bytes.iter().map(|b| i32::from(*b)).sum();
     (sum - 510) as f32 / 147.8

@@ -2,22 +2,22 @@
 
 /// A point of the patient's plane: x to the picture's right (the patient's left), y down, both in picture
 /// widths, the middle of the thorax near the origin.
-pub(super) type Point = [f32; 2];
+pub(crate) type Point = [f32; 2];
 
 /// 0 below `low`, 1 above `high`, smooth between.
-pub(super) fn smooth(value: f32, low: f32, high: f32) -> f32 {
+pub(crate) fn smooth(value: f32, low: f32, high: f32) -> f32 {
     let t = ((value - low) / (high - low)).clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)
 }
 
 /// The height of a quarter circle over `t` in `[0, 1]`: how thick a round body is near its edge.
-pub(super) fn quarter(t: f32) -> f32 {
+pub(crate) fn quarter(t: f32) -> f32 {
     let u = 1.0 - t.clamp(0.0, 1.0);
     (1.0 - u * u).max(0.0).sqrt()
 }
 
 /// A bell of height 1 around `centre`.
-pub(super) fn bell(value: f32, centre: f32, width: f32) -> f32 {
+pub(crate) fn bell(value: f32, centre: f32, width: f32) -> f32 {
     let t = (value - centre) / width;
     libm::expf(-0.5 * t * t)
 }
@@ -25,14 +25,14 @@ pub(super) fn bell(value: f32, centre: f32, width: f32) -> f32 {
 /// A function of one coordinate held as evenly spaced samples, read by linear interpolation, constant
 /// outside.
 #[derive(Clone, Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     low: f32,
     step: f32,
     values: Vec<f32>,
 }
 
 impl Table {
-    pub(super) fn sample(low: f32, high: f32, count: usize, f: impl Fn(f32) -> f32) -> Self {
+    pub(crate) fn sample(low: f32, high: f32, count: usize, f: impl Fn(f32) -> f32) -> Self {
         let step = (high - low) / (count - 1) as f32;
         Self {
             low,
@@ -41,7 +41,7 @@ impl Table {
         }
     }
 
-    pub(super) fn at(&self, x: f32) -> f32 {
+    pub(crate) fn at(&self, x: f32) -> f32 {
         let last = self.values.len() - 1;
         let t = ((x - self.low) / self.step).clamp(0.0, last as f32);
         let i = (t as usize).min(last - 1);
@@ -51,7 +51,7 @@ impl Table {
 }
 
 /// Points of a Catmull-Rom curve through the given ones, `per` a span.
-pub(super) fn spline(points: &[Point], per: usize, closed: bool) -> Vec<Point> {
+pub(crate) fn spline(points: &[Point], per: usize, closed: bool) -> Vec<Point> {
     let n = points.len() as isize;
     let at = |i: isize| {
         points[if closed {
@@ -93,14 +93,14 @@ fn diamond_angle(dx: f32, dy: f32) -> f32 {
 
 /// A closed outline that each ray from its centre crosses once.
 #[derive(Clone, Debug)]
-pub(super) struct Outline {
-    pub(super) centre: Point,
+pub(crate) struct Outline {
+    pub(crate) centre: Point,
     radius: Vec<f32>,
 }
 
 impl Outline {
     /// From a function of the direction (a unit vector) to the radius.
-    pub(super) fn from_rays(centre: Point, radius: impl Fn(f32, f32) -> f32) -> Self {
+    pub(crate) fn from_rays(centre: Point, radius: impl Fn(f32, f32) -> f32) -> Self {
         let radius = (0..RAYS)
             .map(|i| {
                 let angle = i as f32 * 4.0 / RAYS as f32;
@@ -118,7 +118,7 @@ impl Outline {
     }
 
     /// Through points given in order around the centre.
-    pub(super) fn through(centre: Point, points: &[Point]) -> Self {
+    pub(crate) fn through(centre: Point, points: &[Point]) -> Self {
         let mut found: Vec<(f32, f32)> = spline(points, 24, true)
             .iter()
             .map(|p| {
@@ -158,7 +158,7 @@ impl Outline {
     }
 
     /// The outline's radius towards a point, and the point's own distance from the centre.
-    pub(super) fn towards(&self, point: Point) -> (f32, f32) {
+    pub(crate) fn towards(&self, point: Point) -> (f32, f32) {
         let (dx, dy) = (point[0] - self.centre[0], point[1] - self.centre[1]);
         let t = diamond_angle(dx, dy) * RAYS as f32 / 4.0;
         let i = t as usize;
@@ -168,7 +168,7 @@ impl Outline {
     }
 
     /// How deep inside a point lies along its ray; negative outside.
-    pub(super) fn depth(&self, point: Point) -> f32 {
+    pub(crate) fn depth(&self, point: Point) -> f32 {
         let (radius, distance) = self.towards(point);
         radius - distance
     }

@@ -9,38 +9,44 @@ use hilum_text::{Certainty, Finding};
 
 const SIDE: usize = 16;
 const FEATURES: usize = SIDE * SIDE + 1;
-const CLASSES: usize = 13;
 
-/// Thumbnail features (with a constant 1) and the 13 findings' labels.
-struct Set {
+/// Thumbnail features (with a constant 1) and the labels of so many findings.
+struct Set<const C: usize> {
     x: Vec<[f32; FEATURES]>,
-    y: Vec<[bool; CLASSES]>,
+    y: Vec<[bool; C]>,
 }
 
-fn thumbnails(seeds: std::ops::Range<u64>, size: usize) -> Set {
+/// The picture of a seed at a size, and what it shows.
+type Draw<const C: usize> = fn(u64, usize) -> (Vec<u8>, [bool; C]);
+
+fn chest(seed: u64, size: usize) -> (Vec<u8>, [bool; 13]) {
+    let description = describe(seed);
+    let phantom = draw(&description, size).expect("the size is within bounds");
+    let labels = description.labels();
+    let shown = |k: usize| labels[Finding::ALL[k + 1] as usize] == Some(Certainty::Positive);
+    (phantom.pixels, std::array::from_fn(shown))
+}
+
+fn thumbnails<const C: usize>(draw: Draw<C>, seeds: std::ops::Range<u64>, size: usize) -> Set<C> {
     let mut set = Set {
         x: Vec::new(),
         y: Vec::new(),
     };
     for seed in seeds {
-        let description = describe(seed);
-        let phantom = draw(&description, size).expect("the size is within bounds");
+        let (pixels, labels) = draw(seed, size);
         let mut x = [0.0f32; FEATURES];
         let bin = size / SIDE;
-        for (i, pixel) in phantom.pixels.iter().enumerate() {
+        for (i, pixel) in pixels.iter().enumerate() {
             x[(i / size / bin) * SIDE + (i % size) / bin] += f32::from(*pixel) / (255 * bin * bin) as f32;
         }
         x[FEATURES - 1] = 1.0;
         set.x.push(x);
-        let labels = description.labels();
-        set.y.push(std::array::from_fn(|k| {
-            labels[Finding::ALL[k + 1] as usize] == Some(Certainty::Positive)
-        }));
+        set.y.push(labels);
     }
     set
 }
 
-fn standardise(train: &mut Set, test: &mut Set) {
+fn standardise<const C: usize>(train: &mut Set<C>, test: &mut Set<C>) {
     for j in 0..FEATURES - 1 {
         let n = train.x.len() as f32;
         let mean = train.x.iter().map(|x| x[j]).sum::<f32>() / n;
@@ -58,8 +64,13 @@ fn score(weights: &[f32; FEATURES], x: &[f32; FEATURES]) -> f32 {
 }
 
 /// Full-batch Adam on the logistic loss of each class.
-fn fit(set: &Set, rows: std::ops::Range<usize>, l2: f32, steps: usize) -> Vec<[f32; FEATURES]> {
-    let mut weights = vec![[0.0f32; FEATURES]; CLASSES];
+fn fit<const C: usize>(
+    set: &Set<C>,
+    rows: std::ops::Range<usize>,
+    l2: f32,
+    steps: usize,
+) -> Vec<[f32; FEATURES]> {
+    let mut weights = vec![[0.0f32; FEATURES]; C];
     let n = rows.len() as f32;
     for (k, w) in weights.iter_mut().enumerate() {
         let (mut first, mut second) = ([0.0f32; FEATURES], [0.0f32; FEATURES]);
@@ -88,7 +99,12 @@ fn fit(set: &Set, rows: std::ops::Range<usize>, l2: f32, steps: usize) -> Vec<[f
 }
 
 /// Of one class: the threshold with the best F1 on some rows.
-fn threshold(set: &Set, rows: std::ops::Range<usize>, weights: &[f32; FEATURES], class: usize) -> f32 {
+fn threshold<const C: usize>(
+    set: &Set<C>,
+    rows: std::ops::Range<usize>,
+    weights: &[f32; FEATURES],
+    class: usize,
+) -> f32 {
     let mut scored: Vec<(f32, bool)> = rows
         .map(|i| (score(weights, &set.x[i]), set.y[i][class]))
         .collect();
@@ -106,13 +122,13 @@ fn threshold(set: &Set, rows: std::ops::Range<usize>, weights: &[f32; FEATURES],
 }
 
 /// Hits, false alarms and misses of each class.
-fn counts(
-    set: &Set,
+fn counts<const C: usize>(
+    set: &Set<C>,
     rows: std::ops::Range<usize>,
     weights: &[[f32; FEATURES]],
     thresholds: &[f32],
 ) -> Vec<[f32; 3]> {
-    let mut all = vec![[0.0f32; 3]; CLASSES];
+    let mut all = vec![[0.0f32; 3]; C];
     for i in rows {
         for (k, count) in all.iter_mut().enumerate() {
             match (score(&weights[k], &set.x[i]) >= thresholds[k], set.y[i][k]) {
@@ -134,17 +150,23 @@ fn micro(all: &[[f32; 3]]) -> f32 {
     f1(std::array::from_fn(|j| all.iter().map(|c| c[j]).sum()))
 }
 
-/// The micro-F1 over the 13 findings of the baseline, and that of each finding.
-fn baseline(training: u64, testing: u64, size: usize, steps: usize) -> (f32, Vec<f32>) {
-    let mut train = thumbnails(0..training, size);
-    let mut test = thumbnails(1_000_000..1_000_000 + testing, size);
+/// The micro-F1 over the findings of the baseline, and that of each finding.
+pub(crate) fn baseline<const C: usize>(
+    draw: Draw<C>,
+    training: u64,
+    testing: u64,
+    size: usize,
+    steps: usize,
+) -> (f32, Vec<f32>) {
+    let mut train = thumbnails(draw, 0..training, size);
+    let mut test = thumbnails(draw, 1_000_000..1_000_000 + testing, size);
     standardise(&mut train, &mut test);
     let n = train.x.len();
     let fitted = 3 * n / 4;
     let mut best = (f32::NEG_INFINITY, 0.0, Vec::new());
     for l2 in [3e-3, 3e-2] {
         let weights = fit(&train, 0..fitted, l2, steps);
-        let thresholds: Vec<f32> = (0..CLASSES)
+        let thresholds: Vec<f32> = (0..C)
             .map(|k| threshold(&train, fitted..n, &weights[k], k))
             .collect();
         let held = micro(&counts(&train, fitted..n, &weights, &thresholds));
@@ -159,7 +181,7 @@ fn baseline(training: u64, testing: u64, size: usize, steps: usize) -> (f32, Vec
 
 #[test]
 fn thumbnails_do_not_give_the_findings_away() {
-    let (micro, each) = baseline(1500, 500, 96, 120);
+    let (micro, each) = baseline(chest, 1500, 500, 96, 120);
     println!("micro-F1 {micro:.3}");
     for (finding, f1) in Finding::ALL[1..].iter().zip(&each) {
         println!("{:<28} {f1:.3}", finding.name());
@@ -175,7 +197,7 @@ fn thumbnails_do_not_give_the_findings_away() {
 #[test]
 #[ignore = "a larger measurement of the same, for when the phantom's look changes"]
 fn thumbnails_do_not_give_the_findings_away_with_more_training() {
-    let (micro, each) = baseline(6000, 1500, 128, 250);
+    let (micro, each) = baseline(chest, 6000, 1500, 128, 250);
     println!("micro-F1 {micro:.3}");
     for (finding, f1) in Finding::ALL[1..].iter().zip(&each) {
         println!("{:<28} {f1:.3}", finding.name());

@@ -1,5 +1,7 @@
 //! Phantoms in R2Gen's layout of IU X-Ray.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::{ANNOTATION, IMAGES, LISTS};
@@ -18,12 +20,26 @@ struct Annotation {
     test: Vec<Entry>,
 }
 
+/// One report of `annotation.json`.
 #[derive(Serialize)]
-struct Entry {
+pub(crate) struct Entry {
     id: String,
     report: String,
     image_path: Vec<String>,
     split: &'static str,
+}
+
+impl Entry {
+    /// An entry of a part of the data set.
+    pub(crate) fn new(id: String, report: String, image_path: Vec<String>, split: Split) -> Self {
+        let split = LISTS[split as usize];
+        Self {
+            id,
+            report,
+            image_path,
+            split,
+        }
+    }
 }
 
 /// The number is the report's and the patient's.
@@ -56,23 +72,29 @@ pub(crate) fn write(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -> 
         Ok(truth(p, names, drawn, options.institution))
     };
     let truths = draw_all(&planned, options, each, progress)?;
-    let [train, val, test] = Split::ALL.map(|split| {
-        let here = planned.iter().filter(|p| p.split == split);
-        let entry = |p: &Planned| Entry {
-            id: id(p),
-            report: phantom::report_at(&p.description, options.institution).findings,
-            image_path: vec![p.image.clone()],
-            split: LISTS[split as usize],
-        };
-        here.map(entry).collect()
-    });
-    let path = options.root.join(ANNOTATION);
+    let entry = |p: &Planned| {
+        let report = phantom::report_at(&p.description, options.institution).findings;
+        Entry::new(id(p), report, vec![p.image.clone()], p.split)
+    };
+    write_annotation(&options.root, planned.iter().map(entry).collect())?;
+    write_truths(&options.root, &truths)?;
+    Ok(counted(&planned, |_| None))
+}
+
+/// Writes `annotation.json` into the root, each entry in its part's list.
+pub(crate) fn write_annotation(root: &Path, entries: Vec<Entry>) -> Result<(), DataError> {
+    let mut parts = LISTS.map(|_| Vec::new());
+    for entry in entries {
+        if let Some(part) = LISTS.iter().position(|name| *name == entry.split) {
+            parts[part].push(entry);
+        }
+    }
+    let [train, val, test] = parts;
+    let path = root.join(ANNOTATION);
     let text = serde_json::to_string(&Annotation { train, val, test }).map_err(|e| DataError::Io {
         action: "write",
         path: path.clone(),
         source: e.into(),
     })?;
-    std::fs::write(&path, text).map_err(DataError::io("write", &path))?;
-    write_truths(&options.root, &truths)?;
-    Ok(counted(&planned, |_| None))
+    std::fs::write(&path, text).map_err(DataError::io("write", &path))
 }

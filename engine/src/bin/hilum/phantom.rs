@@ -7,13 +7,17 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use crate::globals::{Globals, say};
+use hilum::data::abdomen::{AbdominalFinding, Written};
 use hilum::data::phantom::Institution;
-use hilum::data::{Counts, Format, Layout, Split, WriteOptions, write_phantoms};
+use hilum::data::{Body, Counts, Format, Layout, Split, WriteOptions, write_abdomens, write_phantoms};
 use hilum::text::Finding;
 
 /// Draw synthetic radiographs and write them, with reports and labels, as a data set.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// chest or abdomen.
+    #[arg(long, default_value_t)]
+    body: Body,
     /// How many studies.
     #[arg(long, default_value_t = 100)]
     count: usize,
@@ -23,13 +27,14 @@ pub struct Args {
     /// png, jpg or dicom.
     #[arg(long, default_value_t)]
     format: Format,
-    /// The published layout to follow: mimic-cxr, openi, r2gen, vqa-rad, nih14, chexpert, covid or cov-ctr.
-    #[arg(long, default_value_t = Layout::MimicCxr)]
-    layout: Layout,
+    /// The published layout to follow: mimic-cxr (unless said otherwise), openi, r2gen, vqa-rad, nih14, chexpert,
+    /// covid or cov-ctr; of abdomens r2gen.
+    #[arg(long)]
+    layout: Option<Layout>,
     /// Put every study into one split: train, validate or test.
     #[arg(long)]
     split: Option<Split>,
-    /// first, or second: other patients, equipment and prose, to test what carries over.
+    /// first, or second: other patients, equipment and prose, to test what carries over; of abdomens first only.
     #[arg(long, default_value_t)]
     institution: Institution,
     /// The new data set's folder.
@@ -37,11 +42,21 @@ pub struct Args {
     out: PathBuf,
 }
 
+impl Args {
+    /// The layout that was named, or the body's usual one.
+    fn layout(&self) -> Layout {
+        self.layout.unwrap_or(match self.body {
+            Body::Chest => Layout::MimicCxr,
+            Body::Abdomen => Layout::R2Gen,
+        })
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &Args, globals: &Globals) -> Result<()> {
     let options = WriteOptions {
         root: args.out.clone(),
-        layout: args.layout,
+        layout: args.layout(),
         count: args.count,
         size: args.size,
         format: args.format,
@@ -51,28 +66,51 @@ pub fn run(args: &Args, globals: &Globals) -> Result<()> {
     };
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} phantoms, {eta} left")?;
     let bar = ProgressBar::new(args.count as u64).with_style(style);
-    let written = write_phantoms(&options, &mut |done| bar.set_position(done as u64));
+    let mut progress = |done: usize| bar.set_position(done as u64);
+    let written = match args.body {
+        Body::Chest => write_phantoms(&options, &mut progress).map(|counts| (chests(&counts), counts)),
+        Body::Abdomen => {
+            write_abdomens(&options, &mut progress).map(|written| (abdomens(&written), written.counts))
+        }
+    };
     bar.finish_and_clear();
-    let counts = written?;
+    let (positive, counts) = written?;
     if globals.json {
-        say(as_json(&counts, args))
+        say(as_json(&positive, &counts, args))
     } else {
-        print_table(&counts, args)
+        print_table(&positive, &counts, args)
     }
+}
+
+/// How many studies show a finding, by its name.
+type Positive = Vec<(&'static str, usize)>;
+
+fn chests(counts: &Counts) -> Positive {
+    let count = |f: Finding| (f.name(), counts.positive[f as usize]);
+    Finding::ALL.into_iter().map(count).collect()
+}
+
+fn abdomens(written: &Written) -> Positive {
+    let count = |f: AbdominalFinding| (f.name(), written.positive[f as usize]);
+    let findings = AbdominalFinding::ALL.into_iter().map(count);
+    std::iter::once(("No finding", written.normal))
+        .chain(findings)
+        .collect()
 }
 
 fn share(count: usize, counts: &Counts) -> f64 {
     count as f64 / counts.studies.max(1) as f64
 }
 
-fn as_json(counts: &Counts, args: &Args) -> Value {
-    let positive: Map<String, Value> = Finding::ALL
+fn as_json(positive: &Positive, counts: &Counts, args: &Args) -> Value {
+    let positive: Map<String, Value> = positive
         .iter()
-        .map(|f| (f.name().to_owned(), json!(counts.positive[*f as usize])))
+        .map(|(name, count)| ((*name).to_owned(), json!(count)))
         .collect();
     json!({
         "out": args.out,
-        "layout": args.layout.name(),
+        "body": args.body.to_string(),
+        "layout": args.layout().name(),
         "format": args.format.to_string(),
         "institution": args.institution,
         "size": args.size,
@@ -85,7 +123,7 @@ fn as_json(counts: &Counts, args: &Args) -> Value {
     })
 }
 
-fn print_table(counts: &Counts, args: &Args) -> Result<()> {
+fn print_table(positive: &Positive, counts: &Counts, args: &Args) -> Result<()> {
     let Counts {
         studies,
         subjects,
@@ -97,16 +135,14 @@ fn print_table(counts: &Counts, args: &Args) -> Result<()> {
     say(format!(
         "{studies} phantoms of {subjects} subjects in {} ({})",
         args.out.display(),
-        args.layout
+        args.layout()
     ))?;
     say(format!("train {train}, validate {validate}, test {test}"))?;
     say(format!("{:<28}{:>9}{:>9}", "", "positive", "share"))?;
-    for finding in Finding::ALL {
-        let count = counts.positive[finding as usize];
+    for (name, count) in positive {
         say(format!(
-            "{:<28}{count:>9}{:>8.1}%",
-            finding.name(),
-            100.0 * share(count, counts)
+            "{name:<28}{count:>9}{:>8.1}%",
+            100.0 * share(*count, counts)
         ))?;
     }
     Ok(())
