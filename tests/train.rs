@@ -60,6 +60,21 @@ fn newest(run: &Path) -> PathBuf {
     found.pop().unwrap()
 }
 
+/// The same of Medical X-VL: queues, the centre of the teacher's patches, masks and negatives, beside the teacher itself.
+fn remembering(dir: &Path, data: &Path, name: &str, steps: usize) -> PathBuf {
+    let path = dir.join(format!("{name}.toml"));
+    let text = format!(
+        "system = \"xvl\"\npreset = \"tiny\"\nout = {:?}\nseed = 9\ncheckpoint_every = 2\nvalidate = []\n\
+         [model]\nbert.vocabulary = 300\nbert.dropout = 0.1\nbert.positions = 100\nmax_tokens = 60\n\
+         [data]\nroots = [{data:?}]\naugment = true\n\
+         [objectives]\ncontrast = 1.0\nitm = 1.0\nmlm = 1.0\nmim = 1.0\nreport = 1.0\n\
+         [optim]\nrate = 1e-3\nbatch = 6\naccumulate = 2\nsteps = {steps}\nema = 0.9\n",
+        dir.join(name)
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
 const FILES: [&str; 4] = [
     "weights.safetensors",
     "optimizer.safetensors",
@@ -70,7 +85,9 @@ const FILES: [&str; 4] = [
 fn same(a: &Path, b: &Path) {
     let (a, b) = (newest(a), newest(b));
     assert_eq!(a.file_name(), b.file_name());
-    for file in FILES {
+    let memory = "memory.safetensors";
+    let files = FILES.into_iter().chain(a.join(memory).exists().then_some(memory));
+    for file in files {
         let (a, b) = (
             std::fs::read(a.join(file)).unwrap(),
             std::fs::read(b.join(file)).unwrap(),
@@ -94,11 +111,21 @@ fn losses(run: &Path) -> Vec<String> {
 
 #[test]
 fn a_run_that_is_killed_again_and_again_ends_as_the_one_left_alone() {
+    killed_again_and_again(&|dir, data, name| config(dir, data, name, 12, ""));
+}
+
+#[test]
+fn a_run_that_remembers_is_killed_and_ends_as_the_one_left_alone() {
+    killed_again_and_again(&|dir, data, name| remembering(dir, data, name, 12));
+}
+
+/// `config` writes a run's config into a folder: of data, under a name.
+fn killed_again_and_again(config: &dyn Fn(&Path, &Path, &str) -> PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let data = phantoms(dir.path());
-    let left_alone = config(dir.path(), &data, "alone", 12, "");
+    let left_alone = config(dir.path(), &data, "alone");
     done(&hilum().arg("finetune").arg(left_alone).output().unwrap());
-    let killed = config(dir.path(), &data, "killed", 12, "");
+    let killed = config(dir.path(), &data, "killed");
     let mut kills = 0;
     // Later and later, so that it dies while it reads, computes and writes, and comes to an end at last.
     for attempt in 0..40u64 {

@@ -1,9 +1,10 @@
 //! Medical X-VL against PyTorch: one pre-training step with every loss and gradient, student and momentum teacher apart
-//! (`tests/golden/make_xvl_step.py`), on the CPU and on WebGPU.
+//! (`tests/golden/make_xvl_step.py`), on the CPU and on WebGPU; and the whole way by the command, from phantoms to checked reports.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use hilum::bundle::{AnyArrays, checkpoint};
@@ -246,5 +247,158 @@ fn parity_of_a_training_step() {
             }
         }
         println!("largest gaps of Medical X-VL's step on {name}: {worst:?}");
+    }
+}
+
+fn hilum(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hilum"))
+        .args(arguments)
+        .args(["--device", "cpu"])
+        .output()
+        .unwrap()
+}
+
+fn said(arguments: &[&str]) -> String {
+    let output = hilum(arguments);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json(arguments: &[&str]) -> serde_json::Value {
+    serde_json::from_str(&said(&[arguments, &["--json"]].concat())).unwrap()
+}
+
+fn refused(arguments: &[&str]) -> String {
+    let output = hilum(arguments);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {error}");
+    error
+}
+
+/// A run's config in a folder that has phantoms under `data`.
+fn config(dir: &Path, model: &str, optim: &str) -> PathBuf {
+    let text = format!(
+        "system = \"xvl\"\npreset = \"tiny\"\nout = {:?}\nseed = 1\ncheckpoint_every = 100\nvalidate = []\n[model]\nbert.vocabulary = 400\n\
+         bert.positions = 100\nmax_tokens = 60\n{model}\n[data]\nroots = [{:?}]\n[objectives]\ncontrast = 1.0\nitm = 1.0\nmlm = 1.0\n\
+         mim = 1.0\nreport = 1.0\n[optim]\nlr = 1e-3\nsteps = 3\nema = 0.9\n{optim}\n",
+        dir.join("run"),
+        dir.join("data"),
+    );
+    let path = dir.join("run.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn phantoms_become_a_bundle_that_retrieves_drafts_and_checks_reports() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    said(&[
+        "phantom",
+        "--layout",
+        "openi",
+        "--count",
+        "60",
+        "--size",
+        "64",
+        "--seed",
+        "3",
+        "--out",
+        &at("data"),
+    ]);
+    // A queue longer than the data, and a batch of one, are refused by their keys.
+    let error = refused(&[
+        "pretrain",
+        config(dir.path(), "contrast.queue = 500", "batch = 8")
+            .to_str()
+            .unwrap(),
+    ]);
+    assert!(
+        error.contains("contrast.queue") && error.contains("number of studies"),
+        "{error}"
+    );
+    let error = refused(&[
+        "pretrain",
+        config(dir.path(), "", "batch = 4\naccumulate = 4")
+            .to_str()
+            .unwrap(),
+    ]);
+    assert!(
+        error.contains("optim.batch") && error.contains("no negatives"),
+        "{error}"
+    );
+
+    said(&["pretrain", config(dir.path(), "", "batch = 8").to_str().unwrap()]);
+    said(&["export", "--from", &at("run"), "--out", &at("bundle")]);
+    let (bundle, data) = (at("bundle"), at("data"));
+    let score = |task: &str, more: &[&str]| {
+        let basic = [
+            "evaluate", "--task", task, "--data", &data, "--bundle", &bundle, "--split", "all", "--limit",
+            "12",
+        ];
+        json(&[&basic[..], more].concat())
+    };
+    let found = score("retrieve", &["--exact", "--candidates", "10"]);
+    for name in ["image_to_report_hit_at_1", "report_to_image_hit_at_10", "mrr"] {
+        assert!(found[name].is_number(), "{name}: {found}");
+    }
+    // Of ten candidates one is right.
+    assert!((found["image_to_report_hit_at_1_by_chance"].as_f64().unwrap() - 0.1).abs() < 1e-9);
+    let checked = score("check", &["--trials", "3"]);
+    for name in [
+        "auroc_side_swap",
+        "auroc_wrong_report",
+        "n_positive",
+        "right_words_changed",
+        "auroc_inserted",
+    ] {
+        assert!(checked[name].is_number(), "{name}: {checked}");
+    }
+    let draft = score("draft", &[]);
+    assert!(draft["bleu_4"].is_number(), "{draft}");
+
+    let picture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../www/samples/effusion.png");
+    let picture = picture.to_str().unwrap();
+    let report = "There is a large left pleural effusion. The right lung is clear. No pneumothorax.";
+    std::fs::write(at("report.txt"), report).unwrap();
+    let checked = json(&["check", picture, &at("report.txt"), "--bundle", &bundle]);
+    assert!(
+        checked["matching"].is_number() && checked["exchanged"].is_number(),
+        "{checked}"
+    );
+    let words = checked["words"].as_array().unwrap();
+    assert_eq!(words.len(), 14);
+    let sides = words.iter().filter(|word| word["side"] == true);
+    let sides: Vec<&str> = sides.map(|word| word["written"].as_str().unwrap()).collect();
+    assert_eq!(sides, ["left", "right"]);
+    for word in words {
+        let span = word["start"].as_u64().unwrap() as usize..word["end"].as_u64().unwrap() as usize;
+        assert_eq!(&report[span], word["written"].as_str().unwrap());
+        assert!(
+            word["likeliest_probability"].as_f64().unwrap() >= word["probability"].as_f64().unwrap() * 0.999
+        );
+    }
+    said(&[
+        "draft",
+        picture,
+        "--bundle",
+        &bundle,
+        "--attention",
+        &at("looks.svg"),
+    ]);
+
+    // What is no report of a chest radiograph is not scored.
+    for (text, part) in [
+        ("  \n", "empty"),
+        ("Обе лёгочные поля без очаговых изменений.", "Cyrillic"),
+        (
+            "Knee, two views. No fracture of the femur, tibia or patella. Joint spaces are preserved.",
+            "knee",
+        ),
+    ] {
+        std::fs::write(at("other.txt"), text).unwrap();
+        let error = refused(&["check", picture, &at("other.txt"), "--bundle", &bundle]);
+        assert!(error.contains(part), "{error}");
     }
 }

@@ -10,7 +10,7 @@ use super::error::{TaskError, read_back};
 use super::retrieve::match_probabilities;
 use super::session::Session;
 use crate::systems::Task;
-use crate::text::{Tokenizer, swap_sides};
+use crate::text::{Subject, Tokenizer, subject, swap_sides};
 
 /// Words that are hidden, each in a copy of the report, in one pass.
 const AT_ONCE: usize = 16;
@@ -79,6 +79,19 @@ impl Choices {
         } else {
             &self.words
         }
+    }
+}
+
+/// Refuses what is no report of a chest radiograph: a model would score any text, and that score would mean nothing. A text of which
+/// nothing tells the part of the body is let through.
+///
+/// # Errors
+/// What the text is instead.
+pub fn checkable(report: &str) -> Result<(), TaskError> {
+    match subject(report) {
+        Subject::Chest | Subject::Unclear => Ok(()),
+        Subject::Empty => Err(TaskError::EmptyReport),
+        other => Err(TaskError::Subject(other)),
     }
 }
 

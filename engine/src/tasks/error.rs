@@ -67,6 +67,9 @@ pub enum TaskError {
     /// There is nothing to check.
     #[error("the report is empty: write or paste the report that is to be checked")]
     EmptyReport,
+    /// What is to be checked is no report of a chest radiograph.
+    #[error("{0}")]
+    Subject(crate::text::Subject),
     /// The radiograph cannot be shown.
     #[error(transparent)]
     Image(#[from] crate::image::ImageError),

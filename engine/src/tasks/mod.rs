@@ -21,7 +21,7 @@ pub use answer::{AnswerOptions, ask};
 pub use attention::{Look, attention, dense_attention};
 #[cfg(not(target_family = "wasm"))]
 pub use boxes::{LabelBox, boxes};
-pub use check::check;
+pub use check::{check, checkable};
 pub use draft::{Draft, DraftOptions, Drafter, Drafting, Token};
 pub use error::TaskError;
 #[cfg(not(target_family = "wasm"))]

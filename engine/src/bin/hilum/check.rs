@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use hilum::image::WindowChoice;
 use hilum::systems::Task;
-use hilum::tasks::check;
+use hilum::tasks::{check, checkable};
 use serde_json::{Value, json};
 
 use super::globals::Globals;
@@ -48,6 +48,7 @@ fn read(path: &std::path::Path) -> anyhow::Result<String> {
 
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let report = read(&args.report)?;
+    checkable(&report)?;
     let chosen = globals.open_device()?;
     let (_, session) = session::open(Some(&args.bundle), &chosen.device)?;
     session.offers(Task::Check)?;
