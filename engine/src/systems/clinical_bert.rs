@@ -10,6 +10,7 @@ mod config;
 mod generation;
 mod matching;
 mod objectives;
+#[cfg(not(target_family = "wasm"))]
 mod trace;
 
 use burn::module::{Module, Param};
@@ -17,11 +18,15 @@ use burn::nn::{Initializer, Linear};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor};
 
-use super::{ConfigError, Generator, Input, Spec, System, SystemConfig, Task, TraceInputError};
+#[cfg(not(target_family = "wasm"))]
+use super::TraceInputError;
+use super::{ConfigError, Generator, Input, Spec, System, SystemConfig, Task};
 use crate::kernels::{Mask, MaskKind};
+#[cfg(not(target_family = "wasm"))]
+use crate::nn::{AnyArrays, Trace};
 use crate::nn::{
-    AnyArrays, AttentionPass, Encoder, ImageEncoder, LayerNorm, TextEmbeddings, Trace, column, column_of,
-    dense, ints, linear, normalize, tied_dense,
+    AttentionPass, Encoder, ImageEncoder, LayerNorm, TextEmbeddings, column, column_of, dense, ints, linear,
+    normalize, tied_dense,
 };
 use crate::text::Specials;
 
@@ -280,6 +285,7 @@ impl System for ClinicalBert {
         Some(self)
     }
 
+    #[cfg(not(target_family = "wasm"))]
     fn trace(&self, inputs: &AnyArrays, trace: &mut Trace) -> Result<(), TraceInputError> {
         trace::trace(self, inputs, trace)
     }

@@ -12,11 +12,17 @@ mod objectives;
 
 use burn::module::Module;
 use burn::nn::{Initializer, Linear};
-use burn::tensor::{Device, Tensor, TensorData};
+#[cfg(not(target_family = "wasm"))]
+use burn::tensor::TensorData;
+use burn::tensor::{Device, Tensor};
 
-use super::{ConfigError, Input, Spec, System, SystemConfig, Task, TraceInputError};
+#[cfg(not(target_family = "wasm"))]
+use super::TraceInputError;
+use super::{ConfigError, Input, Spec, System, SystemConfig, Task};
 use crate::nn::loss::lse_pool;
-use crate::nn::{AnyArrays, ImageEncoder, ImageEncoderConfig, Trace, linear, normalize};
+#[cfg(not(target_family = "wasm"))]
+use crate::nn::{AnyArrays, Trace};
+use crate::nn::{ImageEncoder, ImageEncoderConfig, linear, normalize};
 
 pub use config::{FindingsConfig, Pooling};
 
@@ -121,6 +127,7 @@ impl Classifier {
         pooled.squeeze_dim(1)
     }
 
+    #[cfg(not(target_family = "wasm"))]
     fn device(&self) -> Device {
         self.classifier.weight.val().device()
     }
@@ -167,6 +174,7 @@ impl System for Classifier {
 
     /// From `in.image`, normalised, `(B, channels, S, S)`: the maps of the stem and of each stage, the last map's cells, and the
     /// logits.
+    #[cfg(not(target_family = "wasm"))]
     fn trace(&self, inputs: &AnyArrays, trace: &mut Trace) -> Result<(), TraceInputError> {
         let fault = |must: String| TraceInputError {
             name: "in.image".to_owned(),

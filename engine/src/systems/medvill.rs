@@ -10,6 +10,7 @@ mod config;
 mod generation;
 mod objectives;
 mod ours;
+#[cfg(not(target_family = "wasm"))]
 mod trace;
 
 use burn::module::Module;
@@ -17,12 +18,16 @@ use burn::nn::{Embedding, Linear};
 use burn::tensor::activation::{log_sigmoid, log_softmax, relu, tanh};
 use burn::tensor::{Device, Int, Tensor};
 
+#[cfg(not(target_family = "wasm"))]
+use super::TraceInputError;
 use super::baselines::{LstmWriter, mean_of_visual};
-use super::{ConfigError, Generator, Input, Spec, System, SystemConfig, Task, TraceInputError};
+use super::{ConfigError, Generator, Input, Spec, System, SystemConfig, Task};
 use crate::kernels::{Mask, MaskKind};
+#[cfg(not(target_family = "wasm"))]
+use crate::nn::{AnyArrays, Trace};
 use crate::nn::{
-    AnyArrays, AttentionPass, Encoder, ImageEncoder, MlmHead, TextEmbeddings, Trace, column, column_of, ints,
-    linear, normalize, padded,
+    AttentionPass, Encoder, ImageEncoder, MlmHead, TextEmbeddings, column, column_of, ints, linear,
+    normalize, padded,
 };
 use crate::text::Specials;
 
@@ -401,6 +406,7 @@ impl System for MedVill {
         (self.config.baseline != Some(Baseline::DualEncoder)).then_some(self as &dyn Generator)
     }
 
+    #[cfg(not(target_family = "wasm"))]
     fn trace(&self, inputs: &AnyArrays, trace: &mut Trace) -> Result<(), TraceInputError> {
         trace::trace(self, inputs, trace)
     }

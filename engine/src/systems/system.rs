@@ -9,7 +9,9 @@ use thiserror::Error;
 use super::baselines::WriterState;
 use super::{Task, TextSpec};
 use crate::image::Preprocessing;
-use crate::nn::{AnyArrays, DecodeState, Trace, indices};
+#[cfg(not(target_family = "wasm"))]
+use crate::nn::{AnyArrays, Trace};
+use crate::nn::{DecodeState, indices};
 
 /// What a task must know of a model before it runs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,10 +138,12 @@ pub trait System {
         None
     }
 
-    /// Puts the named intermediates of a forward pass into `trace`, by the names of the system's reference tensors.
+    /// Puts the named intermediates of a forward pass into `trace`, by the names of the system's reference tensors. For the command and the
+    /// tests: a page does without.
     ///
     /// # Errors
     /// When an input is missing or does not fit the model.
+    #[cfg(not(target_family = "wasm"))]
     fn trace(&self, inputs: &AnyArrays, trace: &mut Trace) -> Result<(), TraceInputError>;
 }
 

@@ -11,17 +11,22 @@ mod generation;
 mod masking;
 mod matching;
 mod objectives;
+#[cfg(not(target_family = "wasm"))]
 mod trace;
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use super::{ConfigError, Generator, Input, Spec, System, SystemConfig, Task, TraceInputError};
+#[cfg(not(target_family = "wasm"))]
+use super::TraceInputError;
+use super::{ConfigError, Generator, Input, Spec, System, SystemConfig, Task};
 use crate::kernels::Mask;
+#[cfg(not(target_family = "wasm"))]
+use crate::nn::{AnyArrays, Trace};
 use crate::nn::{
-    AnyArrays, AttentionPass, Cross, Encoder, LayerConfig, MlmHead, PrototypeHead, TextEmbeddings, Trace,
-    Vit, column_of, dense, ints, linear, normalize, padded, unit,
+    AttentionPass, Cross, Encoder, LayerConfig, MlmHead, PrototypeHead, TextEmbeddings, Vit, column_of,
+    dense, ints, linear, normalize, padded, unit,
 };
 use crate::text::Specials;
 
@@ -137,6 +142,11 @@ impl Xvl {
     /// # Shapes
     /// - normalised image `(B, channels, S, S)`, masked `B * K` patches -> `(B, 1 + K, width)`
     pub fn encode_patches(&self, image: Tensor<4>, masked: Option<&[bool]>) -> Tensor<3> {
+        let image = match masked {
+            // A stem's convolutions would carry what is masked into its neighbours.
+            Some(masked) if !self.config.vit.stem.is_empty() => self.paint_over(image, masked),
+            _ => image,
+        };
         let mut patches = self.visual_encoder.patches(image);
         if let Some(masked) = masked {
             let [batch, count, width] = patches.dims();
@@ -154,6 +164,20 @@ impl Xvl {
         }
         let tokens = self.visual_encoder.embed(patches, None);
         self.visual_encoder.encode(tokens, |_, _| ())
+    }
+
+    /// An image without the pixels of some patches: they get the value 0, which the mean of a normalised image has.
+    fn paint_over(&self, image: Tensor<4>, masked: &[bool]) -> Tensor<4> {
+        let [batch, channels, rows, columns] = image.dims();
+        let (side, patch) = (self.config.vit.grid(), self.config.vit.patch);
+        let pixel = |at: usize| {
+            let (sample, row, column) = (at / (rows * columns), at / columns % rows, at % columns);
+            masked[sample * side * side + row / patch * side + column / patch]
+        };
+        let hidden: Vec<bool> = (0..batch * rows * columns).map(pixel).collect();
+        let hidden = TensorData::new(hidden, [batch, 1, rows, columns]);
+        let hidden = Tensor::<4, Bool>::from_data(hidden, &image.device());
+        image.mask_fill(hidden.expand([batch, channels, rows, columns]), 0.0)
     }
 
     /// Texts with CLS in front of each.
@@ -370,6 +394,7 @@ impl System for Xvl {
         Some(self)
     }
 
+    #[cfg(not(target_family = "wasm"))]
     fn trace(&self, inputs: &AnyArrays, trace: &mut Trace) -> Result<(), TraceInputError> {
         trace::trace(self, inputs, trace)
     }

@@ -95,7 +95,8 @@ pub fn checkable(report: &str) -> Result<(), TaskError> {
     }
 }
 
-/// Checks a report; `each` is told how many of its words are weighed, of how many, and cancels by breaking: then there is no result.
+/// Checks a report, which the caller has found [`checkable`]; `each` is told how many of its words are weighed, of how many, and cancels
+/// by breaking: then there is no result.
 ///
 /// # Shapes
 /// - image `(1, K, F)`

@@ -6,7 +6,7 @@ use hilum_task::{Answer, Case, Drafted, Found, Looked, Partial, Piece, Reading, 
 
 use super::answer::{AnswerOptions, ask};
 use super::attention::attention;
-use super::check::{check, checkable};
+use super::check::check;
 use super::draft::{Draft, DraftOptions, Drafter};
 use super::error::TaskError;
 use super::findings::{finding_logits, readings};
@@ -87,7 +87,6 @@ pub async fn perform(
             }
         }
         TaskRequest::Check { text } => {
-            checkable(text)?;
             let told =
                 async |done: usize, total: usize| each(Partial::Comparing(done as u64, total as u64)).await;
             match check(session, &image?.tokens, text, told).await? {

@@ -188,15 +188,6 @@ impl Xvl {
             .map(|(text, place)| text * columns + (place + 1).min(columns - 1));
         log_softmax(self.word_logits(rows_of(fused, rows)), 1)
     }
-
-    /// Logits of every word's place of texts as they are, `(B, T, V)`: for the trace.
-    pub(super) fn all_word_logits(&self, image: &Tensor<3>, texts: &ReadTexts) -> Tensor<3> {
-        let fused = self.fuse_text(texts, image);
-        let [batch, columns, _] = fused.dims();
-        let logits = self.word_logits(rows_of(fused, 0..batch * columns));
-        let vocabulary = logits.dims()[1];
-        logits.reshape([batch, columns, vocabulary])
-    }
 }
 
 #[cfg(test)]

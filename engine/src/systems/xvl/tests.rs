@@ -171,6 +171,12 @@ fn a_masked_patch_is_not_seen_and_a_hidden_word_is_not_read() {
     assert_ne!(of(&pixels, &masked), of(&other, &masked));
     masked[0] = true;
     assert_eq!(of(&pixels, &masked), of(&other, &masked));
+    // Nor through the convolutions of a stem.
+    let mut config = XvlConfig::tiny();
+    config.vit.stem = vec![4, 8];
+    let with_stem = Xvl::init(&config, SPECIALS, &device).unwrap();
+    let of = |pixels: &Tensor<4>| values(with_stem.encode_patches(pixels.clone(), Some(&masked)));
+    assert_eq!(of(&pixels), of(&other));
 
     let image = model.encode_image(images(1, &device));
     let hidden = |text: &[u32]| values(model.predict_masked(image.clone(), &[text], &[1]).unwrap());

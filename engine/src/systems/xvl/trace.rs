@@ -203,12 +203,17 @@ fn mlm(
     out: &mut Trace,
 ) -> Result<(), TraceInputError> {
     let batch = image.dims()[0];
-    let logits = model.all_word_logits(image, &model.read(masked));
-    out.put("out.mlm_logits", &logits);
+    let fused = model.fuse_text(&model.read(masked), image);
+    let [_, columns, _] = fused.dims();
+    let flat = model.word_logits(rows_of(fused, 0..batch * columns));
+    let vocabulary = flat.dims()[1];
+    out.put(
+        "out.mlm_logits",
+        &flat.clone().reshape([batch, columns, vocabulary]),
+    );
     let Some(labels) = rows(given, "in.mlm_labels", batch)? else {
         return Ok(());
     };
-    let [_, columns, vocabulary] = logits.dims();
     let labels: Vec<Option<usize>> = labels
         .into_iter()
         .flatten()
@@ -220,7 +225,6 @@ fn mlm(
             format!("must be tokens of the {vocabulary}, {columns} a row"),
         ));
     }
-    let flat = logits.reshape([batch * columns, vocabulary]);
     let Some(hard) = cross_entropy(flat.clone(), &labels) else {
         return Ok(());
     };
