@@ -22,6 +22,7 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use super::TraceInputError;
 use super::{ConfigError, Generator, Input, Spec, System, SystemConfig, Task};
 use crate::kernels::Mask;
+use crate::nn::loss::lse_pool;
 #[cfg(not(target_family = "wasm"))]
 use crate::nn::{AnyArrays, Trace};
 use crate::nn::{
@@ -30,10 +31,13 @@ use crate::nn::{
 };
 use crate::text::Specials;
 
-pub use config::{ContrastConfig, MimConfig, Paths, XvlConfig};
+pub use config::{ContrastConfig, Diagnosis, MimConfig, Paths, XvlConfig};
 pub use contrast::{ContrastLosses, Features, Queued};
 pub use masking::{MaskedTexts, mask_blocks, mask_words, mim_loss, teacher_temperature};
 pub use matching::Negatives;
+
+/// Of the log-sum-exp over patches: between their mean (0) and their largest.
+const SHARPNESS: f64 = 5.0;
 
 /// The model.
 #[derive(Module, Debug)]
@@ -116,7 +120,7 @@ impl Xvl {
             itm_head_t: linear(width, 2, device),
             itm_head_v: linear(width, 2, device),
             head: PrototypeHead::new(width, &config.mim.head, device),
-            diagnosis: config.diagnosis.then(|| linear(width, labels, device)),
+            diagnosis: config.diagnosis.map(|_| linear(width, labels, device)),
             config: config.clone(),
             specials,
         })
@@ -287,6 +291,26 @@ impl Xvl {
         self.mlm.forward(hidden, self.text.words())
     }
 
+    /// Logits of the labels in each patch.
+    ///
+    /// # Shapes
+    /// - image `(B, 1 + K, width)` -> `(B, K, labels)`
+    fn patch_labels(&self, image: &Tensor<3>) -> Option<Tensor<3>> {
+        let head = self.diagnosis.as_ref()?;
+        Some(dense(head, self.visual_encoder.patch_tokens(image), false))
+    }
+
+    /// Logits of the labels, of the image encoder alone ("Details for Model for Downstream Tasks").
+    ///
+    /// # Shapes
+    /// - image `(B, 1 + K, width)` -> `(B, labels)`
+    pub fn diagnose(&self, image: &Tensor<3>) -> Option<Tensor<2>> {
+        match self.config.diagnosis? {
+            Diagnosis::Cls => Some(dense(self.diagnosis.as_ref()?, column_of(image, 0), false)),
+            Diagnosis::Patches => Some(lse_pool(self.patch_labels(image)?, 1, SHARPNESS).squeeze_dim(1)),
+        }
+    }
+
     /// Logits of no match and match: of the text's path, and of the image's.
     ///
     /// # Shapes
@@ -347,8 +371,12 @@ impl System for Xvl {
     }
 
     fn classify(&self, input: Input<'_>) -> Option<Tensor<2>> {
-        let head = self.diagnosis.as_ref()?;
-        Some(dense(head, column_of(&input.image?, 0), false))
+        self.diagnose(&input.image?)
+    }
+
+    fn evidence(&self, image: Tensor<3>) -> Option<Tensor<3>> {
+        let read = self.config.diagnosis == Some(Diagnosis::Patches);
+        self.patch_labels(&image).filter(|_| read)
     }
 
     /// The mean over the paths of match minus no match.

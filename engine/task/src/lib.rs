@@ -331,7 +331,7 @@ mod tests {
         }
         let error = "drafting".parse::<Task>().expect_err("it is not one");
         assert!(
-            error.contains("drafting") && error.contains("draft, findings"),
+            error.contains("drafting") && error.contains("draft, check, findings"),
             "{error}"
         );
     }

@@ -7,7 +7,7 @@ use super::masking::{mask_blocks, mask_words, mim_loss, teacher_temperature};
 use super::matching::{Negatives, draw_negatives};
 use super::{ReadTexts, Xvl, XvlConfig, whole};
 use crate::nn::loss::{binary_cross_entropy, cross_entropy, similarities};
-use crate::nn::{AttentionPass, column_of, dense, normalize, rows_of, samples_of};
+use crate::nn::{AttentionPass, normalize, rows_of, samples_of};
 use crate::systems::train::{Batch, Images, Losses, Objective, ParamGroup, Progress, StepContext, Trainable};
 use crate::systems::{ConfigError, SystemConfig, Task};
 use crate::text::Specials;
@@ -332,14 +332,14 @@ impl Xvl {
         cross_entropy(self.word_logits(rows_of(hidden, rows)), &targets)
     }
 
-    /// One linear layer on the image's CLS, binary cross-entropy ("Details for Model for Downstream Tasks").
+    /// Binary cross-entropy of the labels that are known.
     fn diagnosis_loss(&self, image: &Tensor<3>, batch: &Batch<'_>) -> Option<Tensor<1>> {
-        let (head, labels) = (self.diagnosis.as_ref()?, self.config.labels().len());
+        let labels = self.config.labels().len();
         let rows = batch.known(batch.rows(true, false), labels);
         if rows.is_empty() {
             return None;
         }
-        let logits = dense(head, column_of(&samples_of(image, &rows), 0), false);
+        let logits = self.diagnose(&samples_of(image, &rows))?;
         binary_cross_entropy(logits, &batch.targets(&rows, labels))
     }
 }

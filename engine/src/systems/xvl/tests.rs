@@ -317,3 +317,36 @@ fn a_config_that_cannot_run_is_refused_by_its_key() {
     assert_eq!(refused(7, 2).key, "contrast.queue");
     assert_eq!(refused(8, 1).key, "optim.batch");
 }
+
+#[test]
+fn labels_are_read_from_cls_or_from_the_patches() {
+    let device = Device::flex();
+    let head = |diagnosis| XvlConfig {
+        diagnosis,
+        ..XvlConfig::tiny()
+    };
+    let of = |diagnosis| {
+        let model = model(&head(diagnosis), &device);
+        let image = model.encode_image(images(2, &device));
+        (
+            model
+                .classify(Input::image(image.clone()))
+                .map(|logits| logits.dims()),
+            model.evidence(image).map(|logits| logits.dims()),
+        )
+    };
+    assert_eq!(of(None), (None, None));
+    assert_eq!(of(Some(Diagnosis::Cls)), (Some([2, 14]), None));
+    assert_eq!(of(Some(Diagnosis::Patches)), (Some([2, 14]), Some([2, 16, 14])));
+    // What is seen in one patch alone is there: log-sum-exp lies near the largest.
+    let model = model(&head(Some(Diagnosis::Patches)), &device);
+    let image = model.encode_image(images(1, &device));
+    let largest = values(model.patch_labels(&image).unwrap().max_dim(1).squeeze_dim::<2>(1));
+    let pooled = values(model.diagnose(&image).unwrap());
+    assert!(
+        pooled
+            .iter()
+            .zip(&largest)
+            .all(|(pooled, largest)| pooled <= largest)
+    );
+}
