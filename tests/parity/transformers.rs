@@ -1,11 +1,10 @@
-//! Parity of what the transformers of several systems share: ViT, fixed positions, masked patches,
-//! cross-attention, step by step decoding, losses. The reference tensors are timm's and those of two systems'
+//! Parity of what the transformers of several systems share: ViT, fixed positions, masked patches, losses. The reference tensors are timm's and those of two systems'
 //! released code.
 
 use hilum::nn::loss::{binary_cross_entropy, cross_entropy, similarities, soft_cross_entropy};
-use hilum::nn::names::{from_bert, from_timm};
+use hilum::nn::names::from_timm;
 use hilum::nn::vit::{Pooling, Positions, gather_tokens};
-use hilum::nn::{Cross, DecodeState, LayerConfig, SinCos, Vit, VitConfig, linear, sincos_positions};
+use hilum::nn::{LayerConfig, SinCos, Vit, VitConfig, linear, sincos_positions};
 
 use super::*;
 
@@ -164,128 +163,6 @@ fn parity_masked_autoencoder_of_mrm_tiny() {
         let pred = part("decoder_pred.", 48, 3072).forward(decoded).narrow(1, 1, 16);
         expect(&mut worst, &given, "out.pred", &values(pred), label);
         report("mrm_tiny, encoder and image decoder", label, worst);
-    }
-}
-
-/// X-VL's ViT, text encoder and fusion encoder with cross-attention, and its reports step by step.
-#[test]
-fn parity_fusion_of_xvl_tiny() {
-    let Some(dir) = parity_dir() else { return };
-    let (given, weights) = case(&dir, "xvl_tiny");
-    let vit_config = VitConfig {
-        width: 48,
-        layers: 2,
-        ..VitConfig::tiny()
-    };
-    let bert = BertConfig {
-        vocabulary: 100,
-        width: 48,
-        layers: 4,
-        heads: 4,
-        intermediate: 96,
-        positions: 40,
-        dropout: 0.1,
-        norm_eps: 1e-12,
-    };
-    let fusion = LayerConfig {
-        memory_width: Some(48),
-        ..bert.layer()
-    };
-    let layers = [bert.layer(), bert.layer(), fusion.clone(), fusion];
-    let mut image = from_timm(&below(&weights, "visual_encoder.backbone."));
-    let masked_embed = image.remove("masked_embed").unwrap();
-    let text: Arrays = below(&weights, "text_encoder.bert.embeddings.")
-        .into_iter()
-        .filter(|(name, _)| name != "position_ids")
-        .map(|(name, array)| (name.replace("LayerNorm", "norm"), array))
-        .collect();
-    let stack = from_bert(&below(&weights, "text_encoder.bert.encoder."));
-    let head: Arrays = below(&weights, "text_encoder.cls.predictions.")
-        .into_iter()
-        .filter(|(name, _)| !name.starts_with("decoder."))
-        .map(|(name, array)| match name.as_str() {
-            "bias" => ("decoder.bias".to_owned(), array),
-            _ => (
-                name.replace("transform.dense", "transform")
-                    .replace("transform.LayerNorm", "norm"),
-                array,
-            ),
-        })
-        .collect();
-    let (_, mask) = ints(&given, "in.attention_mask");
-    let lengths: Vec<usize> = mask
-        .chunks(12)
-        .map(|row| row.iter().sum::<i64>() as usize)
-        .collect();
-    for (label, device) in test_devices() {
-        let vit = nn::load(Vit::new(&vit_config, &device).unwrap(), &image, &device, false).unwrap();
-        let embeddings = nn::load(TextEmbeddings::new(&bert, &device), &text, &device, false).unwrap();
-        let stack = nn::load(Encoder::from_layers(&layers, &device), &stack, &device, false).unwrap();
-        let head = nn::load(MlmHead::new(&bert, 1e-12, &device), &head, &device, false).unwrap();
-        let mut worst = 0.0;
-        let mut same = |name: &str, found: Tensor<3>, rows: Option<&[usize]>| {
-            expect_rows(&mut worst, &given, name, &values(found), label, rows);
-        };
-
-        let patches = vit.patches(floats(&given, "in.image", &device));
-        let tokens = vit.encode(vit.embed(patches.clone(), None), |_, _| ());
-        same("out.vit_tokens", tokens.clone(), None);
-        // The mask token takes the place of patches before their positions are added.
-        let (_, masked) = ints(&given, "in.patch_mask");
-        let masked: Vec<f32> = masked.iter().map(|m| *m as f32).collect();
-        let masked = Tensor::<3>::from_data(TensorData::new(masked, [3, 16, 1]), &device);
-        let embed = tensor::<2>(&masked_embed, &device).unsqueeze::<3>();
-        let patches = patches * (masked.clone().neg() + 1.0) + embed * masked;
-        let hidden = vit.encode(vit.embed(patches, None), |_, _| ());
-        same("out.vit_tokens_masked", hidden.clone(), None);
-
-        let ids = int_tensor(&given, "in.input_ids", &device);
-        let positions: Vec<i32> = (0..12).cycle().take(36).collect();
-        let positions = Tensor::<2, Int>::from_data(TensorData::new(positions, [3, 12]), &device);
-        let embedded = embeddings.forward(ids, positions, 0);
-        let words = AttentionPass::new(Mask::padding(lengths.clone()));
-        let text = stack.forward_layers(0..2, embedded.clone(), &words, None, |_, _| ());
-        same("out.text_tokens", text.clone(), None);
-
-        // One set of weights, run twice: text asks image, image asks text.
-        let patches = AttentionPass::new(Mask::padding(vec![17; 3]));
-        let over_image = AttentionPass::new(Mask::padding(vec![17; 3]));
-        let over_text = AttentionPass::new(Mask::padding(lengths.clone()));
-        let cross = Cross {
-            memory: &tokens,
-            attend: &over_image,
-        };
-        let fused = stack.forward_layers(2..4, text.clone(), &words, Some(cross), |_, _| ());
-        same("out.fused_text", fused, None);
-        for (name, tokens) in [("out.fused_image", &tokens), ("out.fused_image_masked", &hidden)] {
-            let cross = Cross {
-                memory: &text,
-                attend: &over_text,
-            };
-            let fused = stack.forward_layers(2..4, tokens.clone(), &patches, Some(cross), |_, _| ());
-            same(name, fused, None);
-        }
-
-        // Reports: the whole stack under a causal mask, at once and word by word.
-        let cross = Cross {
-            memory: &tokens,
-            attend: &over_image,
-        };
-        let causal = AttentionPass::new(Mask::causal(3));
-        let whole = stack.forward_layers(0..4, embedded.clone(), &causal, Some(cross), |_, _| ());
-        let mut state = DecodeState::new(&stack, &embedded, 12).with_memory(&stack, &tokens, vec![17; 3]);
-        let steps = (0..12).map(|at| stack.step(embedded.clone().narrow(1, at, 1), &mut state));
-        let steps = Tensor::cat(steps.collect(), 1);
-        for hidden in [whole, steps] {
-            // (3, 12, 48) -> (36, 48) -> (36, 100) -> (3, 12, 100)
-            let logits = head.forward(hidden.reshape([36, 48]), embeddings.words());
-            same(
-                "out.lm_logits",
-                logits.reshape([3, 12, 100]),
-                Some(lengths.as_slice()),
-            );
-        }
-        report("xvl_tiny, encoders and fusion", label, worst);
     }
 }
 

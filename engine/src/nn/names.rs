@@ -17,23 +17,6 @@ pub const TIMM_BLOCK: &[(&str, &str)] = &[
     ("mlp.fc2", "output"),
 ];
 
-/// Parts of a layer of Hugging Face's BERT, with ALBEF's cross-attention, there and here.
-pub const BERT_LAYER: &[(&str, &str)] = &[
-    ("attention.self.query", "attention.query"),
-    ("attention.self.key", "attention.key"),
-    ("attention.self.value", "attention.value"),
-    ("attention.output.dense", "attention.output"),
-    ("attention.output.LayerNorm", "attention.norm"),
-    ("crossattention.self.query", "crossattention.query"),
-    ("crossattention.self.key", "crossattention.key"),
-    ("crossattention.self.value", "crossattention.value"),
-    ("crossattention.output.dense", "crossattention.output"),
-    ("crossattention.output.LayerNorm", "crossattention.norm"),
-    ("intermediate.dense", "intermediate"),
-    ("output.dense", "output"),
-    ("output.LayerNorm", "output_norm"),
-];
-
 /// `name` with what stands behind `stack` and a number ("blocks.", 3) renamed by `parts`; a name that is in
 /// no layer stays.
 pub fn layer_name(name: &str, stack: &str, parts: &[(&str, &str)]) -> String {
@@ -77,12 +60,6 @@ pub fn from_timm(checkpoint: &Arrays) -> Arrays {
     arrays
 }
 
-/// A checkpoint in Hugging Face's names of a BERT in the engine's, its layers alone.
-pub fn from_bert(checkpoint: &Arrays) -> Arrays {
-    let own = |(name, array): (&String, &Array)| (layer_name(name, "layer.", BERT_LAYER), array.clone());
-    checkpoint.iter().map(own).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,22 +99,5 @@ mod tests {
         let key = &own["decoder_blocks.3.attention.key.weight"];
         assert_eq!(key.shape, [2, 2]);
         assert_eq!(key.data, [4.0, 5.0, 6.0, 7.0]);
-    }
-
-    #[test]
-    fn bert_names_are_changed_inside_layers_alone() {
-        let name = |name| layer_name(name, "layer.", BERT_LAYER);
-        assert_eq!(
-            name("bert.encoder.layer.11.crossattention.output.LayerNorm.bias"),
-            "bert.encoder.layer.11.crossattention.norm.bias"
-        );
-        assert_eq!(name("layer.0.output.dense.weight"), "layer.0.output.weight");
-        for stays in [
-            "embeddings.LayerNorm.bias",
-            "encoder.layer.x",
-            "layer.0.outputs.dense.weight",
-        ] {
-            assert_eq!(name(stays), stays);
-        }
     }
 }

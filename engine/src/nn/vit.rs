@@ -4,16 +4,12 @@
 
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, Initializer, PaddingConfig2d};
+use burn::nn::{Initializer, PaddingConfig2d};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::resnet::{conv, norm};
-use super::{
-    AttentionPass, LayerConfig, LayerNorm, SinCos, TransformerLayer, convolve, convolve_norm,
-    sincos_positions,
-};
+use super::{AttentionPass, LayerConfig, LayerNorm, SinCos, TransformerLayer, convolve, sincos_positions};
 use crate::kernels::Mask;
 
 /// What stands for the whole image.
@@ -46,10 +42,6 @@ pub struct VitConfig {
     pub size: usize,
     /// Side of a patch in pixels.
     pub patch: usize,
-    /// Channels of convolutions of 3 by 3 before the patches are cut, each of which halves the image: "early convolutions help
-    /// transformers see better" (Xiao et al. 2021), above all where there are few images. None in ViT.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub stem: Vec<usize>,
     /// Width of the tokens.
     pub width: usize,
     /// Blocks.
@@ -85,16 +77,6 @@ pub enum VitConfigError {
         /// Side of a patch.
         patch: usize,
     },
-    /// Convolutions halve the image more often than the patches allow.
-    #[error(
-        "{halvings} convolutions before patches of {patch} px leave no patch; choose patches that are a multiple of 2^{halvings}, or fewer channels in stem"
-    )]
-    Stem {
-        /// Convolutions.
-        halvings: usize,
-        /// Side of a patch.
-        patch: usize,
-    },
     /// Heads do not divide the width.
     #[error("{heads} heads do not divide a width of {width}; choose a number that does")]
     Heads {
@@ -119,7 +101,7 @@ pub enum VitConfigError {
 
 impl VitConfig {
     /// ViT-S/16 at 224 px, `vit_small_patch16_224` of timm.
-    pub fn vit_s16() -> Self {
+    pub const fn vit_s16() -> Self {
         Self {
             width: 384,
             heads: 6,
@@ -128,12 +110,11 @@ impl VitConfig {
     }
 
     /// ViT-B/16 at 224 px, `vit_base_patch16_224` of timm.
-    pub fn vit_b16() -> Self {
+    pub const fn vit_b16() -> Self {
         Self {
             channels: 3,
             size: 224,
             patch: 16,
-            stem: Vec::new(),
             width: 768,
             layers: 12,
             heads: 12,
@@ -148,7 +129,7 @@ impl VitConfig {
     }
 
     /// Small enough for tests: 16 patches, 3 blocks.
-    pub fn tiny() -> Self {
+    pub const fn tiny() -> Self {
         Self {
             size: 64,
             width: 64,
@@ -178,10 +159,6 @@ impl VitConfig {
         if patch == 0 || size == 0 || size % patch != 0 {
             return Err(VitConfigError::Patches { size, patch });
         }
-        let halvings = self.stem.len();
-        if halvings > 8 || !patch.is_multiple_of(1 << halvings) || self.stem.contains(&0) {
-            return Err(VitConfigError::Stem { halvings, patch });
-        }
         if heads == 0 || width == 0 || width % heads != 0 {
             return Err(VitConfigError::Heads { width, heads });
         }
@@ -210,51 +187,28 @@ impl VitConfig {
     }
 }
 
-/// A convolution that halves the image, and its norm.
-#[derive(Module, Debug)]
-pub struct StemLayer {
-    conv: Conv2d,
-    bn: BatchNorm,
-}
-
-/// Patches to tokens: a convolution whose stride is its size, after the convolutions of the stem where there are some.
+/// Patches to tokens: a convolution whose stride is its size.
 #[derive(Module, Debug)]
 pub struct PatchEmbed {
-    stem: Vec<StemLayer>,
     proj: Conv2d,
 }
 
 impl PatchEmbed {
-    /// Tokens of `width` from patches of `patch` pixels; `stem` are the channels of the convolutions before.
-    pub fn new(channels: usize, patch: usize, stem: &[usize], width: usize, device: &Device) -> Self {
-        let mut inputs = channels;
-        let mut layers = Vec::with_capacity(stem.len());
-        for &outputs in stem {
-            layers.push(StemLayer {
-                conv: conv(inputs, outputs, 3, 2, device),
-                bn: norm(outputs, device),
-            });
-            inputs = outputs;
-        }
-        // What is left of a patch behind the halvings.
-        let side = patch >> stem.len();
-        let proj = Conv2dConfig::new([inputs, width], [side, side])
-            .with_stride([side, side])
+    /// Tokens of `width` from patches of `patch` pixels.
+    pub fn new(channels: usize, patch: usize, width: usize, device: &Device) -> Self {
+        let proj = Conv2dConfig::new([channels, width], [patch, patch])
+            .with_stride([patch, patch])
             .with_padding(PaddingConfig2d::Valid)
             .with_initializer(Initializer::XavierUniform { gain: 1.0 })
             .init(device);
-        Self { stem: layers, proj }
+        Self { proj }
     }
 
     /// # Shapes
     /// - pixels `(batch, channels, rows * patch, columns * patch)` -> `(batch, rows * columns, width)`
     pub fn forward(&self, pixels: Tensor<4>) -> Tensor<3> {
-        let stem = self.stem.iter();
-        let map = stem.fold(pixels, |map, layer| {
-            convolve_norm(&layer.conv, &layer.bn, map, None, true)
-        });
         // (B, W, rows, columns) -> (B, W, K) -> (B, K, W)
-        convolve(&self.proj, map).flatten::<3>(2, 3).swap_dims(1, 2)
+        convolve(&self.proj, pixels).flatten::<3>(2, 3).swap_dims(1, 2)
     }
 }
 
@@ -296,7 +250,7 @@ impl Vit {
             }
         };
         Ok(Self {
-            patch_embed: PatchEmbed::new(config.channels, config.patch, &config.stem, width, device),
+            patch_embed: PatchEmbed::new(config.channels, config.patch, width, device),
             cls_token: config.class_token.then(|| normal.init([1, 1, width], device)),
             pos_embed: (config.positions == Positions::Learned)
                 .then(|| normal.init([1, tokens, width], device)),

@@ -328,6 +328,13 @@ pub trait Trainable: System + Module + Into<Model> {
         self
     }
 
+    /// The tasks that training with these objectives serves, in no order, some more than once: those that the objectives name, as far as
+    /// all that a task hangs on is learned.
+    fn learned(on: &dyn Fn(&str) -> bool) -> Vec<Task> {
+        let learned = Self::OBJECTIVES.iter().filter(|o| on(o.name));
+        learned.filter_map(|o| o.task).collect()
+    }
+
     /// What a user should know of these weights at the end of a run, such as a temperature that stands at its bound.
     fn remarks(&self) -> Vec<String> {
         Vec::new()

@@ -22,7 +22,6 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use super::TraceInputError;
 use super::{ConfigError, Generator, Input, Spec, System, SystemConfig, Task};
 use crate::kernels::Mask;
-use crate::nn::loss::lse_pool;
 #[cfg(not(target_family = "wasm"))]
 use crate::nn::{AnyArrays, Trace};
 use crate::nn::{
@@ -31,13 +30,10 @@ use crate::nn::{
 };
 use crate::text::Specials;
 
-pub use config::{ContrastConfig, Diagnosis, MimConfig, Paths, XvlConfig};
+pub use config::{ContrastConfig, MimConfig, Paths, XvlConfig};
 pub use contrast::{ContrastLosses, Features, Queued};
 pub use masking::{MaskedTexts, mask_blocks, mask_words, mim_loss, teacher_temperature};
 pub use matching::Negatives;
-
-/// Of the log-sum-exp over patches: between their mean (0) and their largest.
-const SHARPNESS: f64 = 5.0;
 
 /// The model.
 #[derive(Module, Debug)]
@@ -120,7 +116,7 @@ impl Xvl {
             itm_head_t: linear(width, 2, device),
             itm_head_v: linear(width, 2, device),
             head: PrototypeHead::new(width, &config.mim.head, device),
-            diagnosis: config.diagnosis.map(|_| linear(width, labels, device)),
+            diagnosis: config.diagnosis.then(|| linear(width, labels, device)),
             config: config.clone(),
             specials,
         })
@@ -146,11 +142,6 @@ impl Xvl {
     /// # Shapes
     /// - normalised image `(B, channels, S, S)`, masked `B * K` patches -> `(B, 1 + K, width)`
     pub fn encode_patches(&self, image: Tensor<4>, masked: Option<&[bool]>) -> Tensor<3> {
-        let image = match masked {
-            // A stem's convolutions would carry what is masked into its neighbours.
-            Some(masked) if !self.config.vit.stem.is_empty() => self.paint_over(image, masked),
-            _ => image,
-        };
         let mut patches = self.visual_encoder.patches(image);
         if let Some(masked) = masked {
             let [batch, count, width] = patches.dims();
@@ -168,20 +159,6 @@ impl Xvl {
         }
         let tokens = self.visual_encoder.embed(patches, None);
         self.visual_encoder.encode(tokens, |_, _| ())
-    }
-
-    /// An image without the pixels of some patches: they get the value 0, which the mean of a normalised image has.
-    fn paint_over(&self, image: Tensor<4>, masked: &[bool]) -> Tensor<4> {
-        let [batch, channels, rows, columns] = image.dims();
-        let (side, patch) = (self.config.vit.grid(), self.config.vit.patch);
-        let pixel = |at: usize| {
-            let (sample, row, column) = (at / (rows * columns), at / columns % rows, at % columns);
-            masked[sample * side * side + row / patch * side + column / patch]
-        };
-        let hidden: Vec<bool> = (0..batch * rows * columns).map(pixel).collect();
-        let hidden = TensorData::new(hidden, [batch, 1, rows, columns]);
-        let hidden = Tensor::<4, Bool>::from_data(hidden, &image.device());
-        image.mask_fill(hidden.expand([batch, channels, rows, columns]), 0.0)
     }
 
     /// Texts with CLS in front of each.
@@ -291,26 +268,6 @@ impl Xvl {
         self.mlm.forward(hidden, self.text.words())
     }
 
-    /// Logits of the labels in each patch.
-    ///
-    /// # Shapes
-    /// - image `(B, 1 + K, width)` -> `(B, K, labels)`
-    fn patch_labels(&self, image: &Tensor<3>) -> Option<Tensor<3>> {
-        let head = self.diagnosis.as_ref()?;
-        Some(dense(head, self.visual_encoder.patch_tokens(image), false))
-    }
-
-    /// Logits of the labels, of the image encoder alone ("Details for Model for Downstream Tasks").
-    ///
-    /// # Shapes
-    /// - image `(B, 1 + K, width)` -> `(B, labels)`
-    pub fn diagnose(&self, image: &Tensor<3>) -> Option<Tensor<2>> {
-        match self.config.diagnosis? {
-            Diagnosis::Cls => Some(dense(self.diagnosis.as_ref()?, column_of(image, 0), false)),
-            Diagnosis::Patches => Some(lse_pool(self.patch_labels(image)?, 1, SHARPNESS).squeeze_dim(1)),
-        }
-    }
-
     /// Logits of no match and match: of the text's path, and of the image's.
     ///
     /// # Shapes
@@ -371,12 +328,8 @@ impl System for Xvl {
     }
 
     fn classify(&self, input: Input<'_>) -> Option<Tensor<2>> {
-        self.diagnose(&input.image?)
-    }
-
-    fn evidence(&self, image: Tensor<3>) -> Option<Tensor<3>> {
-        let read = self.config.diagnosis == Some(Diagnosis::Patches);
-        self.patch_labels(&image).filter(|_| read)
+        let head = self.diagnosis.as_ref()?;
+        Some(dense(head, column_of(&input.image?, 0), false))
     }
 
     /// The mean over the paths of match minus no match.

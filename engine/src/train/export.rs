@@ -215,8 +215,7 @@ fn studies(config: &RunConfig, split: Split) -> Result<Vec<Study>, TrainError> {
 /// The tasks of the objectives of this run, and of the runs before it as far as what they trained has stood since: the tasks of
 /// an image encoder that was frozen then.
 fn trained_tasks<S: Trainable>(model: &S, config: &RunConfig) -> Vec<Task> {
-    let on = S::OBJECTIVES.iter().filter(|o| config.on(o.name));
-    let mut tasks: Vec<Task> = on.filter_map(|o| o.task).collect();
+    let mut tasks = S::learned(&|objective| config.on(objective));
     let frozen = frozen_parts(model, config);
     let backbone = |name: &String| S::param_group(name) == crate::systems::train::ParamGroup::Backbone;
     let of_backbone: Vec<String> = nn::shapes(model).into_keys().filter(backbone).collect();

@@ -34,12 +34,14 @@ impl Validation {
         prepared: &Prepared<S::Config>,
         studies: Vec<Study>,
     ) -> Self {
-        let trained = S::OBJECTIVES.iter().filter(|o| config.on(o.name));
-        let mut trained: Vec<Task> = trained.filter_map(|o| o.task).collect();
+        let mut trained = S::learned(&|objective| config.on(objective));
         trained.sort_unstable();
         trained.dedup();
         let tasks = config.validate.clone().unwrap_or_else(|| {
-            let quick = trained.iter().filter(|task| **task != Task::Draft);
+            // Writing reports, and reading each of them with many mistakes, takes longer than training between two checkpoints.
+            let quick = trained
+                .iter()
+                .filter(|task| !matches!(task, Task::Draft | Task::Check));
             quick.copied().collect()
         });
         let mut manifest = Manifest::new("run", &config.system, &config.preset, serde_json::Value::Null);

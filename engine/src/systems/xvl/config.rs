@@ -23,17 +23,6 @@ pub enum Paths {
     Image,
 }
 
-/// What the head for labels reads of the image encoder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Diagnosis {
-    /// The image's CLS, as in the paper.
-    Cls,
-    /// Each patch, put together by log-sum-exp (Wang et al. 2017, eq. 1). *Ours*: what is small is learned in far fewer steps, and shows
-    /// where it is.
-    Patches,
-}
-
 /// Contrastive learning with queues (eq. 1 to 6) and momentum distillation (eq. 11).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -149,9 +138,9 @@ pub struct XvlConfig {
     /// What becomes of an uncertain label.
     #[serde(default = "zeros")]
     pub uncertain: Uncertain,
-    /// The head for `labels`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub diagnosis: Option<Diagnosis>,
+    /// The image encoder has a head for `labels`.
+    #[serde(default)]
+    pub diagnosis: bool,
     /// Tokens that are words of Medical Subject Headings, ascending; the data of a run settle it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mesh: Vec<u32>,
@@ -197,7 +186,7 @@ impl XvlConfig {
             report_ratio: 0.3,
             labels: "chexpert14".to_owned(),
             uncertain: Uncertain::Zeros,
-            diagnosis: None,
+            diagnosis: false,
             mesh: Vec::new(),
         }
     }
@@ -287,11 +276,6 @@ impl XvlConfig {
     /// Whether a token is a word of Medical Subject Headings.
     pub fn is_mesh(&self, token: u32) -> bool {
         self.mesh.binary_search(&token).is_ok()
-    }
-
-    /// Whether the loss of an objective compares each study with the others that go through the model with it.
-    fn compares(on: &dyn Fn(&str) -> bool) -> bool {
-        on("contrast") || on("itm")
     }
 }
 
@@ -429,14 +413,14 @@ impl SystemConfig for XvlConfig {
 
     fn validate_objectives(&self, on: &dyn Fn(&str) -> bool) -> Result<(), &'static str> {
         first_obstacle([(
-            on("diagnosis") && self.diagnosis.is_none(),
-            "diagnosis needs model.diagnosis = \"cls\"",
+            on("diagnosis") && !self.diagnosis,
+            "diagnosis needs model.diagnosis = true",
         )])
     }
 
     fn with_data(mut self, data: &DataFacts<'_>) -> Result<Self, ConfigError> {
         let reads = Xvl::OBJECTIVES.iter().any(|o| o.text && (data.on)(o.name));
-        let compares = Self::compares(data.on);
+        let compares = (data.on)("contrast") || (data.on)("itm");
         if data.vocabulary > 0 {
             self.bert.vocabulary = data.vocabulary;
         }
@@ -474,9 +458,7 @@ impl SystemConfig for XvlConfig {
         if let Some(words) = rows("word_embeddings.weight") {
             self.bert.vocabulary = words;
         }
-        self.diagnosis = checkpoint
-            .contains_key("diagnosis.weight")
-            .then_some(Diagnosis::Cls);
+        self.diagnosis = checkpoint.contains_key("diagnosis.weight");
         self
     }
 

@@ -7,7 +7,7 @@ use super::masking::{mask_blocks, mask_words, mim_loss, teacher_temperature};
 use super::matching::{Negatives, draw_negatives};
 use super::{ReadTexts, Xvl, XvlConfig, whole};
 use crate::nn::loss::{binary_cross_entropy, cross_entropy, similarities};
-use crate::nn::{AttentionPass, normalize, rows_of, samples_of};
+use crate::nn::{AttentionPass, column_of, dense, normalize, rows_of, samples_of};
 use crate::systems::train::{Batch, Images, Losses, Objective, ParamGroup, Progress, StepContext, Trainable};
 use crate::systems::{ConfigError, SystemConfig, Task};
 use crate::text::Specials;
@@ -67,6 +67,15 @@ impl Trainable for Xvl {
     ];
 
     const WORD_ROWS: &'static [&'static str] = &["text.word_embeddings.weight", "mlm.decoder.bias"];
+
+    /// Whether a pair matches is read by the heads of image-text matching, in retrieval and in checking alike.
+    fn learned(on: &dyn Fn(&str) -> bool) -> Vec<Task> {
+        let objectives = Self::OBJECTIVES.iter().filter(|o| on(o.name));
+        let tasks = objectives.filter_map(|o| o.task);
+        tasks
+            .filter(|task| on("itm") || !matches!(task, Task::Retrieve | Task::Check))
+            .collect()
+    }
 
     fn init(config: &XvlConfig, specials: Specials, device: &Device) -> Result<Self, ConfigError> {
         Self::init(config, specials, device)
@@ -332,14 +341,14 @@ impl Xvl {
         cross_entropy(self.word_logits(rows_of(hidden, rows)), &targets)
     }
 
-    /// Binary cross-entropy of the labels that are known.
+    /// One linear layer on the image's CLS, binary cross-entropy ("Details for Model for Downstream Tasks").
     fn diagnosis_loss(&self, image: &Tensor<3>, batch: &Batch<'_>) -> Option<Tensor<1>> {
-        let labels = self.config.labels().len();
+        let (head, labels) = (self.diagnosis.as_ref()?, self.config.labels().len());
         let rows = batch.known(batch.rows(true, false), labels);
         if rows.is_empty() {
             return None;
         }
-        let logits = self.diagnose(&samples_of(image, &rows))?;
+        let logits = dense(head, column_of(&samples_of(image, &rows), 0), false);
         binary_cross_entropy(logits, &batch.targets(&rows, labels))
     }
 }

@@ -171,12 +171,6 @@ fn a_masked_patch_is_not_seen_and_a_hidden_word_is_not_read() {
     assert_ne!(of(&pixels, &masked), of(&other, &masked));
     masked[0] = true;
     assert_eq!(of(&pixels, &masked), of(&other, &masked));
-    // Nor through the convolutions of a stem.
-    let mut config = XvlConfig::tiny();
-    config.vit.stem = vec![4, 8];
-    let with_stem = Xvl::init(&config, SPECIALS, &device).unwrap();
-    let of = |pixels: &Tensor<4>| values(with_stem.encode_patches(pixels.clone(), Some(&masked)));
-    assert_eq!(of(&pixels), of(&other));
 
     let image = model.encode_image(images(1, &device));
     let hidden = |text: &[u32]| values(model.predict_masked(image.clone(), &[text], &[1]).unwrap());
@@ -319,34 +313,8 @@ fn a_config_that_cannot_run_is_refused_by_its_key() {
 }
 
 #[test]
-fn labels_are_read_from_cls_or_from_the_patches() {
-    let device = Device::flex();
-    let head = |diagnosis| XvlConfig {
-        diagnosis,
-        ..XvlConfig::tiny()
-    };
-    let of = |diagnosis| {
-        let model = model(&head(diagnosis), &device);
-        let image = model.encode_image(images(2, &device));
-        (
-            model
-                .classify(Input::image(image.clone()))
-                .map(|logits| logits.dims()),
-            model.evidence(image).map(|logits| logits.dims()),
-        )
-    };
-    assert_eq!(of(None), (None, None));
-    assert_eq!(of(Some(Diagnosis::Cls)), (Some([2, 14]), None));
-    assert_eq!(of(Some(Diagnosis::Patches)), (Some([2, 14]), Some([2, 16, 14])));
-    // What is seen in one patch alone is there: log-sum-exp lies near the largest.
-    let model = model(&head(Some(Diagnosis::Patches)), &device);
-    let image = model.encode_image(images(1, &device));
-    let largest = values(model.patch_labels(&image).unwrap().max_dim(1).squeeze_dim::<2>(1));
-    let pooled = values(model.diagnose(&image).unwrap());
-    assert!(
-        pooled
-            .iter()
-            .zip(&largest)
-            .all(|(pooled, largest)| pooled <= largest)
-    );
+fn without_matching_nothing_is_retrieved_or_checked() {
+    let learned = |names: &'static [&str]| Xvl::learned(&move |name| names.contains(&name));
+    assert_eq!(learned(&["contrast", "mlm", "report"]), [Task::Draft]);
+    assert_eq!(learned(&["itm", "mlm"]), [Task::Retrieve, Task::Check]);
 }

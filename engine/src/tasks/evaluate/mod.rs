@@ -178,7 +178,7 @@ pub struct EvaluateOptions {
     pub by_form: bool,
     /// Retrieve: candidates of a trial.
     pub candidates: usize,
-    /// Retrieve: trials in each direction, at most.
+    /// Retrieve: trials in each direction, at most. Check: reports of which each word is weighed.
     pub trials: usize,
     /// Retrieve: only the query's own report or image counts as found, not another one with its labels.
     pub exact: bool,
