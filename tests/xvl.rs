@@ -136,7 +136,10 @@ fn losses(student: &Xvl, teacher: &Xvl, given: &AnyArrays) -> Vec<(&'static str,
         image: places(given, "in.negative_image"),
         text: places(given, "in.negative_text"),
     };
-    named.push(("itm", student.matching_loss(&image, &read, &negatives).unwrap()));
+    named.push((
+        "itm",
+        student.matching_loss(&image, &read, &negatives, None).unwrap(),
+    ));
 
     let masked = masked_texts(given);
     let opinion = Tensor::from_inner(teacher.mlm_logits(&image_m, &masked));

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use hilum_task::CheckLimits;
+
 use super::{BundleError, Label, Trial};
 use crate::metrics::Calibration;
 use crate::systems::Task;
@@ -121,6 +123,9 @@ pub struct Manifest {
     /// Answers to questions in the order of the model's outputs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<String>,
+    /// From where on a checked report's doubts are marked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<CheckLimits>,
     /// The tokenizer's file, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<String>,
@@ -155,6 +160,7 @@ impl Manifest {
             tasks: Vec::new(),
             labels: Vec::new(),
             answers: Vec::new(),
+            check: None,
             tokenizer: None,
             weights: Dtype::F32,
             trial: None,

@@ -172,13 +172,13 @@ pub(super) fn projection(input: usize, output: usize, bias: bool, device: &Devic
 /// norm after as in BERT, Devlin et al. 2019, or before as in ViT, Dosovitskiy et al. 2021, eq. 2).
 #[derive(Module, Debug)]
 pub struct SelfAttention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
-    norm: LayerNorm,
+    pub(super) query: Linear,
+    pub(super) key: Linear,
+    pub(super) value: Linear,
+    pub(super) output: Linear,
+    pub(super) norm: LayerNorm,
     residual: Residual,
-    heads: usize,
+    pub(super) heads: usize,
 }
 
 impl SelfAttention {

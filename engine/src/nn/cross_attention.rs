@@ -28,13 +28,13 @@ impl Memory {
 /// Cross-attention with its output projection, residual and norm, named as ALBEF's `crossattention` is.
 #[derive(Module, Debug)]
 pub struct CrossAttention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
-    norm: LayerNorm,
+    pub(super) query: Linear,
+    pub(super) key: Linear,
+    pub(super) value: Linear,
+    pub(super) output: Linear,
+    pub(super) norm: LayerNorm,
     residual: Residual,
-    heads: usize,
+    pub(super) heads: usize,
 }
 
 impl CrossAttention {

@@ -56,9 +56,9 @@ pub fn tied_dense(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2>
 /// Layer norm (Ba et al. 2016), of a sum where there is a residual.
 #[derive(Module, Debug)]
 pub struct LayerNorm {
-    weight: Param<Tensor<1>>,
+    pub(super) weight: Param<Tensor<1>>,
     bias: Param<Tensor<1>>,
-    epsilon: f64,
+    pub(super) epsilon: f64,
 }
 
 impl LayerNorm {

@@ -7,6 +7,7 @@ mod cross_attention;
 mod decode;
 mod densenet;
 pub mod ema;
+mod grad_cam;
 mod image_encoder;
 mod layers;
 pub mod loss;

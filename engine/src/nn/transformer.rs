@@ -66,11 +66,11 @@ pub struct Cross<'a> {
 /// One layer. Names are BERT's; of a ViT's block `norm1` is `attention.norm`, `norm2` is `output_norm`.
 #[derive(Module, Debug)]
 pub struct TransformerLayer {
-    attention: SelfAttention,
-    crossattention: Option<CrossAttention>,
+    pub(super) attention: SelfAttention,
+    pub(super) crossattention: Option<CrossAttention>,
     pub(super) intermediate: Linear,
-    output: Linear,
-    output_norm: LayerNorm,
+    pub(super) output: Linear,
+    pub(super) output_norm: LayerNorm,
     residual: Residual,
 }
 
@@ -150,7 +150,7 @@ impl TransformerLayer {
 /// A stack of layers: an encoder, a decoder, or both, as mask and memory say.
 #[derive(Module, Debug)]
 pub struct Encoder {
-    layer: Vec<TransformerLayer>,
+    pub(super) layer: Vec<TransformerLayer>,
 }
 
 impl Encoder {

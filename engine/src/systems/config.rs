@@ -114,8 +114,8 @@ pub struct DataFacts<'a> {
     pub vocabulary: usize,
     /// Tokens of the tokenizer that are whole words for a side (left, right, bilateral, both).
     pub side_tokens: usize,
-    /// Answers that are known.
-    pub answers: usize,
+    /// Tokens of the answers that are known, closing SEP included; empty ones where nothing is read.
+    pub answers: &'a [Vec<u32>],
     /// Studies to learn from.
     pub studies: usize,
     /// Studies that go through the model together.

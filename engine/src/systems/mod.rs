@@ -22,7 +22,7 @@ use thiserror::Error;
 
 pub use config::{ConfigError, DataFacts, SystemConfig, TextSpec, first_obstacle};
 pub use hilum_task::Task;
-pub use system::{Generator, GeneratorState, Input, Spec, System, TraceInputError};
+pub use system::{Answerer, Generator, GeneratorState, Input, Spec, System, TraceInputError};
 pub use train::Trainable;
 
 use crate::nn::Arrays;

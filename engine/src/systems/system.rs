@@ -91,6 +91,11 @@ pub trait System {
         None
     }
 
+    /// How it writes answers; `None` for a model that only chooses among those it knows, or answers nothing.
+    fn answerer(&self) -> Option<&dyn Answerer> {
+        None
+    }
+
     /// Logits of image and text belonging together.
     ///
     /// # Shapes
@@ -122,6 +127,14 @@ pub trait System {
     /// # Shapes
     /// - image `(B, K, F)`, `B` texts, closing SEP included, and places -> `(B, V)`
     fn predict_masked(&self, _image: Tensor<3>, _texts: &[&[u32]], _places: &[usize]) -> Option<Tensor<2>> {
+        None
+    }
+
+    /// Where in the image each word of a text was looked for, as image and text were found to match: Grad-CAM.
+    ///
+    /// # Shapes
+    /// - image `(1, K, F)`, a text of `T` tokens, closing SEP included -> `(T, cells)`, the cells those of [`Spec::grid`]
+    fn word_maps(&self, _image: Tensor<3>, _text: &[u32]) -> Option<Tensor<2>> {
         None
     }
 
@@ -195,6 +208,21 @@ pub trait Generator {
     fn dense_attention(&self, _image: Tensor<3>, _tokens: Tensor<2, Int>) -> Option<Tensor<3>> {
         None
     }
+}
+
+/// A model that writes answers token by token.
+pub trait Answerer {
+    /// Opens an answer to one question an image.
+    ///
+    /// # Shapes
+    /// - image `(B, K, F)`, `B` questions, closing SEP included; `capacity` tokens can follow
+    fn start(&self, image: Tensor<3>, questions: &[&[u32]], capacity: usize) -> GeneratorState;
+
+    /// Logits of the next token after `last`, `(B, 1)`, or of the first where there is none.
+    ///
+    /// # Shapes
+    /// - -> `(B, V)`
+    fn step(&self, state: &mut GeneratorState, last: Option<Tensor<2, Int>>) -> Tensor<2>;
 }
 
 /// What a model keeps from token to token.

@@ -32,6 +32,8 @@ pub struct Example {
     pub tokens: Vec<u32>,
     /// Tokens that a drafter should write instead, closing SEP included, where they differ.
     pub canonical: Option<Vec<u32>>,
+    /// Its report with a simulated mistake, once or several times, closing SEP included.
+    pub mistaken: Vec<Vec<u32>>,
     /// What is known of each label of the system's label set.
     pub targets: Vec<Target>,
     /// Where labels of that set are seen: which, and left, top, right and bottom in the image as the model reads it, 0 to 1.
@@ -300,6 +302,9 @@ pub trait Trainable: System + Module + Into<Model> {
     /// Whether its losses want a mismatching report drawn for each example.
     const NEGATIVES: bool = false;
 
+    /// Whether its losses take reports with simulated mistakes.
+    const MISTAKES: bool = false;
+
     /// Parameters with a row or a value for each token of the vocabulary: a run with a vocabulary of its own takes those of the
     /// tokens that it shares with what it begins with.
     const WORD_ROWS: &'static [&'static str] = &[];
@@ -340,6 +345,11 @@ pub trait Trainable: System + Module + Into<Model> {
         Vec::new()
     }
 
+    /// The weights that a run begins with, from those of `init`: where the model has parts that begin with the weights of others.
+    fn first_weights(_config: &Self::Config, weights: Arrays) -> Arrays {
+        weights
+    }
+
     /// Where a parameter stands.
     fn param_group(name: &str) -> ParamGroup;
 
@@ -350,6 +360,11 @@ pub trait Trainable: System + Module + Into<Model> {
     /// for a system whose losses need the pixels.
     fn cached_features(&self, _pixels: Tensor<4>) -> Option<Tensor<3>> {
         None
+    }
+
+    /// Whether a parameter is of what makes [`Trainable::cached_features`]: they stay the same where all such are frozen.
+    fn stands_before_cached(name: &str) -> bool {
+        Self::param_group(name) == ParamGroup::Backbone
     }
 
     /// The config and weights of several trained models as one, whose logits are the mean of theirs. `None` for a system

@@ -5,6 +5,7 @@
 //! A text is CLS, W1..WN, SEP. The config is in `config`, how it writes in `generation`, what is learned in `contrast` (eq. 1 to 6),
 //! `matching` (eq. 9), `masking` (eq. 7 and 8) and `objectives`, its named intermediates in `trace`.
 
+mod answering;
 mod config;
 mod contrast;
 mod generation;
@@ -20,24 +21,25 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 #[cfg(not(target_family = "wasm"))]
 use super::TraceInputError;
-use super::{ConfigError, Generator, Input, Spec, System, SystemConfig, Task};
+use super::{Answerer, ConfigError, Generator, Input, Spec, System, SystemConfig, Task};
 use crate::kernels::Mask;
 #[cfg(not(target_family = "wasm"))]
 use crate::nn::{AnyArrays, Trace};
 use crate::nn::{
-    AttentionPass, Cross, Encoder, LayerConfig, MlmHead, PrototypeHead, TextEmbeddings, Vit, column_of,
-    dense, ints, linear, normalize, padded, unit,
+    AttentionPass, Cross, Encoder, ImageEncoder, LayerConfig, MlmHead, PrototypeHead, TextEmbeddings, Vit,
+    column_of, dense, ints, linear, normalize, padded, unit,
 };
 use crate::text::Specials;
 
 pub use config::{ContrastConfig, MimConfig, Paths, XvlConfig};
 pub use contrast::{ContrastLosses, Features, Queued};
 pub use masking::{MaskedTexts, mask_blocks, mask_words, mim_loss, teacher_temperature};
-pub use matching::Negatives;
+pub use matching::{MistakenTexts, Negatives};
 
 /// The model.
 #[derive(Module, Debug)]
 pub struct Xvl {
+    image: Option<ImageEncoder>,
     visual_encoder: Vit,
     masked_embed: Param<Tensor<2>>,
     text: TextEmbeddings,
@@ -53,6 +55,7 @@ pub struct Xvl {
     itm_head_v: Linear,
     head: PrototypeHead,
     diagnosis: Option<Linear>,
+    decoder: Option<Encoder>,
     #[module(skip)]
     config: XvlConfig,
     #[module(skip)]
@@ -100,12 +103,15 @@ impl Xvl {
         })?;
         let labels = config.labels().len();
         Ok(Self {
+            image: config.backbone.as_ref().map(|net| ImageEncoder::new(net, device)),
             visual_encoder,
             masked_embed: Initializer::Zeros.init([1, width], device),
             text: TextEmbeddings::new(bert, device),
             encoder: Encoder::from_layers(&layers, device),
             image_fusion: (!config.alternating)
-                .then(|| Encoder::from_layers(&vec![crossing; config.fusion], device)),
+                .then(|| Encoder::from_layers(&vec![crossing.clone(); config.fusion], device)),
+            decoder: (config.decoder > 0)
+                .then(|| Encoder::from_layers(&vec![crossing; config.decoder], device)),
             mlm: MlmHead::new(bert, bert.norm_eps, device),
             vision_proj: linear(width, contrast.projection, device),
             text_proj: linear(width, contrast.projection, device),
@@ -137,12 +143,31 @@ impl Xvl {
         self.config.bert.layers - self.config.fusion
     }
 
+    /// An image as the network wants it.
+    ///
+    /// # Shapes
+    /// - pixels in [0, 1] `(B, 1, S, S)` -> `(B, channels, S, S)`
+    fn normalized(&self, pixels: Tensor<4>) -> Tensor<4> {
+        normalize(pixels, self.config.preprocessing.norm, self.config.channels())
+    }
+
+    /// What the ViT cuts into patches: the image, or a backbone's map of it.
+    ///
+    /// # Shapes
+    /// - normalised image `(B, channels, S, S)` -> `(B, F, side, side)`
+    pub fn view(&self, image: Tensor<4>) -> Tensor<4> {
+        match &self.image {
+            Some(backbone) => backbone.forward(image, |_, _| ()),
+            None => image,
+        }
+    }
+
     /// The image's CLS and patches; where `masked` names patches, a learned token stands for each of them.
     ///
     /// # Shapes
-    /// - normalised image `(B, channels, S, S)`, masked `B * K` patches -> `(B, 1 + K, width)`
-    pub fn encode_patches(&self, image: Tensor<4>, masked: Option<&[bool]>) -> Tensor<3> {
-        let mut patches = self.visual_encoder.patches(image);
+    /// - what [`Xvl::view`] gives, masked `B * K` patches -> `(B, 1 + K, width)`
+    pub fn encode_patches(&self, view: Tensor<4>, masked: Option<&[bool]>) -> Tensor<3> {
+        let mut patches = self.visual_encoder.patches(view);
         if let Some(masked) = masked {
             let [batch, count, width] = patches.dims();
             let hidden = Tensor::<3, Bool>::from_data(
@@ -307,29 +332,35 @@ impl System for Xvl {
                 Some(_) => self.config.labels().len(),
                 None => 0,
             },
-            answers: 0,
+            answers: self.config.answers.len(),
         }
     }
 
     fn tasks(&self) -> Vec<Task> {
         let findings = self.diagnosis.is_some().then_some(Task::Findings);
+        let asked = self.decoder.is_some() && !self.config.answers.is_empty();
         [Task::Draft, Task::Retrieve, Task::Check]
             .into_iter()
             .chain(findings)
+            .chain(asked.then_some(Task::Vqa))
             .collect()
     }
 
     fn encode_image(&self, pixels: Tensor<4>) -> Tensor<3> {
-        let config = &self.config;
-        self.encode_patches(
-            normalize(pixels, config.preprocessing.norm, config.vit.channels),
-            None,
-        )
+        self.encode_patches(self.view(self.normalized(pixels)), None)
     }
 
     fn classify(&self, input: Input<'_>) -> Option<Tensor<2>> {
         let head = self.diagnosis.as_ref()?;
         Some(dense(head, column_of(&input.image?, 0), false))
+    }
+
+    fn answer(&self, image: Tensor<3>, questions: &[&[u32]]) -> Option<Tensor<2>> {
+        self.ranked_answers(&image, questions)
+    }
+
+    fn answerer(&self) -> Option<&dyn Answerer> {
+        self.decoder.is_some().then_some(self)
     }
 
     /// The mean over the paths of match minus no match.
@@ -369,6 +400,10 @@ impl System for Xvl {
 
     fn predict_masked(&self, image: Tensor<3>, texts: &[&[u32]], places: &[usize]) -> Option<Tensor<2>> {
         Some(self.masked_logits(image, texts, places))
+    }
+
+    fn word_maps(&self, image: Tensor<3>, text: &[u32]) -> Option<Tensor<2>> {
+        self.matching_maps(image, text)
     }
 
     fn generator(&self) -> Option<&dyn Generator> {

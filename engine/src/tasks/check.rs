@@ -1,16 +1,23 @@
 //! A report checked against its radiograph (Park et al. 2022, "Clinical application for human error detection"): how well the two match,
-//! and each word, hidden and predicted from the picture and the other words.
+//! and each word, hidden and predicted from the picture and the other words. *Ours*: the match without each sentence, and what the report
+//! says of findings beside what the picture is read to show.
 
 use std::ops::{ControlFlow, Range};
+use std::sync::LazyLock;
 
 use burn::tensor::Tensor;
-use hilum_task::{Checked, CheckedWord};
+use hilum_task::{CheckLimits, Checked, CheckedSentence, CheckedWord, Contradiction, odds};
 
+use super::attention::Look;
 use super::error::{TaskError, read_back};
+use super::findings::{finding_logits, readings};
 use super::retrieve::match_probabilities;
 use super::session::Session;
 use crate::systems::Task;
-use crate::text::{Subject, Tokenizer, subject, swap_sides};
+use crate::text::{Certainty, Finding, Labeler, Subject, Tokenizer, sentences, subject, swap_sides};
+
+/// Its tables take longer to build than a report takes to be read.
+static LABELER: LazyLock<Labeler> = LazyLock::new(Labeler::new);
 
 /// Words that are hidden, each in a copy of the report, in one pass.
 const AT_ONCE: usize = 16;
@@ -120,14 +127,35 @@ pub async fn check(
     let mut tokens: Vec<u32> = placed.iter().map(|(token, _)| *token).collect();
     tokens.push(tokenizer.specials().sep);
 
-    let exchanged = swap_sides(report).map(|swapped| session.encode_text(Task::Check, &swapped.text));
-    let exchanged = exchanged.transpose()?;
-    let texts: Vec<&[u32]> = [Some(tokens.as_slice()), exchanged.as_deref()]
-        .into_iter()
-        .flatten()
+    let exchanged = swap_sides(report).map(|swapped| swapped.text);
+    let spans = Some(sentences(report)).filter(|spans| spans.len() > 1);
+    let spans = spans.unwrap_or_default();
+    let without = spans
+        .iter()
+        .map(|span| [&report[..span.start], &report[span.end..]].concat());
+    let others: Vec<Vec<u32>> = exchanged
+        .iter()
+        .cloned()
+        .chain(without)
+        .map(|text| session.encode_text(Task::Check, &text))
+        .collect::<Result<_, _>>()?;
+    let texts: Vec<&[u32]> = std::iter::once(tokens.as_slice())
+        .chain(others.iter().map(Vec::as_slice))
         .collect();
     let pairs: Vec<(usize, usize)> = (0..texts.len()).map(|text| (0, text)).collect();
-    let matching = match_probabilities(session, image, &texts, &pairs).await?;
+    let mut matching = match_probabilities(session, image, &texts, &pairs)
+        .await?
+        .into_iter();
+    let own = matching.next().unwrap_or(f32::NAN);
+    let exchanged = exchanged.and_then(|_| matching.next());
+    let sentences = spans
+        .into_iter()
+        .zip(matching)
+        .map(|(span, without)| CheckedSentence {
+            start: span.start,
+            end: span.end,
+            without,
+        });
 
     let choices = Choices::new(tokenizer);
     let mut checked = Vec::with_capacity(read.len());
@@ -151,11 +179,138 @@ pub async fn check(
         return Ok(None);
     }
     Ok(Some(Checked {
-        matching: matching[0],
-        exchanged: matching.get(1).copied(),
+        matching: own,
+        exchanged,
         words: checked,
+        sentences: sentences.collect(),
+        contradictions: contradictions(session, image, report).await?,
         unread: rest.len(),
+        limits: session.manifest.check,
     }))
+}
+
+/// Each token of a report and where in the picture it was looked for, as report and picture were found to match (Grad-CAM; its weights are
+/// shares of all that the token has); `None` for a model without such maps.
+///
+/// # Shapes
+/// - image `(1, K, F)`
+///
+/// # Errors
+/// Text that cannot be encoded, a device that fails.
+pub async fn word_looks(
+    session: &Session,
+    image: &Tensor<3>,
+    report: &str,
+) -> Result<Option<Vec<(u32, Look)>>, TaskError> {
+    let tokens = session.encode_text(Task::Check, report)?;
+    let Some(maps) = session.system().word_maps(image.clone(), &tokens) else {
+        return Ok(None);
+    };
+    let cells = maps.dims()[1].max(1);
+    let values = read_back(maps).await?;
+    let look = |row: &[f32]| {
+        let sum: f32 = row.iter().sum();
+        let share = |value: &f32| if sum > 0.0 { value / sum } else { 0.0 };
+        Look {
+            cells: row.iter().map(share).collect(),
+            share: f32::from(u8::from(sum > 0.0)),
+        }
+    };
+    let words = &tokens[..tokens.len().saturating_sub(1)];
+    let looks = words.iter().copied().zip(values.chunks(cells).map(look));
+    Ok(Some(looks.collect()))
+}
+
+/// What a report says of findings that the picture is read otherwise in; nothing where the model reads no findings.
+async fn contradictions(
+    session: &Session,
+    image: &Tensor<3>,
+    report: &str,
+) -> Result<Vec<Contradiction>, TaskError> {
+    if session.offers(Task::Findings).is_err() {
+        return Ok(Vec::new());
+    }
+    let logits = finding_logits(session, image.clone(), None).await?;
+    let logits = logits.first().map_or(&[][..], Vec::as_slice);
+    let readings = readings(&session.manifest.labels, logits);
+    let said = LABELER.read_report(report);
+    let mut found: Vec<Contradiction> = Vec::new();
+    for mention in &said.mentions {
+        let whole = said.labels[mention.finding as usize];
+        let stated = match mention.certainty {
+            Certainty::Positive => true,
+            Certainty::Negative => false,
+            Certainty::Uncertain => continue,
+        };
+        let reading = readings
+            .iter()
+            .find(|reading| Finding::from_name(&reading.name) == Some(mention.finding));
+        let Some(reading) = reading.filter(|_| mention.finding != Finding::NoFinding) else {
+            continue;
+        };
+        // What is denied in one place and stated in another is not denied.
+        if whole != Some(mention.certainty) {
+            continue;
+        }
+        let beyond = odds(reading.probability as f32) - odds(reading.operating_point as f32);
+        let doubt = if stated { -beyond } else { beyond };
+        if doubt > 0.0 {
+            found.push(Contradiction {
+                start: mention.span.start,
+                end: mention.span.end,
+                finding: reading.name.clone(),
+                stated,
+                probability: reading.probability as f32,
+                doubt,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Doubts of a kind, and how many of them a report that is right is marked with, in the mean.
+const FALSE_MARKS: [(fn(&Checked) -> Vec<f32>, f64); 4] = [
+    (|checked| checked.side_doubt().into_iter().collect(), 0.02),
+    (
+        |checked| checked.words.iter().map(CheckedWord::doubt).collect(),
+        0.06,
+    ),
+    (
+        |checked| {
+            checked
+                .sentences
+                .iter()
+                .map(|s| checked.sentence_doubt(s))
+                .collect()
+        },
+        0.05,
+    ),
+    (
+        |checked| checked.contradictions.iter().map(|c| c.doubt).collect(),
+        0.05,
+    ),
+];
+
+/// Limits that leave few marks in reports that are right, as `checked` are, and a twentieth of them below the limit of the match; `None`
+/// without any.
+pub fn fit_limits(checked: &[Checked]) -> Option<CheckLimits> {
+    let mut matching: Vec<f32> = checked.iter().map(|checked| checked.matching).collect();
+    matching.sort_by(f32::total_cmp);
+    let lowest = *matching.get(matching.len() / 20)?;
+    let [side, word, sentence, finding] = FALSE_MARKS.map(|(doubts, share)| {
+        let mut doubts: Vec<f32> = checked.iter().flat_map(doubts).collect();
+        doubts.sort_by(|a, b| b.total_cmp(a));
+        let allowed = (share * checked.len() as f64) as usize;
+        // Of the doubts beyond a limit there are as many as are allowed; a limit below none at all would mark what is undoubted.
+        doubts.get(allowed).copied().unwrap_or(0.0).max(0.0)
+    });
+    Some(CheckLimits {
+        matching: lowest,
+        side,
+        word,
+        sentence,
+        finding,
+    })
 }
 
 fn weighed(tokenizer: &Tokenizer, report: &str, word: &Word, logs: &[f32], choices: &Choices) -> CheckedWord {

@@ -21,21 +21,22 @@ pub use answer::{AnswerOptions, ask};
 pub use attention::{Look, attention, dense_attention};
 #[cfg(not(target_family = "wasm"))]
 pub use boxes::{LabelBox, boxes};
-pub use check::{check, checkable};
+pub use check::{check, checkable, fit_limits, word_looks};
 pub use draft::{Draft, DraftOptions, Drafter, Drafting, Token};
 pub use error::TaskError;
 #[cfg(not(target_family = "wasm"))]
 pub use evaluate::{
     AnswerCases, Cases, CheckCases, DraftCases, DraftLine, EvaluateError, EvaluateOptions, FindingCases,
-    RetrievalCases, Scores, Spread, auroc_name, compare, evaluate, evaluate_findings, label_set, spreads,
+    RetrievalCases, Scores, Spread, auroc_name, check_as_written, compare, evaluate, evaluate_findings,
+    label_set, spreads,
 };
 pub use findings::{FindingReading, calibrate, finding_logits, readings};
 #[cfg(not(target_family = "wasm"))]
 pub use gate::{GateError, fit_gate};
 pub use hilum_task::structured;
 pub use hilum_task::{
-    Answer, Area, Case, Checked, CheckedWord, Closeness, Drafted, Found, Partial, Piece, Reading,
-    TaskRequest, TaskResult, Unlikeness,
+    Answer, Area, Case, CheckLimits, Checked, CheckedSentence, CheckedWord, Closeness, Contradiction, Doubt,
+    Drafted, Found, Mark, Partial, Piece, Reading, TaskRequest, TaskResult, Unlikeness, odds,
 };
 pub use perform::{Subject, best_cases, draft_text, perform};
 pub use retrieve::{Features, LoadedGallery, Query, match_probabilities, rank_pairs};

@@ -76,6 +76,10 @@ pub struct DataConfig {
     /// in, so that each word hangs on what is seen; other objectives read the report as it was.
     #[serde(default, alias = "plain")]
     pub canonical_report: bool,
+    /// So many copies of each report with a simulated mistake in them, each of another kind as far as the report has room for it: reports
+    /// that do not match their own image, for objectives that take such.
+    #[serde(default)]
+    pub mistakes: usize,
     /// Questions that are asked of a picture at once, drawn anew each time it is shown.
     #[serde(default = "questions")]
     pub questions: usize,

@@ -17,10 +17,13 @@ use crate::metrics::normalized_answer;
 use crate::nn::stream;
 use crate::systems::train::{AskedQuestion, Batch, EncodedQuestion, Example, Images, SeenBox};
 use crate::tasks::boxes;
-use crate::text::{LabelSet, Labeler, Sections, Tokenizer};
+use crate::text::{LabelSet, Labeler, Mistake, Sections, Tokenizer, make_mistake, swap_one_side};
 
 /// How many draws look for a report of other labels before any other report serves.
 const TRIES: usize = 64;
+
+/// The stream that simulated mistakes are drawn from.
+const MISTAKES: u64 = 0x6d69_7374;
 
 /// How studies become examples.
 pub struct CorpusOptions<'a> {
@@ -83,6 +86,29 @@ pub fn answers(studies: &[Study], most: usize) -> Vec<String> {
     answers.into_iter().take(most).map(|(answer, _)| answer).collect()
 }
 
+/// At most `most` copies of a report with a mistake in each, of one kind after another; fewer where there is no room for more.
+fn mistakes(report: &str, labeler: &Labeler, most: usize, rng: &mut ChaCha8Rng) -> Vec<String> {
+    let mut kinds: Vec<Option<Mistake>> = Mistake::ALL.into_iter().map(Some).chain([None]).collect();
+    kinds.shuffle(rng);
+    let mut made: Vec<String> = Vec::new();
+    for kind in kinds.iter().cycle().take(most.saturating_mul(2)) {
+        let mut pick = |n| rng.random_range(0..n);
+        let mistaken = match kind {
+            Some(kind) => make_mistake(*kind, report, labeler, &mut pick),
+            None => swap_one_side(report, labeler, &mut pick),
+        };
+        made.extend(
+            mistaken
+                .map(|mistaken| mistaken.text)
+                .filter(|text| !made.contains(text)),
+        );
+        if made.len() == most {
+            break;
+        }
+    }
+    made
+}
+
 impl Corpus {
     /// Reads the texts and labels of `studies`; images are decoded when they are needed.
     ///
@@ -109,8 +135,15 @@ impl Corpus {
             };
             boxes(study, options.labels, &options.preprocessing).map_err(fail)
         })?;
+        let numbered: Vec<(u64, &Study)> = (0..).zip(studies).collect();
+        let mistaken = par_map(&numbered, |(number, study)| {
+            let report = study.report.text(options.sections);
+            let mut rng = stream(MISTAKES, *number);
+            let made = mistakes(&report, &labeler, data.mistakes, &mut rng);
+            made.iter().map(|report| encode(report)).collect()
+        })?;
         let mut examples = Vec::with_capacity(studies.len());
-        for (study, boxes) in studies.iter().zip(boxes) {
+        for ((study, boxes), mistaken) in studies.iter().zip(boxes).zip(mistaken) {
             let mut questions = Vec::with_capacity(study.questions.len());
             for question in &study.questions {
                 questions.push(EncodedQuestion {
@@ -127,6 +160,7 @@ impl Corpus {
                 canonical: canonical
                     .map(|report| encode(&report.text(options.sections)))
                     .transpose()?,
+                mistaken,
                 targets: study.targets(options.labels, &labeler),
                 boxes,
                 ap: study.view.map(|view| view == phantom::View::Ap),

@@ -129,6 +129,15 @@ impl Arguments<'_> {
                 reason: format!("the data sets have no study with {what} in their training split"),
             });
         }
+        if config.data.mistakes > 0 && !S::MISTAKES {
+            return Err(TrainError::Config {
+                path: config.out.clone(),
+                reason: format!(
+                    "data.mistakes is for systems that learn from mistaken reports, which {} does not; leave it out",
+                    S::Config::NAME
+                ),
+            });
+        }
         let reads = S::OBJECTIVES.iter().any(|o| o.text && config.on(o.name));
         let prepared = prepare::<S::Config>(
             config,

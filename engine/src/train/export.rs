@@ -14,7 +14,10 @@ use crate::bundle::{Arrays, Bundle, Dtype, Label, Manifest, Provenance, gate, lo
 use crate::data::{DataError, ReadOptions, Split, Study, load};
 use crate::nn;
 use crate::systems::{SystemConfig, Task, Trainable, names, with_system};
-use crate::tasks::{GateError, Session, calibrate, evaluate_findings, fit_gate, put_trial};
+use crate::tasks::{
+    CheckLimits, GateError, Session, calibrate, check_as_written, evaluate_findings, fit_gate, fit_limits,
+    put_trial,
+};
 use crate::text::{LabelSet, Specials, Tokenizer};
 
 /// What to export, and what to say of it.
@@ -114,6 +117,9 @@ fn export_as<S: Trainable>(
             device,
             note,
         )?;
+    }
+    if manifest.tasks.contains(&Task::Check) {
+        manifest.check = check_limits(&manifest, weights, tokenizer.clone(), config, device, note)?;
     }
     let json = tokenizer.map(|t| t.to_json()).transpose()?;
     write(out, manifest, weights, json.as_deref(), options.weights)?;
@@ -264,6 +270,35 @@ fn calibrated(
         studies.len()
     ));
     Ok(calibrate(set, &cases.logits, &cases.truth))
+}
+
+/// Reports that the limits of checking are fitted on, at most.
+const CHECKED: usize = 300;
+
+/// From where on doubts of a checked report are marked, fitted on the validation split of the run's data.
+fn check_limits(
+    manifest: &Manifest,
+    weights: &Arrays,
+    tokenizer: Option<Tokenizer>,
+    config: &RunConfig,
+    device: &Device,
+    note: &dyn Fn(&str),
+) -> Result<Option<CheckLimits>, TrainError> {
+    let specials = tokenizer.as_ref().map_or(Specials::BERT, Tokenizer::specials);
+    let model = load_model(manifest, weights.clone(), specials, device)?;
+    let session = Session::from_parts(manifest.clone(), model, tokenizer, device.clone())?;
+    let mut studies = studies(config, Split::Validate)?;
+    studies.retain(|study| !session.reference(&study.report).trim().is_empty());
+    studies.truncate(CHECKED);
+    let checked = pollster::block_on(check_as_written(&session, &studies))?;
+    match fit_limits(&checked) {
+        None => note("the run's data have no validation split here: no doubt of a checked report is marked"),
+        Some(_) => note(&format!(
+            "limits of marks fitted on {} reports of the validation split",
+            checked.len()
+        )),
+    }
+    Ok(fit_limits(&checked))
 }
 
 /// A run in words, and before it the run that it began with.

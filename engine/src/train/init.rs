@@ -158,11 +158,16 @@ pub(super) fn prepare<C: SystemConfig>(
     let mesh = tokenizer
         .as_ref()
         .map_or_else(|| Ok(Vec::new()), |t| mesh_tokens(config, training, t))?;
+    let encoded = |answer: &String| match &tokenizer {
+        Some(tokenizer) => tokenizer.encode_closed(answer, usize::MAX),
+        None => Ok(Vec::new()),
+    };
+    let answer_tokens: Vec<Vec<u32>> = answers.iter().map(encoded).collect::<Result<_, _>>()?;
     let facts = DataFacts {
         mesh: (!mesh.is_empty() || !goes_on).then_some(mesh.as_slice()),
         vocabulary: tokenizer.as_ref().map_or(0, Tokenizer::vocabulary_size),
         side_tokens: tokenizer.as_ref().map_or(0, |t| Vocabulary::new(t).sides.len()),
-        answers: answers.len(),
+        answers: &answer_tokens,
         studies: training.len(),
         together: config.optim.batch.min(training.len()) / config.optim.accumulate.max(1),
         on: &|name| config.on(name),
@@ -320,7 +325,8 @@ pub(super) fn first_model<S: Trainable>(
             }
             _ => None,
         };
-        let began = own_words.as_ref().unwrap_or(&start.weights);
+        let began = own_words.unwrap_or_else(|| start.weights.clone());
+        let began = S::first_weights(&prepared.model, began);
         let wanted = |name: &str| config.init_only.is_empty() || config.init_only.contains(&first(name));
         // A head that only one of the two has is no fault: tasks differ.
         let shapes = nn::shapes(&model);

@@ -349,7 +349,7 @@ fn backbone_is_frozen<S: Trainable>(model: &S, config: &RunConfig) -> bool {
     let frozen = |name: &String| parts.iter().any(|part| name.split('.').next() == Some(part));
     let backbone = nn::shapes(model).into_keys();
     backbone
-        .filter(|name| S::param_group(name) == ParamGroup::Backbone)
+        .filter(|name| S::stands_before_cached(name))
         .all(|name| frozen(&name))
 }
 

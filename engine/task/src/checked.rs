@@ -1,4 +1,4 @@
-//! A report that was checked against a radiograph.
+//! A report that was checked against a radiograph, and what of it is marked.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +11,14 @@ pub struct Checked {
     pub exchanged: Option<f32>,
     /// Its words that were weighed, in their order.
     pub words: Vec<CheckedWord>,
+    /// Its sentences, where it has more than one.
+    pub sentences: Vec<CheckedSentence>,
+    /// What it says of findings that the radiograph is read otherwise in, where the model reads findings.
+    pub contradictions: Vec<Contradiction>,
     /// Words behind these that the model does not read, since the text is too long for it.
     pub unread: usize,
+    /// From where on doubts are marked; `None` where they were not fitted, and nothing is.
+    pub limits: Option<CheckLimits>,
 }
 
 /// A word, hidden from the model and predicted from the radiograph and all other words.
@@ -34,10 +40,280 @@ pub struct CheckedWord {
     pub side: bool,
 }
 
+/// A sentence, and the report without it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckedSentence {
+    /// Where it begins in the report, in bytes.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// The probability that the rest of the report and the radiograph belong together.
+    pub without: f32,
+}
+
+/// A finding that the report states or denies, and the radiograph is read otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Contradiction {
+    /// Where the report speaks of it, in bytes.
+    pub start: usize,
+    /// Where that ends.
+    pub end: usize,
+    /// The finding, by the name of its label.
+    pub finding: String,
+    /// Whether the report states it; it denies it else.
+    pub stated: bool,
+    /// Its probability in the radiograph.
+    pub probability: f32,
+    /// How far that is beyond the label's operating point, in log odds.
+    pub doubt: f32,
+}
+
+/// Doubts, in log odds, from which on something is marked. Each is fitted on reports that are right, so that few of them are marked.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckLimits {
+    /// The probability of a match below which the report is told not to belong to the radiograph.
+    pub matching: f32,
+    /// Of the sides of the whole report.
+    pub side: f32,
+    /// Of one word.
+    pub word: f32,
+    /// Of one sentence.
+    pub sentence: f32,
+    /// Of a finding that is stated or denied.
+    pub finding: f32,
+}
+
+/// Why something is marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// The report matches better with left and right exchanged.
+    Side,
+    /// The radiograph is read otherwise.
+    Finding,
+    /// The report matches better without the sentence.
+    Sentence,
+    /// Another word is likelier.
+    Word,
+}
+
+/// What is marked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Where it begins in the report, in bytes.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// Why.
+    pub doubt: Doubt,
+    /// How strong the doubt is, in log odds.
+    pub strength: f32,
+    /// What might stand there instead; nothing for a sentence that might go, `None` where there is no proposal.
+    pub proposal: Option<String>,
+    /// The finding, where the radiograph is read otherwise.
+    pub finding: Option<String>,
+}
+
+impl Checked {
+    /// How much better the report matches with its sides exchanged, in log odds; `None` where it names no side.
+    pub fn side_doubt(&self) -> Option<f32> {
+        self.exchanged
+            .map(|exchanged| odds(exchanged) - odds(self.matching))
+    }
+
+    /// How much better the report matches without a sentence, in log odds.
+    pub fn sentence_doubt(&self, sentence: &CheckedSentence) -> f32 {
+        odds(sentence.without) - odds(self.matching)
+    }
+
+    /// Whether the match is at or above its operating point; `None` where there is none.
+    pub fn belongs(&self) -> Option<bool> {
+        self.limits.map(|limits| self.matching >= limits.matching)
+    }
+
+    /// What is doubtful beyond the limits: sides first, then findings, sentences and words, the strongest first. Of two that overlap the
+    /// first is left.
+    pub fn marks(&self) -> Vec<Mark> {
+        let Some(limits) = self.limits else {
+            return Vec::new();
+        };
+        let mut marks = Vec::new();
+        if let Some(strength) = self.side_doubt().filter(|doubt| *doubt > limits.side) {
+            marks.extend(self.words.iter().filter_map(|word| {
+                Some(Mark {
+                    start: word.start,
+                    end: word.end,
+                    doubt: Doubt::Side,
+                    strength,
+                    proposal: Some(other_side(&word.written)?),
+                    finding: None,
+                })
+            }));
+        }
+        let beyond = |contradiction: &&Contradiction| contradiction.doubt > limits.finding;
+        marks.extend(
+            self.contradictions
+                .iter()
+                .filter(beyond)
+                .map(|contradiction| Mark {
+                    start: contradiction.start,
+                    end: contradiction.end,
+                    doubt: Doubt::Finding,
+                    strength: contradiction.doubt,
+                    proposal: None,
+                    finding: Some(contradiction.finding.clone()),
+                }),
+        );
+        marks.extend(self.sentences.iter().filter_map(|sentence| {
+            let strength = self.sentence_doubt(sentence);
+            (strength > limits.sentence).then(|| Mark {
+                start: sentence.start,
+                end: sentence.end,
+                doubt: Doubt::Sentence,
+                strength,
+                proposal: Some(String::new()),
+                finding: None,
+            })
+        }));
+        marks.extend(self.words.iter().filter_map(|word| {
+            let strength = word.doubt();
+            (strength > limits.word).then(|| Mark {
+                start: word.start,
+                end: word.end,
+                doubt: if word.side { Doubt::Side } else { Doubt::Word },
+                strength,
+                proposal: Some(like(&word.written, &word.likeliest)),
+                finding: None,
+            })
+        }));
+        marks.sort_by(|a, b| a.doubt.cmp(&b.doubt).then(b.strength.total_cmp(&a.strength)));
+        let mut kept: Vec<Mark> = Vec::new();
+        for mark in marks {
+            if kept
+                .iter()
+                .all(|other| mark.end <= other.start || other.end <= mark.start)
+            {
+                kept.push(mark);
+            }
+        }
+        kept
+    }
+}
+
 impl CheckedWord {
     /// How much likelier another word is in its place, as a logarithm; 0 where it is the likeliest itself.
     pub fn doubt(&self) -> f32 {
         let least = f32::MIN_POSITIVE;
         (self.likeliest_probability.max(least).ln() - self.probability.max(least).ln()).max(0.0)
+    }
+}
+
+/// The log odds of a probability.
+pub fn odds(probability: f32) -> f32 {
+    let p = f64::from(probability).clamp(1e-7, 1.0 - 1e-7);
+    (p / (1.0 - p)).ln() as f32
+}
+
+/// The other side of a word that is one, written as it is.
+fn other_side(word: &str) -> Option<String> {
+    let other = match word.to_lowercase().as_str() {
+        "left" => "right",
+        "right" => "left",
+        _ => return None,
+    };
+    Some(like(word, other))
+}
+
+/// A word in the capitals of another.
+fn like(written: &str, word: &str) -> String {
+    let mut letters = written.chars().filter(|c| c.is_alphabetic());
+    match (letters.next(), letters.next()) {
+        (Some(first), Some(second)) if first.is_uppercase() && second.is_uppercase() => word.to_uppercase(),
+        (Some(first), _) if first.is_uppercase() => {
+            let mut rest = word.chars();
+            rest.next()
+                .map_or_else(String::new, |c| c.to_uppercase().chain(rest).collect())
+        }
+        _ => word.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(start: usize, written: &str, likeliest: &str, doubt: f32) -> CheckedWord {
+        CheckedWord {
+            start,
+            end: start + written.len(),
+            written: written.to_owned(),
+            probability: 0.5 / doubt.exp(),
+            likeliest: likeliest.to_owned(),
+            likeliest_probability: 0.5,
+            side: ["left", "right"].contains(&likeliest),
+        }
+    }
+
+    // "Left effusion. The heart is small."
+    fn checked(exchanged: f32, without: f32) -> Checked {
+        Checked {
+            matching: 0.5,
+            exchanged: Some(exchanged),
+            words: vec![word(0, "Left", "right", 1.0), word(28, "small", "large", 3.0)],
+            sentences: vec![
+                CheckedSentence {
+                    start: 0,
+                    end: 14,
+                    without: 0.5,
+                },
+                CheckedSentence {
+                    start: 15,
+                    end: 34,
+                    without,
+                },
+            ],
+            contradictions: Vec::new(),
+            unread: 0,
+            limits: Some(CheckLimits {
+                matching: 0.4,
+                side: 2.0,
+                word: 2.0,
+                sentence: 2.0,
+                finding: 2.0,
+            }),
+        }
+    }
+
+    #[test]
+    fn marks_are_what_is_beyond_its_limit_and_sides_come_first() {
+        let marks = checked(0.99, 0.5).marks();
+        let told: Vec<_> = marks
+            .iter()
+            .map(|m| (m.start, m.doubt, m.proposal.as_deref()))
+            .collect();
+        assert_eq!(
+            told,
+            [(0, Doubt::Side, Some("Right")), (28, Doubt::Word, Some("large"))]
+        );
+        assert_eq!(checked(0.5, 0.5).marks().len(), 1);
+        let mut unfitted = checked(0.99, 0.99);
+        unfitted.limits = None;
+        assert!(unfitted.marks().is_empty() && unfitted.belongs().is_none());
+    }
+
+    #[test]
+    fn a_doubtful_sentence_stands_for_its_words() {
+        let marks = checked(0.5, 0.99).marks();
+        assert_eq!(marks.len(), 1);
+        assert_eq!((marks[0].start, marks[0].doubt), (15, Doubt::Sentence));
+        assert!((marks[0].strength - odds(0.99)).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_proposal_has_the_capitals_of_what_is_written() {
+        assert_eq!(other_side("LEFT").as_deref(), Some("RIGHT"));
+        assert_eq!(other_side("Right").as_deref(), Some("Left"));
+        assert_eq!(other_side("both"), None);
+        assert_eq!(like("Small", "large"), "Large");
     }
 }

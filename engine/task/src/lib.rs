@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use checked::{Checked, CheckedWord};
+pub use checked::{CheckLimits, Checked, CheckedSentence, CheckedWord, Contradiction, Doubt, Mark, odds};
 pub use looks::{Looked, Word, words};
 
 /// A task that a bundle may offer.

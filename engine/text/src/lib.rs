@@ -20,7 +20,7 @@ pub use label::foreign_language;
 pub use label::{LEXICON, Labeler, Labelled, Mention, Reading};
 pub use labels::{Blank, LabelName, LabelSet, NIH14, Target, Uncertain, plain_name, same_class};
 pub use mesh::Mesh;
-pub use mistakes::{Mistake, Mistaken, make as make_mistake, swap_one_side, swap_sides};
+pub use mistakes::{Mistake, Mistaken, make as make_mistake, sentences, swap_one_side, swap_sides};
 pub use question::AllowedAnswers;
 pub use sections::{Report, Sections};
 pub use subject::{Subject, subject};

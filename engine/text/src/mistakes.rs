@@ -135,6 +135,12 @@ pub fn swap_sides(report: &str) -> Option<Mistaken> {
     sides::swap_all(report)
 }
 
+/// The sentences of a report, in bytes: from the first sign to the stop, its number or heading included.
+pub fn sentences(report: &str) -> Vec<Range<usize>> {
+    let sentences = prose::Prose::read(report).sentences;
+    sentences.into_iter().map(|sentence| sentence.span).collect()
+}
+
 /// Bytes of a report, and what takes their place.
 type Edit = (Range<usize>, String);
 

@@ -25,6 +25,9 @@ pub struct Args {
     /// Answers to show, most probable first.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
     answers: u8,
+    /// Have the model write its answer instead of choosing among those it knows.
+    #[arg(long)]
+    write: bool,
 }
 
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
@@ -39,6 +42,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let judged = session::judge(&session, &image)?;
     let options = AnswerOptions {
         most: args.answers as usize,
+        written: args.write,
         ..AnswerOptions::default()
     };
     let asked = [args.question.as_str()];

@@ -21,6 +21,8 @@ const OF_ATTENTION: &str = "Attention of each word as it was written, mean of he
      what of it went to the picture.";
 const OF_REGIONS: &str = "What each word attends to of the picture's regions; each word's brightest is drawn alike. %: how much of the \
      picture it covers; of MeSH words (bold) a: without sparsity, b: with it.";
+const OF_GRAD_CAM: &str = "Grad-CAM of each word for the match of report and picture; each word's brightest cell is drawn alike. %: how \
+     much of the picture it covers.";
 const CAVEAT: &str =
     "It shows where numbers came from, not why a word was chosen. Research software, not for clinical use.";
 
@@ -42,6 +44,19 @@ pub struct Token {
 /// # Errors
 /// When the picture cannot be encoded.
 pub fn svg(picture: &Prepared, tokens: &[Token]) -> anyhow::Result<String> {
+    let whole = tokens.iter().all(|token| token.look.share >= WHOLE);
+    drawn(picture, tokens, if whole { OF_REGIONS } else { OF_ATTENTION })
+}
+
+/// The same of Grad-CAM's maps.
+///
+/// # Errors
+/// As there.
+pub fn grad_cam_svg(picture: &Prepared, tokens: &[Token]) -> anyhow::Result<String> {
+    drawn(picture, tokens, OF_GRAD_CAM)
+}
+
+fn drawn(picture: &Prepared, tokens: &[Token], about: &str) -> anyhow::Result<String> {
     let gray: Vec<u8> = picture.pixels.iter().map(|p| (p * 255.0).round() as u8).collect();
     let png = STANDARD.encode(png_bytes(&gray, picture.size, picture.size)?);
     let panels: Vec<Panel> = whole_words(tokens).into_iter().flat_map(Word::panels).collect();
@@ -61,9 +76,7 @@ pub fn svg(picture: &Prepared, tokens: &[Token]) -> anyhow::Result<String> {
         let y = GAP + (number / COLUMNS) as f64 * (PANEL + CAPTION + GAP);
         panel(&mut out, (x, y), one);
     }
-    let whole = tokens.iter().all(|token| token.look.share >= WHOLE);
-    let first = if whole { OF_REGIONS } else { OF_ATTENTION };
-    for (line, text) in [first, CAVEAT].into_iter().enumerate() {
+    for (line, text) in [about, CAVEAT].into_iter().enumerate() {
         let y = height - GAP - (1 - line) as f64 * CAPTION;
         let _ = writeln!(out, "<text x=\"{GAP}\" y=\"{y:.1}\" fill=\"#555\">{text}</text>");
     }

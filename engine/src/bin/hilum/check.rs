@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use anyhow::Context;
 use hilum::image::WindowChoice;
 use hilum::systems::Task;
-use hilum::tasks::{check, checkable};
+use hilum::tasks::{Checked, Doubt, Mark, check, checkable, word_looks};
 use serde_json::{Value, json};
 
+use super::attention;
 use super::globals::Globals;
 use super::session;
 
@@ -24,6 +25,9 @@ pub struct Args {
     /// A bundle that checks reports.
     #[arg(long)]
     bundle: PathBuf,
+    /// Write where in the picture each word was looked for (Grad-CAM) to this SVG.
+    #[arg(long)]
+    maps: Option<PathBuf>,
     /// The window: a number, a name, or CENTRE,WIDTH.
     #[arg(long, allow_hyphen_values = true)]
     window: Option<WindowChoice>,
@@ -46,6 +50,37 @@ fn read(path: &std::path::Path) -> anyhow::Result<String> {
     })
 }
 
+/// What the operating point says of the match.
+fn verdict(checked: &Checked) -> String {
+    let Some(limits) = checked.limits else {
+        return String::new();
+    };
+    let limit = limits.matching;
+    if checked.matching < limit {
+        format!(": may not belong to this radiograph (operating point {limit:.3})")
+    } else {
+        format!(" (operating point {limit:.3})")
+    }
+}
+
+/// A mark as a line: why, what is written, and what might stand there.
+fn in_words(mark: &Mark, report: &str) -> String {
+    let why = match mark.doubt {
+        Doubt::Side => "side",
+        Doubt::Finding => "finding",
+        Doubt::Sentence => "sentence",
+        Doubt::Word => "word",
+    };
+    let written = report.get(mark.start..mark.end).unwrap_or_default();
+    let instead = match (&mark.finding, mark.proposal.as_deref()) {
+        (Some(finding), _) => format!("the radiograph is read otherwise: {finding}"),
+        (None, Some("")) => "the report matches better without it".to_owned(),
+        (None, Some(proposal)) => format!("likelier: {proposal}"),
+        (None, None) => String::new(),
+    };
+    format!("  {why:8} {:5.1}  {written:?}  {instead}", mark.strength)
+}
+
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let report = read(&args.report)?;
     checkable(&report)?;
@@ -57,6 +92,20 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let all = async |_, _| ControlFlow::Continue(());
     let checked = pollster::block_on(check(&session, &image.tokens, &report, all))?;
     let checked = checked.context("the check was broken off")?;
+    if let Some(path) = &args.maps {
+        let tokenizer = session.tokenizer(Task::Check)?;
+        let looks = pollster::block_on(word_looks(&session, &image.tokens, &report))?;
+        let looks = looks.context("this bundle's model has no maps of words")?;
+        let token = |(id, look)| attention::Token {
+            piece: tokenizer.piece(id),
+            look,
+            dense: None,
+            mesh: false,
+        };
+        let tokens: Vec<_> = looks.into_iter().map(token).collect();
+        std::fs::write(path, attention::grad_cam_svg(&image.prepared, &tokens)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
     let words: Vec<Value> = checked
         .words
         .iter()
@@ -68,10 +117,28 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
             })
         })
         .collect();
-    let mut lines = vec![format!("match {:5.3}", checked.matching)];
+    let sentences: Vec<Value> = checked
+        .sentences
+        .iter()
+        .map(|sentence| {
+            json!({
+                "start": sentence.start, "end": sentence.end, "match_without": sentence.without,
+                "doubt": checked.sentence_doubt(sentence),
+            })
+        })
+        .collect();
+    let marks = checked.marks();
+    let mut lines = vec![format!("match {:5.3}{}", checked.matching, verdict(&checked))];
     if let Some(exchanged) = checked.exchanged {
         lines.push(format!("match {exchanged:5.3} with left and right exchanged"));
     }
+    if checked.limits.is_some() {
+        lines.push(match marks.len() {
+            0 => "nothing marked".to_owned(),
+            count => format!("{count} marked"),
+        });
+    }
+    lines.extend(marks.iter().map(|mark| in_words(mark, &report)));
     if checked.unread > 0 {
         lines.push(format!(
             "{} words at the end are not read: the report is too long for this model",
@@ -93,8 +160,9 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         )
     }));
     let mut told = json!({
-        "matching": checked.matching, "exchanged": checked.exchanged, "words": words, "unread": checked.unread,
-        "device": chosen.name,
+        "matching": checked.matching, "exchanged": checked.exchanged, "side_doubt": checked.side_doubt(), "words": words,
+        "sentences": sentences, "contradictions": checked.contradictions, "marks": marks, "limits": checked.limits,
+        "unread": checked.unread, "device": chosen.name,
     });
     judged.put(&mut told);
     globals.tell(&told, lines.join("\n"))

@@ -50,6 +50,9 @@ pub struct Args {
     /// vqa: all answers, also those that the form of the question rules out.
     #[arg(long)]
     any_answer: bool,
+    /// vqa: answers that the model writes, instead of those that it chooses.
+    #[arg(long)]
+    written: bool,
     /// retrieve: candidates of a trial.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     candidates: u32,
@@ -199,6 +202,7 @@ fn score(
         blank: args.blank,
         beam: args.beam.map(usize::from),
         by_form: !args.any_answer,
+        written: args.written,
         candidates: args.candidates as usize,
         trials: args.trials as usize,
         exact: args.exact,

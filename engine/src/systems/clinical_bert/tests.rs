@@ -295,7 +295,7 @@ fn configs_that_cannot_run_say_which_key() {
     let facts = |mesh: Option<&'static [u32]>| crate::systems::DataFacts {
         vocabulary: 60,
         side_tokens: 0,
-        answers: 0,
+        answers: &[],
         studies: 100,
         together: 8,
         mesh,

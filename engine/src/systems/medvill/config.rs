@@ -358,7 +358,7 @@ impl SystemConfig for MedVillConfig {
 
     fn with_data(mut self, data: &DataFacts<'_>) -> Result<Self, ConfigError> {
         let fail = |key, must| Err(ConfigError { key, must });
-        if (data.on)("vqa") && data.answers == 0 {
+        if (data.on)("vqa") && data.answers.is_empty() {
             return fail(
                 "objectives.vqa",
                 "be 0, since the training split holds no question; give data with questions",
@@ -379,7 +379,7 @@ impl SystemConfig for MedVillConfig {
                 "name none that reads reports, since the data hold no text; learn findings from images alone",
             );
         }
-        self.answers = data.answers;
+        self.answers = data.answers.len();
         self.validate()?;
         Ok(self)
     }

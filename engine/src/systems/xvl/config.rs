@@ -5,8 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Xvl;
 use crate::image::{Filter, Fit, Norm, Preprocessing};
-use crate::nn::vit::Pooling;
-use crate::nn::{Arrays, BertConfig, PrototypeConfig, VitConfig, check_norm};
+use crate::nn::vit::{Pooling, Positions};
+use crate::nn::{
+    Arrays, BertConfig, Block, ImageEncoderConfig, PrototypeConfig, ResNetConfig, SinCos, VitConfig,
+    check_norm,
+};
 use crate::systems::{ConfigError, DataFacts, SystemConfig, TextSpec, Trainable, first_obstacle};
 use crate::text::{LabelSet, Sections, Uncertain};
 
@@ -98,6 +101,10 @@ pub struct XvlConfig {
     pub preprocessing: Preprocessing,
     /// The image encoder; its width is that of `bert`, since the fusion encoder reads both streams with the same weights.
     pub vit: VitConfig,
+    /// A convolutional network under the ViT, whose map stands for the image: the ViT's hybrid form (Dosovitskiy et al. 2021, section
+    /// 3.1), *ours*, for data too few to teach a ViT to see. `vit` is then sized by that map: its channels and side, patches of 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backbone: Option<ImageEncoderConfig>,
     /// Text encoder and fusion encoder, one above the other.
     pub bert: BertConfig,
     /// The last layers of `bert`, which have cross-attention: the fusion encoder.
@@ -141,6 +148,16 @@ pub struct XvlConfig {
     /// The image encoder has a head for `labels`.
     #[serde(default)]
     pub diagnosis: bool,
+    /// That head tells each of them of the left and of the right too, *ours*.
+    #[serde(default)]
+    pub sides: bool,
+    /// Layers of the decoder that writes answers to questions; 0 for a model that is asked none. *Ours*: it begins with the weights of the
+    /// fusion encoder's last layers, as ALBEF's does.
+    #[serde(default)]
+    pub decoder: usize,
+    /// The closed list of answers, as tokens with their closing SEP; the data of a run settle it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<Vec<u32>>,
     /// Tokens that are words of Medical Subject Headings, ascending; the data of a run settle it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mesh: Vec<u32>,
@@ -168,6 +185,7 @@ impl XvlConfig {
                 norm,
             },
             vit: VitConfig::vit_s16(),
+            backbone: None,
             bert: BertConfig {
                 width: 384,
                 ..BertConfig::base()
@@ -187,22 +205,34 @@ impl XvlConfig {
             labels: "chexpert14".to_owned(),
             uncertain: Uncertain::Zeros,
             diagnosis: false,
+            sides: false,
+            decoder: 0,
+            answers: Vec::new(),
             mesh: Vec::new(),
         }
     }
 
-    /// Small enough for a page and for training on a laptop's CPU.
+    /// Small enough for a page and for training on a laptop's CPU; over the image encoder of MedViLL's demo.
     pub fn demo() -> Self {
+        let backbone = ResNetConfig {
+            channels: 1,
+            width: 16,
+            block: Block::Basic,
+            depths: [1, 2, 2, 2],
+        };
         Self {
-            preprocessing: Preprocessing::padded(160, Norm::PerImage),
+            preprocessing: Preprocessing::padded(224, Norm::PerImage),
             vit: VitConfig {
-                channels: 1,
-                size: 160,
+                channels: backbone.features(),
+                size: ImageEncoderConfig::grid(224),
+                patch: 1,
                 width: 128,
-                layers: 4,
+                layers: 2,
                 heads: 4,
+                positions: Positions::Fixed(SinCos::Mae),
                 ..VitConfig::vit_s16()
             },
+            backbone: Some(ImageEncoderConfig::ResNet(backbone)),
             bert: BertConfig {
                 vocabulary: 1024,
                 width: 128,
@@ -273,6 +303,13 @@ impl XvlConfig {
         }
     }
 
+    /// Channels of the image.
+    pub fn channels(&self) -> usize {
+        self.backbone
+            .as_ref()
+            .map_or(self.vit.channels, ImageEncoderConfig::channels)
+    }
+
     /// Whether a token is a word of Medical Subject Headings.
     pub fn is_mesh(&self, token: u32) -> bool {
         self.mesh.binary_search(&token).is_ok()
@@ -300,8 +337,18 @@ impl SystemConfig for XvlConfig {
             mim,
             ..
         } = self;
-        let checked = check_norm(self.preprocessing.norm).and_then(|()| bert.check());
+        let size = self.preprocessing.size;
+        let backbone = self.backbone.as_ref().map_or(Ok(()), |net| net.check(size));
+        let checked = check_norm(self.preprocessing.norm)
+            .and_then(|()| bert.check())
+            .and(backbone);
         checked.map_err(|(key, must)| ConfigError { key, must })?;
+        let seen = match &self.backbone {
+            Some(net) => {
+                vit.channels == net.features() && vit.size == ImageEncoderConfig::grid(size) && vit.patch == 1
+            }
+            None => vit.size == size && (1..=4).contains(&vit.channels),
+        };
         let share = |x: f64| (0.0..1.0).contains(&x);
         let small = vit.size <= 2048 && vit.width <= 8192 && vit.layers <= 128 && vit.mlp_ratio <= 64;
         let [least, most] = contrast.within;
@@ -320,8 +367,8 @@ impl SystemConfig for XvlConfig {
         ConfigError::first([
             (
                 "vit",
-                vit.validate().is_ok() && small && vit.layers > 0 && (1..=4).contains(&vit.channels),
-                "have a size of at most 2048 that its patches fill, heads that divide its width, layers, and 1 to 4 channels",
+                vit.validate().is_ok() && small && vit.layers > 0,
+                "have a size of at most 2048 that its patches fill, heads that divide its width, and layers",
             ),
             (
                 "vit.pooling",
@@ -330,8 +377,8 @@ impl SystemConfig for XvlConfig {
             ),
             (
                 "vit.size",
-                vit.size == self.preprocessing.size,
-                "be that of preprocessing.size",
+                seen,
+                "be preprocessing.size, with 1 to 4 channels; over a backbone the side of its map, with its channels and patches of 1",
             ),
             (
                 "vit.width",
@@ -398,6 +445,20 @@ impl SystemConfig for XvlConfig {
                 "have temperatures greater than 0, and warmup and centre at least 0 and below 1",
             ),
             (
+                "decoder",
+                self.decoder <= 128,
+                "have at most 128 layers; 0 for a model that is asked nothing",
+            ),
+            (
+                "answers",
+                self.answers.len() <= 65_536
+                    && self.answers.iter().all(|answer| {
+                        (1..=self.max_tokens + 1).contains(&answer.len())
+                            && answer.iter().all(|t| (*t as usize) < bert.vocabulary)
+                    }),
+                "be at most 65536 answers of tokens of the vocabulary, none longer than max_tokens",
+            ),
+            (
                 "labels",
                 LabelSet::named(&self.labels).is_ok(),
                 "be one of chexpert14, chexpert5, nih14, covid",
@@ -412,10 +473,16 @@ impl SystemConfig for XvlConfig {
     }
 
     fn validate_objectives(&self, on: &dyn Fn(&str) -> bool) -> Result<(), &'static str> {
-        first_obstacle([(
-            on("diagnosis") && !self.diagnosis,
-            "diagnosis needs model.diagnosis = true",
-        )])
+        first_obstacle([
+            (
+                on("diagnosis") && !self.diagnosis,
+                "diagnosis needs model.diagnosis = true",
+            ),
+            (
+                on("vqa") && self.decoder == 0,
+                "vqa needs a decoder: model.decoder = 6, as in the paper",
+            ),
+        ])
     }
 
     fn with_data(mut self, data: &DataFacts<'_>) -> Result<Self, ConfigError> {
@@ -427,7 +494,15 @@ impl SystemConfig for XvlConfig {
         if let Some(mesh) = data.mesh {
             self.mesh = mesh.to_vec();
         }
+        if self.decoder > 0 {
+            self.answers = data.answers.to_vec();
+        }
         ConfigError::first([
+            (
+                "objectives.vqa",
+                !(data.on)("vqa") || !data.answers.is_empty(),
+                "be 0, since the training split holds no question; give data with questions",
+            ),
             (
                 "objectives",
                 !reads || data.vocabulary > 0,
@@ -459,6 +534,11 @@ impl SystemConfig for XvlConfig {
             self.bert.vocabulary = words;
         }
         self.diagnosis = checkpoint.contains_key("diagnosis.weight");
+        let layers = checkpoint.keys().filter_map(|name| {
+            let number = name.strip_prefix("decoder.layer.")?.split('.').next()?;
+            number.parse::<usize>().ok()
+        });
+        self.decoder = layers.max().map_or(0, |last| last + 1);
         self
     }
 
@@ -475,8 +555,13 @@ impl SystemConfig for XvlConfig {
         })
     }
 
+    fn answers(&self) -> usize {
+        self.answers.len()
+    }
+
     fn labels(&self) -> LabelSet {
         let set = LabelSet::named(&self.labels).unwrap_or_else(|_| LabelSet::chexpert14());
+        let set = if self.sides { set.with_sides() } else { set };
         LabelSet {
             uncertain: self.uncertain,
             ..set

@@ -42,8 +42,17 @@ pub struct Negatives {
     pub text: Vec<usize>,
 }
 
+/// Reports with a mistake, which do not match the very image that they were written of (*ours*).
+#[derive(Clone, Debug)]
+pub struct MistakenTexts {
+    /// The image of each.
+    pub images: Vec<usize>,
+    /// The reports.
+    pub texts: ReadTexts,
+}
+
 impl Xvl {
-    /// The loss of both paths, summed (*release*), over the pairs as they are and those of `negatives`.
+    /// The loss of both paths, summed (*release*), over the pairs as they are, those of `negatives`, and mistaken reports.
     ///
     /// # Shapes
     /// - image `(B, 1 + K, width)`, texts `(B, T, width)` -> `(1)`
@@ -52,6 +61,7 @@ impl Xvl {
         image: &Tensor<3>,
         texts: &ReadTexts,
         negatives: &Negatives,
+        mistaken: Option<&MistakenTexts>,
     ) -> Option<Tensor<1>> {
         let batch = image.dims()[0];
         let images = Tensor::cat(
@@ -66,9 +76,44 @@ impl Xvl {
             hidden: samples_of(&texts.hidden, &order),
             lengths: order.iter().map(|&row| texts.lengths[row]).collect(),
         };
-        let targets: Vec<Option<usize>> = (0..3 * batch).map(|row| Some(usize::from(row < batch))).collect();
-        let [text, picture] = self.matching_logits(&images, &read);
+        let mut logits = self.matching_logits(&images, &read);
+        let mut pairs = 3 * batch;
+        if let Some(mistaken) = mistaken {
+            let own = samples_of(image, &mistaken.images);
+            let [text, picture] = self.matching_logits(&own, &mistaken.texts);
+            let more = |logits: Tensor<2>, new| Tensor::cat(vec![logits, new], 0);
+            logits = match logits {
+                [of_text, of_image] => [more(of_text, text), more(of_image, picture)],
+            };
+            pairs += mistaken.images.len();
+        }
+        let targets: Vec<Option<usize>> = (0..pairs).map(|row| Some(usize::from(row < batch))).collect();
+        let [text, picture] = logits;
         Some(cross_entropy(text, &targets)? + cross_entropy(picture, &targets)?)
+    }
+}
+
+impl Xvl {
+    /// Grad-CAM of each word on the cross-attention of a layer, of the text path's score (Figures 3 and S3). *Ours* is the layer, which the
+    /// paper does not name: the middle one, ALBEF's third of six.
+    ///
+    /// # Shapes
+    /// - image `(1, 1 + K, width)`, text of `T` tokens -> `(T, K)`
+    pub(super) fn matching_maps(&self, image: Tensor<3>, text: &[u32]) -> Option<Tensor<2>> {
+        let read = self.read(&self.texts(&[text]));
+        let [_, tokens, width] = read.hidden.dims();
+        let patches = image.dims()[1] - 1;
+        // The score is read from CLS: (width, 2) -> (1, width), and nothing from the other rows.
+        let heads = self.itm_head_t.weight.val();
+        let slope = (heads.clone().narrow(1, 1, 1) - heads.narrow(1, 0, 1)).transpose();
+        let others = Tensor::zeros([tokens - 1, width], &image.device());
+        let score = Tensor::cat(vec![slope, others], 0);
+        let (first, layers) = (self.below(), self.config.bert.layers);
+        let watched = first + (self.config.fusion - 1) / 2;
+        let maps = self
+            .encoder
+            .grad_cam(first..layers, watched, read.hidden, image, score)?;
+        Some(maps.narrow(0, 1, tokens - 1).narrow(1, 1, patches))
     }
 }
 

@@ -1,13 +1,14 @@
 //! Medical X-VL's losses over a batch: contrastive, image-text matching, masked words, masked patches (eq. 10); reports; labels.
 
 use burn::tensor::{Device, Tensor};
+use rand::seq::IndexedRandom;
 
 use super::contrast::{Features, Queued};
 use super::masking::{mask_blocks, mask_words, mim_loss, teacher_temperature};
-use super::matching::{Negatives, draw_negatives};
+use super::matching::{MistakenTexts, Negatives, draw_negatives};
 use super::{ReadTexts, Xvl, XvlConfig, whole};
 use crate::nn::loss::{binary_cross_entropy, cross_entropy, similarities};
-use crate::nn::{AttentionPass, column_of, dense, normalize, rows_of, samples_of};
+use crate::nn::{Array, Arrays, AttentionPass, column_of, dense, rows_of, samples_of};
 use crate::systems::train::{Batch, Images, Losses, Objective, ParamGroup, Progress, StepContext, Trainable};
 use crate::systems::{ConfigError, SystemConfig, Task};
 use crate::text::Specials;
@@ -44,11 +45,12 @@ fn still<const D: usize>(x: Tensor<D>, device: &Device) -> Tensor<D> {
 
 /// The pairs of a batch, read by student and teacher.
 struct Pairs<'a> {
-    /// Normalised pixels, `(B, channels, S, S)`.
-    pixels: Tensor<4>,
+    /// What the ViT cuts into patches, `(B, F, side, side)`.
+    view: Tensor<4>,
     /// `(B, 1 + K, width)`.
     image: Tensor<3>,
     texts: Vec<&'a [u32]>,
+    mistaken: Vec<&'a [Vec<u32>]>,
     read: ReadTexts,
     image_m: Tensor<3>,
     read_m: ReadTexts,
@@ -63,8 +65,11 @@ impl Trainable for Xvl {
         Objective::pair("mlm", Some(Task::Check)),
         Objective::pair("mim", None),
         Objective::pair("report", Some(Task::Draft)),
+        Objective::image("vqa", Some(Task::Vqa)),
         Objective::image("diagnosis", Some(Task::Findings)),
     ];
+
+    const MISTAKES: bool = true;
 
     const WORD_ROWS: &'static [&'static str] = &["text.word_embeddings.weight", "mlm.decoder.bias"];
 
@@ -87,17 +92,15 @@ impl Trainable for Xvl {
 
     fn losses(&self, batch: &Batch<'_>, step: &mut StepContext<'_, Self>) -> Losses {
         let mut losses = Losses::new();
-        let Images::Pixels(pixels) = &batch.images else {
+        let Some(view) = self.view_of(&batch.images) else {
             return losses;
         };
-        let pixels = normalize(
-            pixels.clone(),
-            self.config.preprocessing.norm,
-            self.config.vit.channels,
-        );
-        let image = self.encode_patches(pixels.clone(), None);
+        let image = self.encode_patches(view.clone(), None);
         if step.weights.on("diagnosis") {
             losses.extend(self.diagnosis_loss(&image, batch).map(|loss| ("diagnosis", loss)));
+        }
+        if step.weights.on("vqa") {
+            losses.extend(self.answer_loss(&image, batch).map(|loss| ("vqa", loss)));
         }
         let rows = batch.rows(true, true);
         let paired = ["contrast", "itm", "mlm", "mim", "report"];
@@ -105,7 +108,7 @@ impl Trainable for Xvl {
             return losses;
         }
         let teacher = Teacher::new(self, step.teacher);
-        let pairs = self.pairs(batch, &rows, pixels, &image, &teacher);
+        let pairs = self.pairs(batch, &rows, view, &image, &teacher);
         let share = step.progress.step as f64 / step.progress.steps.max(1) as f64;
         let contrast = &self.config.contrast;
         let ramp = if contrast.ramp > 0.0 {
@@ -161,8 +164,39 @@ impl Trainable for Xvl {
         remarks
     }
 
+    /// The decoder begins as the fusion encoder's last layers.
+    fn first_weights(config: &XvlConfig, mut weights: Arrays) -> Arrays {
+        let begun = weights.keys().any(|name| name.starts_with("decoder."));
+        let copied = config.decoder.min(config.fusion);
+        for layer in (0..copied).filter(|_| !begun) {
+            let from = format!("encoder.layer.{}.", config.bert.layers - copied + layer);
+            let to = format!("decoder.layer.{}.", config.decoder - copied + layer);
+            let layer: Vec<(String, Array)> = weights
+                .iter()
+                .filter_map(|(name, array)| Some((to.clone() + name.strip_prefix(&from)?, array.clone())))
+                .collect();
+            weights.extend(layer);
+        }
+        weights
+    }
+
     fn param_group(name: &str) -> ParamGroup {
-        ParamGroup::of_joint(name, &["visual_encoder", "masked_embed"])
+        ParamGroup::of_joint(name, &["image", "visual_encoder", "masked_embed"])
+    }
+
+    /// A backbone's cells; the ViT over them learns.
+    fn cached_features(&self, pixels: Tensor<4>) -> Option<Tensor<3>> {
+        self.image.as_ref()?;
+        // (B, F, side, side) -> (B, K, F)
+        Some(
+            self.view(self.normalized(pixels))
+                .flatten::<3>(2, 3)
+                .swap_dims(1, 2),
+        )
+    }
+
+    fn stands_before_cached(name: &str) -> bool {
+        name.starts_with("image.")
     }
 
     fn layers(&self) -> usize {
@@ -171,11 +205,25 @@ impl Trainable for Xvl {
 }
 
 impl Xvl {
+    /// What the ViT cuts into patches, of a batch's images or of a frozen backbone's cells; `None` where there are no images.
+    fn view_of(&self, images: &Images) -> Option<Tensor<4>> {
+        match images {
+            Images::Pixels(pixels) => Some(self.view(self.normalized(pixels.clone()))),
+            Images::Features(cells) => {
+                let ([batch, _, features], side) = (cells.dims(), self.config.vit.grid());
+                // (B, K, F) -> (B, F, K) -> (B, F, side, side)
+                let map = cells.clone().swap_dims(1, 2);
+                Some(map.reshape([batch, features, side, side]))
+            }
+            Images::None => None,
+        }
+    }
+
     fn pairs<'a>(
         &self,
         batch: &Batch<'a>,
         rows: &[usize],
-        pixels: Tensor<4>,
+        view: Tensor<4>,
         image: &Tensor<3>,
         teacher: &Teacher<'_>,
     ) -> Pairs<'a> {
@@ -183,18 +231,32 @@ impl Xvl {
             .iter()
             .map(|&row| batch.examples[row].tokens.as_slice())
             .collect();
-        let pixels = if rows.len() == pixels.dims()[0] {
-            pixels
-        } else {
-            let device = pixels.device();
-            pixels.select(0, crate::nn::indices(rows.iter().copied(), &device))
+        let of_rows = |view: Tensor<4>| {
+            let device = view.device();
+            if rows.len() == view.dims()[0] {
+                view
+            } else {
+                view.select(0, crate::nn::indices(rows.iter().copied(), &device))
+            }
         };
+        // The teacher looks for itself, where there is a backbone that learns.
+        let images_m = match &batch.images {
+            Images::Pixels(pixels) => Images::Pixels(teacher.take(pixels.clone())),
+            Images::Features(cells) => Images::Features(teacher.take(cells.clone())),
+            Images::None => Images::None,
+        };
+        let view_m = teacher.model.view_of(&images_m);
+        let view_m = view_m.unwrap_or_else(|| teacher.take(view.clone()));
         Pairs {
             image: samples_of(image, rows),
             read: self.read(&self.texts(&texts)),
-            image_m: teacher.model.encode_patches(teacher.take(pixels.clone()), None),
+            image_m: teacher.model.encode_patches(of_rows(view_m), None),
             read_m: teacher.model.read(&teacher.model.texts(&texts)),
-            pixels,
+            view: of_rows(view),
+            mistaken: rows
+                .iter()
+                .map(|&row| batch.examples[row].mistaken.as_slice())
+                .collect(),
             texts,
         }
     }
@@ -236,12 +298,27 @@ impl Xvl {
             }
         }
         if step.weights.on("itm") {
-            let negatives = self.negatives(&features, step);
-            let loss =
-                negatives.and_then(|negatives| self.matching_loss(&pairs.image, &pairs.read, &negatives));
+            let mistaken = self.mistaken(pairs, step);
+            let loss = self.negatives(&features, step).and_then(|negatives| {
+                self.matching_loss(&pairs.image, &pairs.read, &negatives, mistaken.as_ref())
+            });
             losses.extend(loss.map(|loss| ("itm", loss)));
         }
         losses
+    }
+
+    /// Of each study whose report was given mistakes one such report.
+    fn mistaken(&self, pairs: &Pairs<'_>, step: &mut StepContext<'_, Self>) -> Option<MistakenTexts> {
+        let (mut images, mut texts): (Vec<usize>, Vec<&[u32]>) = (Vec::new(), Vec::new());
+        for (row, mistaken) in pairs.mistaken.iter().enumerate() {
+            let chosen = mistaken.choose(step.rng);
+            images.extend(chosen.map(|_| row));
+            texts.extend(chosen.map(Vec::as_slice));
+        }
+        (!images.is_empty()).then(|| MistakenTexts {
+            images,
+            texts: self.read(&self.texts(&texts)),
+        })
     }
 
     /// Negatives from the batch: by the softmax of the student's similarities to the teacher's features, as in ALBEF (Li et al. 2021), or
@@ -300,7 +377,7 @@ impl Xvl {
             .flat_map(|_| mask_blocks(side, config.ratio, step.rng))
             .collect();
         let patches: Vec<usize> = (0..masked.len()).filter(|patch| masked[*patch]).collect();
-        let image = self.encode_patches(pairs.pixels.clone(), Some(&masked));
+        let image = self.encode_patches(pairs.view.clone(), Some(&masked));
         let student = self.patch_logits(&image, &pairs.read, &patches);
         let device = student.device();
         let plain = device.clone().inner();
@@ -324,7 +401,7 @@ impl Xvl {
         let image = if ratio > 0.0 {
             let images = 0..pairs.texts.len();
             let masked: Vec<bool> = images.flat_map(|_| mask_blocks(side, ratio, step.rng)).collect();
-            self.encode_patches(pairs.pixels.clone(), Some(&masked))
+            self.encode_patches(pairs.view.clone(), Some(&masked))
         } else {
             pairs.image.clone()
         };

@@ -98,7 +98,7 @@ fn a_step_with_its_cache_says_what_teacher_forcing_says() {
     let image = model.encode_image(images(2, &device));
     let tokens = Tensor::<2, Int>::from_data([[7i32, 21, 9, 33], [12, 50, 8, 5]], &device);
     let whole = Generator::forward(&model, image.clone(), tokens.clone());
-    let mut state = model.start(image, 6);
+    let mut state = Generator::start(&model, image, 6);
     let mut last = None;
     for t in 0..5 {
         let step = values(Generator::step(&model, &mut state, last));
@@ -296,7 +296,7 @@ fn a_config_that_cannot_run_is_refused_by_its_key() {
     let facts = |studies: usize, together: usize| DataFacts {
         vocabulary: 100,
         side_tokens: 0,
-        answers: 0,
+        answers: &[],
         studies,
         together,
         mesh: None,
@@ -317,4 +317,18 @@ fn without_matching_nothing_is_retrieved_or_checked() {
     let learned = |names: &'static [&str]| Xvl::learned(&move |name| names.contains(&name));
     assert_eq!(learned(&["contrast", "mlm", "report"]), [Task::Draft]);
     assert_eq!(learned(&["itm", "mlm"]), [Task::Retrieve, Task::Check]);
+}
+
+#[test]
+fn grad_cam_has_a_map_a_word_and_what_is_not_read_changes_none() {
+    let device = Device::flex();
+    let model = model(&XvlConfig::tiny(), &device);
+    let image = model.encode_image(images(1, &device));
+    let text: &[u32] = &[20, 21, 22, 23, 3];
+    let maps = model.word_maps(image.clone(), text).unwrap();
+    assert_eq!(maps.dims(), [5, 16]);
+    let maps = values(maps);
+    assert!(maps.iter().all(|value| *value >= 0.0) && maps.iter().any(|value| *value > 0.0));
+    let other = values(model.word_maps(image, &[20, 71, 22, 23, 3]).unwrap());
+    assert_ne!(maps, other);
 }

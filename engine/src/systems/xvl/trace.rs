@@ -109,7 +109,7 @@ fn texts(model: &Xvl, given: &AnyArrays, name: &str, batch: usize) -> Result<Opt
 }
 
 pub(super) fn trace(model: &Xvl, given: &AnyArrays, out: &mut Trace) -> Result<(), TraceInputError> {
-    let (channels, size) = (model.config.vit.channels, model.config.vit.size);
+    let (channels, size) = (model.config.channels(), model.config.preprocessing.size);
     let image = floats(
         model,
         given,
@@ -117,11 +117,11 @@ pub(super) fn trace(model: &Xvl, given: &AnyArrays, out: &mut Trace) -> Result<(
         [None, Some(channels), Some(size), Some(size)],
     )?;
     let image = image.ok_or_else(|| fault("in.image", "is missing"))?;
-    let batch = image.dims()[0];
+    let (batch, view) = (image.dims()[0], model.view(image));
     let read = texts(model, given, "in.input_ids", batch)?;
     let read = read.ok_or_else(|| fault("in.input_ids", "is missing"))?;
 
-    let tokens = model.encode_patches(image.clone(), None);
+    let tokens = model.encode_patches(view.clone(), None);
     out.put("out.vit_tokens", &tokens);
     let text = model.read(&read);
     out.put("out.text_tokens", &text.hidden);
@@ -145,7 +145,7 @@ pub(super) fn trace(model: &Xvl, given: &AnyArrays, out: &mut Trace) -> Result<(
                 format!("must have {patches} patches a row"),
             ));
         }
-        let hidden = model.encode_patches(image, Some(&masked));
+        let hidden = model.encode_patches(view, Some(&masked));
         out.put("out.vit_tokens_masked", &hidden);
         out.put("out.fused_image_masked", &model.fuse_image(&hidden, &text));
         out.put("out.ibot_cls_logits", &model.head.forward(column_of(&hidden, 0)));

@@ -15,7 +15,7 @@ use crate::data::Study;
 use crate::metrics::auroc;
 use crate::nn::stream;
 use crate::systems::Task;
-use crate::tasks::{Checked, Session, check, match_probabilities};
+use crate::tasks::{Checked, Session, check, match_probabilities, odds};
 use crate::text::{Labeler, Mistake, Mistaken, Target, make_mistake, swap_one_side, swap_sides};
 
 /// Shares of the reports that get an error in the paper's measure, and in one with enough errors to be measured by.
@@ -58,6 +58,10 @@ struct Corrections {
     right: usize,
     /// Those that another word is likelier for.
     changed: usize,
+    /// Whether the limits say that the sides are exchanged; `None` where the report names none, or the bundle has no limits.
+    swap_told: Option<bool>,
+    /// Marks that the limits leave; `None` without limits.
+    marks: Option<usize>,
 }
 
 /// One report as it is, and with errors.
@@ -142,7 +146,6 @@ pub(super) async fn evaluate(
         let own = scores.next().unwrap_or(f64::NAN);
         let (mut exchanged, mut unchanged) = (None, None);
         if weighed.contains(&at) {
-            let go_on = async |_, _| ControlFlow::Continue(());
             unchanged = check(session, &image, &report, go_on)
                 .await?
                 .map(|checked| corrections(&checked, None));
@@ -164,6 +167,29 @@ pub(super) async fn evaluate(
     Ok(CheckCases { cases })
 }
 
+/// Checks each report as it is against its own image.
+///
+/// # Errors
+/// The first picture that cannot be read, a device that fails.
+pub async fn check_as_written(session: &Session, studies: &[Study]) -> Result<Vec<Checked>, EvaluateError> {
+    if studies.is_empty() {
+        return Ok(Vec::new());
+    }
+    let images = encode_all(session, studies, &mut |_| ())?;
+    let mut all = Vec::with_capacity(studies.len());
+    for (at, study) in studies.iter().enumerate() {
+        let report = session.reference(&study.report);
+        let image = images.clone().narrow(0, at, 1);
+        all.extend(check(session, &image, &report, go_on).await?);
+    }
+    Ok(all)
+}
+
+/// Nothing is cancelled.
+async fn go_on(_: usize, _: usize) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
 /// Another study whose report does not match: one with other positive labels, where one of a few that are drawn has such.
 fn other(labels: &[Vec<Target>], at: usize, rng: &mut ChaCha8Rng) -> Option<usize> {
     let positive = |study: usize| labels[study].iter().map(|t| *t == Some(true)).collect::<Vec<_>>();
@@ -175,7 +201,12 @@ fn other(labels: &[Vec<Target>], at: usize, rng: &mut ChaCha8Rng) -> Option<usiz
 
 /// What the words of a report say, one hidden after another; `swapped` tells which are wrong.
 fn corrections(checked: &Checked, swapped: Option<&Mistaken>) -> Corrections {
-    let mut counts = Corrections::default();
+    let limits = checked.limits;
+    let mut counts = Corrections {
+        swap_told: limits.and_then(|limits| Some(checked.side_doubt()? > limits.side)),
+        marks: limits.map(|_| checked.marks().len()),
+        ..Corrections::default()
+    };
     for word in &checked.words {
         let overlaps = |span: &std::ops::Range<usize>| span.start < word.end && word.start < span.end;
         let changed = word.doubt() > 0.0;
@@ -192,18 +223,27 @@ fn corrections(checked: &Checked, swapped: Option<&Mistaken>) -> Corrections {
 }
 
 impl CheckCases {
-    /// The area for an error: reports with it against those as they are, by how little they match.
-    fn area(&self, indices: &[usize], kind: Kind, rate: Option<usize>) -> Option<f64> {
+    /// The area for an error: reports with it against those as they are, by how little they match. Where `exchange`, of the reports that
+    /// name a side, by how much better they match with their sides exchanged.
+    fn area(&self, indices: &[usize], kind: Kind, rate: Option<usize>, exchange: bool) -> Option<f64> {
         let (mut scores, mut wrong) = (Vec::new(), Vec::new());
         for case in indices.iter().map(|&i| &self.cases[i]) {
             let with = case.with.get(&kind);
+            let [own, with] = match (exchange, with) {
+                (false, with) => [Some(-case.own), with.map(|with| -with)],
+                (true, Some(with)) => {
+                    let doubt = f64::from(odds(*with as f32) - odds(case.own as f32));
+                    [Some(doubt), Some(-doubt)]
+                }
+                (true, None) => [None, None],
+            };
             let drawn = |rate: usize| case.drawn[rate] && with.is_some();
-            if rate.is_none_or(|rate| !drawn(rate)) {
-                scores.push(-case.own);
+            if let Some(own) = own.filter(|_| rate.is_none_or(|rate| !drawn(rate))) {
+                scores.push(own);
                 wrong.push(false);
             }
             if let Some(score) = with.filter(|_| rate.is_none_or(drawn)) {
-                scores.push(-score);
+                scores.push(score);
                 wrong.push(true);
             }
         }
@@ -218,17 +258,19 @@ impl Cases for CheckCases {
 
     fn scores(&self, indices: &[usize]) -> Scores {
         let mut scores = Scores::new();
+        let mut areas = |kind: Kind, name: &str, exchange: bool| {
+            let rates = RATES.iter().enumerate();
+            let rates = rates.map(|(rate, (_, percent))| (Some(rate), format!("_at_{percent}_percent")));
+            for (rate, end) in [(None, String::new())].into_iter().chain(rates) {
+                let area = self.area(indices, kind, rate, exchange);
+                scores.extend(area.map(|area| (format!("auroc_{name}{end}"), area)));
+            }
+        };
+        let swap = Kind::Made(Mistake::SideSwap);
         for kind in Kind::all() {
-            let name = kind.name();
-            if let Some(area) = self.area(indices, kind, None) {
-                scores.insert(format!("auroc_{name}"), area);
-            }
-            for (rate, (_, percent)) in RATES.iter().enumerate() {
-                if let Some(area) = self.area(indices, kind, Some(rate)) {
-                    scores.insert(format!("auroc_{name}_at_{percent}_percent"), area);
-                }
-            }
+            areas(kind, kind.name(), kind == swap);
         }
+        areas(swap, "side_swap_by_match", false);
         let sum = |of: &dyn Fn(&Case) -> Option<(usize, usize)>| {
             let pairs = indices.iter().filter_map(|&i| of(&self.cases[i]));
             let (part, whole) = pairs.fold((0, 0), |(p, w), (part, whole)| (p + part, w + whole));
@@ -236,7 +278,22 @@ impl Cases for CheckCases {
         };
         let corrected = |c: &Corrections| (c.corrected, c.wrong);
         let changed = |c: &Corrections| (c.changed, c.right);
+        let detected = |case: &Case| case.exchanged.filter(|c| c.swap_told == Some(true));
+        let marked = |case: &Case| Some((usize::from(case.unchanged?.swap_told?), 1));
         let shares = [
+            (
+                "side_swaps_marked",
+                sum(&|case| Some((usize::from(case.exchanged?.swap_told?), 1))),
+            ),
+            (
+                "sides_corrected_of_marked",
+                sum(&|case| detected(case).as_ref().map(corrected)),
+            ),
+            ("right_sides_marked", sum(&marked)),
+            (
+                "false_marks_per_report",
+                sum(&|case| Some((case.unchanged?.marks?, 1))),
+            ),
             (
                 "sides_corrected",
                 sum(&|case| case.exchanged.as_ref().map(corrected)),

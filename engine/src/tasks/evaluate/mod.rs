@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 pub use answers::AnswerCases;
-pub use check::CheckCases;
+pub use check::{CheckCases, check_as_written};
 pub use draft::{DraftCases, DraftLine};
 pub use findings::{FindingCases, auroc_name, evaluate_findings, label_set};
 pub use retrieval::RetrievalCases;
@@ -176,6 +176,8 @@ pub struct EvaluateOptions {
     pub beam: Option<usize>,
     /// Vqa: only answers that the form of a question allows.
     pub by_form: bool,
+    /// Vqa: answers that the model writes, instead of those that it chooses.
+    pub written: bool,
     /// Retrieve: candidates of a trial.
     pub candidates: usize,
     /// Retrieve: trials in each direction, at most. Check: reports of which each word is weighed.
@@ -193,6 +195,7 @@ impl Default for EvaluateOptions {
             blank: None,
             beam: None,
             by_form: true,
+            written: false,
             candidates: 100,
             trials: 100,
             exact: false,
@@ -221,6 +224,7 @@ pub async fn evaluate(
             let answers = AnswerOptions {
                 most: 1,
                 by_form: options.by_form,
+                written: options.written,
             };
             Box::new(answers::evaluate(session, studies, answers, progress).await?)
         }
