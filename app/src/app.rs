@@ -5,7 +5,7 @@ use leptos::prelude::*;
 
 use super::files::{self, Chooser, Samples};
 use super::gate::{Gate, judged};
-use super::models::{Models, list_of};
+use super::models::{Models, list_of, megabytes};
 use super::panels::Panels;
 use super::report::{DISCLAIMER, Report};
 use super::viewer::Viewer;
@@ -17,10 +17,6 @@ pub fn mount() {
         waiting.remove();
     }
     leptos::mount::mount_to_body(App);
-}
-
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
 /// What the model was trained on, as its bundle says, and what that means for all else; of several, where that is said.

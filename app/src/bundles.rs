@@ -27,6 +27,8 @@ pub struct Wanted {
     pub sha256: Option<String>,
     /// What to call it meanwhile.
     pub name: String,
+    /// What it is asked for, where that is not all that it offers.
+    pub tasks: Option<Vec<Task>>,
 }
 
 impl Wanted {
@@ -36,8 +38,14 @@ impl Wanted {
             at: listed.at.clone(),
             sha256: Some(listed.bundle.sha256.clone()),
             name: listed.bundle.name.clone(),
+            tasks: Some(listed.bundle.tasks.clone()),
         }
     }
+}
+
+/// Whether a bundle does more than to check reports: that is for when a reader has one to check.
+fn is_of_pictures(bundle: &Bundle) -> bool {
+    bundle.tasks.iter().any(|task| *task != Task::Check)
 }
 
 /// What is open, and what that says of the picture.
@@ -217,6 +225,7 @@ impl Bundles {
             at: opened.at.clone(),
             sha256: Some(opened.bundle.sha256.clone()),
             name: opened.bundle.name.clone(),
+            tasks: Some(opened.bundle.tasks.clone()),
         });
         // A folder may be gone: that is no reason to open nothing, so it comes last. What was on its way begins anew.
         let (folders, mut again): (Vec<_>, Vec<_>) = again.partition(|wanted| wanted.at.starts_with(FOLDER));
@@ -241,6 +250,7 @@ impl Bundles {
                 at,
                 sha256: None,
                 name: named,
+                tasks: None,
             })
         } else {
             again.remove(0)
@@ -282,6 +292,7 @@ impl Bundles {
             at,
             sha256: None,
             name,
+            tasks: None,
         });
     }
 
@@ -297,6 +308,7 @@ impl Bundles {
         connection::send(&ToEngine::Add {
             bundle: wanted.at.clone(),
             sha256: wanted.sha256.clone(),
+            tasks: wanted.tasks.clone(),
         });
         self.progress.set((0, 0));
         self.change(&mut |rest| rest.adding = Some(rest.waiting.remove(0)));
@@ -393,21 +405,44 @@ impl Bundles {
         });
     }
 
+    /// The published bundle that is to be opened where a reader wants to check a report and none that is open does.
+    pub fn checker(self) -> Option<Listed> {
+        let checks = |tasks: &[Task]| tasks.contains(&Task::Check);
+        if checks(&self.open().tasks()) {
+            return None;
+        }
+        let published = self.rest().published;
+        published.into_iter().find(|listed| checks(&listed.bundle.tasks))
+    }
+
+    /// Whether a bundle is being opened or waits to be.
+    pub fn is_coming(self, at: &str) -> bool {
+        let rest = self.rest();
+        rest.adding
+            .iter()
+            .chain(&rest.waiting)
+            .any(|wanted| wanted.at == at)
+    }
+
     /// The published bundle that is tried next: where all that can tell say that the picture is foreign, and the address leaves
     /// the choice to the page.
     pub fn lacking(self) -> Option<Wanted> {
         let (open, rest) = (self.open(), self.rest());
         let of = |wanted: &dyn Fn(&Bundle) -> bool| {
-            open.all.iter().filter(|opened| wanted(&opened.bundle)).count()
+            let all = open.all.iter().map(|opened| &opened.bundle);
+            all.filter(|bundle| is_of_pictures(bundle) && wanted(bundle))
+                .count()
         };
-        let judged = of(&|bundle| open.judgement(&bundle.sha256).is_some());
         let wanting = rest.adding.is_none()
-            && judged == open.all.len()
+            && of(&|bundle| open.judgement(&bundle.sha256).is_none()) == 0
             && of(&|bundle| open.is_foreign(bundle)) > 0
             && of(&|bundle| open.is_home(bundle)) == 0
             && parameter("bundle").is_none();
-        let next =
-            |listed: &&Listed| !open.contains(&listed.bundle.sha256) && !rest.tried.contains(&listed.at);
+        let next = |listed: &&Listed| {
+            is_of_pictures(&listed.bundle)
+                && !open.contains(&listed.bundle.sha256)
+                && !rest.tried.contains(&listed.at)
+        };
         let next = rest.published.iter().filter(|_| wanting).find(next);
         next.map(Wanted::of)
     }

@@ -7,6 +7,8 @@ mod app;
 #[cfg(target_family = "wasm")]
 mod bundles;
 #[cfg(target_family = "wasm")]
+mod check;
+#[cfg(target_family = "wasm")]
 mod connection;
 #[cfg(target_family = "wasm")]
 mod files;
@@ -14,6 +16,8 @@ mod files;
 mod gate;
 #[cfg(target_family = "wasm")]
 mod looks;
+#[cfg(target_family = "wasm")]
+mod marks;
 #[cfg(target_family = "wasm")]
 mod models;
 #[cfg(target_family = "wasm")]

@@ -31,13 +31,14 @@ pub fn list_of(words: &[&str], and: &str) -> String {
     }
 }
 
-fn megabytes(bytes: u64) -> String {
+/// Bytes as a reader counts them.
+pub fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
 /// An element with words in it, at the end of another. The rows are plain elements and are put together anew where something
 /// changes: there are few, and as views they would weigh more than all else here.
-fn put(parent: &Element, tag: &str, class: &str, words: &str) -> Option<Element> {
+pub fn put(parent: &Element, tag: &str, class: &str, words: &str) -> Option<Element> {
     let element = document().create_element(tag).ok()?;
     element.set_class_name(class);
     element.set_text_content(Some(words));

@@ -1,22 +1,24 @@
-//! The panels below the report: findings, similar cases, questions; each where the bundle offers it.
+//! The panels below the report: reports that are checked, findings, similar cases, questions; each where a bundle offers it.
 
 use hilum_protocol::{Answer, Area, Case, Closeness, Found, Partial, Reading, Task};
 use leptos::ev::SubmitEvent;
 use leptos::html::Canvas;
 use leptos::prelude::*;
 
+use super::check::Checking;
 use super::models::list_of;
 use super::questions::{Asked, Outcome};
 use super::report::DISCLAIMER;
 use super::viewer::put;
 use super::workspace::{Picture, Status, Workspace};
 
-/// Whether the engine can be asked, and whether there is a picture to ask it of.
+/// Whether the engine can be asked.
 fn ready(workspace: Workspace) -> bool {
     matches!(workspace.status.get(), Status::Ready(_))
 }
 
-fn read(workspace: Workspace) -> bool {
+/// Whether it can be asked, and there is a picture to ask it of.
+pub fn read(workspace: Workspace) -> bool {
     ready(workspace) && matches!(workspace.picture.get(), Picture::Read(..))
 }
 
@@ -25,13 +27,12 @@ fn not_offered(tasks: &[Task], bundles: usize) -> Option<String> {
     let lacks: Vec<&str> = Task::ALL
         .into_iter()
         .filter(|task| !tasks.contains(task))
-        .filter_map(|task| match task {
-            Task::Draft => Some("draft reports"),
-            Task::Findings => Some("read findings"),
-            Task::Retrieve => Some("search for similar cases"),
-            Task::Vqa => Some("answer questions"),
-            // The page has no panel for it; the command has `hilum check`.
-            Task::Check => None,
+        .map(|task| match task {
+            Task::Draft => "draft reports",
+            Task::Findings => "read findings",
+            Task::Retrieve => "search for similar cases",
+            Task::Vqa => "answer questions",
+            Task::Check => "check reports",
         })
         .collect();
     let these = if bundles > 1 {
@@ -76,18 +77,25 @@ pub fn Panels(workspace: Workspace) -> impl IntoView {
     // While an engine is restarted, the panels stay with what they show.
     let tasks = Memo::new(
         move |before: Option<&Option<Vec<Task>>>| match workspace.status.get() {
-            Status::Ready(_) => Some(workspace.bundles.open().tasks()),
+            Status::Ready(_) => {
+                let mut tasks = workspace.bundles.open().tasks();
+                // What checks reports is loaded when it is first asked.
+                tasks.extend(workspace.bundles.checker().map(|_| Task::Check));
+                Some(tasks)
+            }
             _ => before.cloned().flatten(),
         },
     );
     let offers = move |task: Task| Memo::new(move |_| tasks.get().is_some_and(|tasks| tasks.contains(&task)));
     let (findings, retrieve, vqa) = (offers(Task::Findings), offers(Task::Retrieve), offers(Task::Vqa));
+    let check = offers(Task::Check);
     let lacks = move || {
         tasks
             .get()
             .and_then(|tasks| not_offered(&tasks, workspace.bundles.open().all.len()))
     };
     view! {
+        {move || check.get().then(|| view! { <Checking workspace/> })}
         {move || findings.get().then(|| view! { <Findings workspace/> })}
         {move || retrieve.get().then(|| view! { <Similar workspace/> })}
         {move || vqa.get().then(|| view! { <Ask workspace/> })}
@@ -95,7 +103,7 @@ pub fn Panels(workspace: Workspace) -> impl IntoView {
     }
 }
 
-fn bar(reading: Reading) -> impl IntoView {
+fn bar(reading: Reading, otherwise: bool) -> impl IntoView {
     let Reading {
         name,
         probability,
@@ -114,9 +122,10 @@ fn bar(reading: Reading) -> impl IntoView {
         let title = format!("On test data with {positives} positives; 95% interval {low:.2} to {high:.2}");
         view! { <span class="area" title=title>{area.to_string()}</span> }
     });
+    let said = otherwise.then(|| view! { <span class="said">"the report says otherwise"</span> });
     view! {
-        <tr class:present=present data-name=category data-probability=probability.to_string() data-present=present.to_string()>
-            <th scope="row">{name.replace('_', " ")}{place}{area}</th>
+        <tr class:present=present class:otherwise=otherwise data-name=category data-probability=probability.to_string() data-present=present.to_string()>
+            <th scope="row">{name.replace('_', " ")}{place}{area}{said}</th>
             <td class="bar" title=mark>
                 <div class="rail" aria-hidden="true">
                     <div class="fill" style:width=percent(probability)></div>
@@ -146,11 +155,16 @@ fn Findings(workspace: Workspace) -> impl IntoView {
             let measured = measured.then_some(
                 " AUC, with its 95% interval, is how well the model told the finding in test pictures: 1 is without error, 0.5 is chance.",
             );
+            let check = workspace.questions.check;
+            let row = |reading: Reading| {
+                let otherwise = check.says_otherwise(&reading.name, reading.present);
+                bar(reading, otherwise)
+            };
             Some(view! {
                 <table class="findings" aria-describedby="disclaimer">
                     <caption class="unseen">"Findings, most probable first"</caption>
                     <thead class="unseen"><tr><th scope="col">"Finding"</th><th scope="col">"Present"</th><th scope="col">"Probability"</th></tr></thead>
-                    <tbody>{readings.into_iter().map(bar).collect_view()}</tbody>
+                    <tbody>{readings.into_iter().map(row).collect_view()}</tbody>
                 </table>
                 <p class="hint">"The bar is the calibrated probability; the mark is the threshold from which a finding counts as present."{measured}</p>
             })

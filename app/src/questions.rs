@@ -3,6 +3,7 @@
 use hilum_protocol::{Answer, Found, Partial, Reading, Task, TaskRequest, TaskResult, ToEngine};
 use leptos::prelude::*;
 
+use super::check::Check;
 use super::connection;
 use super::looks::Looks;
 
@@ -56,6 +57,8 @@ pub struct Questions {
     pub asked: RwSignal<Vec<Asked>>,
     /// Where the words of the draft looked.
     pub looks: Looks,
+    /// The report that is checked.
+    pub check: Check,
     /// The text that is searched for; none for the image.
     text: StoredValue<Option<String>>,
     findings_request: StoredValue<u32>,
@@ -72,6 +75,7 @@ impl Questions {
             progress: RwSignal::new(None),
             asked: RwSignal::new(Vec::new()),
             looks: Looks::new(),
+            check: Check::new(),
             text: StoredValue::new(None),
             findings_request: StoredValue::new(0),
             search_request: StoredValue::new(0),
@@ -94,6 +98,7 @@ impl Questions {
         self.progress.set(None);
         self.asked.set(Vec::new());
         self.looks.clear();
+        self.check.clear();
     }
 
     /// Asks for the findings.
@@ -171,6 +176,7 @@ impl Questions {
             run(asked.request, TaskRequest::Vqa { question });
         }
         self.looks.again();
+        self.check.again(self.number());
     }
 
     /// Nothing that is owed will come.
@@ -187,12 +193,15 @@ impl Questions {
             }
         });
         self.looks.give_up(why);
+        self.check.give_up(why);
     }
 
-    /// A search goes on.
+    /// A search or a check goes on.
     pub fn take_partial(self, request: u32, partial: Partial) {
         if request == self.search_request.get_value() {
             self.progress.set(Some(partial));
+        } else if self.check.is_of(request) {
+            self.check.take_partial(partial);
         }
     }
 
@@ -202,6 +211,8 @@ impl Questions {
             Some(Task::Findings)
         } else if request == self.search_request.get_value() {
             Some(Task::Retrieve)
+        } else if self.check.is_of(request) {
+            Some(Task::Check)
         } else {
             let asked = self
                 .asked
@@ -226,6 +237,11 @@ impl Questions {
         } else if self.looks.is_of(request) {
             self.looks.take(outcome(result, |result| match result {
                 TaskResult::Looks(looked) => Some(looked),
+                _ => None,
+            }));
+        } else if self.check.is_of(request) {
+            self.check.take(outcome(result, |result| match result {
+                TaskResult::Check(checked) => Some(checked),
                 _ => None,
             }));
         } else {

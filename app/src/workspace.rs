@@ -157,6 +157,7 @@ impl Workspace {
             device: self.device.get_untracked(),
             bundle: first.at,
             sha256: first.sha256,
+            tasks: first.tasks,
             failed: self.failed.get_value(),
         });
         if matches!(

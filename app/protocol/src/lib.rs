@@ -7,17 +7,19 @@
 //! One message is not of these enums, for it holds the browser's own objects: `{ folder, files }`, the name under which a
 //! folder's bundle is opened and a `Map` from the paths in it to `File`s. It comes before the bundle is opened.
 
+mod review;
 mod route;
 
 use hilum_image::Radiograph;
 use serde::{Deserialize, Serialize};
 
+pub use review::Review;
 pub use route::{Candidate, route};
 
 pub use hilum_task::structured;
 pub use hilum_task::{
-    Answer, Area, Case, Closeness, Drafted, Found, Looked, Partial, Piece, Reading, Task, TaskRequest,
-    TaskResult, Unlikeness, Word, words,
+    Answer, Area, Case, Checked, Closeness, Doubt, Drafted, Found, Looked, Mark, Partial, Piece, Reading,
+    Task, TaskRequest, TaskResult, Unlikeness, Word, words,
 };
 
 /// Where to compute.
@@ -68,7 +70,8 @@ pub struct Bundle {
     pub system: String,
     /// What it was trained on, in its own words.
     pub data: String,
-    /// What it can be asked for: the tasks of the bundle, [`Task::Retrieve`] only where it has a gallery.
+    /// What it can be asked for: the tasks of the bundle, [`Task::Retrieve`] only where it has a gallery; of a published one no more
+    /// than the page says.
     pub tasks: Vec<Task>,
     /// Whether it reads text: without that, cases are searched for by a radiograph alone.
     #[serde(default)]
@@ -98,6 +101,8 @@ pub enum ToEngine {
         /// SHA-256 of its `bundle.json`, where that is known: then nothing need be asked of the network when the
         /// browser has it in storage.
         sha256: Option<String>,
+        /// What it is asked for, where that is not all that it offers.
+        tasks: Option<Vec<Task>>,
         /// Why [`DeviceChoice::Auto`] is not to try the adapter, where a worker that did was given up.
         failed: Option<String>,
     },
@@ -107,6 +112,8 @@ pub enum ToEngine {
         bundle: String,
         /// SHA-256 of its `bundle.json`, where that is known.
         sha256: Option<String>,
+        /// What it is asked for, where that is not all that it offers.
+        tasks: Option<Vec<Task>>,
     },
     /// Close a bundle.
     Close {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use hilum::image::{WindowChoice, decode};
-use hilum_protocol::{FromEngine, Shown, ToEngine};
+use hilum_protocol::{FromEngine, Shown, Task, ToEngine};
 use js_sys::Map;
 use wasm_bindgen::prelude::*;
 use web_sys::MessageEvent;
@@ -56,9 +56,14 @@ async fn handle(state: Rc<State>, message: ToEngine) {
             device,
             bundle,
             sha256,
+            tasks,
             failed,
-        } => begin(&state, On::Chosen(device, failed), bundle, sha256).await,
-        ToEngine::Add { bundle, sha256 } => begin(&state, On::First, bundle, sha256).await,
+        } => begin(&state, On::Chosen(device, failed), bundle, sha256, tasks).await,
+        ToEngine::Add {
+            bundle,
+            sha256,
+            tasks,
+        } => begin(&state, On::First, bundle, sha256, tasks).await,
         ToEngine::Close { sha256 } => state.close(&sha256),
         ToEngine::Stored => stored(None).await,
         ToEngine::Free { sha256 } => stored(Some(sha256)).await,
@@ -100,10 +105,10 @@ async fn handle(state: Rc<State>, message: ToEngine) {
 }
 
 /// Opens a bundle and tells the page what came of it.
-async fn begin(state: &State, on: On, at: String, sha256: Option<String>) {
+async fn begin(state: &State, on: On, at: String, sha256: Option<String>, only: Option<Vec<Task>>) {
     let adds = matches!(on, On::First);
     let place = state.place(at);
-    match open(state, on, place.clone(), sha256).await {
+    match open(state, on, place.clone(), sha256, only.as_deref()).await {
         Ok((engine, opened)) => {
             state.open(engine);
             post(&FromEngine::Opened(Box::new(opened)));

@@ -23,7 +23,7 @@ pub enum On {
     First,
 }
 
-/// Opens a bundle.
+/// Opens a bundle. Where the page asks it for some tasks `only`, it serves no others.
 ///
 /// # Errors
 /// What failed and what to do; a bundle that is open already.
@@ -32,6 +32,7 @@ pub async fn open(
     on: On,
     place: Place,
     sha256: Option<String>,
+    only: Option<&[Task]>,
 ) -> Result<(Engine, Opened), WorkerError> {
     if matches!(on, On::Chosen(..)) {
         progress(Phase::Device, 0, 0);
@@ -63,13 +64,17 @@ pub async fn open(
         }
     };
     loader.keep().await;
-    Ok(opened(loader, settled))
+    Ok(opened(loader, settled, only))
 }
 
-fn opened(loader: Loader, settled: Settled) -> (Engine, Opened) {
+fn opened(loader: Loader, settled: Settled, only: Option<&[Task]>) -> (Engine, Opened) {
     let Settled { ready, trial, note } = settled;
     let all = loader.size();
     let (manifest, source) = (&ready.session.manifest, loader.source);
+    let mut bundle = bundle(manifest, loader.sha256, all);
+    bundle
+        .tasks
+        .retain(|task| only.is_none_or(|only| only.contains(task)));
     let opened = Opened {
         device: ready.chosen.name.clone(),
         webgpu: ready.chosen.adapter.is_some(),
@@ -77,7 +82,7 @@ fn opened(loader: Loader, settled: Settled) -> (Engine, Opened) {
         trial,
         note,
         at: source.place.at.clone(),
-        bundle: bundle(manifest, loader.sha256, all),
+        bundle,
         downloaded: source.downloaded,
         bytes: source.total,
         not_kept: source.store.not_kept(&source.place.at),

@@ -80,6 +80,17 @@ impl Choices {
         }
     }
 
+    /// Whether a word tells a side.
+    fn side(&self, word: &Word) -> bool {
+        word.whole && self.sides.contains(&word.token)
+    }
+
+    /// The other side of a word that tells one.
+    fn other(&self, word: &Word) -> Option<u32> {
+        let mut others = self.sides.iter().filter(|side| **side != word.token);
+        others.next().copied().filter(|_| self.side(word))
+    }
+
     fn of(&self, token: u32) -> &[u32] {
         if self.sides.contains(&token) {
             &self.sides
@@ -163,17 +174,9 @@ pub async fn check(
         if each(checked.len(), read.len()).await.is_break() {
             return Ok(None);
         }
-        let [_, cells, width] = image.dims();
-        let images = image.clone().expand([part.len(), cells, width]);
-        let texts = vec![tokens.as_slice(); part.len()];
-        let places: Vec<usize> = part.iter().map(|word| word.place).collect();
-        let logs = session.system().predict_masked(images, &texts, &places);
-        let logs = logs.ok_or(TaskError::NoHead("head that predicts hidden words"))?;
-        let vocabulary = logs.dims()[1];
-        let logs = read_back(logs).await?;
-        for (word, logs) in part.iter().zip(logs.chunks(vocabulary)) {
-            checked.push(weighed(tokenizer, report, word, logs, &choices));
-        }
+        let logs = hidden(session, image, &tokens, &read, part, &choices).await?;
+        let words = part.iter().zip(&logs);
+        checked.extend(words.map(|(word, logs)| weighed(tokenizer, report, word, logs, &choices)));
     }
     if each(read.len(), read.len()).await.is_break() {
         return Ok(None);
@@ -184,6 +187,8 @@ pub async fn check(
         words: checked,
         sentences: sentences.collect(),
         contradictions: contradictions(session, image, report).await?,
+        suggestion: None,
+        looked: None,
         unread: rest.len(),
         limits: session.manifest.check,
     }))
@@ -219,6 +224,25 @@ pub async fn word_looks(
     let words = &tokens[..tokens.len().saturating_sub(1)];
     let looks = words.iter().copied().zip(values.chunks(cells).map(look));
     Ok(Some(looks.collect()))
+}
+
+/// Where each word of [`Checked::words`] was looked for, see [`word_looks`]: of a word of several pieces where the first was.
+///
+/// # Errors
+/// As there.
+pub(super) async fn looks_of_words(
+    session: &Session,
+    image: &Tensor<3>,
+    report: &str,
+) -> Result<Option<Vec<Look>>, TaskError> {
+    let Some(looks) = word_looks(session, image, report).await? else {
+        return Ok(None);
+    };
+    let tokenizer = session.tokenizer(Task::Check)?;
+    let mut placed = tokenizer.encode_placed(report, usize::MAX)?;
+    placed.truncate(looks.len());
+    let words = words(tokenizer, &placed).into_iter();
+    Ok(Some(words.map(|word| looks[word.place].1.clone()).collect()))
 }
 
 /// What a report says of findings that the picture is read otherwise in; nothing where the model reads no findings.
@@ -313,6 +337,66 @@ pub fn fit_limits(checked: &[Checked]) -> Option<CheckLimits> {
     })
 }
 
+/// Log-probabilities of the vocabulary in the place of each word of `part`, hidden one at a time; of a word that tells a side with all of
+/// `words` that do: those that are wrong would vouch for each other.
+async fn hidden(
+    session: &Session,
+    image: &Tensor<3>,
+    tokens: &[u32],
+    words: &[Word],
+    part: &[Word],
+    choices: &Choices,
+) -> Result<Vec<Vec<f32>>, TaskError> {
+    let mask = session.tokenizer(Task::Check)?.specials().mask;
+    let mut without_sides = tokens.to_vec();
+    for word in words.iter().filter(|word| choices.side(word)) {
+        without_sides[word.place] = mask;
+    }
+    let text = |word: &Word| {
+        if choices.side(word) {
+            without_sides.as_slice()
+        } else {
+            tokens
+        }
+    };
+    let texts: Vec<&[u32]> = part.iter().map(text).collect();
+    let places: Vec<usize> = part.iter().map(|word| word.place).collect();
+    let [_, cells, width] = image.dims();
+    let images = image.clone().expand([part.len(), cells, width]);
+    let logs = session.system().predict_masked(images, &texts, &places);
+    let logs = logs.ok_or(TaskError::NoHead("head that predicts hidden words"))?;
+    let vocabulary = logs.dims()[1].max(1);
+    let logs = read_back(logs).await?;
+    Ok(logs.chunks(vocabulary).map(<[f32]>::to_vec).collect())
+}
+
+/// How much likelier the other side is of each word of a report that tells one, as a logarithm: what [`CheckedWord::side_doubt`] says of
+/// them, without the other words.
+///
+/// # Errors
+/// As [`check`].
+pub async fn side_doubts(session: &Session, image: &Tensor<3>, report: &str) -> Result<Vec<f32>, TaskError> {
+    let tokenizer = session.tokenizer(Task::Check)?;
+    let most = session.spec().text.map_or(0, |text| text.max_tokens);
+    let mut placed = tokenizer.encode_placed(report, usize::MAX)?;
+    placed.truncate(most);
+    let choices = Choices::new(tokenizer);
+    let sides: Vec<Word> = words(tokenizer, &placed)
+        .into_iter()
+        .filter(|word| choices.side(word))
+        .collect();
+    let mut tokens: Vec<u32> = placed.iter().map(|(token, _)| *token).collect();
+    tokens.push(tokenizer.specials().sep);
+    let mut doubts = Vec::with_capacity(sides.len());
+    for part in sides.chunks(AT_ONCE) {
+        let logs = hidden(session, image, &tokens, &sides, part, &choices).await?;
+        let words = part.iter().zip(&logs);
+        let words = words.map(|(word, logs)| weighed(tokenizer, report, word, logs, &choices));
+        doubts.extend(words.filter_map(|word| word.side_doubt()));
+    }
+    Ok(doubts)
+}
+
 fn weighed(tokenizer: &Tokenizer, report: &str, word: &Word, logs: &[f32], choices: &Choices) -> CheckedWord {
     let log = |token: u32| logs.get(token as usize).copied().unwrap_or(f32::NEG_INFINITY);
     let best = choices
@@ -335,7 +419,8 @@ fn weighed(tokenizer: &Tokenizer, report: &str, word: &Word, logs: &[f32], choic
             tokenizer.piece(best)
         },
         likeliest_probability: log(best).exp(),
-        side: word.whole && choices.sides.contains(&word.token),
+        side: choices.side(word),
+        other: choices.other(word).map(|other| log(other).exp()),
         written,
     }
 }

@@ -21,7 +21,7 @@ pub use answer::{AnswerOptions, ask};
 pub use attention::{Look, attention, dense_attention};
 #[cfg(not(target_family = "wasm"))]
 pub use boxes::{LabelBox, boxes};
-pub use check::{check, checkable, fit_limits, word_looks};
+pub use check::{check, checkable, fit_limits, side_doubts, word_looks};
 pub use draft::{Draft, DraftOptions, Drafter, Drafting, Token};
 pub use error::TaskError;
 #[cfg(not(target_family = "wasm"))]
@@ -36,10 +36,10 @@ pub use gate::{GateError, fit_gate};
 pub use hilum_task::structured;
 pub use hilum_task::{
     Answer, Area, Case, CheckLimits, Checked, CheckedSentence, CheckedWord, Closeness, Contradiction, Doubt,
-    Drafted, Found, Mark, Partial, Piece, Reading, TaskRequest, TaskResult, Unlikeness, odds,
+    Drafted, Found, Mark, Partial, Piece, Reading, Suggestion, TaskRequest, TaskResult, Unlikeness, odds,
 };
 pub use perform::{Subject, best_cases, draft_text, perform};
-pub use retrieve::{Features, LoadedGallery, Query, match_probabilities, rank_pairs};
+pub use retrieve::{Features, LoadedGallery, Query, match_probabilities, rank_pairs, suggest};
 pub use session::{Encoded, Session};
 #[cfg(not(target_family = "wasm"))]
 pub use trial::put_trial;

@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use hilum_task::{Answer, Case, Drafted, Found, Looked, Partial, Piece, Reading, TaskRequest, TaskResult};
 
 use super::answer::{AnswerOptions, ask};
-use super::attention::attention;
-use super::check::check;
+use super::attention::{Look, attention};
+use super::check::{check, looks_of_words};
 use super::draft::{Draft, DraftOptions, Drafter};
 use super::error::TaskError;
 use super::findings::{finding_logits, readings};
-use super::retrieve::{LoadedGallery, Query};
+use super::retrieve::{LoadedGallery, Query, suggest};
 use super::session::{Encoded, Session};
 use crate::image::Prepared;
 use crate::systems::Task;
@@ -89,10 +89,21 @@ pub async fn perform(
         TaskRequest::Check { text } => {
             let told =
                 async |done: usize, total: usize| each(Partial::Comparing(done as u64, total as u64)).await;
-            match check(session, &image?.tokens, text, told).await? {
-                Some(checked) => Ok(TaskResult::Check(checked)),
-                None => Ok(TaskResult::Cancelled),
+            let image = image?;
+            let Some(mut checked) = check(session, &image.tokens, text, told).await? else {
+                return Ok(TaskResult::Cancelled);
+            };
+            let looks = looks_of_words(session, &image.tokens, text).await?;
+            checked.looked = looks.map(|looks| over_radiograph(session, image, &looks));
+            // Where the report does not belong, one that does may be at hand.
+            if let Some(gallery) = subject.gallery.filter(|_| checked.belongs() == Some(false)) {
+                let told = async |done: usize, total: usize| {
+                    each(Partial::Comparing(done as u64, total as u64)).await
+                };
+                let best = suggest(session, gallery, image, told).await?;
+                checked.suggestion = best.filter(|best| best.matching > checked.matching);
             }
+            Ok(TaskResult::Check(checked))
         }
     }
 }
@@ -111,7 +122,7 @@ pub fn best_cases(gallery: &LoadedGallery, found: &[(usize, f32)], most: usize) 
     };
     Found {
         source: gallery.index.source.clone(),
-        searched: found.len(),
+        searched: gallery.index.cases.len(),
         side: gallery.index.thumbnail,
         cases: found.iter().take(most).map(case).collect(),
     }
@@ -172,6 +183,11 @@ async fn looks(session: &Session, image: &Encoded, tokens: &[u32]) -> Result<Tas
         Err(TaskError::NoHead(_)) => return Ok(TaskResult::Looks(None)),
         looks => looks?,
     };
+    Ok(TaskResult::Looks(Some(over_radiograph(session, image, &looks))))
+}
+
+/// Maps over the part of the radiograph that the model read.
+fn over_radiograph(session: &Session, image: &Encoded, looks: &[Look]) -> Looked {
     let Prepared {
         size, crop, placed, ..
     } = image.prepared;
@@ -183,10 +199,10 @@ async fn looks(session: &Session, image: &Encoded, tokens: &[u32]) -> Result<Tas
     };
     let [rows, columns] = session.spec().grid;
     let values = looks.iter().flat_map(|look| &look.cells);
-    Ok(TaskResult::Looks(Some(Looked {
+    Looked {
         grid: (rows, columns),
         across: edges(crop.x, crop.width, placed.x, placed.width),
         down: edges(crop.y, crop.height, placed.y, placed.height),
         cells: values.flat_map(|value| value.to_le_bytes()).collect(),
-    })))
+    }
 }

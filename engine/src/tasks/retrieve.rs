@@ -2,12 +2,13 @@
 //! search of a bundle's gallery, with it or by the codes of a model that compares pictures alone.
 
 use std::ops::ControlFlow;
+use std::sync::OnceLock;
 
 use burn::tensor::{Tensor, TensorData, activation::sigmoid};
 
 use super::error::{TaskError, read_back};
 use super::session::{Encoded, Session};
-use hilum_task::Closeness;
+use hilum_task::{Closeness, Suggestion};
 
 use crate::bundle::{Gallery, GalleryIndex};
 use crate::image::{Gray8, WindowChoice, decode};
@@ -163,6 +164,8 @@ struct Pairs {
     images: Tensor<3>,
     /// Their reports as tokens, SEP included.
     texts: Vec<Vec<u32>>,
+    /// What they are compared by before they are read, from the first search on.
+    features: OnceLock<Features>,
 }
 
 /// Codes, made comparable: each number of a code is centred and scaled over all of them, so that what they have in common does
@@ -251,6 +254,7 @@ impl LoadedGallery {
             Compared::Pairs(Box::new(Pairs {
                 images: Tensor::from_data(data, &session.device),
                 texts: texts.collect::<Result<_, _>>()?,
+                features: OnceLock::new(),
             }))
         };
         let sheet = sheet
@@ -292,8 +296,9 @@ impl LoadedGallery {
         }
     }
 
-    /// Every case with how near it is to the query, see [`LoadedGallery::closeness`], nearest first; nothing where `each`, which
-    /// is told how many of how many were compared, cancelled the search.
+    /// Cases with how near they are to the query, see [`LoadedGallery::closeness`], nearest first; nothing where `each`, which is told
+    /// how many of how many were compared, cancelled the search. All of them, but of a model that compares features the [`RERANKED`]
+    /// that are most alike by them.
     ///
     /// # Errors
     /// An empty query, a text for a model that compares pictures alone, a model that compares nothing, a device that fails.
@@ -304,53 +309,104 @@ impl LoadedGallery {
         mut each: impl AsyncFnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<Option<Vec<(usize, f32)>>, TaskError> {
         let count = self.index.cases.len();
-        let scores = match (&self.compared, query) {
+        let found = match (&self.compared, query) {
             (_, Query::Text(text)) if text.trim().is_empty() => return Err(TaskError::EmptyQuery),
             (Compared::Codes(_), Query::Text(_)) => return Err(TaskError::PicturesAlone),
             (Compared::Codes(codes), Query::Image(image)) => {
                 let code = read_back(session.kept_of(image.tokens.clone())).await?;
-                codes.similarities(&code)
+                Some(codes.similarities(&code).into_iter().enumerate().collect())
             }
-            (Compared::Pairs(pairs), query) => match compare(session, pairs, query, &mut each).await? {
-                Some(scores) => scores,
-                None => return Ok(None),
-            },
+            (Compared::Pairs(pairs), query) => compare(session, pairs, query, &mut each).await?,
+        };
+        let Some(mut found): Option<Vec<(usize, f32)>> = found else {
+            return Ok(None);
         };
         if each(count, count).await.is_break() {
             return Ok(None);
         }
-        let mut found: Vec<(usize, f32)> = scores.into_iter().enumerate().collect();
         found.sort_by(|a, b| b.1.total_cmp(&a.1));
         Ok(Some(found))
     }
 }
 
-/// The probability that each case matches the query; nothing where the search was cancelled.
+/// The probability that a case matches the query, of all cases or of the most alike; nothing where the search was cancelled.
 async fn compare(
     session: &Session,
-    Pairs { images, texts }: &Pairs,
+    pairs: &Pairs,
     query: Query<'_>,
     each: &mut impl AsyncFnMut(usize, usize) -> ControlFlow<()>,
-) -> Result<Option<Vec<f32>>, TaskError> {
-    let count = texts.len();
+) -> Result<Option<Vec<(usize, f32)>>, TaskError> {
+    let Pairs {
+        images,
+        texts,
+        features,
+    } = pairs;
+    let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+    if features.get().is_none()
+        && let Some(found) = Features::of(session, images, &texts).await?
+    {
+        // Another search may have been first.
+        let _ = features.set(found);
+    }
+    let mut cases: Vec<usize> = (0..texts.len()).collect();
     let typed;
     let (images, texts, by_text): (&Tensor<3>, Vec<&[u32]>, bool) = match query {
         Query::Text(text) => {
             typed = session.encode_text(Task::Retrieve, text)?;
             (images, vec![&typed], true)
         }
-        Query::Image(image) => (&image.tokens, texts.iter().map(Vec::as_slice).collect(), false),
+        Query::Image(image) => (&image.tokens, texts, false),
     };
-    let pair = |case| if by_text { (case, 0) } else { (0, case) };
-    let pairs: Vec<(usize, usize)> = (0..count).map(pair).collect();
-    let mut scores = Vec::with_capacity(count);
+    if let Some(features) = features.get() {
+        let asked = match query {
+            Query::Text(_) => session.system().text_feature(&texts),
+            Query::Image(image) => session.system().image_feature(image.tokens.clone()),
+        };
+        if let Some(asked) = asked {
+            let asked = read_back(asked).await?;
+            let against = if by_text {
+                &features.images
+            } else {
+                &features.texts
+            };
+            let alike = |case: usize| -> f32 { against[case].iter().zip(&asked).map(|(a, b)| a * b).sum() };
+            cases.sort_by(|a, b| alike(*b).total_cmp(&alike(*a)));
+            cases.truncate(RERANKED);
+        }
+    }
+    let pair = |&case: &usize| if by_text { (case, 0) } else { (0, case) };
+    let pairs: Vec<(usize, usize)> = cases.iter().map(pair).collect();
+    let mut scores = Vec::with_capacity(pairs.len());
     for part in pairs.chunks(TURN) {
-        if each(scores.len(), count).await.is_break() {
+        if each(scores.len(), pairs.len()).await.is_break() {
             return Ok(None);
         }
         scores.extend(match_probabilities(session, images, &texts, part).await?);
     }
-    Ok(Some(scores))
+    Ok(Some(cases.into_iter().zip(scores).collect()))
+}
+
+/// The report of the gallery that matches a radiograph best, and how well; nothing where the search was cancelled, or the model compares
+/// pictures alone.
+///
+/// # Errors
+/// As [`LoadedGallery::search`].
+pub async fn suggest(
+    session: &Session,
+    gallery: &LoadedGallery,
+    image: &Encoded,
+    each: impl AsyncFnMut(usize, usize) -> ControlFlow<()>,
+) -> Result<Option<Suggestion>, TaskError> {
+    if session.compares_codes() {
+        return Ok(None);
+    }
+    let found = gallery.search(session, Query::Image(image), each).await?;
+    let best = found.and_then(|found| found.first().copied());
+    Ok(best.map(|(case, matching)| Suggestion {
+        id: gallery.index.cases[case].id.clone(),
+        report: gallery.index.cases[case].report.clone(),
+        matching,
+    }))
 }
 
 #[cfg(test)]

@@ -319,3 +319,23 @@ impl Corpus {
         Tensor::from_data(TensorData::new(pixels, [count, 1, self.size, self.size]), device)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_copy_of_a_report_has_another_mistake() {
+        let labeler = Labeler::new();
+        let report =
+            "There is a large left pleural effusion. A right chest tube is in place. No pneumothorax.";
+        let made = mistakes(report, &labeler, 5, &mut stream(1, 2));
+        assert!(made.len() >= 3, "{made:?}");
+        assert!(made.iter().all(|text| text != report));
+        for (at, text) in made.iter().enumerate() {
+            assert!(!made[..at].contains(text), "{text} twice");
+        }
+        assert_eq!(made, mistakes(report, &labeler, 5, &mut stream(1, 2)));
+        assert!(mistakes(report, &labeler, 0, &mut stream(1, 2)).is_empty());
+    }
+}

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Looked;
+
 /// What a model finds of a report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Checked {
@@ -15,6 +17,10 @@ pub struct Checked {
     pub sentences: Vec<CheckedSentence>,
     /// What it says of findings that the radiograph is read otherwise in, where the model reads findings.
     pub contradictions: Vec<Contradiction>,
+    /// Where in the radiograph each of `words` was looked for (Grad-CAM, shares of all that the word has), where it was asked for.
+    pub looked: Option<Looked>,
+    /// A report of the gallery that matches better, where one was looked for and found.
+    pub suggestion: Option<Suggestion>,
     /// Words behind these that the model does not read, since the text is too long for it.
     pub unread: usize,
     /// From where on doubts are marked; `None` where they were not fitted, and nothing is.
@@ -36,8 +42,10 @@ pub struct CheckedWord {
     pub likeliest: String,
     /// The probability of that.
     pub likeliest_probability: f32,
-    /// Whether it tells a side.
+    /// Whether it tells a side. Then all words of the report that do are hidden together: those that are wrong would vouch for each other.
     pub side: bool,
+    /// The probability of the other side, where it tells one.
+    pub other: Option<f32>,
 }
 
 /// A sentence, and the report without it.
@@ -68,6 +76,17 @@ pub struct Contradiction {
     pub doubt: f32,
 }
 
+/// Another report, which matches the radiograph better.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Suggestion {
+    /// The case's name in the gallery.
+    pub id: String,
+    /// Its report.
+    pub report: String,
+    /// The probability that it and the radiograph belong together.
+    pub matching: f32,
+}
+
 /// Doubts, in log odds, from which on something is marked. Each is fitted on reports that are right, so that few of them are marked.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckLimits {
@@ -87,7 +106,7 @@ pub struct CheckLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Doubt {
-    /// The report matches better with left and right exchanged.
+    /// The other side is likelier.
     Side,
     /// The radiograph is read otherwise.
     Finding,
@@ -115,10 +134,10 @@ pub struct Mark {
 }
 
 impl Checked {
-    /// How much better the report matches with its sides exchanged, in log odds; `None` where it names no side.
+    /// How much likelier the report's sides are exchanged, as a logarithm: the sum over its words that tell one; `None` where there is none.
     pub fn side_doubt(&self) -> Option<f32> {
-        self.exchanged
-            .map(|exchanged| odds(exchanged) - odds(self.matching))
+        let doubts = self.words.iter().filter_map(CheckedWord::side_doubt);
+        doubts.reduce(|sum, doubt| sum + doubt)
     }
 
     /// How much better the report matches without a sentence, in log odds.
@@ -203,9 +222,18 @@ impl Checked {
 impl CheckedWord {
     /// How much likelier another word is in its place, as a logarithm; 0 where it is the likeliest itself.
     pub fn doubt(&self) -> f32 {
-        let least = f32::MIN_POSITIVE;
-        (self.likeliest_probability.max(least).ln() - self.probability.max(least).ln()).max(0.0)
+        (log(self.likeliest_probability) - log(self.probability)).max(0.0)
     }
+
+    /// How much likelier the other side is, as a logarithm, below 0 where it is less so; `None` of a word that tells no side.
+    pub fn side_doubt(&self) -> Option<f32> {
+        self.other.map(|other| log(other) - log(self.probability))
+    }
+}
+
+/// The logarithm of a probability, which may be 0.
+fn log(probability: f32) -> f32 {
+    probability.max(f32::MIN_POSITIVE).ln()
 }
 
 /// The log odds of a probability.
@@ -251,15 +279,16 @@ mod tests {
             likeliest: likeliest.to_owned(),
             likeliest_probability: 0.5,
             side: ["left", "right"].contains(&likeliest),
+            other: ["left", "right"].contains(&likeliest).then_some(0.5),
         }
     }
 
     // "Left effusion. The heart is small."
-    fn checked(exchanged: f32, without: f32) -> Checked {
+    fn checked(side: f32, without: f32) -> Checked {
         Checked {
             matching: 0.5,
-            exchanged: Some(exchanged),
-            words: vec![word(0, "Left", "right", 1.0), word(28, "small", "large", 3.0)],
+            exchanged: Some(0.5),
+            words: vec![word(0, "Left", "right", side), word(28, "small", "large", 3.0)],
             sentences: vec![
                 CheckedSentence {
                     start: 0,
@@ -273,6 +302,8 @@ mod tests {
                 },
             ],
             contradictions: Vec::new(),
+            suggestion: None,
+            looked: None,
             unread: 0,
             limits: Some(CheckLimits {
                 matching: 0.4,
@@ -286,7 +317,7 @@ mod tests {
 
     #[test]
     fn marks_are_what_is_beyond_its_limit_and_sides_come_first() {
-        let marks = checked(0.99, 0.5).marks();
+        let marks = checked(2.5, 0.5).marks();
         let told: Vec<_> = marks
             .iter()
             .map(|m| (m.start, m.doubt, m.proposal.as_deref()))
@@ -295,15 +326,15 @@ mod tests {
             told,
             [(0, Doubt::Side, Some("Right")), (28, Doubt::Word, Some("large"))]
         );
-        assert_eq!(checked(0.5, 0.5).marks().len(), 1);
-        let mut unfitted = checked(0.99, 0.99);
+        assert_eq!(checked(1.0, 0.5).marks().len(), 1);
+        let mut unfitted = checked(2.5, 0.99);
         unfitted.limits = None;
         assert!(unfitted.marks().is_empty() && unfitted.belongs().is_none());
     }
 
     #[test]
     fn a_doubtful_sentence_stands_for_its_words() {
-        let marks = checked(0.5, 0.99).marks();
+        let marks = checked(1.0, 0.99).marks();
         assert_eq!(marks.len(), 1);
         assert_eq!((marks[0].start, marks[0].doubt), (15, Doubt::Sentence));
         assert!((marks[0].strength - odds(0.99)).abs() < 1e-5);

@@ -10,7 +10,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use checked::{CheckLimits, Checked, CheckedSentence, CheckedWord, Contradiction, Doubt, Mark, odds};
+pub use checked::{
+    CheckLimits, Checked, CheckedSentence, CheckedWord, Contradiction, Doubt, Mark, Suggestion, odds,
+};
 pub use looks::{Looked, Word, words};
 
 /// A task that a bundle may offer.

@@ -4,9 +4,13 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use hilum::bundle::gallery;
 use hilum::image::WindowChoice;
 use hilum::systems::Task;
-use hilum::tasks::{Checked, Doubt, Mark, check, checkable, word_looks};
+use hilum::tasks::{
+    Checked, Doubt, LoadedGallery, Mark, Subject, Suggestion, TaskRequest, TaskResult, checkable, perform,
+    word_looks,
+};
 use serde_json::{Value, json};
 
 use super::attention;
@@ -85,13 +89,23 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let report = read(&args.report)?;
     checkable(&report)?;
     let chosen = globals.open_device()?;
-    let (_, session) = session::open(Some(&args.bundle), &chosen.device)?;
+    let (bundle, session) = session::open(Some(&args.bundle), &chosen.device)?;
     session.offers(Task::Check)?;
     let image = session::encode(&session, &args.image, args.window.as_ref())?;
     let judged = session::judge(&session, &image)?;
-    let all = async |_, _| ControlFlow::Continue(());
-    let checked = pollster::block_on(check(&session, &image.tokens, &report, all))?;
-    let checked = checked.context("the check was broken off")?;
+    let gallery = gallery::open(&bundle)?;
+    let gallery = gallery.map(|gallery| LoadedGallery::new(&session, gallery, None));
+    let gallery = gallery.transpose()?;
+    let subject = Subject {
+        image: Some(&image),
+        gallery: gallery.as_ref(),
+    };
+    let request = TaskRequest::Check { text: report.clone() };
+    let all = async |_| ControlFlow::Continue(());
+    let result = pollster::block_on(perform(&session, &request, subject, &|| 0.0, all))?;
+    let TaskResult::Check(checked) = result else {
+        anyhow::bail!("the check was broken off");
+    };
     if let Some(path) = &args.maps {
         let tokenizer = session.tokenizer(Task::Check)?;
         let looks = pollster::block_on(word_looks(&session, &image.tokens, &report))?;
@@ -139,6 +153,11 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         });
     }
     lines.extend(marks.iter().map(|mark| in_words(mark, &report)));
+    if let Some(Suggestion { id, report, matching }) = &checked.suggestion {
+        lines.push(format!(
+            "  {id} of the gallery matches better ({matching:.3}): {report}"
+        ));
+    }
     if checked.unread > 0 {
         lines.push(format!(
             "{} words at the end are not read: the report is too long for this model",
@@ -162,7 +181,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let mut told = json!({
         "matching": checked.matching, "exchanged": checked.exchanged, "side_doubt": checked.side_doubt(), "words": words,
         "sentences": sentences, "contradictions": checked.contradictions, "marks": marks, "limits": checked.limits,
-        "unread": checked.unread, "device": chosen.name,
+        "suggestion": checked.suggestion, "unread": checked.unread, "device": chosen.name,
     });
     judged.put(&mut told);
     globals.tell(&told, lines.join("\n"))

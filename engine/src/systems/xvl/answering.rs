@@ -61,20 +61,21 @@ impl Xvl {
         Some(self.word_logits(rows_of(hidden, rows)))
     }
 
-    /// Log-likelihoods of the answers of the closed list.
+    /// Log-likelihoods of the answers of the closed list; `None` without a decoder.
     ///
     /// # Shapes
-    /// - asked `(B, T, width)` -> `(B, answers)`
-    fn weigh_answers(&self, asked: &ReadTexts) -> Option<Tensor<2>> {
+    /// - image `(B, 1 + K, width)`, questions one a sample -> `(B, answers)`
+    pub(super) fn answer_likelihoods(&self, image: &Tensor<3>, questions: &[&[u32]]) -> Option<Tensor<2>> {
+        let asked = self.asked(image, questions);
         let device = self.device();
-        let mut questions = Vec::with_capacity(asked.lengths.len());
+        let mut rows = Vec::with_capacity(asked.lengths.len());
         for question in 0..asked.lengths.len() {
             let mut weighed = Vec::new();
             for part in self.config.answers.chunks(AT_ONCE) {
-                let rows = vec![question; part.len()];
+                let copies = vec![question; part.len()];
                 let asked = ReadTexts {
-                    hidden: samples_of(&asked.hidden, &rows),
-                    lengths: rows.iter().map(|&row| asked.lengths[row]).collect(),
+                    hidden: samples_of(&asked.hidden, &copies),
+                    lengths: vec![asked.lengths[question]; part.len()],
                 };
                 let answers: Vec<&[u32]> = part.iter().map(Vec::as_slice).collect();
                 let tokens: Vec<i32> = answers.concat().into_iter().map(|token| token as i32).collect();
@@ -91,9 +92,9 @@ impl Xvl {
                 let belongs = owners.one_hot::<2>(part.len()).float().swap_dims(0, 1);
                 weighed.push(belongs.matmul(logs).swap_dims(0, 1));
             }
-            questions.push(Tensor::cat(weighed, 1));
+            rows.push(Tensor::cat(weighed, 1));
         }
-        Some(Tensor::cat(questions, 0))
+        Some(Tensor::cat(rows, 0))
     }
 
     /// Log-probabilities of the answers of the closed list; `None` without a decoder or a list.
@@ -101,7 +102,7 @@ impl Xvl {
         if self.config.answers.is_empty() {
             return None;
         }
-        Some(log_softmax(self.weigh_answers(&self.asked(image, questions))?, 1))
+        Some(log_softmax(self.answer_likelihoods(image, questions)?, 1))
     }
 
     /// Cross-entropy of the answers' tokens, of the questions whose answer is known; `None` where there is none.

@@ -206,7 +206,7 @@ impl Trainable for Xvl {
 
 impl Xvl {
     /// What the ViT cuts into patches, of a batch's images or of a frozen backbone's cells; `None` where there are no images.
-    fn view_of(&self, images: &Images) -> Option<Tensor<4>> {
+    pub(super) fn view_of(&self, images: &Images) -> Option<Tensor<4>> {
         match images {
             Images::Pixels(pixels) => Some(self.view(self.normalized(pixels.clone()))),
             Images::Features(cells) => {

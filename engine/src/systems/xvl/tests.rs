@@ -332,3 +332,88 @@ fn grad_cam_has_a_map_a_word_and_what_is_not_read_changes_none() {
     let other = values(model.word_maps(image, &[20, 71, 22, 23, 3]).unwrap());
     assert_ne!(maps, other);
 }
+
+fn asked() -> XvlConfig {
+    XvlConfig {
+        decoder: 3,
+        answers: vec![vec![10, 3], vec![11, 12, 3], vec![13, 3]],
+        ..XvlConfig::tiny()
+    }
+}
+
+#[test]
+fn an_answer_is_weighed_as_it_is_written() {
+    let device = Device::flex();
+    let model = model(&asked(), &device);
+    let image = model.encode_image(images(2, &device));
+    let questions: [&[u32]; 2] = [&[20, 21, 22, 3], &[30, 3]];
+    let ranked = values(model.answer(image.clone(), &questions).unwrap());
+    for row in ranked.chunks(3) {
+        assert!((row.iter().map(|log| log.exp()).sum::<f32>() - 1.0).abs() < 1e-5);
+    }
+    // Step by step, the log-likelihood of the second answer of each question.
+    let mut state = Answerer::start(&model, image.clone(), &questions, 4);
+    let (mut last, mut logs) = (None, [0.0; 2]);
+    for token in [11usize, 12, 3] {
+        let step = burn::tensor::activation::log_softmax(Answerer::step(&model, &mut state, last), 1);
+        let width = step.dims()[1];
+        let step = values(step);
+        for (question, log) in logs.iter_mut().enumerate() {
+            *log += step[question * width + token];
+        }
+        last = Some(ints(vec![token as i32; 2], [2, 1], &device));
+    }
+    let weighed = values(model.answer_likelihoods(&image, &questions).unwrap());
+    near(&[weighed[1], weighed[4]], &logs, "an answer's likelihood");
+    // The question is read: another one, other weights.
+    let other = values(model.answer(image, &[&[40, 41, 3], &[30, 3]]).unwrap());
+    assert_ne!(ranked[..3], other[..3]);
+    near(&ranked[3..], &other[3..], "each question by itself");
+}
+
+#[test]
+fn the_decoder_begins_as_the_fusion_encoder() {
+    let device = Device::flex();
+    let plain = model(&XvlConfig::tiny(), &device);
+    let weights = crate::nn::parameters(&plain).unwrap();
+    let begun = Xvl::first_weights(&asked(), weights.clone());
+    // Three layers over two of the fusion encoder: the last two are theirs.
+    let of = |name: &str| &begun[name].data;
+    let part = "crossattention.key.weight";
+    assert_eq!(
+        of(&format!("decoder.layer.1.{part}")),
+        of(&format!("encoder.layer.2.{part}"))
+    );
+    assert_eq!(
+        of(&format!("decoder.layer.2.{part}")),
+        of(&format!("encoder.layer.3.{part}"))
+    );
+    assert!(!begun.keys().any(|name| name.starts_with("decoder.layer.0.")));
+    assert_eq!(
+        Xvl::first_weights(&XvlConfig::tiny(), weights.clone()).len(),
+        weights.len()
+    );
+}
+
+#[test]
+fn a_backbone_is_seen_through_its_map_alone() {
+    let device = Device::flex();
+    let mut config = XvlConfig::demo();
+    config.bert.vocabulary = 100;
+    let model = model(&config, &device);
+    let mut rng = stream(3, 0);
+    let pixels: Vec<f32> = (0..224 * 224).map(|_| rng.random()).collect();
+    let pixels = Tensor::<4>::from_data(TensorData::new(pixels, [1, 1, 224, 224]), &device);
+    let whole = values(model.encode_image(pixels.clone()));
+    let cells = model.cached_features(pixels).unwrap();
+    assert_eq!(cells.dims(), [1, 49, 128]);
+    // What is kept of a frozen backbone is what it sees, cell by cell.
+    let kept = model.view_of(&Images::Features(cells)).unwrap();
+    near(
+        &values(model.encode_patches(kept, None)),
+        &whole,
+        "from kept cells",
+    );
+    config.vit.size = 8;
+    assert!(config.validate().is_err());
+}

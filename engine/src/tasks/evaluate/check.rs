@@ -1,5 +1,5 @@
 //! Errors put into reports and looked for (Park et al. 2022, "Clinical application for human error detection"): by how little report and
-//! picture match, and by words that are predicted otherwise.
+//! picture match, as in the paper, and by words that are predicted otherwise; sides by these alone, *ours*.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -15,7 +15,7 @@ use crate::data::Study;
 use crate::metrics::auroc;
 use crate::nn::stream;
 use crate::systems::Task;
-use crate::tasks::{Checked, Session, check, match_probabilities, odds};
+use crate::tasks::{Checked, Session, check, match_probabilities, side_doubts};
 use crate::text::{Labeler, Mistake, Mistaken, Target, make_mistake, swap_one_side, swap_sides};
 
 /// Shares of the reports that get an error in the paper's measure, and in one with enough errors to be measured by.
@@ -71,6 +71,8 @@ struct Case {
     own: f64,
     /// The same with an error, where the report offers room for it.
     with: BTreeMap<Kind, f64>,
+    /// Doubts of the words that tell a side, of the report as it is and with sides exchanged: their sum, and the strongest.
+    sides: BTreeMap<Option<Kind>, [f64; 2]>,
     /// In which of [`RATES`] this report gets its error.
     drawn: [bool; 2],
     /// Of the report with its sides exchanged, by hiding one word after another.
@@ -144,6 +146,26 @@ pub(super) async fn evaluate(
             .into_iter()
             .map(f64::from);
         let own = scores.next().unwrap_or(f64::NAN);
+        let mut sides = BTreeMap::new();
+        let kept = kinds.iter().copied().map(Some);
+        for (kind, text) in std::iter::once(None).chain(kept).zip(&texts) {
+            if matches!(
+                kind,
+                Some(
+                    Kind::Wrong
+                        | Kind::Made(
+                            Mistake::Inserted | Mistake::LeftOut | Mistake::Severity | Mistake::Device
+                        )
+                )
+            ) {
+                continue;
+            }
+            let doubts = side_doubts(session, &image, text).await?;
+            let strongest = doubts.iter().copied().reduce(f32::max);
+            if let Some(strongest) = strongest {
+                sides.insert(kind, [doubts.iter().sum::<f32>(), strongest].map(f64::from));
+            }
+        }
         let (mut exchanged, mut unchanged) = (None, None);
         if weighed.contains(&at) {
             unchanged = check(session, &image, &report, go_on)
@@ -158,6 +180,7 @@ pub(super) async fn evaluate(
             id: study.id.clone(),
             own,
             with: kinds.into_iter().zip(scores).collect(),
+            sides,
             drawn,
             exchanged,
             unchanged,
@@ -223,31 +246,35 @@ fn corrections(checked: &Checked, swapped: Option<&Mistaken>) -> Corrections {
 }
 
 impl CheckCases {
-    /// The area for an error: reports with it against those as they are, by how little they match. Where `exchange`, of the reports that
-    /// name a side, by how much better they match with their sides exchanged.
-    fn area(&self, indices: &[usize], kind: Kind, rate: Option<usize>, exchange: bool) -> Option<f64> {
+    /// The area for an error: reports with it against those as they are, by a doubt of each; a report that has none is left out.
+    fn area(
+        &self,
+        indices: &[usize],
+        kind: Kind,
+        rate: Option<usize>,
+        doubt: impl Fn(&Case, Option<Kind>) -> Option<f64>,
+    ) -> Option<f64> {
         let (mut scores, mut wrong) = (Vec::new(), Vec::new());
         for case in indices.iter().map(|&i| &self.cases[i]) {
-            let with = case.with.get(&kind);
-            let [own, with] = match (exchange, with) {
-                (false, with) => [Some(-case.own), with.map(|with| -with)],
-                (true, Some(with)) => {
-                    let doubt = f64::from(odds(*with as f32) - odds(case.own as f32));
-                    [Some(doubt), Some(-doubt)]
-                }
-                (true, None) => [None, None],
-            };
-            let drawn = |rate: usize| case.drawn[rate] && with.is_some();
-            if let Some(own) = own.filter(|_| rate.is_none_or(|rate| !drawn(rate))) {
-                scores.push(own);
-                wrong.push(false);
-            }
-            if let Some(score) = with.filter(|_| rate.is_none_or(drawn)) {
-                scores.push(score);
-                wrong.push(true);
+            let drawn = |rate: usize| case.drawn[rate] && case.with.contains_key(&kind);
+            let own = doubt(case, None).filter(|_| rate.is_none_or(|rate| !drawn(rate)));
+            let with = doubt(case, Some(kind)).filter(|_| rate.is_none_or(drawn));
+            for (score, is_wrong) in [(own, false), (with, true)] {
+                scores.extend(score);
+                wrong.extend(score.map(|_| is_wrong));
             }
         }
         auroc(&scores, &wrong)
+    }
+}
+
+impl Case {
+    /// By how little report and picture match.
+    fn mismatch(&self, kind: Option<Kind>) -> Option<f64> {
+        match kind {
+            None => Some(-self.own),
+            Some(kind) => self.with.get(&kind).map(|matching| -matching),
+        }
     }
 }
 
@@ -258,19 +285,30 @@ impl Cases for CheckCases {
 
     fn scores(&self, indices: &[usize]) -> Scores {
         let mut scores = Scores::new();
-        let mut areas = |kind: Kind, name: &str, exchange: bool| {
+        let mut areas = |kind: Kind, name: &str, doubt: &dyn Fn(&Case, Option<Kind>) -> Option<f64>| {
             let rates = RATES.iter().enumerate();
             let rates = rates.map(|(rate, (_, percent))| (Some(rate), format!("_at_{percent}_percent")));
             for (rate, end) in [(None, String::new())].into_iter().chain(rates) {
-                let area = self.area(indices, kind, rate, exchange);
+                let area = self.area(indices, kind, rate, doubt);
                 scores.extend(area.map(|area| (format!("auroc_{name}{end}"), area)));
             }
         };
         let swap = Kind::Made(Mistake::SideSwap);
         for kind in Kind::all() {
-            areas(kind, kind.name(), kind == swap);
+            // By the sides of all words together where all may be wrong, by the strongest where one may.
+            let at = match kind {
+                Kind::OneSide => Some(1),
+                kind if kind == swap => Some(0),
+                _ => None,
+            };
+            match at {
+                None => areas(kind, kind.name(), &Case::mismatch),
+                Some(at) => {
+                    areas(kind, kind.name(), &|case, kind| Some(case.sides.get(&kind)?[at]));
+                    areas(kind, &format!("{}_by_match", kind.name()), &Case::mismatch);
+                }
+            }
         }
-        areas(swap, "side_swap_by_match", false);
         let sum = |of: &dyn Fn(&Case) -> Option<(usize, usize)>| {
             let pairs = indices.iter().filter_map(|&i| of(&self.cases[i]));
             let (part, whole) = pairs.fold((0, 0), |(p, w), (part, whole)| (p + part, w + whole));
