@@ -268,6 +268,13 @@ pub fn Marked(workspace: Workspace) -> impl IntoView {
         review().map(|review| left(&review, answered))
     };
     let sides = move || review().map_or(0, |review| review.sides());
+    let suggestion = move || {
+        let suggestion = review()?.checked.suggestion?;
+        Some(format!(
+            "The report of case {} matches better ({:.2}): {}",
+            suggestion.id, suggestion.matching, suggestion.report
+        ))
+    };
     let any = move || review().is_some_and(|review| !review.marks.is_empty());
     view! {
         <div class="checked" id="checked" hidden=move || review().is_none() inert=move || check.is_stale()>
@@ -278,6 +285,7 @@ pub fn Marked(workspace: Workspace) -> impl IntoView {
                 <button id="check-undo" hidden=move || check.past.get().is_empty() on:click=move |_| undo(check)>"Undo"</button>
             </div>
             <ol class="doubts" id="check-marks" aria-labelledby="check-left" aria-describedby="disclaimer" node_ref=list on:click=move |event| _ = press(check, &event) on:keydown=move |event| _ = key(check, &event)></ol>
+            <p class="quoted" id="check-suggestion" hidden=move || suggestion().is_none()>{suggestion}</p>
             <p class="hint" hidden=move || !any()>"Keys: A or Enter accepts, K keeps, arrows go from mark to mark."</p>
         </div>
     }

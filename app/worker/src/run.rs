@@ -28,7 +28,8 @@ pub async fn run(
     let kind = task.task();
     engine.session.offers(kind)?;
     let gallery = match kind {
-        Task::Retrieve => load_gallery(engine, request).await?,
+        // A check proposes a case of it in the place of a report that does not belong.
+        Task::Retrieve | Task::Check => load_gallery(engine, request).await?,
         _ => None,
     };
     let began = now();

@@ -34,8 +34,13 @@ struct Word {
     whole: bool,
 }
 
+/// What stands in a text.
+fn written<'a>(report: &'a str, span: &Range<usize>) -> &'a str {
+    report.get(span.clone()).unwrap_or_default()
+}
+
 /// The words among a text's tokens: letters and figures, no signs.
-fn words(tokenizer: &Tokenizer, placed: &[(u32, Range<usize>)]) -> Vec<Word> {
+fn words(tokenizer: &Tokenizer, report: &str, placed: &[(u32, Range<usize>)]) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::new();
     for (place, (token, span)) in placed.iter().enumerate() {
         let piece = tokenizer.piece(*token);
@@ -44,7 +49,7 @@ fn words(tokenizer: &Tokenizer, placed: &[(u32, Range<usize>)]) -> Vec<Word> {
                 last.span.end = span.end;
                 last.whole = false;
             }
-        } else if piece.chars().any(char::is_alphanumeric) {
+        } else if written(report, span).chars().any(char::is_alphanumeric) {
             words.push(Word {
                 place,
                 span: span.clone(),
@@ -113,7 +118,7 @@ pub fn checkable(report: &str) -> Result<(), TaskError> {
     }
 }
 
-/// Checks a report, which the caller has found [`checkable`]; `each` is told how many of its words are weighed, of how many, and cancels
+/// Checks a report, [`checkable`] or not; `each` is told how many of its words are weighed, of how many, and cancels
 /// by breaking: then there is no result.
 ///
 /// # Shapes
@@ -131,7 +136,10 @@ pub async fn check(
     let most = session.spec().text.map_or(0, |text| text.max_tokens);
     let all = tokenizer.encode_placed(report, usize::MAX)?;
     let placed = &all[..all.len().min(most)];
-    let (read, rest) = (words(tokenizer, placed), words(tokenizer, &all[placed.len()..]));
+    let (read, rest) = (
+        words(tokenizer, report, placed),
+        words(tokenizer, report, &all[placed.len()..]),
+    );
     if read.is_empty() {
         return Err(TaskError::EmptyReport);
     }
@@ -169,14 +177,20 @@ pub async fn check(
         });
 
     let choices = Choices::new(tokenizer);
+    let size = session.spec().preprocessing.size;
+    let black = session.encode_pixels(vec![0.0; size * size], 1);
     let mut checked = Vec::with_capacity(read.len());
     for part in read.chunks(AT_ONCE) {
         if each(checked.len(), read.len()).await.is_break() {
             return Ok(None);
         }
         let logs = hidden(session, image, &tokens, &read, part, &choices).await?;
-        let words = part.iter().zip(&logs);
-        checked.extend(words.map(|(word, logs)| weighed(tokenizer, report, word, logs, &choices)));
+        let unseen = hidden(session, &black, &tokens, &read, part, &choices).await?;
+        let words = part.iter().zip(&logs).zip(&unseen);
+        let weigh = |((word, logs), unseen): ((&Word, &Vec<f32>), &Vec<f32>)| {
+            weighed(tokenizer, report, word, [logs, unseen], &choices)
+        };
+        checked.extend(words.map(weigh));
     }
     if each(read.len(), read.len()).await.is_break() {
         return Ok(None);
@@ -241,7 +255,7 @@ pub(super) async fn looks_of_words(
     let tokenizer = session.tokenizer(Task::Check)?;
     let mut placed = tokenizer.encode_placed(report, usize::MAX)?;
     placed.truncate(looks.len());
-    let words = words(tokenizer, &placed).into_iter();
+    let words = words(tokenizer, report, &placed).into_iter();
     Ok(Some(words.map(|word| looks[word.place].1.clone()).collect()))
 }
 
@@ -294,10 +308,10 @@ async fn contradictions(
 
 /// Doubts of a kind, and how many of them a report that is right is marked with, in the mean.
 const FALSE_MARKS: [(fn(&Checked) -> Vec<f32>, f64); 4] = [
-    (|checked| checked.side_doubt().into_iter().collect(), 0.02),
+    (|checked| checked.side_doubt().into_iter().collect(), 0.01),
     (
         |checked| checked.words.iter().map(CheckedWord::doubt).collect(),
-        0.06,
+        0.04,
     ),
     (
         |checked| {
@@ -307,11 +321,11 @@ const FALSE_MARKS: [(fn(&Checked) -> Vec<f32>, f64); 4] = [
                 .map(|s| checked.sentence_doubt(s))
                 .collect()
         },
-        0.05,
+        0.03,
     ),
     (
         |checked| checked.contradictions.iter().map(|c| c.doubt).collect(),
-        0.05,
+        0.03,
     ),
 ];
 
@@ -381,7 +395,7 @@ pub async fn side_doubts(session: &Session, image: &Tensor<3>, report: &str) -> 
     let mut placed = tokenizer.encode_placed(report, usize::MAX)?;
     placed.truncate(most);
     let choices = Choices::new(tokenizer);
-    let sides: Vec<Word> = words(tokenizer, &placed)
+    let sides: Vec<Word> = words(tokenizer, report, &placed)
         .into_iter()
         .filter(|word| choices.side(word))
         .collect();
@@ -391,13 +405,19 @@ pub async fn side_doubts(session: &Session, image: &Tensor<3>, report: &str) -> 
     for part in sides.chunks(AT_ONCE) {
         let logs = hidden(session, image, &tokens, &sides, part, &choices).await?;
         let words = part.iter().zip(&logs);
-        let words = words.map(|(word, logs)| weighed(tokenizer, report, word, logs, &choices));
+        let words = words.map(|(word, logs)| weighed(tokenizer, report, word, [logs, logs], &choices));
         doubts.extend(words.filter_map(|word| word.side_doubt()));
     }
     Ok(doubts)
 }
 
-fn weighed(tokenizer: &Tokenizer, report: &str, word: &Word, logs: &[f32], choices: &Choices) -> CheckedWord {
+fn weighed(
+    tokenizer: &Tokenizer,
+    report: &str,
+    word: &Word,
+    [logs, unseen]: [&[f32]; 2],
+    choices: &Choices,
+) -> CheckedWord {
     let log = |token: u32| logs.get(token as usize).copied().unwrap_or(f32::NEG_INFINITY);
     let best = choices
         .of(word.token)
@@ -408,7 +428,8 @@ fn weighed(tokenizer: &Tokenizer, report: &str, word: &Word, logs: &[f32], choic
     let best = best
         .filter(|best| log(*best) > log(word.token))
         .unwrap_or(word.token);
-    let written = report.get(word.span.clone()).unwrap_or_default().to_owned();
+    let prior = |token: u32| unseen.get(token as usize).copied().unwrap_or(f32::NEG_INFINITY);
+    let written = written(report, &word.span).to_owned();
     CheckedWord {
         start: word.span.start,
         end: word.span.end,
@@ -419,6 +440,7 @@ fn weighed(tokenizer: &Tokenizer, report: &str, word: &Word, logs: &[f32], choic
             tokenizer.piece(best)
         },
         likeliest_probability: log(best).exp(),
+        unseen: prior(best) - prior(word.token),
         side: choices.side(word),
         other: choices.other(word).map(|other| log(other).exp()),
         written,

@@ -6,7 +6,7 @@ use hilum_task::{Answer, Case, Drafted, Found, Looked, Partial, Piece, Reading, 
 
 use super::answer::{AnswerOptions, ask};
 use super::attention::{Look, attention};
-use super::check::{check, looks_of_words};
+use super::check::{check, checkable, looks_of_words};
 use super::draft::{Draft, DraftOptions, Drafter};
 use super::error::TaskError;
 use super::findings::{finding_logits, readings};
@@ -89,6 +89,7 @@ pub async fn perform(
         TaskRequest::Check { text } => {
             let told =
                 async |done: usize, total: usize| each(Partial::Comparing(done as u64, total as u64)).await;
+            checkable(text)?;
             let image = image?;
             let Some(mut checked) = check(session, &image.tokens, text, told).await? else {
                 return Ok(TaskResult::Cancelled);

@@ -273,7 +273,7 @@ fn calibrated(
 }
 
 /// Reports that the limits of checking are fitted on, at most.
-const CHECKED: usize = 300;
+const CHECKED: usize = 500;
 
 /// From where on doubts of a checked report are marked, fitted on the validation split of the run's data.
 fn check_limits(

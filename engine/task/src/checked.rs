@@ -42,6 +42,8 @@ pub struct CheckedWord {
     pub likeliest: String,
     /// The probability of that.
     pub likeliest_probability: f32,
+    /// How much likelier that is than the word as it is written without the radiograph, a black picture in its place; as a logarithm.
+    pub unseen: f32,
     /// Whether it tells a side. Then all words of the report that do are hidden together: those that are wrong would vouch for each other.
     pub side: bool,
     /// The probability of the other side, where it tells one.
@@ -112,7 +114,7 @@ pub enum Doubt {
     Finding,
     /// The report matches better without the sentence.
     Sentence,
-    /// Another word is likelier.
+    /// The radiograph speaks for another word.
     Word,
 }
 
@@ -157,8 +159,10 @@ impl Checked {
             return Vec::new();
         };
         let mut marks = Vec::new();
-        if let Some(strength) = self.side_doubt().filter(|doubt| *doubt > limits.side) {
+        if self.side_doubt().is_some_and(|doubt| doubt > limits.side) {
+            // Of the sides together there is doubt: all of them, but those that the radiograph clearly speaks for.
             marks.extend(self.words.iter().filter_map(|word| {
+                let strength = word.side_doubt().filter(|doubt| *doubt > -limits.side)?;
                 Some(Mark {
                     start: word.start,
                     end: word.end,
@@ -220,9 +224,11 @@ impl Checked {
 }
 
 impl CheckedWord {
-    /// How much likelier another word is in its place, as a logarithm; 0 where it is the likeliest itself.
+    /// How much the radiograph speaks against the word: how much likelier another one is in its place, as a logarithm, beyond what it
+    /// would be without the radiograph; 0 where it is the likeliest itself.
     pub fn doubt(&self) -> f32 {
-        (log(self.likeliest_probability) - log(self.probability)).max(0.0)
+        let likelier = log(self.likeliest_probability) - log(self.probability);
+        likelier.min(likelier - self.unseen).max(0.0)
     }
 
     /// How much likelier the other side is, as a logarithm, below 0 where it is less so; `None` of a word that tells no side.
@@ -278,6 +284,7 @@ mod tests {
             probability: 0.5 / doubt.exp(),
             likeliest: likeliest.to_owned(),
             likeliest_probability: 0.5,
+            unseen: 0.0,
             side: ["left", "right"].contains(&likeliest),
             other: ["left", "right"].contains(&likeliest).then_some(0.5),
         }
@@ -330,6 +337,19 @@ mod tests {
         let mut unfitted = checked(2.5, 0.99);
         unfitted.limits = None;
         assert!(unfitted.marks().is_empty() && unfitted.belongs().is_none());
+    }
+
+    #[test]
+    fn a_word_that_is_unlikely_without_the_radiograph_too_is_not_doubted_for_it() {
+        let mut word = word(0, "today", "now", 5.0);
+        assert!((word.doubt() - 5.0).abs() < 1e-5);
+        word.unseen = 4.5;
+        assert!((word.doubt() - 0.5).abs() < 1e-5);
+        word.unseen = 6.0;
+        assert_eq!(word.doubt(), 0.0);
+        // What only the radiograph makes less likely is not more doubtful for it.
+        word.unseen = -2.0;
+        assert!((word.doubt() - 5.0).abs() < 1e-5);
     }
 
     #[test]

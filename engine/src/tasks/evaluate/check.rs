@@ -15,7 +15,7 @@ use crate::data::Study;
 use crate::metrics::auroc;
 use crate::nn::stream;
 use crate::systems::Task;
-use crate::tasks::{Checked, Session, check, match_probabilities, side_doubts};
+use crate::tasks::{Checked, Doubt, Session, check, match_probabilities, side_doubts};
 use crate::text::{Labeler, Mistake, Mistaken, Target, make_mistake, swap_one_side, swap_sides};
 
 /// Shares of the reports that get an error in the paper's measure, and in one with enough errors to be measured by.
@@ -58,10 +58,12 @@ struct Corrections {
     right: usize,
     /// Those that another word is likelier for.
     changed: usize,
-    /// Whether the limits say that the sides are exchanged; `None` where the report names none, or the bundle has no limits.
-    swap_told: Option<bool>,
     /// Marks that the limits leave; `None` without limits.
     marks: Option<usize>,
+    /// Those of sides.
+    of_sides: usize,
+    /// Sides that are wrong, and marked.
+    marked: usize,
 }
 
 /// One report as it is, and with errors.
@@ -224,10 +226,11 @@ fn other(labels: &[Vec<Target>], at: usize, rng: &mut ChaCha8Rng) -> Option<usiz
 
 /// What the words of a report say, one hidden after another; `swapped` tells which are wrong.
 fn corrections(checked: &Checked, swapped: Option<&Mistaken>) -> Corrections {
-    let limits = checked.limits;
+    let marks = checked.marks();
+    let sides: Vec<_> = marks.iter().filter(|mark| mark.doubt == Doubt::Side).collect();
     let mut counts = Corrections {
-        swap_told: limits.and_then(|limits| Some(checked.side_doubt()? > limits.side)),
-        marks: limits.map(|_| checked.marks().len()),
+        marks: checked.limits.map(|_| marks.len()),
+        of_sides: sides.len(),
         ..Corrections::default()
     };
     for word in &checked.words {
@@ -236,7 +239,8 @@ fn corrections(checked: &Checked, swapped: Option<&Mistaken>) -> Corrections {
         if swapped.is_some_and(|swapped| swapped.spans.iter().any(overlaps)) {
             counts.wrong += 1;
             // Of two sides the other one is right.
-            counts.corrected += usize::from(changed && word.side);
+            counts.corrected += usize::from(word.side_doubt().is_some_and(|doubt| doubt > 0.0));
+            counts.marked += usize::from(sides.iter().any(|mark| mark.start == word.start));
         } else {
             counts.right += 1;
             counts.changed += usize::from(changed);
@@ -316,18 +320,20 @@ impl Cases for CheckCases {
         };
         let corrected = |c: &Corrections| (c.corrected, c.wrong);
         let changed = |c: &Corrections| (c.changed, c.right);
-        let detected = |case: &Case| case.exchanged.filter(|c| c.swap_told == Some(true));
-        let marked = |case: &Case| Some((usize::from(case.unchanged?.swap_told?), 1));
+        let limited = |of: Option<Corrections>| of.filter(|counts| counts.marks.is_some());
+        let detected = |case: &Case| limited(case.exchanged).filter(|counts| counts.of_sides > 0);
+        let any = |counts: Corrections| (usize::from(counts.of_sides > 0), 1);
         let shares = [
-            (
-                "side_swaps_marked",
-                sum(&|case| Some((usize::from(case.exchanged?.swap_told?), 1))),
-            ),
+            ("side_swaps_marked", sum(&|case| limited(case.exchanged).map(any))),
+            // Of the sides that are wrong in those.
             (
                 "sides_corrected_of_marked",
-                sum(&|case| detected(case).as_ref().map(corrected)),
+                sum(&|case| detected(case).map(|counts| (counts.marked, counts.wrong))),
             ),
-            ("right_sides_marked", sum(&marked)),
+            (
+                "right_reports_with_a_side_marked",
+                sum(&|case| limited(case.unchanged).map(any)),
+            ),
             (
                 "false_marks_per_report",
                 sum(&|case| Some((case.unchanged?.marks?, 1))),
