@@ -241,7 +241,7 @@ impl Questions {
             }));
         } else if self.check.is_of(request) {
             self.check.take(outcome(result, |result| match result {
-                TaskResult::Check(checked) => Some(checked),
+                TaskResult::Check(checked) => Some(*checked),
                 _ => None,
             }));
         } else {

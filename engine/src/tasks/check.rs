@@ -306,8 +306,11 @@ async fn contradictions(
     Ok(found)
 }
 
+/// Doubts of a kind in a report.
+type Doubts = fn(&Checked) -> Vec<f32>;
+
 /// Doubts of a kind, and how many of them a report that is right is marked with, in the mean.
-const FALSE_MARKS: [(fn(&Checked) -> Vec<f32>, f64); 4] = [
+const FALSE_MARKS: [(Doubts, f64); 4] = [
     (|checked| checked.side_doubt().into_iter().collect(), 0.01),
     (
         |checked| checked.words.iter().map(CheckedWord::doubt).collect(),

@@ -104,7 +104,7 @@ pub async fn perform(
                 let best = suggest(session, gallery, image, told).await?;
                 checked.suggestion = best.filter(|best| best.matching > checked.matching);
             }
-            Ok(TaskResult::Check(checked))
+            Ok(TaskResult::Check(Box::new(checked)))
         }
     }
 }

@@ -171,7 +171,7 @@ pub enum TaskResult {
     /// The best matches of the gallery.
     Retrieve(Found),
     /// What was found of a report.
-    Check(Checked),
+    Check(Box<Checked>),
     /// It was cancelled before there was a result.
     Cancelled,
 }
