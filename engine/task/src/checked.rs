@@ -162,7 +162,7 @@ impl Checked {
         if self.side_doubt().is_some_and(|doubt| doubt > limits.side) {
             // Of the sides together there is doubt: all of them, but those that the radiograph clearly speaks for.
             marks.extend(self.words.iter().filter_map(|word| {
-                let strength = word.side_doubt().filter(|doubt| *doubt > -limits.side)?;
+                let strength = word.side_doubt().filter(|doubt| *doubt > -limits.side.abs())?;
                 Some(Mark {
                     start: word.start,
                     end: word.end,
