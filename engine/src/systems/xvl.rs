@@ -2,7 +2,7 @@
 //! for images, the lower layers of a BERT for reports, and its upper layers, with cross-attention, as one fusion encoder that runs
 //! both ways: the text asks the image, the image asks the text.
 //!
-//! A text is CLS, W1..WN, SEP. The config is in `config`, how it writes in `generation`, what is learned in `contrast` (eq. 1 to 6),
+//! A text is CLS, W1..WN, SEP. The config is in `config` and `presets`, how it writes in `generation`, what is learned in `contrast` (eq. 1 to 6),
 //! `matching` (eq. 9), `masking` (eq. 7 and 8) and `objectives`, its named intermediates in `trace`.
 
 mod answering;
@@ -12,6 +12,7 @@ mod generation;
 mod masking;
 mod matching;
 mod objectives;
+mod presets;
 #[cfg(not(target_family = "wasm"))]
 mod trace;
 

@@ -151,15 +151,8 @@ pub(super) async fn evaluate(
         let mut sides = BTreeMap::new();
         let kept = kinds.iter().copied().map(Some);
         for (kind, text) in std::iter::once(None).chain(kept).zip(&texts) {
-            if matches!(
-                kind,
-                Some(
-                    Kind::Wrong
-                        | Kind::Made(
-                            Mistake::Inserted | Mistake::LeftOut | Mistake::Severity | Mistake::Device
-                        )
-                )
-            ) {
+            let of_sides = [None, Some(Kind::OneSide), Some(Kind::Made(Mistake::SideSwap))];
+            if !of_sides.contains(&kind) {
                 continue;
             }
             let doubts = side_doubts(session, &image, text).await?;
