@@ -8,7 +8,8 @@ use thiserror::Error;
 use super::study::{Counts, Split, Study};
 
 /// The layouts that this version reads and writes, for messages.
-pub(crate) const SUPPORTED: &str = "mimic-cxr, openi, r2gen, vqa-rad, nih14, chexpert, covid or cov-ctr";
+pub(crate) const SUPPORTED: &str =
+    "mimic-cxr, openi, r2gen, vqa-rad, nih14, chexpert, covid, cov-ctr or figures";
 
 /// A layout in which a data set is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,11 +34,13 @@ pub enum Layout {
     Covid,
     /// COV-CTR.
     CovCtr,
+    /// Figures of publications with their captions.
+    Figures,
 }
 
 impl Layout {
     /// All layouts.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::MimicCxr,
         Self::OpenI,
         Self::R2Gen,
@@ -48,6 +51,7 @@ impl Layout {
         Self::Siim,
         Self::Covid,
         Self::CovCtr,
+        Self::Figures,
     ];
 
     /// As the command names it.
@@ -63,6 +67,7 @@ impl Layout {
             Self::Siim => "siim",
             Self::Covid => "covid",
             Self::CovCtr => "cov-ctr",
+            Self::Figures => "figures",
         }
     }
 

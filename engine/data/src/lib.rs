@@ -9,6 +9,7 @@ pub mod cov_ctr;
 pub mod covid;
 mod delimited;
 mod error;
+pub mod figures;
 mod files;
 mod json;
 mod kind;

@@ -9,7 +9,7 @@ use super::error::DataError;
 use super::files::ends_in;
 use super::kind::Kind;
 use super::layout::{Layout, Loaded, ReadOptions, SUPPORTED};
-use super::{chexpert, cov_ctr, covid, mimic_cxr, nih14, openi, r2gen, vqa_rad};
+use super::{chexpert, cov_ctr, covid, figures, mimic_cxr, nih14, openi, r2gen, vqa_rad};
 
 /// Tells a data set's layout by its files.
 ///
@@ -19,7 +19,7 @@ pub fn recognise(root: &Path) -> Result<Layout, DataError> {
     std::fs::read_dir(root).map_err(DataError::io("read", root))?;
     // The more particular files first: many sets have a train.csv or a metadata.csv.
     type IsHere = fn(&Path) -> bool;
-    let known: [(Layout, IsHere); 8] = [
+    let known: [(Layout, IsHere); 9] = [
         (Layout::MimicCxr, mimic_cxr::is_here),
         (Layout::CheXpert, chexpert::is_here),
         (Layout::Nih14, nih14::is_here),
@@ -28,6 +28,7 @@ pub fn recognise(root: &Path) -> Result<Layout, DataError> {
         (Layout::VqaRad, vqa_rad::is_here),
         (Layout::R2Gen, r2gen::is_here),
         (Layout::OpenI, openi::is_here),
+        (Layout::Figures, figures::is_here),
     ];
     let found = known.into_iter().find(|(_, is_here)| is_here(root));
     found
@@ -68,6 +69,7 @@ pub fn load(root: &Path, layout: Option<Layout>, options: &ReadOptions) -> Resul
         Layout::CheXpert => chexpert::load(root, options),
         Layout::Covid => covid::load(root, options),
         Layout::CovCtr => cov_ctr::load(root, options),
+        Layout::Figures => figures::load(root, options),
         Layout::Rsna | Layout::Siim => Err(DataError::NotSupported {
             layout,
             verb: "read",

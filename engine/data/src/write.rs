@@ -14,7 +14,7 @@ use super::phantom::{self, Institution, Phantom, View};
 use super::plan::Planned;
 use super::study::{Counts, Split};
 use super::truth::Truth;
-use super::{chexpert, cov_ctr, covid, mimic_cxr, nih14, openi, r2gen, vqa_rad};
+use super::{chexpert, cov_ctr, covid, figures, mimic_cxr, nih14, openi, r2gen, vqa_rad};
 use hilum_image::encode::{DicomImage, derived_uid, write_dicom, write_jpeg, write_png};
 use hilum_text::Labels;
 
@@ -142,6 +142,7 @@ pub fn write_phantoms(options: &WriteOptions, progress: &mut dyn FnMut(usize)) -
         Layout::CheXpert => chexpert::write,
         Layout::Covid => covid::write,
         Layout::CovCtr => cov_ctr::write,
+        Layout::Figures => figures::write,
         layout @ (Layout::Rsna | Layout::Siim) => {
             return Err(DataError::NotSupported {
                 layout,

@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, default_value_t)]
     format: Format,
     /// The published layout to follow: mimic-cxr (unless said otherwise), openi, r2gen, vqa-rad, nih14, chexpert,
-    /// covid or cov-ctr; of abdomens r2gen.
+    /// covid, cov-ctr or figures; of abdomens r2gen.
     #[arg(long)]
     layout: Option<Layout>,
     /// Put every study into one split: train, validate or test.
