@@ -47,10 +47,10 @@ impl Sentence<'_> {
             .find(|i| self.word(*i) == BREAK)
             .unwrap_or(self.tokens.len());
         let opens = |m: &&Match| {
-            m.start >= from
+            (from..sign).contains(&m.start)
                 && match self.cue(m) {
                     Cue::Barrier => true,
-                    Cue::SoftBarrier => !self.tokens[m.end..sign]
+                    Cue::SoftBarrier => !self.tokens[m.end.min(sign)..sign]
                         .iter()
                         .any(|t| t.word == self.lexicon.joints.or),
                     // "no effusion, possible pneumonia", but not "no finding to suggest pneumonia".
@@ -63,7 +63,7 @@ impl Sentence<'_> {
                     _ => false,
                 }
         };
-        self.cues.iter().find(opens).map_or(sign, |m| m.start.min(sign))
+        self.cues.iter().find(opens).map_or(sign, |m| m.start)
     }
 
     /// Where the words that a cue at `to` looks back on begin: after the last barrier, break or verb.

@@ -423,3 +423,55 @@ fn a_long_sentence_keeps_what_it_denies() {
     let lines = "no effusion\ncardiomegaly\n".repeat(500);
     assert_eq!(read(&labeler, &lines), "Cardiomegaly +; Pleural Effusion -");
 }
+
+#[test]
+fn what_stands_behind_a_bracket_opens_no_clause_before_it() {
+    let labeler = Labeler::new();
+    let said = |text: &str| read(&labeler, text);
+    assert_eq!(
+        said("There is no effusion (arrow), and the heart is enlarged."),
+        "Cardiomegaly +; Pleural Effusion -"
+    );
+    // Any order of what ends a clause is read to its end.
+    let parts = [
+        "no effusion",
+        "(",
+        ")",
+        ",",
+        "and the",
+        ", with",
+        ", left",
+        "edema",
+        ";",
+        "or",
+        "possible",
+        "but",
+        "not seen",
+        "pneumonia",
+        "?",
+        "may be",
+        "?",
+        "versus",
+        "[",
+        "]",
+        ":",
+        "no",
+        "without",
+        "heart is enlarged",
+        ".",
+        "\n",
+        "/",
+        "consistent with",
+        "likely",
+    ];
+    let mut state = 7u64;
+    for _ in 0..20_000 {
+        let words: Vec<&str> = (0..14)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                parts[(state >> 33) as usize % parts.len()]
+            })
+            .collect();
+        labeler.read(&words.join(" "));
+    }
+}
