@@ -364,9 +364,13 @@ impl System for Xvl {
         self.decoder.is_some().then_some(self)
     }
 
-    /// The mean over the paths of match minus no match.
+    /// The mean over the paths of match minus no match; of a model without a path, how alike the features are over the temperature.
     fn match_pairs(&self, image: Tensor<3>, texts: &[&[u32]]) -> Option<Tensor<1>> {
         let texts = self.read(&self.texts(texts));
+        if self.config.paths == Paths::Neither {
+            let alike = (self.image_features(&image) * self.text_features(&texts)).sum_dim(1);
+            return Some((alike / self.temp.val().unsqueeze::<2>()).squeeze_dim(1));
+        }
         let margin = |logits: Tensor<2>| {
             let batch = logits.dims()[0];
             // (B, 2) -> (B)
@@ -376,6 +380,7 @@ impl System for Xvl {
             Paths::Both => (true, true),
             Paths::Text => (true, false),
             Paths::Image => (false, true),
+            Paths::Neither => (false, false),
         };
         let of_text = text.then(|| {
             let fused = self.fuse_text(&texts, &image);

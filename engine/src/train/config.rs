@@ -391,7 +391,7 @@ impl RunConfig {
 }
 
 /// Puts the entries of `own` in the place of those of `base`, table by table.
-fn lay_over(base: &mut serde_json::Value, own: serde_json::Value) {
+pub(super) fn lay_over(base: &mut serde_json::Value, own: serde_json::Value) {
     match (base, own) {
         (serde_json::Value::Object(base), serde_json::Value::Object(own)) => {
             for (key, value) in own {

@@ -8,6 +8,7 @@ mod clinical_bert;
 mod medvill;
 mod paper;
 mod render;
+mod xvl;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ pub use paper::{PaperTables, TableTask, Variant};
 pub use render::{markdown, svg};
 
 /// The papers whose tables can be made.
-pub static PAPERS: [PaperTables; 2] = [medvill::MEDVILL, clinical_bert::CLINICAL_BERT];
+pub static PAPERS: [PaperTables; 3] = [medvill::MEDVILL, clinical_bert::CLINICAL_BERT, xvl::XVL];
 
 /// Each column's score, and its resamples.
 type Scored = BTreeMap<String, (f64, Vec<f64>)>;
@@ -94,11 +95,14 @@ impl TableOptions {
     /// then the variants.
     pub fn parts(&self, paper: &PaperTables) -> [Vec<Part>; 2] {
         let seeds = 0..self.seeds;
+        // What is read of another's runs waits for those.
         let variants = |seed| {
-            self.variants(paper).map(move |v| Part {
-                seed,
-                variant: Some(v.key.to_owned()),
-            })
+            self.variants(paper)
+                .filter(|v| v.of.is_none())
+                .map(move |v| Part {
+                    seed,
+                    variant: Some(v.key.to_owned()),
+                })
         };
         [
             seeds.clone().map(|seed| Part { seed, variant: None }).collect(),

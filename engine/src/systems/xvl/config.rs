@@ -21,6 +21,8 @@ pub enum Paths {
     Text,
     /// That of the image, which asks the text.
     Image,
+    /// None: features alone are compared, in a model that was not taught to match (Table 2's CoCa).
+    Neither,
 }
 
 /// Contrastive learning with queues (eq. 1 to 6) and momentum distillation (eq. 11).
@@ -343,6 +345,10 @@ impl SystemConfig for XvlConfig {
             (
                 on("diagnosis") && !self.diagnosis,
                 "diagnosis needs model.diagnosis = true",
+            ),
+            (
+                on("itm") && self.paths == Paths::Neither,
+                "itm needs a path that says whether a pair matches: model.paths = \"both\", \"text\" or \"image\"",
             ),
             (
                 on("vqa") && self.decoder == 0,

@@ -65,6 +65,7 @@ impl Trainable for Xvl {
         Objective::pair("mlm", Some(Task::Check)),
         Objective::pair("mim", None),
         Objective::pair("report", Some(Task::Draft)),
+        Objective::text("language", None),
         Objective::image("vqa", Some(Task::Vqa)),
         Objective::image("diagnosis", Some(Task::Findings)),
     ];
@@ -92,6 +93,9 @@ impl Trainable for Xvl {
 
     fn losses(&self, batch: &Batch<'_>, step: &mut StepContext<'_, Self>) -> Losses {
         let mut losses = Losses::new();
+        if step.weights.on("language") {
+            losses.extend(self.language_loss(batch).map(|loss| ("language", loss)));
+        }
         let Some(view) = self.view_of(&batch.images) else {
             return losses;
         };
@@ -405,13 +409,34 @@ impl Xvl {
         } else {
             pairs.image.clone()
         };
+        self.writing_loss(&image, &pairs.texts)
+    }
+
+    /// Each word from those before it, of reports with or without an image, which none of them sees: what stands for BERT's weights where
+    /// those are not to be had, *ours*.
+    fn language_loss(&self, batch: &Batch<'_>) -> Option<Tensor<1>> {
+        let rows = batch.rows(false, true);
+        let text = |&row: &usize| batch.examples[row].tokens.as_slice();
+        let texts: Vec<&[u32]> = rows.iter().map(text).collect();
+        if texts.is_empty() {
+            return None;
+        }
+        let nothing = Tensor::zeros([texts.len(), 1, self.config.bert.width], &self.device());
+        self.writing_loss(&nothing, &texts)
+    }
+
+    /// Each word from those before it and an image's tokens.
+    ///
+    /// # Shapes
+    /// - image `(B, 1 + K, width)`, `B` texts with their closing SEP -> `(1)`
+    fn writing_loss(&self, image: &Tensor<3>, texts: &[&[u32]]) -> Option<Tensor<1>> {
         // The closing SEP is predicted and never read.
-        let read: Vec<&[u32]> = pairs.texts.iter().map(|text| &text[..text.len() - 1]).collect();
-        let crossing = AttentionPass::new(whole(&image));
-        let hidden = self.write_hidden(&image, self.texts(&read).tokens, &crossing);
+        let read: Vec<&[u32]> = texts.iter().map(|text| &text[..text.len() - 1]).collect();
+        let crossing = AttentionPass::new(whole(image));
+        let hidden = self.write_hidden(image, self.texts(&read).tokens, &crossing);
         let columns = hidden.dims()[1];
         let (mut rows, mut targets) = (Vec::new(), Vec::new());
-        for (number, text) in pairs.texts.iter().enumerate() {
+        for (number, text) in texts.iter().enumerate() {
             rows.extend((0..text.len()).map(|place| number * columns + place));
             targets.extend(text.iter().map(|token| Some(*token as usize)));
         }

@@ -209,6 +209,12 @@ impl DraftCases {
         draft_scores(&self.pairs)
     }
 
+    /// The share of drafts that no other one equals, each text counted once; `None` of no drafts.
+    fn different(&self, indices: &[usize]) -> Option<f64> {
+        let texts: BTreeSet<&str> = indices.iter().map(|&i| self.lines[i].draft.as_str()).collect();
+        (!indices.is_empty()).then(|| texts.len() as f64 / indices.len() as f64)
+    }
+
     /// Measures of the words of some drafts: BLEU, METEOR, ROUGE-L and CIDEr; each case is a draft's number and a reference's.
     fn texts_of(&self, cases: &[(usize, usize)]) -> Scores {
         let references: Vec<[&str; 1]> = cases.iter().map(|&(_, r)| [self.tokens[r].1.as_str()]).collect();
@@ -341,6 +347,7 @@ impl Cases for DraftCases {
             ("side_accuracy", stated.side_accuracy.filter(|_| english)),
             ("perplexity", perplexity(losses)),
             ("length_distance", Some(length_distance(&drafts, &references))),
+            ("different_drafts", self.different(indices)),
             (
                 "length",
                 Some(drafts.iter().sum::<usize>() as f64 / drafts.len().max(1) as f64),

@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 
-use super::super::config::RunConfig;
+use super::super::config::{RunConfig, lay_over};
 use super::super::entry::train;
 use super::super::error::{TrainError, io};
 use super::super::folder::{Run, Which};
-use super::paper::{PaperTables, Stage, TableTask, Variant};
+use super::paper::{Again, Domain, PaperTables, Stage, TableTask, Variant};
 use super::{RESAMPLES, Scored, TableError, TableOptions, Tables};
 use crate::bundle::{Label, Manifest, load_model};
 use crate::data::phantom::Institution;
-use crate::data::{Format, Layout, ReadOptions, Split, Study, WriteOptions, load, write_phantoms};
+use crate::data::{
+    Format, Layout, ReadOptions, Split, Study, WriteOptions, load, write_abdomens, write_phantoms,
+};
 use crate::tasks::{Cases, EvaluateOptions, Session, evaluate, spreads};
 use crate::text::{LabelSet, Specials, Tokenizer};
 
@@ -50,43 +52,72 @@ impl Bench<'_> {
 
     pub(super) fn run(&self, tables: &mut Tables) -> Result<(), TableError> {
         let paper = self.paper;
-        let first = self.phantoms(Institution::First, paper.phantoms[0])?;
-        let second = self.phantoms(Institution::Second, paper.phantoms[1])?;
+        let mut data = BTreeMap::new();
+        for &(domain, count) in paper.phantoms {
+            data.insert(domain, self.phantoms(domain, count)?);
+        }
+        let first = data.get(&Domain::First).map_or(&[][..], Vec::as_slice);
         let mut base = BTreeMap::new();
         for stage in paper.base {
-            let run = self.stage(stage.name, stage, &first, &base, "")?;
+            let run = self.stage(stage.name, stage, first, &base, "")?;
             base.insert(stage.name, run);
         }
         for variant in self.options.variants(paper) {
-            let key = variant.key;
+            // What another variant has trained is there already, or is trained now.
+            let trained = variant.of.and_then(|of| paper.variant(of)).unwrap_or(variant);
             let mut stages = base.clone();
-            for stage in variant.stages {
-                let run = self.stage(
-                    &format!("{key}-{}", stage.name),
-                    stage,
-                    &first,
-                    &stages,
-                    variant.model,
-                )?;
+            for stage in trained.stages {
+                let name = format!("{}-{}", trained.key, stage.name);
+                let run = self.stage(&name, stage, first, &stages, trained.model)?;
                 stages.insert(stage.name, run);
             }
-            let pretrained = stages.get(variant.pretrained).map(PathBuf::as_path);
-            for (institution, data, part) in [("first", &first, 1), ("second", &second, 2)] {
-                for task in paper.tasks.iter().filter(|task| self.asked(variant, task)) {
-                    let tuning = Training {
-                        stage: &task.tuning,
-                        data,
-                        init: pretrained,
-                        model: &format!("{}{}", variant.model, variant.tuning),
-                        steps: task.tuning.steps / part,
-                    };
-                    let run = self.train(&format!("{key}-{institution}-{}", task.name), &tuning)?;
-                    let scores = self.score(&run, data, task)?;
-                    tables.add(institution, task, variant, scores);
+            let Some(pretrained) = stages.get(trained.pretrained) else {
+                continue;
+            };
+            for (domain, data) in &data {
+                let asked = |task: &&TableTask| task.domains.contains(domain) && self.asked(variant, task);
+                for task in paper.tasks.iter().filter(asked) {
+                    let run = self.tuned(*domain, data, task, trained, pretrained)?;
+                    let scores = self.score(&run, *domain, data, task, variant)?;
+                    tables.add(&domain.to_string(), task, variant, scores);
                 }
             }
         }
         Ok(())
+    }
+
+    /// The run that a task scores: what is pre-trained, or its fine-tuning on the phantoms of the task.
+    fn tuned(
+        &self,
+        domain: Domain,
+        data: &[PathBuf],
+        task: &TableTask,
+        trained: &Variant,
+        pretrained: &Path,
+    ) -> Result<PathBuf, TableError> {
+        let name = format!("{}-{domain}-{}", trained.key, task.name);
+        let mut init = pretrained.to_owned();
+        if let Some(stage) = task.before.as_ref().filter(|_| !trained.stages.is_empty()) {
+            let before = Training {
+                stage,
+                data,
+                init: Some(&init),
+                model: trained.model,
+                steps: stage.steps,
+            };
+            init = self.train(&format!("{name}-before"), &before)?;
+        }
+        let Some(stage) = &task.tuning else {
+            return Ok(init);
+        };
+        let tuning = Training {
+            stage,
+            data,
+            init: Some(&init),
+            model: &format!("{}{}", trained.model, trained.tuning),
+            steps: stage.steps / if domain == Domain::Second { 2 } else { 1 },
+        };
+        self.train(&name, &tuning)
     }
 
     /// The training of a stage, after the one of `stages` that it names.
@@ -111,9 +142,9 @@ impl Bench<'_> {
         self.train(name, &training)
     }
 
-    /// Phantoms of an institution: so many for training, 64 for validation, 200 for tests, fewer where all is
+    /// Phantoms of a domain: so many for training, 64 for validation, 200 for tests, fewer where all is
     /// scaled down.
-    fn phantoms(&self, institution: Institution, count: usize) -> Result<Vec<PathBuf>, TableError> {
+    fn phantoms(&self, domain: Domain, count: usize) -> Result<Vec<PathBuf>, TableError> {
         let mut roots = Vec::new();
         let few = |count: usize| self.scaled(count).clamp(16, count);
         for (number, (split, count)) in [
@@ -124,28 +155,29 @@ impl Bench<'_> {
         .into_iter()
         .enumerate()
         {
-            let root = self.root.join(format!("{institution}-{split}"));
+            let root = self.root.join(format!("{domain}-{split}"));
             if !root.is_dir() {
                 (self.progress)(&format!(
-                    "seed {}: {count} phantoms of institution {institution}, {split}",
+                    "seed {}: {count} phantoms, {domain}, {split}",
                     self.seed
                 ));
                 let seed = 50_000_000
                     + self.seed * 1_000_000
                     + number as u64 * 200_000
-                    + if institution == Institution::Second {
-                        100_000
-                    } else {
-                        0
-                    };
+                    + u64::from(domain == Domain::Second) * 100_000;
                 // Renamed when it is whole, so that what was broken off is made again.
                 let part = root.with_extension("part");
                 if part.is_dir() {
                     std::fs::remove_dir_all(&part).map_err(io("emptying", &part))?;
                 }
+                let (layout, institution) = match domain {
+                    Domain::First => (Layout::MimicCxr, Institution::First),
+                    Domain::Second => (Layout::MimicCxr, Institution::Second),
+                    Domain::Abdomen => (Layout::R2Gen, Institution::First),
+                };
                 let options = WriteOptions {
                     root: part.clone(),
-                    layout: Layout::MimicCxr,
+                    layout,
                     count,
                     size: self.paper.size,
                     format: Format::Png,
@@ -153,7 +185,10 @@ impl Bench<'_> {
                     split_all: Some(split),
                     institution,
                 };
-                write_phantoms(&options, &mut |_| ())?;
+                match domain {
+                    Domain::Abdomen => write_abdomens(&options, &mut |_| ()).map(|_| ())?,
+                    _ => write_phantoms(&options, &mut |_| ()).map(|_| ())?,
+                }
                 std::fs::rename(&part, &root).map_err(io("renaming", &part))?;
             }
             roots.push(root);
@@ -189,6 +224,7 @@ impl Bench<'_> {
             preset,
             model: common,
             data,
+            optim,
             ..
         } = self.paper;
         let Stage {
@@ -200,7 +236,7 @@ impl Bench<'_> {
         let text = format!(
             "system = \"{system}\"\npreset = \"{preset}\"\nout = {out:?}\nseed = {seed}\ncheckpoint_every = {steps}\n{from}\
              [model]\n{common}{model}{own}\n[data]\nroots = {roots:?}\ncache = {cache:?}\nquestions = 4\n{data}\
-             [objectives]\n{objectives}\n[optim]\nlr = {lr:?}\n{backbone_lr}weight_decay = 0.01\nbatch = 16\nsteps = {steps}\n",
+             [objectives]\n{objectives}\n[optim]\nlr = {lr:?}\n{backbone_lr}{optim}steps = {steps}\n",
             seed = self.seed,
             cache = self.root.join("cache"),
         );
@@ -222,16 +258,23 @@ impl Bench<'_> {
         Ok(out)
     }
 
-    /// What a run scores in a task; kept beside the run.
-    fn score(&self, run: &Path, roots: &[PathBuf], task: &TableTask) -> Result<Scored, TableError> {
-        let kept = run.join("scores.json");
+    /// What a variant's run scores in a task; kept beside the run.
+    fn score(
+        &self,
+        run: &Path,
+        domain: Domain,
+        roots: &[PathBuf],
+        task: &TableTask,
+        variant: &Variant,
+    ) -> Result<Scored, TableError> {
+        let kept = run.join(format!("scores-{}-{domain}-{}.json", variant.key, task.name));
         if let Some(scores) = std::fs::read(&kept)
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         {
             return Ok(scores);
         }
-        let session = self.session(run)?;
+        let session = self.session(run, variant.reading)?;
         let studies: Vec<Study> = self
             .studies(roots)?
             .into_iter()
@@ -243,19 +286,29 @@ impl Bench<'_> {
             seed: self.seed,
             ..EvaluateOptions::default()
         };
-        let score =
-            |studies: &[Study]| pollster::block_on(evaluate(&session, task.task, studies, &options, |_| ()));
-        let mut all: Vec<(&str, Box<dyn Cases>)> = vec![("", score(&studies)?)];
-        if task.image_alone {
-            let alone: Vec<Study> = studies
-                .iter()
-                .cloned()
-                .map(|study| Study {
-                    report: Default::default(),
-                    ..study
-                })
-                .collect();
-            all.push(("image_", score(&alone)?));
+        let score = |studies: &[Study], options: &EvaluateOptions| {
+            pollster::block_on(evaluate(&session, task.task, studies, options, |_| ()))
+        };
+        let mut all: Vec<(&str, Box<dyn Cases>)> = vec![("", score(&studies, &options)?)];
+        if let Some(again) = task.again {
+            let cases = match again {
+                Again::ImageAlone => {
+                    let silent = |study: &Study| Study {
+                        report: Default::default(),
+                        ..study.clone()
+                    };
+                    let alone: Vec<Study> = studies.iter().map(silent).collect();
+                    score(&alone, &options)?
+                }
+                Again::Exact => {
+                    let exact = EvaluateOptions {
+                        exact: true,
+                        ..options
+                    };
+                    score(&studies, &exact)?
+                }
+            };
+            all.push((again.prefix(), cases));
         }
         let resamples = RESAMPLES / self.options.seeds.max(1) as usize;
         let mut scores = BTreeMap::new();
@@ -263,8 +316,9 @@ impl Bench<'_> {
             let whole = cases.all();
             for (name, spread) in spreads(cases.as_ref(), resamples.max(2), self.seed) {
                 let name = format!("{prefix}{name}");
-                // What drafts of other images score stands beside what the images' own do.
+                // What drafts of other images score, and what is found by chance, stands beside what the images' own do.
                 let column = name.strip_prefix("swapped_").unwrap_or(&name);
+                let column = column.strip_suffix("_by_chance").unwrap_or(column);
                 if let (true, Some(value)) = (
                     task.columns.iter().any(|c| c.0 == name || c.0 == column),
                     whole.get(&name[prefix.len()..]),
@@ -280,9 +334,17 @@ impl Bench<'_> {
         std::fs::write(&kept, text).map_err(io("writing", &kept))?;
         Ok(scores)
     }
-    /// A run's newest checkpoint at work.
-    fn session(&self, run: &Path) -> Result<Session, TableError> {
-        let opened = Run::open(run, Which::Newest)?;
+
+    /// A run's newest checkpoint at work, with other lines of the config's `model` where it is read otherwise than it was trained.
+    fn session(&self, run: &Path, reading: &str) -> Result<Session, TableError> {
+        let mut opened = Run::open(run, Which::Newest)?;
+        let wrong = |reason: String| TrainError::Run {
+            path: run.to_owned(),
+            reason,
+        };
+        let lines: toml::Table = toml::from_str(reading).map_err(|e| wrong(e.to_string()))?;
+        let lines = serde_json::to_value(lines).map_err(|e| wrong(e.to_string()))?;
+        lay_over(&mut opened.model, lines);
         let config = opened.config()?;
         let tokenizer = Run::tokenizer(run)?;
         let specials = tokenizer.as_ref().map_or(Specials::BERT, Tokenizer::specials);

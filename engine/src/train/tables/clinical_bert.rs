@@ -6,7 +6,7 @@
 //! a language model of the reports, without their images, for BERT-base. The encoder stays as it is after that: so few steps
 //! would rather spoil it, and its maps are computed once.
 
-use super::paper::{Claim, PaperTables, Stage, TableTask, Variant};
+use super::paper::{CHESTS, Claim, Domain, PaperTables, Stage, TableTask, Variant};
 use crate::systems::Task;
 
 const fn pretraining(objectives: &'static str) -> Stage {
@@ -28,6 +28,8 @@ const WHOLE: Variant = Variant {
     apart: false,
     model: "matching.keep = 4\n",
     tuning: "diagnosis = \"cls\"\n",
+    reading: "",
+    of: None,
     stages: &[pretraining(ALL)],
     pretrained: "pretraining",
     tasks: &["generation", "diagnosis"],
@@ -92,8 +94,9 @@ pub const CLINICAL_BERT: PaperTables = PaperTables {
             image.densenet = { channels = 1, width = 16, growth = 8, depths = [2, 3, 4, 3] }\n\
             bert = { vocabulary = 900, width = 96, layers = 2, heads = 4, intermediate = 256, positions = 100, dropout = 0.0 }\n",
     data: "own_words = true\n",
+    optim: "batch = 16\nweight_decay = 0.01\n",
     size: 128,
-    phantoms: [2000, 400],
+    phantoms: &[(Domain::First, 2000), (Domain::Second, 400)],
     base: &[
         Stage {
             name: "encoder",
@@ -166,8 +169,10 @@ pub const CLINICAL_BERT: PaperTables = PaperTables {
             name: "generation",
             task: Task::Draft,
             table: "4 and 5",
-            tuning: tuning("report = 1.0", "", 1e-3, 600),
-            image_alone: false,
+            domains: CHESTS,
+            before: None,
+            tuning: Some(tuning("report = 1.0", "", 1e-3, 600)),
+            again: None,
             columns: &[
                 ("bleu_1", false),
                 ("bleu_2", false),
@@ -185,8 +190,10 @@ pub const CLINICAL_BERT: PaperTables = PaperTables {
             name: "diagnosis",
             task: Task::Findings,
             table: "3",
-            tuning: tuning("diagnosis = 1.0", "", 5e-4, 300),
-            image_alone: false,
+            domains: CHESTS,
+            before: None,
+            tuning: Some(tuning("diagnosis = 1.0", "", 5e-4, 300)),
+            again: None,
             columns: &[("macro_auroc", false), ("micro_auroc", false)],
         },
     ],

@@ -6,7 +6,7 @@
 //! of the reports without their pictures, stands for BERT-base. Each variant is pre-trained over the two and
 //! fine-tuned for each task.
 
-use super::paper::{PaperTables, Stage, TableTask, Variant};
+use super::paper::{Again, CHESTS, Domain, PaperTables, Stage, TableTask, Variant};
 use crate::systems::Task;
 
 /// The image encoder that the variants share, a quarter of R-50's width and depth.
@@ -63,6 +63,8 @@ const PLAIN: Variant = Variant {
     apart: false,
     model: R50,
     tuning: "",
+    reading: "",
+    of: None,
     stages: &[],
     pretrained: "language",
     tasks: &["diagnosis", "retrieval", "vqa", "generation"],
@@ -110,8 +112,9 @@ pub const MEDVILL: PaperTables = PaperTables {
             ours = { findings_head = true, global_prior = true, grid_positions = true }\n\
             bert = { vocabulary = 700, width = 96, layers = 2, heads = 4, intermediate = 256, positions = 96, dropout = 0.0 }\n",
     data: "",
+    optim: "batch = 16\nweight_decay = 0.01\n",
     size: 128,
-    phantoms: [3000, 400],
+    phantoms: &[(Domain::First, 3000), (Domain::Second, 400)],
     base: &[
         Stage {
             model: R50,
@@ -182,14 +185,16 @@ pub const MEDVILL: PaperTables = PaperTables {
             name: "diagnosis",
             task: Task::Findings,
             table: "II",
-            tuning: tuning(
+            domains: CHESTS,
+            before: None,
+            tuning: Some(tuning(
                 "diagnosis = 1.0\ndiagnosis_image = 1.0",
                 "answer_softmax = true\nsampled = 16\ndiagnosis = true",
                 1e-3,
                 600,
-            ),
+            )),
             // The head on CLS reads image and report, or the image alone.
-            image_alone: true,
+            again: Some(Again::ImageAlone),
             columns: &[
                 ("micro_auroc", false),
                 ("micro_f1_14", false),
@@ -201,8 +206,15 @@ pub const MEDVILL: PaperTables = PaperTables {
             name: "retrieval",
             task: Task::Retrieve,
             table: "III",
-            tuning: tuning("pairs = 1.0", "answer_softmax = true\nsampled = 16", 5e-4, 500),
-            image_alone: false,
+            domains: CHESTS,
+            before: None,
+            tuning: Some(tuning(
+                "pairs = 1.0",
+                "answer_softmax = true\nsampled = 16",
+                5e-4,
+                500,
+            )),
+            again: None,
             columns: &[
                 ("image_to_report_hit_at_5", false),
                 ("image_to_report_mrr", false),
@@ -214,8 +226,15 @@ pub const MEDVILL: PaperTables = PaperTables {
             name: "vqa",
             task: Task::Vqa,
             table: "IV",
-            tuning: tuning("vqa = 1.0", "answer_softmax = true\nsampled = 16", 1e-3, 800),
-            image_alone: false,
+            domains: CHESTS,
+            before: None,
+            tuning: Some(tuning(
+                "vqa = 1.0",
+                "answer_softmax = true\nsampled = 16",
+                1e-3,
+                800,
+            )),
+            again: None,
             columns: &[
                 ("accuracy_open", false),
                 ("accuracy_closed", false),
@@ -226,8 +245,15 @@ pub const MEDVILL: PaperTables = PaperTables {
             name: "generation",
             task: Task::Draft,
             table: "V",
-            tuning: tuning("report = 1.0", "answer_softmax = true\nsampled = 16", 1e-3, 400),
-            image_alone: false,
+            domains: CHESTS,
+            before: None,
+            tuning: Some(tuning(
+                "report = 1.0",
+                "answer_softmax = true\nsampled = 16",
+                1e-3,
+                400,
+            )),
+            again: None,
             columns: &[
                 ("perplexity", true),
                 ("bleu_4", false),

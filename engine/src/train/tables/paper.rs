@@ -1,9 +1,35 @@
 //! What the tables of a paper compare, as data: variants are rows, tasks have columns, and each row is a chain of
 //! trainings.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::systems::Task;
+
+/// Whose phantoms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Domain {
+    /// The first institution's chests, on which all are pre-trained.
+    First,
+    /// The second's: other patients, exposures and prose.
+    Second,
+    /// Abdomens.
+    Abdomen,
+}
+
+/// Both institutions.
+pub(super) const CHESTS: &[Domain] = &[Domain::First, Domain::Second];
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::First => "first",
+            Self::Second => "second",
+            Self::Abdomen => "abdomen",
+        })
+    }
+}
 
 /// The tables of one paper.
 #[derive(Clone, Copy, Debug)]
@@ -16,10 +42,12 @@ pub struct PaperTables {
     pub(super) model: &'static str,
     /// Lines of the config's `data` in all trainings.
     pub(super) data: &'static str,
+    /// Lines of the config's `optim` in all trainings.
+    pub(super) optim: &'static str,
     /// Side of the phantoms, in pixels.
     pub(super) size: usize,
-    /// Phantoms for training, of the first and of the second institution.
-    pub(super) phantoms: [usize; 2],
+    /// Phantoms for training; those of the first institution are among them.
+    pub(super) phantoms: &'static [(Domain, usize)],
     /// What is made once a seed, in this order.
     pub(super) base: &'static [Stage],
     /// The rows; what the others are compared with comes first.
@@ -84,6 +112,12 @@ pub struct Variant {
     /// Lines of the config's `model` in its fine-tuning.
     #[serde(skip)]
     pub(super) tuning: &'static str,
+    /// Lines of the config's `model` that are changed when its runs are scored, not when they are trained.
+    #[serde(skip)]
+    pub(super) reading: &'static str,
+    /// The key of the variant whose runs are scored in its place, under `reading`; it trains nothing itself.
+    #[serde(skip)]
+    pub(super) of: Option<&'static str>,
     /// Its own trainings before fine-tuning, each after the one before or after one of the base.
     #[serde(skip)]
     pub(super) stages: &'static [Stage],
@@ -103,12 +137,37 @@ pub struct TableTask {
     pub task: Task,
     /// The paper's table.
     pub table: &'static str,
-    /// Fine-tuning on the first institution; on the second it takes half as many steps.
+    /// Whose phantoms it is scored on.
     #[serde(skip)]
-    pub(super) tuning: Stage,
-    /// Whether it is scored once more by images whose reports say nothing, under names that begin with `image_`.
+    pub(super) domains: &'static [Domain],
+    /// Pre-training that goes on, on the phantoms of the task, before they are learned from; of variants that were pre-trained.
     #[serde(skip)]
-    pub(super) image_alone: bool,
+    pub(super) before: Option<Stage>,
+    /// Fine-tuning; in the second institution it takes half as many steps. `None`: what is pre-trained is scored as it is.
+    #[serde(skip)]
+    pub(super) tuning: Option<Stage>,
+    /// How it is scored once more, if it is.
+    #[serde(skip)]
+    pub(super) again: Option<Again>,
     /// Score names, and whether less is better.
     pub columns: &'static [(&'static str, bool)],
+}
+
+/// A second way to score a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// By images whose reports say nothing, under names that begin with `image_`.
+    ImageAlone,
+    /// By the very partner of each query instead of one with its labels, under names that begin with `exact_`.
+    Exact,
+}
+
+impl Again {
+    /// What its scores' names begin with.
+    pub(super) fn prefix(self) -> &'static str {
+        match self {
+            Self::ImageAlone => "image_",
+            Self::Exact => "exact_",
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Cell, PaperTables, TableTask, Tables};
+use super::{Cell, PaperTables, Row, TableTask, Tables};
 
 /// Significance (MedViLL, section 4.2).
 const SIGNIFICANT: f64 = 0.05;
@@ -22,6 +22,14 @@ fn cell<'a>(
         .get(column)
 }
 
+/// Whose phantoms, as a table is headed.
+fn place(domain: &str) -> String {
+    match domain {
+        "first" | "second" => format!("institution {domain}"),
+        other => other.to_owned(),
+    }
+}
+
 /// All tables; the best of a column is bold, and a star marks what differs from the first row's with p below 0.05.
 pub fn markdown(paper: &PaperTables, tables: &Tables) -> String {
     let mut out = format!(
@@ -36,8 +44,10 @@ pub fn markdown(paper: &PaperTables, tables: &Tables) -> String {
         {
             let _ = write!(
                 out,
-                "\n### {} (the paper's Table {}), institution {institution}\n\n| |",
-                task.name, task.table
+                "\n### {} (the paper's Table {}), {}\n\n| |",
+                task.name,
+                task.table,
+                place(institution)
             );
             for (column, less) in task.columns {
                 let _ = write!(
@@ -100,14 +110,13 @@ pub fn markdown(paper: &PaperTables, tables: &Tables) -> String {
 
 /// What a row that knows nothing of the image has, by column: a ranking by chance, and drafts of other images.
 fn chance(tables: &Tables, institution: &str, task: &TableTask, column: &str) -> Option<f64> {
-    if column.ends_with("auroc") {
+    if column.split('_').any(|word| word == "auroc") {
         return Some(0.5);
     }
     let rows = tables.cells.get(institution)?.get(task.name)?;
-    let values: Vec<f64> = rows
-        .values()
-        .filter_map(|row| Some(row.get(&format!("swapped_{column}"))?.mean))
-        .collect();
+    let blind = [format!("swapped_{column}"), format!("{column}_by_chance")];
+    let of = |row: &Row| blind.iter().find_map(|name| Some(row.get(name)?.mean));
+    let values: Vec<f64> = rows.values().filter_map(of).collect();
     values.into_iter().reduce(f64::max)
 }
 
@@ -176,9 +185,10 @@ pub fn svg(paper: &PaperTables, tables: &Tables) -> String {
         let note = if less { ", less is better" } else { "" };
         let _ = writeln!(
             out,
-            "<text x=\"10\" y=\"{}\" font-weight=\"bold\">{}, institution {institution}: {}{note}</text>",
+            "<text x=\"10\" y=\"{}\" font-weight=\"bold\">{}, {}: {}{note}</text>",
             y + 14.0,
             task.name,
+            place(institution),
             column.replace('_', " ")
         );
         y += 24.0;
