@@ -282,3 +282,46 @@ fn over_a_backbone_it_answers_marks_and_suggests() {
         "{error}"
     );
 }
+
+#[test]
+fn tables_read_a_model_by_one_path_and_carry_it_to_the_abdomen() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().to_str().unwrap();
+    let mut arguments = vec![
+        "tables", "--system", "xvl", "--out", out, "--seeds", "1", "--scale", "0.004",
+    ];
+    for key in ["whole", "text-path", "coca", "none"] {
+        arguments.extend(["--variant", key]);
+    }
+    arguments.extend(["--task", "retrieval", "--task", "abdomen"]);
+    let made = json(&arguments);
+    let rows = |domain: &str, task: &str| -> Vec<String> {
+        let rows = made["cells"][domain][task].as_object();
+        rows.map_or_else(Vec::new, |rows| rows.keys().cloned().collect())
+    };
+    let compared = ["CoCa-style", "Medical X-VL", "No pre-training", "Text path alone"];
+    for domain in ["first", "second"] {
+        assert_eq!(rows(domain, "retrieval"), compared, "{domain}");
+        assert!(rows(domain, "abdomen").is_empty());
+    }
+    assert_eq!(rows("abdomen", "abdomen"), ["Medical X-VL", "No pre-training"]);
+    let run = |name: &str| dir.path().join("seed-0/runs").join(name);
+    // One path is no training of its own; what was not pre-trained is not pre-trained on abdomens either.
+    assert!(run("whole-pretraining").is_dir() && !run("text-path-pretraining").exists());
+    assert!(run("whole-abdomen-abdomen-before").is_dir() && !run("none-abdomen-abdomen-before").exists());
+    assert!(
+        std::fs::read_to_string(run("coca-pretraining").join("config.toml"))
+            .unwrap()
+            .contains("neither")
+    );
+    let cell = |column: &str| made["cells"]["first"]["retrieval"]["Text path alone"][column]["mean"].as_f64();
+    assert!(
+        cell("exact_hit_at_1").is_some() && cell("image_to_report_hit_at_1_by_chance").is_some(),
+        "{made}"
+    );
+    let text = std::fs::read_to_string(dir.path().join("tables.md")).unwrap();
+    assert!(
+        text.contains("Table 6), abdomen") && text.contains("| Chance"),
+        "{text}"
+    );
+}

@@ -364,12 +364,13 @@ impl System for Xvl {
         self.decoder.is_some().then_some(self)
     }
 
-    /// The mean over the paths of match minus no match; of a model without a path, how alike the features are over the temperature.
+    /// The mean over the paths of match minus no match; of a model without a path, how alike the features are.
     fn match_pairs(&self, image: Tensor<3>, texts: &[&[u32]]) -> Option<Tensor<1>> {
         let texts = self.read(&self.texts(texts));
         if self.config.paths == Paths::Neither {
-            let alike = (self.image_features(&image) * self.text_features(&texts)).sum_dim(1);
-            return Some((alike / self.temp.val().unsqueeze::<2>()).squeeze_dim(1));
+            // Not over the temperature: the probabilities of pairs that are much alike would all be 1.
+            let alike = self.image_features(&image) * self.text_features(&texts);
+            return Some(alike.sum_dim(1).squeeze_dim(1));
         }
         let margin = |logits: Tensor<2>| {
             let batch = logits.dims()[0];

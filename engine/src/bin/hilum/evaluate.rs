@@ -72,7 +72,7 @@ pub struct Args {
     /// page shows them beside the bars. At least 200 resamples.
     #[arg(long, value_name = "SENTENCE", requires = "bootstraps", requires = "bundle")]
     record: Option<String>,
-    /// Write drafts or answers beside their references to this file, one JSON object a line.
+    /// Write drafts or answers beside their references, or who found whom, to this file, one JSON object a line.
     #[arg(long)]
     out: Option<PathBuf>,
 }

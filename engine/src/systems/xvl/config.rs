@@ -351,6 +351,11 @@ impl SystemConfig for XvlConfig {
                 "itm needs a path that says whether a pair matches: model.paths = \"both\", \"text\" or \"image\"",
             ),
             (
+                on("contrast") && !on("itm") && self.paths != Paths::Neither,
+                "contrast alone teaches no head that says whether a pair matches: weigh itm too, or compare features alone by \
+                 model.paths = \"neither\"",
+            ),
+            (
                 on("vqa") && self.decoder == 0,
                 "vqa needs a decoder: model.decoder = 6, as in the paper",
             ),

@@ -74,13 +74,11 @@ impl Trainable for Xvl {
 
     const WORD_ROWS: &'static [&'static str] = &["text.word_embeddings.weight", "mlm.decoder.bias"];
 
-    /// Whether a pair matches is read by the heads of image-text matching, in retrieval and in checking alike.
+    /// A report is checked by the heads of image-text matching.
     fn learned(on: &dyn Fn(&str) -> bool) -> Vec<Task> {
         let objectives = Self::OBJECTIVES.iter().filter(|o| on(o.name));
         let tasks = objectives.filter_map(|o| o.task);
-        tasks
-            .filter(|task| on("itm") || !matches!(task, Task::Retrieve | Task::Check))
-            .collect()
+        tasks.filter(|task| on("itm") || *task != Task::Check).collect()
     }
 
     fn init(config: &XvlConfig, specials: Specials, device: &Device) -> Result<Self, ConfigError> {

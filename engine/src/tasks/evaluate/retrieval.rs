@@ -3,6 +3,7 @@
 
 use rand::RngExt;
 use rand::seq::{SliceRandom, index};
+use serde_json::{Value, json};
 
 use super::findings::label_set;
 use super::{AT_ONCE, Cases, EvaluateError, EvaluateOptions, Scores, encode, encode_all};
@@ -29,20 +30,33 @@ pub struct Ranked {
     pub hits: [f64; 3],
     /// The same for candidates in any order.
     pub chance: [f64; 3],
+    /// Who asked.
+    pub query: String,
+    /// The candidate that comes first.
+    pub first: String,
+    /// How many come before the first that matches.
+    pub before: usize,
 }
 
 impl Ranked {
-    fn new(scores: &[f64], relevant: &[bool]) -> Option<Self> {
+    /// `ids` are the candidates'.
+    fn new(query: &str, ids: &[&str], scores: &[f64], relevant: &[bool]) -> Option<Self> {
         let matching = relevant.iter().filter(|r| **r).count();
         let (mut hits, mut chance) = ([0.0; 3], [0.0; 3]);
         for (at, k) in HITS.into_iter().enumerate() {
             hits[at] = rank(scores, relevant, k)?.hit;
             chance[at] = hit_by_chance(relevant.len(), matching, k);
         }
+        let matches = scores.iter().zip(relevant).filter(|(_, relevant)| **relevant);
+        let best = matches.map(|(score, _)| *score).max_by(f64::total_cmp)?;
+        let first = (0..scores.len()).max_by(|a, b| scores[*a].total_cmp(&scores[*b]))?;
         Some(Self {
             ranking: rank(scores, relevant, K)?,
             hits,
             chance,
+            query: query.to_owned(),
+            first: ids.get(first).map(|id| (*id).to_owned())?,
+            before: scores.iter().filter(|score| **score > best).count(),
         })
     }
 }
@@ -207,7 +221,8 @@ pub(super) async fn evaluate(
                 false => labels[other] == labels[query],
             };
             let relevant: Vec<bool> = pool.iter().map(matches).collect();
-            let ranking = Ranked::new(&scores, &relevant)
+            let ids: Vec<&str> = pool.iter().map(|&other| told[other].id.as_str()).collect();
+            let ranking = Ranked::new(&told[query].id, &ids, &scores, &relevant)
                 .ok_or(EvaluateError::Data("a ranking could not be scored"))?;
             if to_report {
                 &mut cases.image_to_report
@@ -226,6 +241,17 @@ impl Cases for RetrievalCases {
         self.image_to_report.len()
     }
 
+    /// One line a ranking: who asked, what came first, and how many came before one that matches.
+    fn lines(&self) -> Vec<Value> {
+        let of = |direction: &'static str, rankings: &[Ranked]| -> Vec<Value> {
+            let line = |r: &Ranked| json!({ "direction": direction, "query": r.query, "first": r.first, "before": r.before });
+            rankings.iter().map(line).collect()
+        };
+        let mut lines = of("image_to_report", &self.image_to_report);
+        lines.extend(of("report_to_image", &self.report_to_image));
+        lines
+    }
+
     fn scores(&self, indices: &[usize]) -> Scores {
         let mut scores = Scores::new();
         let count = indices.len().max(1) as f64;
@@ -238,6 +264,7 @@ impl Cases for RetrievalCases {
                     ranking,
                     hits,
                     chance,
+                    ..
                 } = &rankings[i];
                 let named = HITS.into_iter().zip(hits.iter().zip(chance));
                 // That at K is among the ranking's own.

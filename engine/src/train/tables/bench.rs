@@ -233,9 +233,13 @@ impl Bench<'_> {
             lr,
             ..
         } = stage;
+        let studies = self.studies(roots)?;
+        let to_train = studies.iter().filter(|s| s.split == Split::Train).count();
+        let queue = self.paper.queue.map(|queue| queue.min(to_train));
+        let queue = queue.map_or_else(String::new, |queue| format!("contrast.queue = {queue}\n"));
         let text = format!(
             "system = \"{system}\"\npreset = \"{preset}\"\nout = {out:?}\nseed = {seed}\ncheckpoint_every = {steps}\n{from}\
-             [model]\n{common}{model}{own}\n[data]\nroots = {roots:?}\ncache = {cache:?}\nquestions = 4\n{data}\
+             [model]\n{common}{queue}{model}{own}\n[data]\nroots = {roots:?}\ncache = {cache:?}\nquestions = 4\n{data}\
              [objectives]\n{objectives}\n[optim]\nlr = {lr:?}\n{backbone_lr}{optim}steps = {steps}\n",
             seed = self.seed,
             cache = self.root.join("cache"),
@@ -246,15 +250,7 @@ impl Bench<'_> {
         };
         let config: RunConfig = toml::from_str(&text).map_err(wrong)?;
         (self.progress)(&format!("seed {}: {name}, {steps} steps", self.seed));
-        train(
-            &config,
-            &self.studies(roots)?,
-            &[],
-            self.device,
-            true,
-            &|| false,
-            &|_| (),
-        )?;
+        train(&config, &studies, &[], self.device, true, &|| false, &|_| ())?;
         Ok(out)
     }
 

@@ -93,6 +93,7 @@ pub const CLINICAL_BERT: PaperTables = PaperTables {
     model: "preprocessing = { size = 128, norm = \"per_image\" }\nmax_tokens = 90\n\
             image.densenet = { channels = 1, width = 16, growth = 8, depths = [2, 3, 4, 3] }\n\
             bert = { vocabulary = 900, width = 96, layers = 2, heads = 4, intermediate = 256, positions = 100, dropout = 0.0 }\n",
+    queue: None,
     data: "own_words = true\n",
     optim: "batch = 16\nweight_decay = 0.01\n",
     size: 128,

@@ -111,6 +111,7 @@ pub const MEDVILL: PaperTables = PaperTables {
     model: "preprocessing = { size = 128, norm = \"per_image\" }\nmax_tokens = 70\n\
             ours = { findings_head = true, global_prior = true, grid_positions = true }\n\
             bert = { vocabulary = 700, width = 96, layers = 2, heads = 4, intermediate = 256, positions = 96, dropout = 0.0 }\n",
+    queue: None,
     data: "",
     optim: "batch = 16\nweight_decay = 0.01\n",
     size: 128,

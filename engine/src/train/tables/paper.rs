@@ -40,6 +40,8 @@ pub struct PaperTables {
     pub(super) preset: &'static str,
     /// Lines of the config's `model` in all trainings.
     pub(super) model: &'static str,
+    /// Features that are remembered in all trainings, or as many as there are studies to train on where those are fewer.
+    pub(super) queue: Option<usize>,
     /// Lines of the config's `data` in all trainings.
     pub(super) data: &'static str,
     /// Lines of the config's `optim` in all trainings.
