@@ -157,6 +157,80 @@ fn phantoms_become_a_bundle_that_retrieves_drafts_and_checks_reports() {
     }
 }
 
+#[test]
+fn the_image_encoder_learns_by_itself_before_it_marks_findings() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    for (split, count, seed) in [("train", "24", "3"), ("validate", "7", "4")] {
+        let out = at(split);
+        said(&[
+            "phantom", "--count", count, "--size", "64", "--seed", seed, "--split", split, "--out", &out,
+        ]);
+    }
+    let roots = format!("roots = [{:?}, {:?}]", at("train"), at("validate"));
+    let write = |name: &str, top: &str, model: &str, data: &str, optim: &str, objective: &str| {
+        let text = format!(
+            "system = \"xvl\"\npreset = \"tiny\"\nout = {:?}\nseed = 1\nvalidate = []\n{top}\n[model]\nbert.vocabulary = 400\n\
+             bert.positions = 100\nmax_tokens = 60\n{model}\n[data]\n{roots}\n{data}\n[objectives]\n{objective} = 1.0\n[optim]\n\
+             lr = 1e-3\nsteps = 3\nbatch = 8\nema = 0.9\n{optim}\n",
+            at(name),
+        );
+        let path = at(&format!("{name}.toml"));
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let augment = "augment = { shift = 0.1, contrast = 0.3, brightness = 0.1 }";
+    let logged = |name: &str| {
+        let lines = std::fs::read_to_string(dir.path().join(name).join("metrics.jsonl")).unwrap();
+        serde_json::from_str::<serde_json::Value>(lines.lines().last().unwrap()).unwrap()
+    };
+    for method in ["simclr", "dino", "simmim"] {
+        let model = format!("image_alone = {method:?}");
+        said(&["pretrain", &write(method, "", &model, augment, "", method)]);
+        let last = logged(method);
+        for value in [method, &format!("validation_{method}")] {
+            assert!(
+                last[value].as_f64().is_some_and(|loss| loss > 0.0),
+                "{value}: {last}"
+            );
+        }
+        let top = format!("init = {:?}\ninit_only = [\"visual_encoder\"]", at(method));
+        let tuned = format!("{method}-tuned");
+        said(&[
+            "finetune",
+            &write(&tuned, &top, "diagnosis = true", "", "", "diagnosis"),
+        ]);
+        assert!(logged(&tuned)["diagnosis"].is_number());
+    }
+    let bundle = at("bundle");
+    said(&["export", "--from", &at("dino-tuned"), "--out", &bundle]);
+    let manifest = std::fs::read_to_string(dir.path().join("bundle/bundle.json")).unwrap();
+    assert!(!manifest.contains("image_alone"), "{manifest}");
+
+    // Over a backbone that does not learn: validation, too, shows each image twice.
+    let run = hybrid(dir.path(), augment, "dino = 1.0");
+    let text = std::fs::read_to_string(&run).unwrap();
+    let text = text.replace("diagnosis = true", "image_alone = \"dino\"");
+    std::fs::write(&run, format!("{text}freeze = [\"image\"]\n")).unwrap();
+    said(&["pretrain", run.to_str().unwrap()]);
+    assert!(logged("run")["validation_dino"].is_number());
+
+    // What does not go together is refused by its key.
+    for (model, data, objective, parts) in [
+        ("", augment, "simclr", ["model.image_alone", "objectives"]),
+        (
+            "image_alone = \"simclr\"",
+            "",
+            "simclr",
+            ["data.augment", "two views"],
+        ),
+        ("image_alone = \"moco\"", augment, "simclr", ["moco", "simclr"]),
+    ] {
+        let error = refused(&["pretrain", &write("refused", "", model, data, "", objective)]);
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
+}
+
 /// A run over a backbone, with everything that the first one leaves out.
 fn hybrid(dir: &Path, data: &str, objectives: &str) -> PathBuf {
     let text = format!(

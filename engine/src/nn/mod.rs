@@ -14,6 +14,7 @@ pub mod loss;
 pub mod names;
 mod parameters;
 mod positions;
+mod projection;
 mod prototypes;
 pub mod queue;
 mod residual;
@@ -38,6 +39,7 @@ pub use parameters::{
     shapes,
 };
 pub use positions::{SinCos, sincos_positions};
+pub use projection::Projection;
 pub use prototypes::{PrototypeConfig, PrototypeHead};
 pub use queue::{FeatureQueue, QueueMarks};
 pub use residual::{DropPath, Residual};

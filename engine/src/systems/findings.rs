@@ -22,7 +22,7 @@ use super::{ConfigError, Input, Spec, System, SystemConfig, Task};
 use crate::nn::loss::lse_pool;
 #[cfg(not(target_family = "wasm"))]
 use crate::nn::{AnyArrays, Trace};
-use crate::nn::{ImageEncoder, ImageEncoderConfig, linear, normalize};
+use crate::nn::{ImageEncoder, ImageEncoderConfig, Projection, linear, normalize};
 
 pub use config::{FindingsConfig, Pooling};
 
@@ -35,13 +35,6 @@ pub struct Classifier {
     projection: Option<Projection>,
     #[module(skip)]
     config: FindingsConfig,
-}
-
-/// The head of contrastive pre-training, thrown away after it (Chen et al. 2020, section 2.1): linear, ReLU, linear.
-#[derive(Module, Debug)]
-pub struct Projection {
-    inner: Linear,
-    output: Linear,
 }
 
 impl Classifier {
@@ -63,10 +56,7 @@ impl Classifier {
                 bias: Some(bias),
                 ..linear(features, labels, device)
             },
-            projection: (config.projection > 0).then(|| Projection {
-                inner: linear(features, features, device),
-                output: linear(features, config.projection, device),
-            }),
+            projection: (config.projection > 0).then(|| Projection::new(features, config.projection, device)),
             config: config.clone(),
         })
     }

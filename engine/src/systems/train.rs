@@ -219,6 +219,13 @@ pub struct Progress {
     pub steps: usize,
 }
 
+impl Progress {
+    /// The share of the run that lies behind, 0 to 1.
+    pub fn share(&self) -> f64 {
+        self.step as f64 / self.steps.max(1) as f64
+    }
+}
+
 /// What a system remembers from step to step beside its weights: queues of features (He et al. 2020) and running centres
 /// (Caron et al. 2021), by name. Saved with the checkpoint.
 #[derive(Clone, Debug, Default)]

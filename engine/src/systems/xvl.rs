@@ -3,12 +3,13 @@
 //! both ways: the text asks the image, the image asks the text.
 //!
 //! A text is CLS, W1..WN, SEP. The config is in `config` and `presets`, how it writes in `generation`, what is learned in `contrast` (eq. 1 to 6),
-//! `matching` (eq. 9), `masking` (eq. 7 and 8) and `objectives`, its named intermediates in `trace`.
+//! `matching` (eq. 9), `masking` (eq. 7 and 8) and `objectives`, by the image encoder alone in `image_alone`, its named intermediates in `trace`.
 
 mod answering;
 mod config;
 mod contrast;
 mod generation;
+mod image_alone;
 mod masking;
 mod matching;
 mod objectives;
@@ -34,6 +35,7 @@ use crate::text::Specials;
 
 pub use config::{ContrastConfig, MimConfig, Paths, XvlConfig};
 pub use contrast::{ContrastLosses, Features, Queued};
+pub use image_alone::{ImageAlone, ImageAloneHead};
 pub use masking::{MaskedTexts, mask_blocks, mask_words, mim_loss, teacher_temperature};
 pub use matching::{MistakenTexts, Negatives};
 
@@ -57,6 +59,7 @@ pub struct Xvl {
     head: PrototypeHead,
     diagnosis: Option<Linear>,
     decoder: Option<Encoder>,
+    image_alone: Option<ImageAloneHead>,
     #[module(skip)]
     config: XvlConfig,
     #[module(skip)]
@@ -124,6 +127,10 @@ impl Xvl {
             itm_head_v: linear(width, 2, device),
             head: PrototypeHead::new(width, &config.mim.head, device),
             diagnosis: config.diagnosis.then(|| linear(width, labels, device)),
+            // Last, so that the weights before it are drawn as without it.
+            image_alone: config
+                .image_alone
+                .map(|method| ImageAloneHead::new(method, config, device)),
             config: config.clone(),
             specials,
         })
@@ -299,17 +306,25 @@ impl Xvl {
     /// # Shapes
     /// - image `(B, 1 + K, width)`, texts `(B, T, width)` -> `(B, 2)` each
     pub fn matching_logits(&self, image: &Tensor<3>, texts: &ReadTexts) -> [Tensor<2>; 2] {
+        [self.text_path(image, texts), self.image_path(image, texts)]
+    }
+
+    fn text_path(&self, image: &Tensor<3>, texts: &ReadTexts) -> Tensor<2> {
+        let fused = self.fuse_text(texts, image);
+        dense(&self.itm_head_t, column_of(&fused, 0), false)
+    }
+
+    fn image_path(&self, image: &Tensor<3>, texts: &ReadTexts) -> Tensor<2> {
+        let fused = self.fuse_image(image, texts);
+        dense(&self.itm_head_v, column_of(&fused, 0), false)
+    }
+
+    /// Those of the paths that the config names.
+    fn path_logits(&self, image: &Tensor<3>, texts: &ReadTexts) -> [Option<Tensor<2>>; 2] {
+        let paths = self.config.paths;
         [
-            dense(
-                &self.itm_head_t,
-                column_of(&self.fuse_text(texts, image), 0),
-                false,
-            ),
-            dense(
-                &self.itm_head_v,
-                column_of(&self.fuse_image(image, texts), 0),
-                false,
-            ),
+            matches!(paths, Paths::Both | Paths::Text).then(|| self.text_path(image, texts)),
+            matches!(paths, Paths::Both | Paths::Image).then(|| self.image_path(image, texts)),
         ]
     }
 }
@@ -364,7 +379,7 @@ impl System for Xvl {
         self.decoder.is_some().then_some(self)
     }
 
-    /// The mean over the paths of match minus no match; of a model without a path, how alike the features are.
+    /// The mean of match minus no match over the paths that the config names; of a model without a path, how alike the features are.
     fn match_pairs(&self, image: Tensor<3>, texts: &[&[u32]]) -> Option<Tensor<1>> {
         let texts = self.read(&self.texts(texts));
         if self.config.paths == Paths::Neither {
@@ -377,23 +392,9 @@ impl System for Xvl {
             // (B, 2) -> (B)
             (logits.clone().narrow(1, 1, 1) - logits.narrow(1, 0, 1)).reshape([batch])
         };
-        let (text, picture) = match self.config.paths {
-            Paths::Both => (true, true),
-            Paths::Text => (true, false),
-            Paths::Image => (false, true),
-            Paths::Neither => (false, false),
-        };
-        let of_text = text.then(|| {
-            let fused = self.fuse_text(&texts, &image);
-            margin(dense(&self.itm_head_t, column_of(&fused, 0), false))
-        });
-        let of_image = picture.then(|| {
-            let fused = self.fuse_image(&image, &texts);
-            margin(dense(&self.itm_head_v, column_of(&fused, 0), false))
-        });
-        match (of_text, of_image) {
-            (Some(text), Some(image)) => Some((text + image).div_scalar(2.0)),
-            (one, other) => one.or(other),
+        match self.path_logits(&image, &texts).map(|logits| logits.map(margin)) {
+            [Some(text), Some(image)] => Some((text + image).div_scalar(2.0)),
+            [one, other] => one.or(other),
         }
     }
 

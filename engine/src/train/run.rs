@@ -78,7 +78,8 @@ impl Loop<'_> {
         } else {
             None
         };
-        let held_out = if still(&self.validation) && backbone_is_frozen(&model, self.config) {
+        let whole = still(&self.validation) && self.validation.views() == 1;
+        let held_out = if whole && backbone_is_frozen(&model, self.config) {
             FeatureCache::of(&model, &self.validation, self.device)?
         } else {
             None

@@ -4,14 +4,11 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{Classifier, FindingsConfig};
-use crate::nn::loss::{binary_cross_entropy, nt_xent};
+use crate::nn::loss::binary_cross_entropy;
 use crate::nn::{Arrays, indices};
 use crate::systems::train::{Batch, Images, Losses, Objective, ParamGroup, StepContext, Trainable};
 use crate::systems::{ConfigError, Task};
 use crate::text::{Specials, Target};
-
-/// Of the contrast of views (Chen et al. 2020, section 5.1: 0.1 to 0.5; the smaller the batch the higher).
-const TEMPERATURE: f64 = 0.2;
 
 impl Trainable for Classifier {
     type Config = FindingsConfig;
@@ -83,16 +80,14 @@ impl Trainable for Classifier {
 }
 
 impl Classifier {
-    /// The two views of an image are more alike than those of any two images of the batch (Chen et al. 2020, eq. 1). `None`
-    /// for one image, which has no negatives.
+    /// The contrast of views, of the mean of the cells.
     ///
     /// # Shapes
     /// - cells `(2 B, K, F)`, the views of an image one after another -> `(1)`
     fn contrast_loss(&self, cells: &Tensor<3>) -> Option<Tensor<1>> {
         let head = self.projection.as_ref()?;
         let pooled: Tensor<2> = cells.clone().mean_dim(1).squeeze_dim(1);
-        let inner = burn::tensor::activation::relu(head.inner.forward(pooled));
-        nt_xent(head.output.forward(inner), TEMPERATURE)
+        head.contrast(pooled)
     }
 }
 

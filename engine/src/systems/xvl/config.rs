@@ -3,18 +3,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Xvl;
+use super::{ImageAlone, Xvl};
 use crate::image::Preprocessing;
 use crate::nn::vit::Pooling;
 use crate::nn::{Arrays, BertConfig, ImageEncoderConfig, PrototypeConfig, VitConfig, check_norm};
 use crate::systems::{ConfigError, DataFacts, SystemConfig, TextSpec, Trainable, first_obstacle};
 use crate::text::{LabelSet, Sections, Uncertain};
 
-/// Which CLS says whether image and report match (Table 1, "w/o Ensemble").
+/// Which CLS says whether image and report match (Table 1, "w/o Ensemble"), and learns to. Table 1's "text path only" and "image path
+/// only" are a model that learned with both and is read with one; a run with one learns that path alone, as ALBEF does the text's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Paths {
-    /// The mean of both.
+    /// The mean of both; their losses are summed.
     #[default]
     Both,
     /// That of the text, which asks the image.
@@ -42,6 +43,10 @@ pub struct ContrastConfig {
     pub lambda: f64,
     /// The share of the run over which lambda grows from 0: the first of 15 epochs in the *release*.
     pub ramp: f64,
+    /// Images are compared with images and texts with texts, too (eq. 5); no leaves eq. 4 alone, for the rows of Tables 2 and 3 in the
+    /// manner of ALBEF and CoCa.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub intra: bool,
 }
 
 impl Default for ContrastConfig {
@@ -53,6 +58,7 @@ impl Default for ContrastConfig {
             queue: 49_152,
             lambda: 0.4,
             ramp: 1.0 / 15.0,
+            intra: true,
         }
     }
 }
@@ -111,7 +117,7 @@ pub struct XvlConfig {
     /// One set of fusion weights for both paths; no is Table 1's "w/o Alternating fusion encoder".
     #[serde(default = "yes")]
     pub alternating: bool,
-    /// Which path's CLS says whether a pair matches.
+    /// Which path's CLS says whether a pair matches, and learns to.
     #[serde(default)]
     pub paths: Paths,
     /// Tokens of a report at most, the closing SEP apart.
@@ -150,6 +156,10 @@ pub struct XvlConfig {
     /// That head tells each of them of the left and of the right too, *ours*.
     #[serde(default)]
     pub sides: bool,
+    /// The image encoder has a head by which it learns by itself, for the rows of Table 5: `simclr`, `dino` or `simmim`, by the objective of
+    /// that name. What is learned after it begins with `init_only = ["visual_encoder"]`, over a backbone with `image` too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_alone: Option<ImageAlone>,
     /// Layers of the decoder that writes answers to questions; 0 for a model that is asked none. *Ours*: it begins with the weights of the
     /// fusion encoder's last layers, as ALBEF's does.
     #[serde(default)]
@@ -164,6 +174,10 @@ pub struct XvlConfig {
 
 const fn yes() -> bool {
     true
+}
+
+const fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 const fn zeros() -> Uncertain {
@@ -313,6 +327,11 @@ impl SystemConfig for XvlConfig {
                 "have temperatures greater than 0, and warmup and centre at least 0 and below 1",
             ),
             (
+                "image_alone",
+                self.image_alone != Some(ImageAlone::SimMim) || self.backbone.is_none(),
+                "be simclr or dino over a backbone: simmim restores the pixels of the ViT's own patches",
+            ),
+            (
                 "decoder",
                 self.decoder <= 128,
                 "have at most 128 layers; 0 for a model that is asked nothing",
@@ -341,6 +360,7 @@ impl SystemConfig for XvlConfig {
     }
 
     fn validate_objectives(&self, on: &dyn Fn(&str) -> bool) -> Result<(), &'static str> {
+        let lacks = |method: ImageAlone| on(method.objective()) && self.image_alone != Some(method);
         first_obstacle([
             (
                 on("diagnosis") && !self.diagnosis,
@@ -359,12 +379,25 @@ impl SystemConfig for XvlConfig {
                 on("vqa") && self.decoder == 0,
                 "vqa needs a decoder: model.decoder = 6, as in the paper",
             ),
+            (
+                lacks(ImageAlone::SimClr),
+                "simclr needs model.image_alone = \"simclr\"",
+            ),
+            (lacks(ImageAlone::Dino), "dino needs model.image_alone = \"dino\""),
+            (
+                lacks(ImageAlone::SimMim),
+                "simmim needs model.image_alone = \"simmim\"",
+            ),
+            (
+                Xvl::views(on) > 1 && Xvl::OBJECTIVES.iter().filter(|o| on(o.name)).count() > 1,
+                "simclr and dino go alone: they show each image twice, which no other objective expects",
+            ),
         ])
     }
 
     fn with_data(mut self, data: &DataFacts<'_>) -> Result<Self, ConfigError> {
         let reads = Xvl::OBJECTIVES.iter().any(|o| o.text && (data.on)(o.name));
-        let compares = (data.on)("contrast") || (data.on)("itm");
+        let compares = ["contrast", "itm", "simclr"].iter().any(|name| (data.on)(name));
         if data.vocabulary > 0 {
             self.bert.vocabulary = data.vocabulary;
         }
@@ -389,7 +422,7 @@ impl SystemConfig for XvlConfig {
                 "optim.batch",
                 !compares || data.together > 1,
                 "let at least two studies go through the model together (optim.batch over optim.accumulate): one alone has no negatives; \
-                 raise it, or give objectives.contrast and objectives.itm no weight",
+                 raise it, or give contrast, itm and simclr no weight in objectives",
             ),
             (
                 "contrast.queue",

@@ -46,6 +46,11 @@ impl ContrastLosses {
     pub fn mean(self) -> Tensor<1> {
         (self.i2t + self.t2i + self.i2i + self.t2t).div_scalar(4.0)
     }
+
+    /// The mean of those across the modalities, eq. 4.
+    pub fn across(self) -> Tensor<1> {
+        (self.i2t + self.t2i).div_scalar(2.0)
+    }
 }
 
 impl Xvl {

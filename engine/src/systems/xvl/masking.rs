@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{MimConfig, ReadTexts, Xvl, XvlConfig};
 use crate::nn::loss::{cross_entropy, soft_cross_entropy};
 use crate::nn::rows_of;
-use crate::systems::train::replaced;
+use crate::systems::train::{Memory, replaced};
 
 /// Texts with words masked.
 #[derive(Clone, Debug, Default)]
@@ -102,6 +102,21 @@ pub fn teacher_temperature(config: &MimConfig, share: f64) -> f64 {
         1.0
     };
     from + (to - from) * warm
+}
+
+/// The running centre of the teacher's logits as this step finds it; for the next one it moves to their mean and keeps a share `kept` of
+/// itself (DINO, Caron et al. 2021, eq. 4). What is remembered lies on the device without gradients, as the logits do.
+///
+/// # Shapes
+/// - teacher `(rows, prototypes)` -> `(prototypes)`
+pub(super) fn centre(memory: &mut Memory, name: &str, teacher: &Tensor<2>, kept: f64) -> Tensor<1> {
+    let nothing = || Tensor::zeros([teacher.dims()[1]], &teacher.device());
+    let centre = memory.centres.get(name).cloned().unwrap_or_else(nothing);
+    // (rows, prototypes) -> (prototypes)
+    let mean = teacher.clone().mean_dim(0).squeeze_dim::<1>(0);
+    let moved = centre.clone().mul_scalar(kept) + mean.mul_scalar(1.0 - kept);
+    memory.centres.insert(name.to_owned(), moved);
+    centre
 }
 
 /// Mean cross-entropy of the student's patches against the teacher's, which are centred and sharpened (eq. 8).

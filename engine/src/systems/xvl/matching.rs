@@ -52,7 +52,8 @@ pub struct MistakenTexts {
 }
 
 impl Xvl {
-    /// The loss of both paths, summed (*release*), over the pairs as they are, those of `negatives`, and mistaken reports.
+    /// The loss of both paths, summed (*release*), or of the one that the config names, over the pairs as they are, those of `negatives`,
+    /// and mistaken reports.
     ///
     /// # Shapes
     /// - image `(B, 1 + K, width)`, texts `(B, T, width)` -> `(1)`
@@ -76,20 +77,22 @@ impl Xvl {
             hidden: samples_of(&texts.hidden, &order),
             lengths: order.iter().map(|&row| texts.lengths[row]).collect(),
         };
-        let mut logits = self.matching_logits(&images, &read);
+        let mut logits = self.path_logits(&images, &read);
         let mut pairs = 3 * batch;
         if let Some(mistaken) = mistaken {
             let own = samples_of(image, &mistaken.images);
-            let [text, picture] = self.matching_logits(&own, &mistaken.texts);
-            let more = |logits: Tensor<2>, new| Tensor::cat(vec![logits, new], 0);
+            let [text, picture] = self.path_logits(&own, &mistaken.texts);
+            let more = |logits: Option<_>, new| Some(Tensor::cat(vec![logits?, new?], 0));
             logits = match logits {
                 [of_text, of_image] => [more(of_text, text), more(of_image, picture)],
             };
             pairs += mistaken.images.len();
         }
         let targets: Vec<Option<usize>> = (0..pairs).map(|row| Some(usize::from(row < batch))).collect();
-        let [text, picture] = logits;
-        Some(cross_entropy(text, &targets)? + cross_entropy(picture, &targets)?)
+        match logits.map(|logits| cross_entropy(logits?, &targets)) {
+            [Some(text), Some(picture)] => Some(text + picture),
+            [one, other] => one.or(other),
+        }
     }
 }
 

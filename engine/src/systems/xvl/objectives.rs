@@ -1,10 +1,12 @@
-//! Medical X-VL's losses over a batch: contrastive, image-text matching, masked words, masked patches (eq. 10); reports; labels.
+//! Medical X-VL's losses over a batch: contrastive, image-text matching, masked words, masked patches (eq. 10); reports; labels; the image
+//! alone.
 
 use burn::tensor::{Device, Tensor};
 use rand::seq::IndexedRandom;
 
 use super::contrast::{Features, Queued};
-use super::masking::{mask_blocks, mask_words, mim_loss, teacher_temperature};
+use super::image_alone::ImageAlone;
+use super::masking::{centre, mask_blocks, mask_words, mim_loss, teacher_temperature};
 use super::matching::{MistakenTexts, Negatives, draw_negatives};
 use super::{ReadTexts, Xvl, XvlConfig, whole};
 use crate::nn::loss::{binary_cross_entropy, cross_entropy, similarities};
@@ -14,13 +16,13 @@ use crate::systems::{ConfigError, SystemConfig, Task};
 use crate::text::Specials;
 
 /// The momentum teacher: the run's average where it keeps one, else the student as it is. Nothing of it has a gradient.
-struct Teacher<'a> {
-    model: &'a Xvl,
+pub(super) struct Teacher<'a> {
+    pub(super) model: &'a Xvl,
     device: Device,
 }
 
 impl<'a> Teacher<'a> {
-    fn new(student: &'a Xvl, average: Option<&'a Xvl>) -> Self {
+    pub(super) fn new(student: &'a Xvl, average: Option<&'a Xvl>) -> Self {
         let model = average.unwrap_or(student);
         Self {
             model,
@@ -32,10 +34,20 @@ impl<'a> Teacher<'a> {
     fn take<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         still(x, &self.device)
     }
+
+    /// What its ViT cuts into patches of a batch's images: it looks for itself, where there is a backbone that learns.
+    pub(super) fn view(&self, images: &Images) -> Option<Tensor<4>> {
+        let images = match images {
+            Images::Pixels(pixels) => Images::Pixels(self.take(pixels.clone())),
+            Images::Features(cells) => Images::Features(self.take(cells.clone())),
+            Images::None => Images::None,
+        };
+        self.model.view_of(&images)
+    }
 }
 
 /// A value without its gradient, on the device with or without gradients that `device` is.
-fn still<const D: usize>(x: Tensor<D>, device: &Device) -> Tensor<D> {
+pub(super) fn still<const D: usize>(x: Tensor<D>, device: &Device) -> Tensor<D> {
     match (x.device().is_autodiff(), device.is_autodiff()) {
         (true, false) => x.inner(),
         (false, true) => Tensor::from_inner(x),
@@ -68,11 +80,22 @@ impl Trainable for Xvl {
         Objective::text("language", None),
         Objective::image("vqa", Some(Task::Vqa)),
         Objective::image("diagnosis", Some(Task::Findings)),
+        Objective::image(ImageAlone::SimClr.objective(), None),
+        Objective::image(ImageAlone::Dino.objective(), None),
+        Objective::image(ImageAlone::SimMim.objective(), None),
     ];
 
     const MISTAKES: bool = true;
 
     const WORD_ROWS: &'static [&'static str] = &["text.word_embeddings.weight", "mlm.decoder.bias"];
+
+    fn views(on: &dyn Fn(&str) -> bool) -> usize {
+        let methods = ImageAlone::ALL.into_iter();
+        let views = methods
+            .filter(|method| on(method.objective()))
+            .map(ImageAlone::views);
+        views.max().unwrap_or(1)
+    }
 
     /// A report is checked by the heads of image-text matching.
     fn learned(on: &dyn Fn(&str) -> bool) -> Vec<Task> {
@@ -97,6 +120,17 @@ impl Trainable for Xvl {
         let Some(view) = self.view_of(&batch.images) else {
             return losses;
         };
+        if let Some(name) = self.config.image_alone.map(ImageAlone::objective)
+            && step.weights.on(name)
+        {
+            losses.extend(self.image_alone_loss(&view, batch, step).map(|loss| (name, loss)));
+        }
+        let mut others = Self::OBJECTIVES
+            .iter()
+            .filter(|o| ImageAlone::of(o.name).is_none());
+        if !others.any(|o| step.weights.on(o.name)) {
+            return losses;
+        }
         let image = self.encode_patches(view.clone(), None);
         if step.weights.on("diagnosis") {
             losses.extend(self.diagnosis_loss(&image, batch).map(|loss| ("diagnosis", loss)));
@@ -111,7 +145,7 @@ impl Trainable for Xvl {
         }
         let teacher = Teacher::new(self, step.teacher);
         let pairs = self.pairs(batch, &rows, view, &image, &teacher);
-        let share = step.progress.step as f64 / step.progress.steps.max(1) as f64;
+        let share = step.progress.share();
         let contrast = &self.config.contrast;
         let ramp = if contrast.ramp > 0.0 {
             (share / contrast.ramp).min(1.0)
@@ -241,13 +275,7 @@ impl Xvl {
                 view.select(0, crate::nn::indices(rows.iter().copied(), &device))
             }
         };
-        // The teacher looks for itself, where there is a backbone that learns.
-        let images_m = match &batch.images {
-            Images::Pixels(pixels) => Images::Pixels(teacher.take(pixels.clone())),
-            Images::Features(cells) => Images::Features(teacher.take(cells.clone())),
-            Images::None => Images::None,
-        };
-        let view_m = teacher.model.view_of(&images_m);
+        let view_m = teacher.view(&batch.images);
         let view_m = view_m.unwrap_or_else(|| teacher.take(view.clone()));
         Pairs {
             image: samples_of(image, rows),
@@ -296,7 +324,13 @@ impl Xvl {
             let batch = pairs.texts.len();
             // One pair alone, and nothing remembered: there is nothing to tell it from.
             if batch > 1 || queued.image.is_some() {
-                losses.push(("contrast", self.contrast(&features, &queued, lambda).mean()));
+                let parts = self.contrast(&features, &queued, lambda);
+                let loss = if config.intra {
+                    parts.mean()
+                } else {
+                    parts.across()
+                };
+                losses.push(("contrast", loss));
             }
         }
         if step.weights.on("itm") {
@@ -387,12 +421,8 @@ impl Xvl {
             .model
             .patch_logits(&pairs.image_m, &pairs.read_m, &patches);
         let teacher_logits = still(teacher_logits, &plain);
-        let nothing = || Tensor::zeros([config.head.prototypes], &plain);
-        let centre = step.memory.centres.get("mim").cloned().unwrap_or_else(nothing);
-        // Over the masked patches, *ours*: they are drawn, and the head is spared the others. (patches, prototypes) -> (prototypes)
-        let mean = teacher_logits.clone().mean_dim(0).squeeze_dim::<1>(0);
-        let moved = centre.clone().mul_scalar(config.centre) + mean.mul_scalar(1.0 - config.centre);
-        step.memory.centres.insert("mim".to_owned(), moved);
+        // Over the masked patches, *ours*: they are drawn, and the head is spared the others.
+        let centre = centre(step.memory, "mim", &teacher_logits, config.centre);
         let (teacher_logits, centre) = (still(teacher_logits, &device), still(centre, &device));
         Some(mim_loss(student, teacher_logits, centre, config, temperature))
     }

@@ -40,6 +40,7 @@ impl XvlConfig {
             labels: "chexpert14".to_owned(),
             uncertain: Uncertain::Zeros,
             diagnosis: false,
+            image_alone: None,
             sides: false,
             decoder: 0,
             answers: Vec::new(),

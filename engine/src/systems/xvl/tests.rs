@@ -21,15 +21,15 @@ const SPECIALS: Specials = Specials {
 
 const ALL: [&str; 5] = ["contrast", "itm", "mlm", "mim", "report"];
 
-fn model(config: &XvlConfig, device: &Device) -> Xvl {
+pub(super) fn model(config: &XvlConfig, device: &Device) -> Xvl {
     Xvl::init(config, SPECIALS, device).unwrap()
 }
 
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub(super) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     read_array("test", tensor).unwrap().data
 }
 
-fn near(found: &[f32], expected: &[f32], what: &str) {
+pub(super) fn near(found: &[f32], expected: &[f32], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (f, e) in found.iter().zip(expected) {
         assert!((f - e).abs() < 1e-4, "{what}: {f}, not {e}");
@@ -37,7 +37,7 @@ fn near(found: &[f32], expected: &[f32], what: &str) {
 }
 
 /// The same every time: other tests draw from the same device's stream.
-fn images(count: usize, device: &Device) -> Tensor<4> {
+pub(super) fn images(count: usize, device: &Device) -> Tensor<4> {
     let mut rng = stream(2, 0);
     let pixels: Vec<f32> = (0..count * 64 * 64).map(|_| rng.random()).collect();
     Tensor::from_data(TensorData::new(pixels, [count, 1, 64, 64]), device)
@@ -137,6 +137,76 @@ fn a_pair_matches_by_the_mean_of_both_paths() {
     assert_ne!(text, image);
     let mean: Vec<f32> = text.iter().zip(&image).map(|(a, b)| (a + b) / 2.0).collect();
     near(&of(Paths::Both), &mean, "both paths");
+}
+
+#[test]
+fn one_path_is_learned_where_the_config_names_one() {
+    let device = Device::flex().autodiff();
+    let config = XvlConfig {
+        alternating: false,
+        ..XvlConfig::tiny()
+    };
+    let model = model(&config, &device);
+    let negatives = Negatives {
+        image: vec![1, 2, 0],
+        text: vec![2, 0, 1],
+    };
+    let of = |paths: Paths| {
+        let mut model = model.clone();
+        model.config.paths = paths;
+        let tokens = model.encode_image(images(3, &device));
+        let texts: [&[u32]; 3] = [&[7, 8, 9, 3], &[20, 3], &[30, 31, 3]];
+        let read = model.read(&model.texts(&texts));
+        let mistaken = MistakenTexts {
+            images: vec![1],
+            texts: model.read(&model.texts(&[&[21, 3]])),
+        };
+        let loss = model.matching_loss(&tokens, &read, &negatives, Some(&mistaken));
+        let loss = loss.unwrap();
+        let learned = crate::nn::gradients(&model, &loss.backward()).unwrap();
+        let learns = |part: &str| learned.keys().any(|name| name.starts_with(part));
+        let heads = ["itm_head_t.", "encoder.layer.2.", "itm_head_v.", "image_fusion."].map(learns);
+        (loss.into_scalar::<f32>(), heads)
+    };
+    let (text, image, both) = (of(Paths::Text), of(Paths::Image), of(Paths::Both));
+    assert_eq!(text.1, [true, true, false, false]);
+    assert_eq!(image.1, [false, false, true, true]);
+    assert_eq!(both.1, [true; 4]);
+    near(&[both.0], &[text.0 + image.0], "both paths");
+}
+
+#[test]
+fn contrast_leaves_out_what_is_within_a_modality_where_the_config_says_so() {
+    let device = Device::flex();
+    let (mut student, teacher) = (
+        model(&XvlConfig::tiny(), &device),
+        model(&XvlConfig::tiny(), &device),
+    );
+    let examples = examples(4);
+    let of = |model: &Xvl| losses(model, Some(&teacher), &examples, &mut Memory::default())[0];
+    let whole = of(&student);
+    student.config.contrast.intra = false;
+    let across = of(&student);
+    let texts: Vec<&[u32]> = examples.iter().map(|e| e.tokens.as_slice()).collect();
+    let features = |model: &Xvl| {
+        let image = model.encode_image(images(4, &device));
+        let read = model.read(&model.texts(&texts));
+        (model.image_features(&image), model.text_features(&read))
+    };
+    let ((image, text), (image_m, text_m)) = (features(&student), features(&teacher));
+    let features = Features {
+        image,
+        text,
+        image_m,
+        text_m,
+    };
+    // By the middle of the run lambda has grown.
+    let parts = student.contrast(&features, &Queued::default(), 0.4);
+    let [i2t, t2i, i2i, t2t] =
+        [parts.i2t, parts.t2i, parts.i2i, parts.t2t].map(|part| part.into_scalar::<f32>());
+    assert_eq!([whole.0, across.0], ["contrast"; 2]);
+    near(&[whole.1], &[(i2t + t2i + i2i + t2t) / 4.0], "all four");
+    near(&[across.1], &[(i2t + t2i) / 2.0], "across");
 }
 
 #[test]

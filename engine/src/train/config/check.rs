@@ -35,6 +35,13 @@ impl RunConfig {
         self.check_optim()?;
         let known: Vec<&str> = S::OBJECTIVES.iter().map(|o| o.name).collect();
         self.check_objectives(&known, &model)?;
+        if S::views(&|name| self.on(name)) > 1 && self.data.augment.get().is_none() {
+            return fail(
+                "data.augment",
+                "must vary images: an objective compares two views of each, and they would be the same"
+                    .to_owned(),
+            );
+        }
         self.check_data()
     }
 
