@@ -106,7 +106,7 @@ const WRITTEN: &[(&str, bool)] = &[
 pub const XVL: PaperTables = PaperTables {
     system: "xvl",
     preset: "demo",
-    model: "preprocessing.size = 128\nvit = { size = 4, width = 96 }\nmax_tokens = 90\nkeyword = 6.0\ndiagnosis = true\nsides = true\n\
+    model: "preprocessing.size = 128\nvit = { size = 4, width = 96 }\nmax_tokens = 90\ndiagnosis = true\nsides = true\n\
             bert = { vocabulary = 900, width = 96, intermediate = 256, positions = 100, dropout = 0.0 }\n",
     queue: Some(512),
     data: "",
