@@ -186,23 +186,17 @@ fn point(workspace: Workspace, by: [&str; 2]) {
     let questions = workspace.questions;
     let word = by.into_iter().find_map(find);
     let word = word.and_then(|word| word.closest("[data-at]").ok()?);
-    let Some((at, of_check)) = word.as_ref().and_then(|word| {
-        let of_check = word.closest("#checked").ok()?.is_some();
-        Some((place(word)?, of_check))
-    }) else {
-        return show(questions.overlay, None, None);
-    };
-    // An item of the list says it itself; in the text the mark does.
-    match of_check {
-        true => {
+    let at = word.as_ref().and_then(place);
+    let of_check = word.as_ref().and_then(|word| word.closest("#checked").ok()?);
+    match (at, of_check) {
+        (Some(at), Some(_)) => {
+            // Whether it is pointed at there or in the list.
             let mark = find(&format!("#check-marked [data-at=\"{at}\"]"));
-            show(
-                questions.overlay,
-                mark,
-                questions.check.heat_of(at, workspace.picture.get_untracked()),
-            );
+            let picture = workspace.picture.get_untracked();
+            show(questions.overlay, mark, questions.check.heat_of(at, picture));
         }
-        false => show(questions.overlay, word, questions.looks.heat_of(at)),
+        (Some(at), None) => show(questions.overlay, word, questions.looks.heat_of(at)),
+        (None, _) => show(questions.overlay, None, None),
     }
 }
 

@@ -420,7 +420,8 @@ impl Browser {
         let at = match css {
             Some(css) => {
                 let script = format!(
-                    "const area = document.querySelector({css:?}).getBoundingClientRect(); return [area.x + area.width / 2, area.y + area.height / 2]"
+                    "const element = document.querySelector({css:?}); element.scrollIntoView({{ block: 'nearest' }});
+                    const area = element.getBoundingClientRect(); return [area.x + area.width / 2, area.y + area.height / 2]"
                 );
                 self.script(&script).await
             }
@@ -446,7 +447,9 @@ impl Browser {
 
     /// The cell, row by row of `side`, in which the map is strongest.
     pub async fn peak(&self, side: usize) -> usize {
-        let script = "const c = document.querySelector('#heat'); const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+        let script = "const heat = document.querySelector('#heat'), c = document.createElement('canvas');
+            c.width = heat.width; c.height = heat.height; const copy = c.getContext('2d', { willReadFrequently: true });
+            copy.drawImage(heat, 0, 0); const d = copy.getImageData(0, 0, c.width, c.height).data;
             let best = 3; for (let i = 3; i < d.length; i += 4) if (d[i] > d[best]) best = i;
             const at = (best - 3) / 4; return [at % c.width / c.width, Math.floor(at / c.width) / c.height]";
         let found = self.script(script).await;

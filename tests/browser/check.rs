@@ -232,31 +232,6 @@ fn a_report_is_checked_as_the_command_does_and_its_marks_are_answered() {
         browser.picture("check-390.png").await;
         browser.size(1280, 860).await;
 
-        // A mark under the pointer, in the text and in the list, has its map; without one there is none, though the keyboard is at one.
-        assert!(!browser.shows_map().await);
-        let mut peaks = Vec::new();
-        for css in ["#check-marked mark[data-at='0']", "#check-marks li[data-at='0']"] {
-            browser.point(Some(css)).await;
-            until_text(&browser, "#check-looked", "strongest at the").await;
-            assert!(browser.shows_map().await, "{css}");
-            assert!(browser.attribute(css, "class").await.contains("seen"), "{css}");
-            peaks.push(browser.peak(4).await);
-            browser.point(None).await;
-            until_text(&browser, "#check-looked", "Point at").await;
-            assert!(!browser.shows_map().await, "{css}");
-        }
-        assert_eq!(peaks[0], peaks[1]);
-        // The keys that go from mark to mark show theirs, and what takes the text away takes the map.
-        browser.press("ArrowDown").await;
-        until_text(&browser, "#check-looked", "strongest at the").await;
-        assert!(browser.shows_map().await);
-        browser.write("#check-text", "x").await;
-        assert!(!browser.shows_map().await);
-        browser.write("#check-text", "\u{e003}").await;
-        browser
-            .script("document.querySelector('#check-marks li').focus()")
-            .await;
-
         // The keyboard is at the first mark; what is kept changes nothing, what is accepted takes its place.
         assert_eq!(focused(&browser).await, "0");
         key(&browser, "ArrowDown").await;
@@ -325,6 +300,62 @@ fn a_report_is_checked_as_the_command_does_and_its_marks_are_answered() {
     });
 }
 
+#[test]
+fn a_mark_that_is_pointed_at_shows_where_the_model_looked_for_it() {
+    let Some(setting) = Setting::find() else { return };
+    run(async {
+        let (_server, browser) = Browser::at(&setting, &setting.page, "device=cpu").await;
+        browser.sample("effusion.png").await;
+        let text = "Findings: Large right pleural effusion. The heart is markedly enlarged.";
+        browser.write("#check-text", text).await;
+        browser.click("#check").await;
+        done(&browser).await;
+        // The keyboard is at the first mark by itself: that shows nothing. The pointer may be at one, since the panel was scrolled.
+        browser.point(None).await;
+        until_text(&browser, "#check-looked", "Point at").await;
+        assert_eq!(focused(&browser).await, "0");
+        assert!(!browser.shows_map().await);
+        let mut peaks = Vec::new();
+        for css in ["#check-marked mark[data-at='0']", "#check-marks li[data-at='0']"] {
+            browser.point(Some(css)).await;
+            // The effusion is the patient's left one, at the right of the picture.
+            until_text(&browser, "#check-looked", "“right”: strongest at the lower right").await;
+            assert!(browser.shows_map().await, "{css}");
+            let mark = browser.attribute("#check-marked [data-at='0']", "class").await;
+            assert_eq!(mark, "seen", "{css}");
+            peaks.push(browser.peak(4).await);
+            browser.picture("check-map-1280.png").await;
+            browser.point(None).await;
+            until_text(&browser, "#check-looked", "Point at").await;
+            assert!(!browser.shows_map().await, "{css}");
+        }
+        assert_eq!(peaks[0], peaks[1]);
+        // The keys that go from mark to mark show theirs; what takes the mark, the text or the picture away takes the map.
+        let by_key = async || {
+            browser
+                .script("document.querySelector('#check-marks li').focus()")
+                .await;
+            browser.press("ArrowDown").await;
+            until_text(&browser, "#check-looked", "strongest at the").await;
+            assert!(browser.shows_map().await);
+        };
+        by_key().await;
+        browser.press("k").await;
+        until_text(&browser, "#check-looked", "“right”").await;
+        assert!(browser.shows_map().await);
+        browser.click("#check-undo").await;
+        by_key().await;
+        browser.write("#check-text", "x").await;
+        assert!(!browser.shows_map().await);
+        browser.write("#check-text", "\u{e003}").await;
+        by_key().await;
+        browser.sample("normal.png").await;
+        assert!(!browser.shows_map().await);
+        assert_eq!(browser.complaints().await, Vec::<String>::new());
+        browser.end().await;
+    });
+}
+
 /// A structured report (DICOM, implicit little endian): nodes of its tree, each a kind, a name and what it says or holds.
 struct Node<'a>(&'a str, &'a str, &'a str, &'a [Node<'a>]);
 
@@ -337,7 +368,7 @@ fn element(tag: u32, value: &[u8]) -> Vec<u8> {
     out
 }
 
-fn nodes(nodes: &[Node]) -> Vec<u8> {
+fn nodes(all: &[Node]) -> Vec<u8> {
     let item = |Node(kind, name, text, children): &Node| {
         let name = element(0xfffe_e000, &element(0x0008_0104, name.as_bytes()));
         let all = [
@@ -349,7 +380,7 @@ fn nodes(nodes: &[Node]) -> Vec<u8> {
         ];
         element(0xfffe_e000, &all.concat())
     };
-    element(0x0040_a730, &nodes.iter().flat_map(item).collect::<Vec<_>>())
+    element(0x0040_a730, &all.iter().flat_map(item).collect::<Vec<_>>())
 }
 
 fn structured(tree: &[Node]) -> Vec<u8> {
@@ -425,6 +456,22 @@ fn a_structured_report_is_taken_for_its_text_wherever_it_is_brought() {
             theirs["notes"][0].as_str().unwrap().contains("left out"),
             "{theirs}"
         );
+        // Headings are nothing to a model.
+        let plain = file("plain.txt", "Große left pleural effusion. Effusion.".as_bytes());
+        let plain = setting.hilum(
+            &[
+                "check",
+                picture,
+                plain.to_str().unwrap(),
+                "--bundle",
+                bundle,
+                "--device",
+                "cpu",
+            ],
+            &[],
+        );
+        assert_eq!(theirs["matching"], plain["matching"]);
+        assert_eq!(theirs["words"].as_array().unwrap().len(), 5);
         let matching: f64 = browser
             .attribute("#checking", "data-match")
             .await

@@ -276,7 +276,9 @@ async fn contradictions(
     let logits = finding_logits(session, image.clone(), None).await?;
     let logits = logits.first().map_or(&[][..], Vec::as_slice);
     let readings = readings(&session.manifest.labels, logits);
-    let said = LABELER.read(report);
+    // Lines that were wrapped are joined, and all stays in its place.
+    let paragraphs = report.split("\n\n").map(|lines| lines.replace('\n', " "));
+    let said = LABELER.read(&paragraphs.collect::<Vec<_>>().join("\n\n"));
     let mut found: Vec<Contradiction> = Vec::new();
     for mention in &said.mentions {
         let whole = said.labels[mention.finding as usize];
