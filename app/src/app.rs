@@ -5,6 +5,7 @@ use leptos::prelude::*;
 
 use super::files::{self, Chooser, Samples};
 use super::gate::{Gate, judged};
+use super::heat;
 use super::models::{Models, list_of, megabytes};
 use super::panels::Panels;
 use super::report::{DISCLAIMER, Report};
@@ -170,6 +171,7 @@ fn Engine(workspace: Workspace) -> impl IntoView {
 fn App() -> impl IntoView {
     let workspace = Workspace::new();
     files::listen(workspace);
+    heat::listen(workspace);
     workspace.start();
     let visible = window_event_listener_untyped("visibilitychange", move |_| workspace.wake());
     let shown = window_event_listener_untyped("pageshow", move |_| workspace.wake());

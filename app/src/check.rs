@@ -1,26 +1,38 @@
-//! A report that a reader has, checked against the radiograph: its text, what the engine finds of it, and the reader's answers.
+//! A report that a reader has, checked against the radiograph: its text, typed, or from a text file or a structured report; what the engine
+//! finds of it, and the reader's answers.
 //!
 //! The bundle that checks is loaded when the reader first checks a report. A bundle's findings and marks are of one text; once that is
 //! changed by hand, they stand back until it is checked again.
 
+use hilum_image::{ReportText, looks_like_dicom};
 use hilum_protocol::{Checked, Listed, Partial, Review, Task, TaskRequest, ToEngine};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use std::sync::Arc;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{ClipboardEvent, DataTransfer, DragEvent, Event, File, HtmlInputElement};
 
 use super::bundles::Wanted;
 use super::connection;
+use super::heat::Heat;
 use super::marks::Marked;
 use super::models::megabytes;
 use super::panels::{By, read};
 use super::questions::Outcome;
 use super::report::DISCLAIMER;
-use super::workspace::{Status, Workspace};
+use super::workspace::{Picture, Status, Workspace};
 
 /// No report is longer, in bytes.
 const LARGEST: f64 = 1_000_000.0;
+
+/// A structured report that the engine reads.
+#[derive(Clone)]
+struct Brought {
+    request: u32,
+    name: String,
+    bytes: Arc<Vec<u8>>,
+}
 
 /// The report that is checked. It is a handful of signals, so it is copied, not shared.
 #[derive(Clone, Copy)]
@@ -33,6 +45,10 @@ pub struct Check {
     pub past: RwSignal<Vec<Review>>,
     /// The text that another one was put in the place of.
     replaced: RwSignal<Option<String>>,
+    /// What there is to say of the file that was brought last.
+    note: RwSignal<String>,
+    /// That file, until the engine has read it.
+    brought: StoredValue<Option<Brought>>,
     /// How far the check is.
     progress: RwSignal<Option<Partial>>,
     /// The address of the bundle that is loaded for it.
@@ -50,6 +66,8 @@ impl Check {
             outcome: RwSignal::new(Outcome::None),
             past: RwSignal::default(),
             replaced: RwSignal::new(None),
+            note: RwSignal::default(),
+            brought: StoredValue::new(None),
             progress: RwSignal::new(None),
             waits: RwSignal::new(None),
             asked: StoredValue::default(),
@@ -110,6 +128,34 @@ impl Check {
             Outcome::Done(review) => review.text != self.text.get(),
             _ => false,
         }
+    }
+
+    /// Has what runs now run again when the text is another one, or what was found of it.
+    pub fn track(self) {
+        self.outcome.track();
+        self.text.track();
+    }
+
+    /// Where in the picture a mark's words were looked for.
+    pub fn heat_of(self, at: usize, picture: Picture) -> Option<Heat> {
+        let Picture::Read(_, _, full) = picture else {
+            return None;
+        };
+        self.outcome.with_untracked(|outcome| {
+            let Outcome::Done(review) = outcome else {
+                return None;
+            };
+            let same = self.text.with_untracked(|text| *text == review.text);
+            let mark = review.marks.get(at).filter(|_| same)?;
+            let looked = review.checked.looked.as_ref()?;
+            Heat::new(
+                Task::Check,
+                review.written(mark),
+                looked,
+                review.looked(at)?,
+                full,
+            )
+        })
     }
 
     /// Whether the report says of a finding what the model that checked it doubts, and other than that it is `present`.
@@ -197,30 +243,83 @@ impl Check {
     }
 
     /// Takes the text of a file.
-    fn read(self, file: File) {
+    fn read(self, workspace: Workspace, file: File) {
         let name = file.name();
-        let refuse = move |why: &str| self.end(Outcome::Failed(format!("{name} {why}")));
         if file.size() > LARGEST {
-            return refuse("is larger than 1 MB, too large for a report");
+            return self.refuse(&name, "it is larger than 1 MB, too large for a report");
         }
         spawn_local(async move {
-            let Ok(buffer) = JsFuture::from(file.array_buffer()).await else {
-                return refuse("could not be read by the browser; was it moved or removed?");
-            };
-            match String::from_utf8(js_sys::Uint8Array::new(&buffer).to_vec()) {
-                Ok(text) if !text.contains('\0') => {
-                    // As a text area would have it, so that what is marked there is what was checked.
-                    let text = text.trim_start_matches('\u{feff}');
-                    self.replace(text.replace("\r\n", "\n").replace('\r', "\n"));
-                }
-                _ => refuse("is no text in UTF-8; save the report as plain text"),
+            match JsFuture::from(file.array_buffer()).await {
+                Ok(buffer) => self.open(workspace, name, js_sys::Uint8Array::new(&buffer).to_vec()),
+                Err(_) => self.refuse(
+                    &name,
+                    "the browser could not read the file; was it moved or removed?",
+                ),
             }
         });
     }
+
+    /// Takes the text of a file's content: plain text, or a structured report, which the engine reads. What is no report leaves all as
+    /// it is.
+    pub fn open(self, workspace: Workspace, name: String, bytes: Vec<u8>) {
+        self.note.set(String::new());
+        self.brought.set_value(None);
+        if looks_like_dicom(&bytes) {
+            let request = workspace.questions.number();
+            let bytes = Arc::new(bytes);
+            self.brought.set_value(Some(Brought { request, name, bytes }));
+            return self.bring();
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) if !text.contains('\0') => self.put(text.trim_start_matches('\u{feff}')),
+            _ => self.refuse(
+                &name,
+                "it is neither text in UTF-8 nor a DICOM structured report; save the report as plain text",
+            ),
+        }
+    }
+
+    /// Sends a worker what is to be read.
+    pub fn bring(self) {
+        if let Some(Brought { request, bytes, .. }) = self.brought.get_value() {
+            connection::send(&ToEngine::Report {
+                request,
+                bytes: bytes.to_vec(),
+            });
+        }
+    }
+
+    /// The engine has read a report, or stopped over it.
+    pub fn take_report(self, request: Option<u32>, result: Result<ReportText, String>) {
+        let brought = self.brought.get_value();
+        let Some(brought) = brought.filter(|own| request.is_none_or(|request| own.request == request)) else {
+            return;
+        };
+        self.brought.set_value(None);
+        match result {
+            Ok(ReportText { text, notes }) => {
+                self.put(&text);
+                if !notes.is_empty() {
+                    self.note.set(format!("{}: {}.", brought.name, notes.join("; ")));
+                }
+            }
+            Err(why) => self.refuse(&brought.name, &why),
+        }
+    }
+
+    /// Puts a text where the reader's was, as a text area would have it: so what is marked there is what was checked.
+    fn put(self, text: &str) {
+        self.replace(text.replace("\r\n", "\n").replace('\r', "\n"));
+    }
+
+    fn refuse(self, name: &str, why: &str) {
+        self.note.set(format!("{name} was not opened: {why}."));
+    }
 }
 
-/// Takes a text file that is dropped on the report or pasted into it. Text is left to the browser, all else to the page.
-fn bring(check: Check, event: &Event, data: Option<DataTransfer>) {
+/// Takes a text file that is dropped on the report or pasted into it. Text is left to the browser, all else to the page, which tells a
+/// structured report from a radiograph.
+fn bring(workspace: Workspace, event: &Event, data: Option<DataTransfer>) {
     let Some(data) = data else {
         return;
     };
@@ -235,7 +334,7 @@ fn bring(check: Check, event: &Event, data: Option<DataTransfer>) {
         Some(file) if of_text(&file) => {
             event.stop_propagation();
             event.prevent_default();
-            check.read(file);
+            workspace.questions.check.read(workspace, file);
         }
         _ if is_text => event.stop_propagation(),
         _ => {}
@@ -295,8 +394,14 @@ fn told(workspace: Workspace) -> String {
             (done, total) => format!("Loading the model: {} of {}", megabytes(done), megabytes(total)),
         },
         Outcome::Running => match check.progress.get() {
-            Some(Partial::Comparing(done, total)) => {
+            Some(Partial::Weighing(done, total)) => {
                 format!("Weighing word {} of {total} …", (done + 1).min(total))
+            }
+            Some(Partial::Loading(done, total)) => {
+                format!("Loading the gallery: {} of {}", megabytes(done), megabytes(total))
+            }
+            Some(Partial::Comparing(done, total)) => {
+                format!("Comparing with {done} of {total} cases …")
             }
             _ => "Reading the radiograph …".to_owned(),
         },
@@ -315,19 +420,26 @@ pub fn Checking(workspace: Workspace) -> impl IntoView {
             return;
         };
         if let Some(file) = input.files().and_then(|files| files.get(0)) {
-            check.read(file);
+            check.read(workspace, file);
         }
         // The same file may be chosen again.
         input.set_value("");
     };
-    let drop = move |event: DragEvent| bring(check, &event, event.data_transfer());
-    let paste = move |event: ClipboardEvent| bring(check, &event, event.clipboard_data());
+    let drop = move |event: DragEvent| bring(workspace, &event, event.data_transfer());
+    let paste = move |event: ClipboardEvent| bring(workspace, &event, event.clipboard_data());
     let share = move || match (check.waits.get(), check.progress.get()) {
         (Some(_), _) => {
             let (done, total) = workspace.bundles.progress.get();
             done as f64 / total.max(1) as f64
         }
-        (_, Some(Partial::Comparing(done, total))) => done as f64 / total.max(1) as f64,
+        (
+            _,
+            Some(
+                Partial::Weighing(done, total)
+                | Partial::Comparing(done, total)
+                | Partial::Loading(done, total),
+            ),
+        ) => done as f64 / total.max(1) as f64,
         _ => 0.0,
     };
     let coming = move || {
@@ -353,20 +465,21 @@ pub fn Checking(workspace: Workspace) -> impl IntoView {
             <div class="toolbar tools">
                 <button id="check-own" disabled=move || workspace.text.get().trim().is_empty() on:click=move |_| check.replace(workspace.text.get_untracked())>"Use the report above"</button>
                 <label class="button" for="check-file">"Open a report …"</label>
-                <input id="check-file" class="unseen" type="file" accept=".txt,text/plain" on:change=choose/>
+                <input id="check-file" class="unseen" type="file" accept=".txt,.dcm,.dicom,text/plain,application/dicom" on:change=choose/>
                 <button id="check-restore" hidden=move || check.replaced.get().is_none() on:click=move |_| check.restore()>"Restore previous text"</button>
             </div>
+            <p class="told" id="check-note" role="status" hidden=move || check.note.get().is_empty()>{move || check.note.get()}</p>
             <label class="unseen" for="check-text">"Report to check"</label>
             <textarea
                 id="check-text"
                 spellcheck="true"
-                placeholder="Type or paste a report of this radiograph, or drop a text file here."
+                placeholder="Type or paste a report of this radiograph, or drop a text file or a DICOM structured report here."
                 prop:value=move || check.text.get()
                 on:input=move |event| check.text.set(event_target_value(&event))
                 on:drop=drop
                 on:paste=paste
             ></textarea>
-            <p class="told" role="status">{move || told(workspace)}</p>
+            <p class="told" id="check-told" role="status">{move || told(workspace)}</p>
             <progress max="1" hidden=move || !running() aria-label="Progress of the check" prop:value=share></progress>
             <p class="edited" id="check-stale" role="status" hidden=move || !check.is_stale()>"The report was changed since; check again."</p>
             <Marked workspace/>

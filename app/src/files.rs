@@ -1,5 +1,7 @@
 //! Files come in: dropped, pasted, chosen, or a sample.
 
+use hilum_image::is_report;
+use hilum_protocol::Task;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use wasm_bindgen::prelude::*;
@@ -29,13 +31,27 @@ fn take(workspace: Workspace, file: File) {
     }
     spawn_local(async move {
         match JsFuture::from(file.array_buffer()).await {
-            Ok(buffer) => workspace.open(name, js_sys::Uint8Array::new(&buffer).to_vec()),
+            Ok(buffer) => sort(workspace, name, js_sys::Uint8Array::new(&buffer).to_vec()),
             Err(_) => workspace.unreadable(
                 name,
                 "the browser could not read the file; was it moved or removed?".to_owned(),
             ),
         }
     });
+}
+
+/// A structured report goes where reports are checked, if that is offered; all else is a radiograph.
+fn sort(workspace: Workspace, name: String, bytes: Vec<u8>) {
+    let bundles = workspace.bundles;
+    let checks =
+        || bundles.open_now().tasks().contains(&Task::Check) || untrack(|| bundles.checker()).is_some();
+    if is_report(&bytes) && checks() {
+        workspace.notice.set(Some(format!(
+            "{name} is a report, not a radiograph: it was passed on to “Check a report”."
+        )));
+        return workspace.questions.check.open(workspace, name, bytes);
+    }
+    workspace.open(name, bytes);
 }
 
 fn take_first(workspace: Workspace, data: Option<DataTransfer>) -> bool {

@@ -15,6 +15,8 @@ mod files;
 #[cfg(target_family = "wasm")]
 mod gate;
 #[cfg(target_family = "wasm")]
+mod heat;
+#[cfg(target_family = "wasm")]
 mod looks;
 #[cfg(target_family = "wasm")]
 mod marks;

@@ -2,7 +2,7 @@
 //!
 //! Text and list are plain elements, put together anew with each answer. Of the report they hold text and nothing else.
 
-use hilum_protocol::{Doubt, Mark, Review};
+use hilum_protocol::{Doubt, Mark, Review, Task};
 use leptos::ev::KeyboardEvent;
 use leptos::html::{Ol, P};
 use leptos::prelude::*;
@@ -10,6 +10,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, Event, HtmlElement, HtmlTextAreaElement};
 
 use super::check::{Check, left};
+use super::heat;
 use super::models::put;
 use super::questions::Outcome;
 use super::workspace::Workspace;
@@ -122,7 +123,7 @@ fn fill_list(list: &Element, review: &Review) -> Option<()> {
 }
 
 fn find(css: &str) -> Option<HtmlElement> {
-    document().query_selector(css).ok()??.dyn_into().ok()
+    heat::find(css)?.dyn_into().ok()
 }
 
 /// Moves the keyboard to a mark in the list, or to the last; without any, to where the report is checked again.
@@ -146,8 +147,7 @@ enum Answer {
 
 /// The mark that an element belongs to.
 fn place(element: &Element) -> Option<usize> {
-    let own = element.closest("[data-at]").ok()??;
-    own.get_attribute("data-at")?.parse().ok()
+    heat::place(&element.closest("[data-at]").ok()??)
 }
 
 /// Changes what is left to answer, and the text with it.
@@ -275,6 +275,14 @@ pub fn Marked(workspace: Workspace) -> impl IntoView {
             suggestion.id, suggestion.matching, suggestion.report
         ))
     };
+    // Without a pointer or the keyboard on a mark, how to get its map, where the model has maps.
+    let told = move || match workspace.questions.overlay.of(Task::Check) {
+        Some(heat) => heat.told(),
+        None => match review().is_some_and(|review| review.checked.looked.is_some()) {
+            true => "Point at a mark to see where in the picture the model looked for it.".to_owned(),
+            false => String::new(),
+        },
+    };
     let any = move || review().is_some_and(|review| !review.marks.is_empty());
     view! {
         <div class="checked" id="checked" hidden=move || review().is_none() inert=move || check.is_stale()>
@@ -284,6 +292,7 @@ pub fn Marked(workspace: Workspace) -> impl IntoView {
                 <button id="check-exchange" hidden=move || { sides() < 2 } on:click=move |_| change(check, &mut Review::exchange)>"Exchange all sides"</button>
                 <button id="check-undo" hidden=move || check.past.get().is_empty() on:click=move |_| undo(check)>"Undo"</button>
             </div>
+            <p class="told" id="check-looked" hidden=move || !any()>{told}</p>
             <ol class="doubts" id="check-marks" aria-labelledby="check-left" aria-describedby="disclaimer" node_ref=list on:click=move |event| _ = press(check, &event) on:keydown=move |event| _ = key(check, &event)></ol>
             <p class="quoted" id="check-suggestion" hidden=move || suggestion().is_none()>{suggestion}</p>
             <p class="hint" hidden=move || !any()>"Keys: A or Enter accepts, K keeps, arrows go from mark to mark."</p>

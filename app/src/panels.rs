@@ -263,7 +263,7 @@ fn Similar(workspace: Workspace) -> impl IntoView {
             Partial::Loading(done, total) | Partial::Comparing(done, total) => {
                 Some(done as f64 / total.max(1) as f64)
             }
-            Partial::Text(_) => None,
+            Partial::Text(_) | Partial::Weighing(..) => None,
         })
     };
     let list = move || match questions.found.get() {

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 
 use super::check::Check;
 use super::connection;
+use super::heat::Overlay;
 use super::looks::Looks;
 
 /// What came of a question so far.
@@ -59,6 +60,8 @@ pub struct Questions {
     pub looks: Looks,
     /// The report that is checked.
     pub check: Check,
+    /// The map over the radiograph.
+    pub overlay: Overlay,
     /// The text that is searched for; none for the image.
     text: StoredValue<Option<String>>,
     findings_request: StoredValue<u32>,
@@ -76,6 +79,7 @@ impl Questions {
             asked: RwSignal::new(Vec::new()),
             looks: Looks::new(),
             check: Check::new(),
+            overlay: Overlay::new(),
             text: StoredValue::new(None),
             findings_request: StoredValue::new(0),
             search_request: StoredValue::new(0),

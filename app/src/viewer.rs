@@ -145,10 +145,10 @@ pub fn Viewer(workspace: Workspace) -> impl IntoView {
             let _ = paint(&canvas, &picture, &look.get());
         }
     });
-    // Where the word of the draft that is pointed at looked, laid over it.
+    // The map of the word that is pointed at, laid over it.
     let over = NodeRef::<Canvas>::new();
     Effect::new(move |_| {
-        let heat = workspace.questions.looks.state().heat;
+        let heat = workspace.questions.overlay.get();
         if let Some(canvas) = over.get() {
             canvas.set_hidden(heat.is_none());
             if let Some((pixels, size)) = heat.map(|heat| heat.pixels()) {

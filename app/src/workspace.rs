@@ -166,6 +166,7 @@ impl Workspace {
         ) {
             self.send_image();
         }
+        self.questions.check.bring();
     }
 
     /// Lets the engine compute elsewhere.
@@ -343,6 +344,9 @@ impl Workspace {
             FromEngine::Image { request, result } => {
                 self.take_image(request == self.image_request.get_value(), result);
             }
+            FromEngine::Report { request, result } => {
+                self.questions.check.take_report(Some(request), result);
+            }
             FromEngine::Judged {
                 request,
                 bundle,
@@ -437,6 +441,10 @@ impl Workspace {
     }
 
     fn broken(self, why: &str) {
+        self.questions.check.take_report(
+            None,
+            Err("the engine stopped while it was read; try again".to_owned()),
+        );
         // A decoder that crashes takes the engine with it, and would again: the image is put aside, the
         // engine comes back.
         if let Picture::Reading(name) = self.picture.get_untracked()

@@ -20,7 +20,10 @@ use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+
+mod pages;
+
+pub use pages::{copied, copy, publish, sha256, with_program};
 
 /// What is tested, or nothing, said in words, where it was not built.
 pub struct Setting {
@@ -203,6 +206,15 @@ impl Browser {
             _driver: driver,
             _profile: profile,
         }
+    }
+
+    /// A page, served, in a fresh browser, its engine ready; `asked` is what its address asks for, as `device=cpu`.
+    pub async fn at(setting: &Setting, page: &Path, asked: &str) -> (Server, Self) {
+        let server = Server::start(setting, page);
+        let browser = Self::start(setting).await;
+        browser.open(&format!("{}?{asked}", server.url)).await;
+        browser.ready().await;
+        (server, browser)
     }
 
     /// Goes to an address.
@@ -403,6 +415,48 @@ impl Browser {
             .await;
     }
 
+    /// Moves the pointer to the middle of an element, or to the corner of the window.
+    pub async fn point(&self, css: Option<&str>) {
+        let at = match css {
+            Some(css) => {
+                let script = format!(
+                    "const element = document.querySelector({css:?}); element.scrollIntoView({{ block: 'nearest' }});
+                    const area = element.getBoundingClientRect(); return [area.x + area.width / 2, area.y + area.height / 2]"
+                );
+                self.script(&script).await
+            }
+            None => json!([1, 1]),
+        };
+        let event = json!({ "type": "mouseMoved", "x": at[0], "y": at[1] });
+        self.devtools("Input.dispatchMouseEvent", event).await;
+    }
+
+    /// Presses a key wherever the keyboard is.
+    pub async fn press(&self, key: &str) {
+        for kind in ["keyDown", "keyUp"] {
+            let event = json!({ "type": kind, "key": key, "code": key });
+            self.devtools("Input.dispatchKeyEvent", event).await;
+        }
+    }
+
+    /// Whether a map lies over the radiograph.
+    pub async fn shows_map(&self) -> bool {
+        let visible = "return document.querySelector('#heat').checkVisibility()";
+        self.script(visible).await == true
+    }
+
+    /// The cell, row by row of `side`, in which the map is strongest.
+    pub async fn peak(&self, side: usize) -> usize {
+        let script = "const heat = document.querySelector('#heat'), c = document.createElement('canvas');
+            c.width = heat.width; c.height = heat.height; const copy = c.getContext('2d', { willReadFrequently: true });
+            copy.drawImage(heat, 0, 0); const d = copy.getImageData(0, 0, c.width, c.height).data;
+            let best = 3; for (let i = 3; i < d.length; i += 4) if (d[i] > d[best]) best = i;
+            const at = (best - 3) / 4; return [at % c.width / c.width, Math.floor(at / c.width) / c.height]";
+        let found = self.script(script).await;
+        let cell = |at: &Value| (at.as_f64().unwrap() * side as f64) as usize;
+        cell(&found[1]) * side + cell(&found[0])
+    }
+
     /// A picture of the page, into the folder of `HILUM_SCREENSHOTS` where it is set.
     pub async fn picture(&self, name: &str) {
         if let Some(folder) = std::env::var_os("HILUM_SCREENSHOTS").map(PathBuf::from) {
@@ -418,56 +472,6 @@ impl Browser {
         // It may have ended already.
         let _ = self.client.close().await;
     }
-}
-
-/// Copies a folder.
-pub fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from)
-        .expect("a folder")
-        .map(|e| e.expect("an entry"))
-    {
-        let (path, target) = (entry.path(), to.join(entry.file_name()));
-        match path.is_dir() {
-            true => copy(&path, &target),
-            false => _ = std::fs::copy(&path, &target).expect("a file"),
-        }
-    }
-}
-
-/// As a manifest has it.
-pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// Has a copied page say that it is published with these bundles of its folder `models` and no others.
-pub fn publish(page: &Path, names: &[&str]) {
-    let listed = |name: &&str| {
-        let bytes = std::fs::read(page.join("models").join(name).join("bundle.json")).unwrap();
-        let manifest: Value = serde_json::from_slice(&bytes).unwrap();
-        json!({ "at": format!("models/{name}"), "bundle": {
-            "name": manifest["name"], "sha256": sha256(&bytes), "system": manifest["system"], "data": manifest["provenance"]["data"],
-            "tasks": manifest["tasks"], "reads_text": !manifest["tokenizer"].is_null(), "bytes": bytes.len(),
-        }})
-    };
-    let table: Value = names.iter().map(listed).collect();
-    let content = table.to_string().replace('&', "&amp;").replace('"', "&quot;");
-    let index = page.join("index.html");
-    let html = std::fs::read_to_string(&index).unwrap();
-    assert!(html.contains("</head>"));
-    let meta = format!("<meta name=\"hilum-models\" content=\"{content}\"></head>");
-    std::fs::write(&index, html.replace("</head>", &meta)).unwrap();
-}
-
-/// A copy of the page, in whose worker a program runs first.
-pub fn with_program(setting: &Setting, dir: &Path, program: &str) -> PathBuf {
-    let page = dir.join("page");
-    copy(&setting.page, &page);
-    let boot = page.join("worker-boot.js");
-    let own = std::fs::read_to_string(&boot).unwrap();
-    std::fs::write(&boot, format!("{program}{own}")).unwrap();
-    publish(&page, &["demo"]);
-    page
 }
 
 /// Runs a test that waits.

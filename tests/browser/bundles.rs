@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hilum_browser_tests::{Browser, Server, Setting, copy, publish, run, sha256, with_program};
+use hilum_browser_tests::{Browser, Setting, copied, copy, publish, run, sha256, with_program};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -41,8 +41,7 @@ fn bundle(setting: &Setting, dir: &Path, name: &str, tasks: &[&str], limit: f32)
 
 /// The page, published with the demo and with further bundles: name, tasks, limit.
 fn page_with(setting: &Setting, dir: &Path, more: &[(&str, &[&str], f32)]) -> PathBuf {
-    let page = dir.join("page");
-    copy(&setting.page, &page);
+    let page = copied(setting, dir);
     for (name, tasks, limit) in more {
         bundle(setting, &page.join("models").join(name), name, tasks, *limit);
     }
@@ -55,14 +54,6 @@ fn page_with(setting: &Setting, dir: &Path, more: &[(&str, &[&str], f32)]) -> Pa
 fn foreign() -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../www/page.png");
     path.canonicalize().unwrap()
-}
-
-async fn ready(setting: &Setting, page: &Path) -> (Server, Browser) {
-    let server = Server::start(setting, page);
-    let browser = Browser::start(setting).await;
-    browser.open(&format!("{}?device=cpu", server.url)).await;
-    browser.ready().await;
-    (server, browser)
 }
 
 /// The state of each bundle in the panel, by name.
@@ -117,7 +108,8 @@ fn a_folder_is_opened_kept_there_again_and_freed() {
     let Some(setting) = Setting::find() else { return };
     run(async {
         let dir = tempfile::tempdir().unwrap();
-        let (server, browser) = ready(&setting, &page_with(&setting, dir.path(), &[])).await;
+        let page = page_with(&setting, dir.path(), &[]);
+        let (server, browser) = Browser::at(&setting, &page, "device=cpu").await;
         browser.click("#models").await;
         until_state(&browser, "demo", "open, kept in this browser, on the server").await;
         let row = browser.text(".model").await;
@@ -184,7 +176,8 @@ fn what_is_no_bundle_or_a_damaged_one_is_said_and_nothing_else_is_lost() {
     let Some(setting) = Setting::find() else { return };
     run(async {
         let dir = tempfile::tempdir().unwrap();
-        let (server, browser) = ready(&setting, &page_with(&setting, dir.path(), &[])).await;
+        let page = page_with(&setting, dir.path(), &[]);
+        let (server, browser) = Browser::at(&setting, &page, "device=cpu").await;
         browser.sample("effusion.png").await;
         browser.write("#text", "Supine.").await;
         browser.click("#models").await;
@@ -257,7 +250,7 @@ fn a_published_bundle_opens_by_itself_where_the_open_ones_are_foreign_and_serves
             ("spare", &["findings"], 1000.0),
         ];
         let page = page_with(&setting, dir.path(), &more);
-        let (_server, browser) = ready(&setting, &page).await;
+        let (_server, browser) = Browser::at(&setting, &page, "device=cpu").await;
         browser.sample("effusion.png").await;
         browser.until("main", "data-judged", &["alike"], LIMIT).await;
         assert_eq!(browser.text("#engine .by, #adding").await, "");
@@ -342,7 +335,8 @@ fn an_engine_that_is_restarted_brings_all_bundles_back() {
         let dir = tempfile::tempdir().unwrap();
         // Nothing is kept here: the folder itself is what there is.
         let forbid = "Object.defineProperty(self, 'caches', { get() { throw new DOMException('forbidden', 'SecurityError'); } });\n";
-        let (_server, browser) = ready(&setting, &with_program(&setting, dir.path(), forbid)).await;
+        let page = with_program(&setting, dir.path(), forbid);
+        let (_server, browser) = Browser::at(&setting, &page, "device=cpu").await;
         let folder = dir.path().join("second");
         bundle(&setting, &folder, "second", &["findings"], 1000.0);
         browser.click("#models").await;

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use hilum_browser_tests::{Browser, Server, Setting, copy, publish, run};
+use hilum_browser_tests::{Browser, Setting, copied, copy, publish, run};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -59,8 +59,7 @@ fn mark(bundle: &Path, checked: &Value) {
 
 /// The page, published with the demo and a bundle that checks, of which it asks nothing else.
 fn page_with(setting: &Setting, dir: &Path, bundle: &Path) -> PathBuf {
-    let page = dir.join("page");
-    copy(&setting.page, &page);
+    let page = copied(setting, dir);
     copy(bundle, &page.join("models/check"));
     publish(&page, &["demo", "check"]);
     let index = page.join("index.html");
@@ -95,6 +94,15 @@ async fn value(browser: &Browser) -> String {
         .script("return document.querySelector('#check-text').value")
         .await;
     value.as_str().unwrap().to_owned()
+}
+
+/// Waits until an element's text has a part.
+async fn until_text(browser: &Browser, css: &str, part: &str) {
+    let began = Instant::now();
+    while !browser.text(css).await.contains(part) {
+        assert!(began.elapsed() < LIMIT, "{css}: {:?}", browser.text(css).await);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// The mark that has the keyboard.
@@ -158,10 +166,7 @@ fn a_report_is_checked_as_the_command_does_and_its_marks_are_answered() {
         let theirs = setting.hilum(&command, &[]);
         let page = page_with(&setting, dir.path(), &bundle);
 
-        let server = Server::start(&setting, &page);
-        let browser = Browser::start(&setting).await;
-        browser.open(&format!("{}?device=cpu", server.url)).await;
-        browser.ready().await;
+        let (_server, browser) = Browser::at(&setting, &page, "device=cpu").await;
         // Nothing of the bundle has come before it is asked.
         let fetched = "return performance.getEntriesByType('resource').filter((e) => e.name.includes('models/check')).length";
         assert_eq!(browser.script(fetched).await, 0);
@@ -175,12 +180,12 @@ fn a_report_is_checked_as_the_command_does_and_its_marks_are_answered() {
         browser.write("#check-text", " ").await;
         assert_eq!(browser.script(disabled).await, true);
 
-        // What is no text is said; a text takes the place of what is there, with Windows' ends of lines and its mark of UTF-8.
+        // What is no text is said, and leaves what is there; a text takes its place, with Windows' ends of lines and its mark of UTF-8.
         let odd = dir.path().join("odd.txt");
         std::fs::write(&odd, [0xff, 0xfe, 0x00]).unwrap();
         browser.write("#check-file", odd.to_str().unwrap()).await;
-        browser.until("#checking", "data-state", &["failed"], LIMIT).await;
-        assert!(browser.text("#checking .told").await.contains("UTF-8"));
+        until_text(&browser, "#check-note", "UTF-8").await;
+        assert_eq!(value(&browser).await, " ");
         std::fs::write(&odd, format!("\u{feff}{}", REPORT.replace('\n', "\r\n"))).unwrap();
         browser.write("#check-file", odd.to_str().unwrap()).await;
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -202,7 +207,7 @@ fn a_report_is_checked_as_the_command_does_and_its_marks_are_answered() {
             .parse()
             .unwrap();
         assert!((exchanged - theirs["exchanged"].as_f64().unwrap()).abs() < APART);
-        let said = browser.text("#checking .told").await;
+        let said = browser.text("#check-told").await;
         assert!(said.contains("this radiograph (operating point"), "{said}");
         let ours = marks(&browser).await;
         let wanted = theirs["marks"].as_array().unwrap();
@@ -279,7 +284,7 @@ fn a_report_is_checked_as_the_command_does_and_its_marks_are_answered() {
         browser.click("#check-own").await;
         browser.click("#check").await;
         browser.until("#checking", "data-state", &["failed"], LIMIT).await;
-        assert!(browser.text("#checking .told").await.contains("knee"));
+        assert!(browser.text("#checking").await.contains("knee"));
         browser.click("#check-restore").await;
         assert_eq!(value(&browser).await, text);
 
@@ -296,17 +301,196 @@ fn a_report_is_checked_as_the_command_does_and_its_marks_are_answered() {
 }
 
 #[test]
+fn a_mark_that_is_pointed_at_shows_where_the_model_looked_for_it() {
+    let Some(setting) = Setting::find() else { return };
+    run(async {
+        let (_server, browser) = Browser::at(&setting, &setting.page, "device=cpu").await;
+        browser.sample("effusion.png").await;
+        let text = "Findings: Large right pleural effusion. The heart is markedly enlarged.";
+        browser.write("#check-text", text).await;
+        browser.click("#check").await;
+        done(&browser).await;
+        // The keyboard is at the first mark by itself: that shows nothing. The pointer may be at one, since the panel was scrolled.
+        browser.point(None).await;
+        until_text(&browser, "#check-looked", "Point at").await;
+        assert_eq!(focused(&browser).await, "0");
+        assert!(!browser.shows_map().await);
+        let mut peaks = Vec::new();
+        for css in ["#check-marked mark[data-at='0']", "#check-marks li[data-at='0']"] {
+            browser.point(Some(css)).await;
+            // The effusion is the patient's left one, at the right of the picture.
+            until_text(&browser, "#check-looked", "“right”: strongest at the lower right").await;
+            assert!(browser.shows_map().await, "{css}");
+            let mark = browser.attribute("#check-marked [data-at='0']", "class").await;
+            assert_eq!(mark, "seen", "{css}");
+            peaks.push(browser.peak(4).await);
+            browser.picture("check-map-1280.png").await;
+            browser.point(None).await;
+            until_text(&browser, "#check-looked", "Point at").await;
+            assert!(!browser.shows_map().await, "{css}");
+        }
+        assert_eq!(peaks[0], peaks[1]);
+        // The keys that go from mark to mark show theirs; what takes the mark, the text or the picture away takes the map.
+        let by_key = async || {
+            browser
+                .script("document.querySelector('#check-marks li').focus()")
+                .await;
+            browser.press("ArrowDown").await;
+            until_text(&browser, "#check-looked", "strongest at the").await;
+            assert!(browser.shows_map().await);
+        };
+        by_key().await;
+        browser.press("k").await;
+        until_text(&browser, "#check-looked", "“right”").await;
+        assert!(browser.shows_map().await);
+        browser.click("#check-undo").await;
+        by_key().await;
+        browser.write("#check-text", "x").await;
+        assert!(!browser.shows_map().await);
+        browser.write("#check-text", "\u{e003}").await;
+        by_key().await;
+        browser.sample("normal.png").await;
+        assert!(!browser.shows_map().await);
+        assert_eq!(browser.complaints().await, Vec::<String>::new());
+        browser.end().await;
+    });
+}
+
+/// A structured report (DICOM, implicit little endian): nodes of its tree, each a kind, a name and what it says or holds.
+struct Node<'a>(&'a str, &'a str, &'a str, &'a [Node<'a>]);
+
+fn element(tag: u32, value: &[u8]) -> Vec<u8> {
+    let mut out = [((tag >> 16) as u16).to_le_bytes(), (tag as u16).to_le_bytes()].concat();
+    let padded = value.len().next_multiple_of(2);
+    out.extend((padded as u32).to_le_bytes());
+    out.extend(value);
+    out.resize(8 + padded, b' ');
+    out
+}
+
+fn nodes(all: &[Node]) -> Vec<u8> {
+    let item = |Node(kind, name, text, children): &Node| {
+        let name = element(0xfffe_e000, &element(0x0008_0104, name.as_bytes()));
+        let all = [
+            element(0x0040_a010, b"CONTAINS"),
+            element(0x0040_a040, kind.as_bytes()),
+            element(0x0040_a043, &name),
+            element(0x0040_a160, text.as_bytes()),
+            nodes(children),
+        ];
+        element(0xfffe_e000, &all.concat())
+    };
+    element(0x0040_a730, &all.iter().flat_map(item).collect::<Vec<_>>())
+}
+
+fn structured(tree: &[Node]) -> Vec<u8> {
+    let class = b"1.2.840.10008.5.1.4.1.1.88.11";
+    let set = [element(0x0008_0005, b"ISO_IR 192"), element(0x0008_0016, class)];
+    [set.concat(), nodes(tree)].concat()
+}
+
+#[test]
+fn a_structured_report_is_taken_for_its_text_wherever_it_is_brought() {
+    let Some(setting) = Setting::find() else { return };
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let (_server, browser) = Browser::at(&setting, &setting.page, "device=cpu").await;
+        browser.sample("effusion.png").await;
+        let file = |name: &str, bytes: &[u8]| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path
+        };
+        let text = Node("TEXT", "Finding", "Große left pleural effusion.", &[]);
+        let number = Node("NUM", "Diameter", "", &[]);
+        let bytes = structured(&[
+            Node("CONTAINER", "Findings", "", &[text, number]),
+            Node(
+                "CONTAINER",
+                "Impression",
+                "",
+                &[Node("TEXT", "Impression", "Effusion.", &[])],
+            ),
+        ]);
+        let report = file("report.dcm", &bytes);
+        let wanted = "Findings:\nGroße left pleural effusion.\n\nImpression:\nEffusion.";
+        browser.write("#check-file", report.to_str().unwrap()).await;
+        until_text(&browser, "#check-note", "1 measurement or code was left out").await;
+        assert_eq!(value(&browser).await, wanted);
+
+        // What has no text, and what is cut short, is said, and nothing is lost.
+        let numbers = file("numbers.dcm", &structured(&[Node("NUM", "Diameter", "", &[])]));
+        browser.write("#check-file", numbers.to_str().unwrap()).await;
+        until_text(&browser, "#check-note", "measurements and codes alone").await;
+        browser
+            .write("#check-file", file("cut.dcm", &bytes[..150]).to_str().unwrap())
+            .await;
+        until_text(&browser, "#check-note", "cut short").await;
+        assert_eq!(value(&browser).await, wanted);
+
+        // Where a radiograph is expected it is told from one: the radiograph stays, and what was in the box can be brought back.
+        browser.write("#check-text", " Mine.").await;
+        browser.bring(&report, "drop").await;
+        until_text(&browser, "#notice", "is a report, not a radiograph").await;
+        until_text(&browser, "#check-note", "left out").await;
+        assert_eq!(value(&browser).await, wanted);
+        assert_eq!(browser.attribute("main", "data-picture").await, "read");
+        browser.click("#check-restore").await;
+        assert_eq!(value(&browser).await, format!("{wanted} Mine."));
+
+        // The command reads the same of it.
+        browser.click("#check-restore").await;
+        browser.click("#check").await;
+        done(&browser).await;
+        let (picture, bundle) = (
+            setting.page.join("samples/effusion.png"),
+            setting.page.join("models/check"),
+        );
+        let [picture, report, bundle] = [&picture, &report, &bundle].map(|path| path.to_str().unwrap());
+        let theirs = setting.hilum(
+            &["check", picture, report, "--bundle", bundle, "--device", "cpu"],
+            &[],
+        );
+        assert_eq!(theirs["report"], wanted);
+        assert!(
+            theirs["notes"][0].as_str().unwrap().contains("left out"),
+            "{theirs}"
+        );
+        // Headings are nothing to a model.
+        let plain = file("plain.txt", "Große left pleural effusion. Effusion.".as_bytes());
+        let plain = setting.hilum(
+            &[
+                "check",
+                picture,
+                plain.to_str().unwrap(),
+                "--bundle",
+                bundle,
+                "--device",
+                "cpu",
+            ],
+            &[],
+        );
+        assert_eq!(theirs["matching"], plain["matching"]);
+        assert_eq!(theirs["words"].as_array().unwrap().len(), 5);
+        let matching: f64 = browser
+            .attribute("#checking", "data-match")
+            .await
+            .parse()
+            .unwrap();
+        assert!((matching - theirs["matching"].as_f64().unwrap()).abs() < APART);
+        assert_eq!(browser.complaints().await, Vec::<String>::new());
+        browser.end().await;
+    });
+}
+
+#[test]
 fn without_a_bundle_that_checks_there_is_no_panel() {
     let Some(setting) = Setting::find() else { return };
     run(async {
         let dir = tempfile::tempdir().unwrap();
-        let page = dir.path().join("page");
-        copy(&setting.page, &page);
+        let page = copied(&setting, dir.path());
         publish(&page, &["demo"]);
-        let server = Server::start(&setting, &page);
-        let browser = Browser::start(&setting).await;
-        browser.open(&format!("{}?device=cpu", server.url)).await;
-        browser.ready().await;
+        let (_server, browser) = Browser::at(&setting, &page, "device=cpu").await;
         let there = "return document.querySelector('#checking') !== null";
         assert_eq!(browser.script(there).await, false);
         assert!(browser.text("#not-offered").await.contains("check reports"));

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hilum_browser_tests::{Browser, Server, Setting, copy, run};
+use hilum_browser_tests::{Browser, Setting, copied, run};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -21,8 +21,7 @@ fn a_classifier_finds_similar_cases_without_films_and_says_what_its_labels_are_w
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-        let page = dir.path().join("page");
-        copy(&setting.page, &page);
+        let page = copied(&setting, dir.path());
         let (films, finder) = (at("films"), at("page/models/finder"));
         let drawn = "phantom --layout nih14 --size 96 --count 60 --seed 9 --split train --out";
         setting.make(&[&drawn.split(' ').collect::<Vec<_>>()[..], &[&films]].concat());
@@ -50,11 +49,7 @@ fn a_classifier_finds_similar_cases_without_films_and_says_what_its_labels_are_w
         let scored = "evaluate --task findings --split all --bootstraps 200 --record phantoms";
         setting.make(&[&scored.split(' ').collect::<Vec<_>>()[..], &data].concat());
 
-        let server = Server::start(&setting, &page);
-        let browser = Browser::start(&setting).await;
-        let address = format!("{}?device=cpu&bundle=models/finder", server.url);
-        browser.open(&address).await;
-        browser.ready().await;
+        let (_server, browser) = Browser::at(&setting, &page, "device=cpu&bundle=models/finder").await;
         browser.sample("effusion.png").await;
         browser.click("#find").await;
         done(&browser, "#findings").await;

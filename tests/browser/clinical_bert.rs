@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use hilum_browser_tests::{Browser, Server, Setting, run};
+use hilum_browser_tests::{Browser, Setting, run};
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -55,10 +55,7 @@ fn a_clinical_bert_from_a_folder_drafts_finds_and_shows_its_words_maps() {
         let greedy = ["draft", picture.to_str().unwrap(), "--beam", "1"];
         let theirs: Value = setting.hilum(&[&greedy[..], &on].concat(), &[]);
 
-        let server = Server::start(&setting, &setting.page);
-        let browser = Browser::start(&setting).await;
-        browser.open(&format!("{}?device=cpu", server.url)).await;
-        browser.ready().await;
+        let (_server, browser) = Browser::at(&setting, &setting.page, "device=cpu").await;
         browser.click("#models").await;
         browser.choose_folder(&folder).await;
         let open = "return document.querySelector(\".model[data-name='clinical']\")?.dataset.state.startsWith('open') === true";

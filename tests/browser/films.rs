@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hilum_browser_tests::{Browser, Server, Setting, run};
+use hilum_browser_tests::{Browser, Setting, run};
 
 const LIMIT: Duration = Duration::from_secs(120);
 /// What the page says on the CPU and what the command says: f32 both, in another order of sums.
@@ -34,10 +34,7 @@ async fn done(browser: &Browser, panel: &str) {
 fn a_film_opens_the_bundle_of_films_and_a_phantom_stays_with_the_demo() {
     let Some(setting) = Setting::find() else { return };
     run(async {
-        let server = Server::start(&setting, &setting.page);
-        let browser = Browser::start(&setting).await;
-        browser.open(&format!("{}?device=cpu", server.url)).await;
-        browser.ready().await;
+        let (_server, browser) = Browser::at(&setting, &setting.page, "device=cpu").await;
         browser.sample("effusion.png").await;
         browser.until("main", "data-judged", &["alike"], LIMIT).await;
         assert!(!browser.text("#engine").await.contains("films"));

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use hilum_browser_tests::{Browser, Server, Setting, copy, publish, run};
+use hilum_browser_tests::{Browser, Setting, copied, copy, publish, run};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const JUDGED: [&str; 3] = ["alike", "foreign", "unknown"];
@@ -14,8 +14,7 @@ fn what_is_unlike_the_training_pictures_is_said_above_all_panels() {
     let Some(setting) = Setting::find() else { return };
     run(async {
         let dir = tempfile::tempdir().unwrap();
-        let page = dir.path().join("page");
-        copy(&setting.page, &page);
+        let page = copied(&setting, dir.path());
         publish(&page, &["demo"]);
         // The same bundle without its gate.
         let bundle = page.join("models/plain");
@@ -31,10 +30,7 @@ fn what_is_unlike_the_training_pictures_is_said_above_all_panels() {
             .canonicalize()
             .unwrap();
 
-        let server = Server::start(&setting, &page);
-        let browser = Browser::start(&setting).await;
-        browser.open(&format!("{}?device=cpu", server.url)).await;
-        browser.ready().await;
+        let (server, browser) = Browser::at(&setting, &page, "device=cpu").await;
         let judged = async || browser.until("main", "data-judged", &JUDGED, LIMIT).await;
         browser.sample("effusion.png").await;
         assert_eq!(judged().await, "alike");

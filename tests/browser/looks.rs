@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use hilum_browser_tests::{Browser, Server, Setting, run};
+use hilum_browser_tests::{Browser, Setting, run};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -50,47 +50,6 @@ fn panels(svg: &str) -> Vec<Panel> {
     svg.split("<g transform=\"translate").skip(1).map(panel).collect()
 }
 
-/// Moves the pointer to the middle of an element, or to the corner of the window.
-async fn point(browser: &Browser, css: Option<&str>) {
-    let script = |css: &str| {
-        format!(
-            "const area = document.querySelector({css:?}).getBoundingClientRect(); return [area.x + area.width / 2, area.y + area.height / 2]"
-        )
-    };
-    let at = match css {
-        Some(css) => browser.script(&script(css)).await,
-        None => json!([1, 1]),
-    };
-    let event = json!({ "type": "mouseMoved", "x": at[0], "y": at[1] });
-    browser.devtools("Input.dispatchMouseEvent", event).await;
-}
-
-/// Presses a key wherever the keyboard is.
-async fn press(browser: &Browser, key: &str) {
-    for kind in ["keyDown", "keyUp"] {
-        let event = json!({ "type": kind, "key": key, "code": key });
-        browser.devtools("Input.dispatchKeyEvent", event).await;
-    }
-}
-
-/// The cell, row by row, in which the map is strongest.
-async fn peak(browser: &Browser, side: usize) -> usize {
-    let script = "const c = document.querySelector('#heat'); const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
-        let best = 3; for (let i = 3; i < d.length; i += 4) if (d[i] > d[best]) best = i;
-        const at = (best - 3) / 4; return [at % c.width / c.width, Math.floor(at / c.width) / c.height]";
-    let found = browser.script(script).await;
-    let cell = |at: &Value| (at.as_f64().unwrap() * side as f64) as usize;
-    cell(&found[1]) * side + cell(&found[0])
-}
-
-/// Whether a map lies over the radiograph.
-async fn shown(browser: &Browser) -> bool {
-    browser
-        .script("return document.querySelector('#heat').checkVisibility()")
-        .await
-        == true
-}
-
 fn drawn(setting: &Setting, picture: &Path, dir: &Path) -> Vec<Panel> {
     let svg = dir.join("looks.svg");
     let bundle = setting.page.join("models/demo");
@@ -114,10 +73,7 @@ fn a_word_under_the_pointer_shows_where_it_looked_as_the_command_draws_it() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let theirs = drawn(&setting, &setting.page.join("samples/effusion.png"), dir.path());
-        let server = Server::start(&setting, &setting.page);
-        let browser = Browser::start(&setting).await;
-        browser.open(&format!("{}?device=cpu", server.url)).await;
-        browser.ready().await;
+        let (_server, browser) = Browser::at(&setting, &setting.page, "device=cpu").await;
         let hidden = "return document.querySelector('#looked').hidden";
         assert_eq!(browser.script(hidden).await, true);
         browser.sample("effusion.png").await;
@@ -128,7 +84,7 @@ fn a_word_under_the_pointer_shows_where_it_looked_as_the_command_draws_it() {
         browser.until("#looks", "data-state", &["done"], LIMIT).await;
         assert_eq!(browser.attribute("#looked", "aria-pressed").await, "true");
         assert_eq!(browser.text(".words").await, text);
-        assert!(!shown(&browser).await);
+        assert!(!browser.shows_map().await);
 
         // The command tells punctuation apart, the page has it with the word before it.
         let words = browser
@@ -143,10 +99,10 @@ fn a_word_under_the_pointer_shows_where_it_looked_as_the_command_draws_it() {
 
         let at = names.iter().position(|name| *name == WORD).unwrap();
         let css = format!(".words button[data-at='{at}']");
-        point(&browser, Some(&css)).await;
+        browser.point(Some(&css)).await;
         browser.until(&css, "class", &["seen"], LIMIT).await;
-        assert!(shown(&browser).await);
-        let (panel, ours) = (&theirs[at], peak(&browser, 7).await);
+        assert!(browser.shows_map().await);
+        let (panel, ours) = (&theirs[at], browser.peak(7).await);
         assert!(panel.peaks.contains(&ours), "{ours} is not in {:?}", panel.peaks);
         // A pleural effusion on the patient's left is at the right of the picture.
         let told = browser.text("#looks .told").await;
@@ -158,9 +114,9 @@ fn a_word_under_the_pointer_shows_where_it_looked_as_the_command_draws_it() {
             .await;
         browser.picture("looks-inverted-1280.png").await;
 
-        point(&browser, None).await;
+        browser.point(None).await;
         browser.until(&css, "class", &[""], LIMIT).await;
-        assert!(!shown(&browser).await);
+        assert!(!browser.shows_map().await);
 
         // The words stay those of the draft when the text is edited.
         browser.write("#text", " Unchanged.").await;
@@ -171,8 +127,8 @@ fn a_word_under_the_pointer_shows_where_it_looked_as_the_command_draws_it() {
         browser
             .script(&format!("document.querySelector({css:?}).focus()"))
             .await;
-        assert!(shown(&browser).await);
-        press(&browser, "ArrowLeft").await;
+        assert!(browser.shows_map().await);
+        browser.press("ArrowLeft").await;
         browser
             .until(
                 &format!(".words button[data-at='{}']", at - 1),
@@ -181,10 +137,10 @@ fn a_word_under_the_pointer_shows_where_it_looked_as_the_command_draws_it() {
                 LIMIT,
             )
             .await;
-        assert!(shown(&browser).await);
-        press(&browser, "Escape").await;
+        assert!(browser.shows_map().await);
+        browser.press("Escape").await;
         browser.until("#looked", "aria-pressed", &["false"], LIMIT).await;
-        assert!(!shown(&browser).await);
+        assert!(!browser.shows_map().await);
         assert_eq!(browser.script("return document.activeElement.id").await, "looked");
         // What the engine said is kept.
         assert_eq!(browser.attribute("#looks", "data-state").await, "done");

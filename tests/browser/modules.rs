@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hilum_browser_tests::{Browser, Server, Setting, copy, run};
+use hilum_browser_tests::{Browser, Setting, copy, run};
 
 const LIMIT: Duration = Duration::from_secs(120);
 /// Says which module the worker asks for.
@@ -29,10 +29,7 @@ fn with_program(setting: &Setting, dir: &Path, program: &str) -> PathBuf {
 
 /// The words that the page writes of a sample on the CPU, what each piece is, and the console.
 async fn draft(setting: &Setting, page: &Path) -> (String, String, Vec<String>) {
-    let server = Server::start(setting, page);
-    let browser = Browser::start(setting).await;
-    browser.open(&format!("{}?device=cpu", server.url)).await;
-    browser.ready().await;
+    let (_server, browser) = Browser::at(setting, page, "device=cpu").await;
     browser.sample("effusion.png").await;
     let text = browser.draft(LIMIT).await;
     let pieces = browser.attribute(".report", "data-pieces").await;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use dispatches::{COUNTER, count};
-use hilum_browser_tests::{Browser, Server, Setting, copy, run, sha256, with_program};
+use hilum_browser_tests::{Browser, Server, Setting, copied, run, sha256, with_program};
 use serde_json::{Value, json};
 
 /// Chromium's own software Vulkan driver: the shell's WebGPU on it is the page's.
@@ -60,15 +60,6 @@ fn same(page: &str, pieces: &str, shell: &Value) {
     println!("page and shell part at piece {first:?}, a near tie (lead {lead:.1e})");
 }
 
-/// The page in a fresh browser, ready to compute on `device`.
-async fn ready(setting: &Setting, page: &Path, device: &str) -> (Server, Browser) {
-    let server = Server::start(setting, page);
-    let browser = Browser::start(setting).await;
-    browser.open(&format!("{}?device={device}", server.url)).await;
-    browser.ready().await;
-    (server, browser)
-}
-
 async fn drafts_as_the_shell_does(setting: &Setting, device: &str, variables: &[(&str, &str)]) {
     let dir = tempfile::tempdir().unwrap();
     let file = phantom(setting, dir.path());
@@ -83,7 +74,8 @@ async fn drafts_as_the_shell_does(setting: &Setting, device: &str, variables: &[
     ];
     let shell = setting.hilum(&shell, variables);
 
-    let (server, browser) = ready(setting, &with_program(setting, dir.path(), COUNTER), device).await;
+    let page = with_program(setting, dir.path(), COUNTER);
+    let (server, browser) = Browser::at(setting, &page, &format!("device={device}")).await;
     println!(
         "{device}, first visit: {}",
         browser.attribute("main", "data-measured").await
@@ -168,7 +160,7 @@ fn what_is_no_picture_is_said_in_words_and_samples_and_sizes_work() {
         let dir = tempfile::tempdir().unwrap();
         let words = dir.path().join("words.dcm");
         std::fs::write(&words, "The heart is normal in size.").unwrap();
-        let (_server, browser) = ready(&setting, &setting.page, "cpu").await;
+        let (_server, browser) = Browser::at(&setting, &setting.page, "device=cpu").await;
         browser.picture("empty-1280.png").await;
         browser.choose(&words).await;
         browser
@@ -296,8 +288,7 @@ fn a_damaged_and_a_missing_shard_are_said_in_words() {
     let Some(setting) = Setting::find() else { return };
     run(async {
         let dir = tempfile::tempdir().unwrap();
-        let page = dir.path().join("page");
-        copy(&setting.page, &page);
+        let page = copied(&setting, dir.path());
         let shard = page.join("models/demo/weights-000.safetensors");
         let mut bytes = std::fs::read(&shard).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
@@ -324,7 +315,7 @@ fn a_damaged_and_a_missing_shard_are_said_in_words() {
 fn a_lost_device_is_rebuilt_once_and_then_said() {
     let Some(setting) = Setting::find() else { return };
     run(async {
-        let (_server, browser) = ready(&setting, &setting.page, "webgpu").await;
+        let (_server, browser) = Browser::at(&setting, &setting.page, "device=webgpu").await;
         browser.sample("effusion.png").await;
         browser.click("#draft").await;
         let lose = "window.dispatchEvent(new Event('hilum-lose-device'))";
@@ -361,7 +352,7 @@ fn forbidden_storage_and_a_damaged_program_are_said_in_words() {
         // As a private window of some browsers has it.
         let forbid = "Object.defineProperty(self, 'caches', { get() { throw new DOMException('forbidden', 'SecurityError'); } });\n";
         let page = with_program(&setting, dir.path(), forbid);
-        let (server, browser) = ready(&setting, &page, "cpu").await;
+        let (server, browser) = Browser::at(&setting, &page, "device=cpu").await;
         let said = browser.text("#notice").await;
         assert!(
             said.contains("keeps no data") && said.contains("downloaded at every visit"),
@@ -435,7 +426,7 @@ fn full_storage_and_missing_simd_are_said_in_words() {
 fn a_page_that_slept_in_mid_draft_ends_its_draft() {
     let Some(setting) = Setting::find() else { return };
     run(async {
-        let (_server, browser) = ready(&setting, &setting.page, "webgpu").await;
+        let (_server, browser) = Browser::at(&setting, &setting.page, "device=webgpu").await;
         browser.sample("devices.png").await;
         browser.click("#draft").await;
         browser

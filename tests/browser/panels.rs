@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hilum_browser_tests::{Browser, Server, Setting, copy, run};
+use hilum_browser_tests::{Browser, Setting, copied, copy, run};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -16,8 +16,7 @@ const PANELS: [&str; 3] = ["#findings", "#similar", "#asking"];
 /// The page with a tiny bundle for all tasks beside its own, trained for a few steps: its answers mean
 /// nothing, but they differ.
 fn page_with_tasks(setting: &Setting, dir: &Path) -> PathBuf {
-    let page = dir.join("page");
-    copy(&setting.page, &page);
+    let page = copied(setting, dir);
     let at = |name: &str| dir.join(name).to_str().unwrap().to_owned();
     let (data, run, config) = (at("data"), at("run"), at("run.toml"));
     let bundle = page.join("models/tasks").to_str().unwrap().to_owned();
@@ -122,11 +121,8 @@ fn panels_say_what_the_command_says_and_belong_to_the_open_picture() {
         let on = ["--bundle", &bundle, "--device", "cpu"];
         let ask = |arguments: &[&str]| setting.hilum(&[arguments, &on].concat(), &[]);
 
-        let server = Server::start(&setting, &page);
-        let browser = Browser::start(&setting).await;
+        let (server, browser) = Browser::at(&setting, &page, "device=cpu&bundle=models/tasks").await;
         let url = format!("{}?device=cpu&bundle=models/tasks", server.url);
-        browser.open(&url).await;
-        browser.ready().await;
         assert_eq!(
             browser
                 .script("return document.querySelector('#find').disabled")
@@ -272,12 +268,7 @@ fn on_webgpu_panels_answer_while_a_draft_is_under_way_and_a_damaged_gallery_is_s
             &["findings", &picture, "--bundle", &bundle, "--device", "cpu"],
             &[],
         );
-        let server = Server::start(&setting, &page);
-        let browser = Browser::start(&setting).await;
-        browser
-            .open(&format!("{}?device=webgpu&bundle=models/tasks", server.url))
-            .await;
-        browser.ready().await;
+        let (server, browser) = Browser::at(&setting, &page, "device=webgpu&bundle=models/tasks").await;
         browser.sample("devices.png").await;
         browser.click("#draft").await;
         // All at once: none waits for the end of another, and none is lost.
@@ -356,10 +347,7 @@ fn a_panel_is_there_only_where_the_bundle_offers_it() {
             .unwrap()
             .iter()
             .any(|file| file["path"] == "gallery/cases.json");
-        let server = Server::start(&setting, &setting.page);
-        let browser = Browser::start(&setting).await;
-        browser.open(&format!("{}?device=cpu", server.url)).await;
-        browser.ready().await;
+        let (_server, browser) = Browser::at(&setting, &setting.page, "device=cpu").await;
         for (panel, offered) in
             PANELS
                 .into_iter()
@@ -379,8 +367,7 @@ fn a_bundle_that_cannot_draft_opens_and_the_page_says_what_it_lacks() {
     let Some(setting) = Setting::find() else { return };
     run(async {
         let dir = tempfile::tempdir().unwrap();
-        let page = dir.path().join("page");
-        copy(&setting.page, &page);
+        let page = copied(&setting, dir.path());
         let bundle = page.join("models/findings");
         copy(&page.join("models/demo"), &bundle);
         let manifest = bundle.join("bundle.json");
@@ -388,12 +375,7 @@ fn a_bundle_that_cannot_draft_opens_and_the_page_says_what_it_lacks() {
         value["tasks"] = json!(["findings"]);
         value["provenance"]["data"] = json!("a thousand drawings");
         std::fs::write(&manifest, value.to_string()).unwrap();
-        let server = Server::start(&setting, &page);
-        let browser = Browser::start(&setting).await;
-        browser
-            .open(&format!("{}?device=cpu&bundle=models/findings", server.url))
-            .await;
-        browser.ready().await;
+        let (_server, browser) = Browser::at(&setting, &page, "device=cpu&bundle=models/findings").await;
         let hidden = "return document.querySelector('#draft').hidden";
         assert_eq!(browser.script(hidden).await, true);
         let said = browser.text("#not-offered").await;

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use hilum_browser_tests::{Browser, Server, Setting, copy, run};
+use hilum_browser_tests::{Browser, Server, Setting, copied, copy, run};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -234,20 +234,14 @@ fn a_bundle_that_only_reads_findings_has_a_form() {
     let Some(setting) = Setting::find() else { return };
     run(async {
         let dir = tempfile::tempdir().unwrap();
-        let page = dir.path().join("page");
-        copy(&setting.page, &page);
+        let page = copied(&setting, dir.path());
         let bundle = page.join("models/findings");
         copy(&page.join("models/demo"), &bundle);
         let manifest = bundle.join("bundle.json");
         let mut value: Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
         value["tasks"] = json!(["findings"]);
         std::fs::write(&manifest, value.to_string()).unwrap();
-        let server = Server::start(&setting, &page);
-        let browser = Browser::start(&setting).await;
-        browser
-            .open(&format!("{}?device=cpu&bundle=models/findings", server.url))
-            .await;
-        browser.ready().await;
+        let (_server, browser) = Browser::at(&setting, &page, "device=cpu&bundle=models/findings").await;
         let off = "return document.querySelector('#structured').disabled";
         assert_eq!(browser.script(off).await, true);
         browser.sample("effusion.png").await;

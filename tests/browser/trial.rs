@@ -171,11 +171,8 @@ fn other_words_than_the_manifest_records_are_told() {
         let second = value["trial"]["tokens"][1].as_u64().unwrap();
         value["trial"]["tokens"][1] = json!(second + 1);
         std::fs::write(&manifest, value.to_string()).unwrap();
-        let server = Server::start(&setting, &page);
-        let browser = Browser::start(&setting).await;
+        let (server, browser) = Browser::at(&setting, &page, "device=cpu&bundle=models/other").await;
         let url = format!("{}?device=cpu&bundle=models/other", server.url);
-        browser.open(&url).await;
-        browser.ready().await;
         let said = browser.text("#notice").await;
         assert!(said.contains("the model or this program is damaged"), "{said}");
         // A picture that it records and this program does not draw is no reason to complain.

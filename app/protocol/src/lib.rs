@@ -10,7 +10,7 @@
 mod review;
 mod route;
 
-use hilum_image::Radiograph;
+use hilum_image::{Radiograph, ReportText};
 use serde::{Deserialize, Serialize};
 
 pub use review::Review;
@@ -130,6 +130,14 @@ pub enum ToEngine {
     },
     /// Decode a file. It cancels every request about the image before it.
     Image {
+        /// The request's number.
+        request: u32,
+        /// The file's content.
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+    },
+    /// Take the text of a structured report.
+    Report {
         /// The request's number.
         request: u32,
         /// The file's content.
@@ -320,6 +328,13 @@ pub enum FromEngine {
         request: u32,
         /// The image, or a sentence that says why there is none.
         result: Result<Box<Shown>, String>,
+    },
+    /// The text of a structured report.
+    Report {
+        /// The request's number.
+        request: u32,
+        /// It, or a sentence that says why there is none.
+        result: Result<ReportText, String>,
     },
     /// How unlike what a bundle's model was trained on an image is: told once for each, before anything is said of what it
     /// shows.

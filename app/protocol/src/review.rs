@@ -13,6 +13,8 @@ pub struct Review {
     pub checked: Checked,
     /// The marks that are left, in the order of [`Checked::marks`], with spans of `text`.
     pub marks: Vec<Mark>,
+    /// For each of them, which of the words that were weighed are in it.
+    words: Vec<Vec<usize>>,
 }
 
 impl Review {
@@ -21,7 +23,34 @@ impl Review {
         let mut marks = checked.marks();
         // Of another text there is nothing to show.
         marks.retain(|mark| text.get(mark.start..mark.end).is_some());
-        Self { text, checked, marks }
+        Self::of(text, checked, marks)
+    }
+
+    fn of(text: String, checked: Checked, marks: Vec<Mark>) -> Self {
+        let words = marks.iter().map(|mark| {
+            let in_it = |at: &usize| {
+                let word = &checked.words[*at];
+                word.start < mark.end && mark.start < word.end
+            };
+            (0..checked.words.len()).filter(in_it).collect()
+        });
+        Self {
+            words: words.collect(),
+            text,
+            checked,
+            marks,
+        }
+    }
+
+    /// Where a mark's words were looked for: the share of each cell of [`Checked::looked`], the mean over the words; nothing where the
+    /// model cannot tell.
+    pub fn looked(&self, at: usize) -> Option<Vec<f32>> {
+        self.checked.looked.as_ref()?.mean(self.words.get(at)?)
+    }
+
+    fn take(&mut self, at: usize) {
+        self.marks.remove(at);
+        self.words.remove(at);
     }
 
     /// What is written where a mark is.
@@ -32,7 +61,7 @@ impl Review {
     /// Leaves the text as it is and takes a mark away.
     pub fn keep(&mut self, at: usize) {
         if at < self.marks.len() {
-            self.marks.remove(at);
+            self.take(at);
         }
     }
 
@@ -44,7 +73,7 @@ impl Review {
         let (Some(proposal), Some(_)) = (mark.proposal, self.text.get(mark.start..mark.end)) else {
             return;
         };
-        self.marks.remove(at);
+        self.take(at);
         let span = match proposal.as_str() {
             "" => whole(&self.text, mark.start..mark.end),
             _ => mark.start..mark.end,
@@ -120,6 +149,8 @@ fn whole(text: &str, mut span: Range<usize>) -> Range<usize> {
 
 #[cfg(test)]
 mod tests {
+    use hilum_task::{CheckedWord, Looked};
+
     use super::*;
 
     fn review(text: &str, marks: &[(&str, Doubt, Option<&str>)]) -> Review {
@@ -134,21 +165,37 @@ mod tests {
                 finding: None,
             }
         };
+        // What is found of it is what is to be marked: a doubt of that kind where each stands.
+        let marks: Vec<Mark> = marks.iter().map(mark).collect();
+        let word = |mark: &Mark| CheckedWord {
+            start: mark.start,
+            end: mark.end,
+            written: text[mark.start..mark.end].to_owned(),
+            probability: 0.5,
+            likeliest: String::new(),
+            likeliest_probability: 0.5,
+            unseen: 0.0,
+            side: false,
+            other: None,
+        };
+        let cells = (0..marks.len()).flat_map(|at| [at as f32, 0.0]);
         let checked = Checked {
             matching: 0.5,
             exchanged: None,
-            words: Vec::new(),
+            words: marks.iter().map(word).collect(),
             sentences: Vec::new(),
             contradictions: Vec::new(),
-            looked: None,
+            looked: Some(Looked {
+                grid: (1, 2),
+                across: (0.0, 1.0),
+                down: (0.0, 1.0),
+                cells: cells.flat_map(f32::to_le_bytes).collect(),
+            }),
             suggestion: None,
             unread: 0,
             limits: None,
         };
-        Review {
-            marks: marks.iter().map(mark).collect(),
-            ..Review::new(text.to_owned(), checked)
-        }
+        Review::of(text.to_owned(), checked, marks)
     }
 
     fn written(review: &Review) -> Vec<&str> {
@@ -190,6 +237,27 @@ mod tests {
         review.keep(7);
         assert_eq!(review.text, "ü Right — left Größe “groß”.");
         assert_eq!(review.pieces(), [(review.text.as_str(), None)]);
+    }
+
+    #[test]
+    fn a_mark_keeps_its_map_whatever_is_answered_before_it() {
+        let mut review = review("ü Left — right Größe “klein”.", &SIDES);
+        let maps = |review: &Review| -> Vec<f32> {
+            let map = |at| review.looked(at).unwrap_or_default()[0];
+            (0..review.marks.len()).map(map).collect()
+        };
+        assert_eq!(maps(&review), [0.0, 1.0, 2.0, 3.0]);
+        review.accept(1);
+        review.keep(0);
+        assert_eq!(maps(&review), [2.0, 3.0]);
+        assert_eq!(review.looked(2), None);
+        // Of a longer mark it is the mean.
+        let sentences = [
+            ("ü Left — right", Doubt::Sentence, Some("")),
+            ("right", Doubt::Side, None),
+        ];
+        let review = super::tests::review("ü Left — right", &sentences);
+        assert_eq!(maps(&review), [0.5, 0.5]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use hilum::image::{WindowChoice, decode};
+use hilum::image::{WindowChoice, decode, read_report};
 use hilum_protocol::{FromEngine, Shown, Task, ToEngine};
 use js_sys::Map;
 use wasm_bindgen::prelude::*;
@@ -72,6 +72,10 @@ async fn handle(state: Rc<State>, message: ToEngine) {
             let result = read(&state, request, &bytes).map_err(|e| e.to_string());
             post(&FromEngine::Image { request, result });
             judge(&state).await;
+        }
+        ToEngine::Report { request, bytes } => {
+            let result = read_report(&bytes).map_err(|e| e.to_string());
+            post(&FromEngine::Report { request, result });
         }
         ToEngine::Run {
             request,

@@ -1,4 +1,4 @@
-//! What can go wrong between a file and a picture: each error is one sentence for the person who opened the
+//! What can go wrong between a file and a picture, or a file and a report: each error is one sentence for the person who opened the
 //! file.
 
 use std::path::PathBuf;
@@ -58,6 +58,35 @@ pub enum ImageError {
     /// Encoding a picture failed.
     #[error("cannot encode the {0} picture: {1}")]
     Encode(&'static str, String),
+}
+
+/// Why no text of a report could be taken from a DICOM file.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The bytes do not begin as DICOM does.
+    #[error("this is no DICOM file; give the structured report, or the report as plain text")]
+    NotDicom,
+    /// Another object: what it is.
+    #[error(
+        "this DICOM file is no report: {0}; give the structured report (SR) of the study, or the report as plain text"
+    )]
+    NoReport(&'static str),
+    /// A structured document that is not written: of doses, of computer-aided detection, of a procedure.
+    #[error(
+        "this structured report is no written report, but one of doses, measurements or the like; give the report as plain text"
+    )]
+    OtherDocument,
+    /// A report without text: why.
+    #[error("this structured report holds no text: {0}; give the report as plain text")]
+    NoText(&'static str),
+    /// Its text is encrypted.
+    #[error(
+        "the text of this structured report is encrypted; export it without encryption, or give the report as plain text"
+    )]
+    Encrypted,
+    /// The file is cut short, damaged, or of a form that is not read.
+    #[error(transparent)]
+    File(#[from] ImageError),
 }
 
 impl ImageError {

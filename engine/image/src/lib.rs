@@ -4,6 +4,8 @@
 //! The way of a radiograph: [`decode`] gives values after the modality LUT, [`Radiograph::display`] applies
 //! the VOI LUT or a window and then inverts MONOCHROME1, and [`prepare`] cuts, resizes and pads the picture
 //! for a model.
+//!
+//! [`read_report`] takes the text of a report that is DICOM too.
 
 mod dicom;
 pub mod encode;
@@ -23,7 +25,8 @@ mod resize;
 mod square;
 mod voi;
 
-pub use error::ImageError;
+pub use dicom::{ReportText, is_report, looks_like_dicom, read_report};
+pub use error::{ImageError, ReportError};
 pub use prepare::{Fit, Norm, Placement, Prepared, Preprocessing, find_content, prepare};
 pub use radiograph::{Gray8, Identity, Polarity, Radiograph, WindowChoice};
 pub use resize::{Filter, Rect};

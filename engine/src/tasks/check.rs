@@ -14,7 +14,9 @@ use super::findings::{finding_logits, readings};
 use super::retrieve::match_probabilities;
 use super::session::Session;
 use crate::systems::Task;
-use crate::text::{Certainty, Finding, Labeler, Subject, Tokenizer, sentences, subject, swap_sides};
+use crate::text::{
+    Certainty, Finding, Labeler, Subject, Tokenizer, described, sentences, subject, swap_sides,
+};
 
 /// Its tables take longer to build than a report takes to be read.
 static LABELER: LazyLock<Labeler> = LazyLock::new(Labeler::new);
@@ -118,7 +120,8 @@ pub fn checkable(report: &str) -> Result<(), TaskError> {
     }
 }
 
-/// Checks a report, [`checkable`] or not; `each` is told how many of its words are weighed, of how many, and cancels
+/// Checks a report, [`checkable`] or not, without its headings and what stands under those of history, technique and the like: models read
+/// none. `each` is told how many of its words are weighed, of how many, and cancels
 /// by breaking: then there is no result.
 ///
 /// # Shapes
@@ -132,6 +135,7 @@ pub async fn check(
     report: &str,
     mut each: impl AsyncFnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Option<Checked>, TaskError> {
+    let report = &*described(report);
     let tokenizer = session.tokenizer(Task::Check)?;
     let most = session.spec().text.map_or(0, |text| text.max_tokens);
     let all = tokenizer.encode_placed(report, usize::MAX)?;
@@ -221,7 +225,7 @@ pub async fn word_looks(
     image: &Tensor<3>,
     report: &str,
 ) -> Result<Option<Vec<(u32, Look)>>, TaskError> {
-    let tokens = session.encode_text(Task::Check, report)?;
+    let tokens = session.encode_text(Task::Check, &described(report))?;
     let Some(maps) = session.system().word_maps(image.clone(), &tokens) else {
         return Ok(None);
     };
@@ -252,6 +256,7 @@ pub(super) async fn looks_of_words(
     let Some(looks) = word_looks(session, image, report).await? else {
         return Ok(None);
     };
+    let report = &*described(report);
     let tokenizer = session.tokenizer(Task::Check)?;
     let mut placed = tokenizer.encode_placed(report, usize::MAX)?;
     placed.truncate(looks.len());
@@ -271,7 +276,9 @@ async fn contradictions(
     let logits = finding_logits(session, image.clone(), None).await?;
     let logits = logits.first().map_or(&[][..], Vec::as_slice);
     let readings = readings(&session.manifest.labels, logits);
-    let said = LABELER.read_report(report);
+    // Lines that were wrapped are joined, and all stays in its place.
+    let paragraphs = report.split("\n\n").map(|lines| lines.replace('\n', " "));
+    let said = LABELER.read(&paragraphs.collect::<Vec<_>>().join("\n\n"));
     let mut found: Vec<Contradiction> = Vec::new();
     for mention in &said.mentions {
         let whole = said.labels[mention.finding as usize];
@@ -393,6 +400,7 @@ async fn hidden(
 /// # Errors
 /// As [`check`].
 pub async fn side_doubts(session: &Session, image: &Tensor<3>, report: &str) -> Result<Vec<f32>, TaskError> {
+    let report = &*described(report);
     let tokenizer = session.tokenizer(Task::Check)?;
     let most = session.spec().text.map_or(0, |text| text.max_tokens);
     let mut placed = tokenizer.encode_placed(report, usize::MAX)?;

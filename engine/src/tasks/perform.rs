@@ -88,7 +88,7 @@ pub async fn perform(
         }
         TaskRequest::Check { text } => {
             let told =
-                async |done: usize, total: usize| each(Partial::Comparing(done as u64, total as u64)).await;
+                async |done: usize, total: usize| each(Partial::Weighing(done as u64, total as u64)).await;
             checkable(text)?;
             let image = image?;
             let Some(mut checked) = check(session, &image.tokens, text, told).await? else {

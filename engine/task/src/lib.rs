@@ -141,8 +141,10 @@ pub enum Partial {
     Text(String),
     /// Bytes of the gallery that have arrived, of how many.
     Loading(u64, u64),
-    /// Cases or words that have been compared, of how many.
+    /// Cases that have been compared, of how many.
     Comparing(u64, u64),
+    /// Words of a report that have been weighed, of how many.
+    Weighing(u64, u64),
 }
 
 /// How unlike what the model was trained on a picture is, as a multiple of what 99 in 100 pictures of its own validation set stay

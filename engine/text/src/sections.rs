@@ -162,6 +162,51 @@ impl Report {
     }
 }
 
+/// What of a report describes the radiograph, each letter in its place: headings, and what stands under those of history, technique and
+/// the like, are blanks. It is what [`Report::parse`] finds.
+pub fn described(text: &str) -> Cow<'_, str> {
+    let parts = split(text);
+    let place = |part: &str| part.as_ptr().addr() - text.as_ptr().addr();
+    let of = |wanted: Section| {
+        let parts = parts
+            .iter()
+            .filter(move |p| p.0 == wanted && !p.1.trim().is_empty());
+        parts.map(|p| p.1)
+    };
+    let mut bodies: Vec<&str> = of(Section::Findings).collect();
+    if bodies.is_empty() {
+        bodies.extend(of(Section::Untitled));
+        let other = parts.iter().rev().find(|p| p.0 == Section::Other);
+        bodies.extend(
+            other
+                .map(|p| paragraphs(p.1))
+                .filter(|body| !body.trim().is_empty()),
+        );
+    }
+    bodies.extend(of(Section::Impression));
+    if bodies.is_empty() || bodies == [text] {
+        return Cow::Borrowed(text);
+    }
+    bodies.sort_by_key(|body| place(body));
+    let mut out = String::with_capacity(text.len());
+    let blank = |out: &mut String, left_out: &str| {
+        for letter in left_out.chars() {
+            match letter {
+                '\n' => out.push('\n'),
+                _ => out.extend(std::iter::repeat_n(' ', letter.len_utf8())),
+            }
+        }
+    };
+    for body in bodies {
+        let left_out = &text[out.len()..place(body)];
+        blank(&mut out, left_out);
+        out.push_str(body);
+    }
+    let left_out = &text[out.len()..];
+    blank(&mut out, left_out);
+    Cow::Owned(out)
+}
+
 /// Whether a heading, without its colon, is that of a section, and if so whether the section tells of the radiograph.
 pub(crate) fn tells_of_radiograph(heading: &str) -> Option<bool> {
     let heading = heading.trim().to_ascii_lowercase();
@@ -330,6 +375,38 @@ mod tests {
         let line = "Two views. Comparison: none. The heart is large.";
         assert_eq!(Report::parse(line).findings, line);
         assert_eq!(Report::parse(""), Report::default());
+    }
+
+    #[test]
+    fn what_describes_the_radiograph_stays_in_its_place() {
+        let texts = [
+            "HISTORY: Größe, cough\n\nFindings:\nClear – lungs.\n\nIMPRESSION: Normal.\nNOTIFICATION: none",
+            "HISTORY: cough\n\nCOMPARISON: none\n\nThe heart is large.\n\nImpression: Large heart.",
+            "Two views. Findings: Clear lungs. IMPRESSION: Normal. Findings: Also clear.",
+            "Impression: Normal.",
+            "INDICATION: cough",
+            "Clear lungs.",
+            "Findings:\nImpression:",
+            "",
+        ];
+        for text in texts {
+            let described = described(text);
+            assert_eq!(described.len(), text.len());
+            let same = text.char_indices().all(|(at, letter)| {
+                let kept = described[at..].starts_with(letter);
+                kept || described[at..].starts_with(' ')
+            });
+            assert!(same, "{described}");
+            let Report { findings, impression } = Report::parse(text);
+            let mut words: Vec<&str> = findings
+                .split_whitespace()
+                .chain(impression.split_whitespace())
+                .collect();
+            let mut own: Vec<&str> = described.split_whitespace().collect();
+            words.sort_unstable();
+            own.sort_unstable();
+            assert_eq!(own, words, "{text}");
+        }
     }
 
     #[test]

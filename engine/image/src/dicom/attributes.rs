@@ -47,7 +47,7 @@ impl Modality {
 }
 
 /// The items of a sequence.
-fn items(object: &InMemDicomObject, tag: Tag) -> &[InMemDicomObject] {
+pub(super) fn items(object: &InMemDicomObject, tag: Tag) -> &[InMemDicomObject] {
     object.get(tag).and_then(|e| e.items()).unwrap_or_default()
 }
 

@@ -10,6 +10,9 @@ mod frames;
 mod lut;
 mod photometric;
 mod pixels;
+mod report;
+#[cfg(test)]
+mod report_tests;
 mod representation;
 mod rle;
 mod said;
@@ -23,7 +26,8 @@ mod walk;
 use dicom_dictionary_std::tags;
 
 pub(crate) use colour::luma;
-pub(crate) use structure::looks_like_dicom;
+pub use report::{ReportText, is_report, read_report};
+pub use structure::looks_like_dicom;
 
 use self::attributes::Attributes;
 use self::photometric::Photometric;
@@ -40,15 +44,7 @@ use super::square;
 /// When the file is cut short, damaged, too large, without pixels, or of a syntax that is not read.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Radiograph, ImageError> {
     let mut notes = Vec::new();
-    let meta = structure::read_meta(bytes)?;
-    let mut data_set = &bytes[meta.data_set..];
-    let inflated;
-    if meta.transfer_syntax.as_deref() == Some(syntax::DEFLATED) {
-        inflated = syntax::inflate(data_set)?;
-        data_set = &inflated;
-    }
-    let seen = structure::seen_encoding(data_set)
-        .ok_or_else(|| ImageError::truncated("DICOM", "no data set follows its header"))?;
+    let (meta, data_set, seen) = structure::open(bytes)?;
     let uid = match meta.transfer_syntax {
         Some(uid) if !uid.is_empty() => {
             if syntax::encoding(&uid) != seen {
@@ -64,7 +60,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Radiograph, ImageError> {
             inferred(seen).to_owned()
         }
     };
-    let found = structure::scan(data_set, seen)?;
+    let found = structure::scan(&data_set, seen)?;
     if found.left_out > 0 {
         notes.push(format!(
             "{} left out of the header: the length cannot be right",

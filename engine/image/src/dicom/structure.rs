@@ -5,8 +5,11 @@
 //! are there, the pixel data is found and left where it is, and of all other elements only those that matter
 //! are handed on, written anew in one encoding: see [`super::walk`].
 
+use std::borrow::Cow;
+
 use super::encoding::{Encoding, PixelData};
 use super::representation::is_vr;
+use super::syntax;
 use super::walk::{UNDEFINED, Walk};
 use crate::error::ImageError;
 
@@ -37,7 +40,7 @@ pub(crate) struct Structure<'a> {
 }
 
 /// Whether `bytes` begin as DICOM does, with or without the preamble.
-pub(crate) fn looks_like_dicom(bytes: &[u8]) -> bool {
+pub fn looks_like_dicom(bytes: &[u8]) -> bool {
     if bytes.get(128..132) == Some(b"DICM") || bytes.starts_with(b"DICM") {
         return true;
     }
@@ -78,14 +81,9 @@ pub(crate) fn read_meta(bytes: &[u8]) -> Result<Meta, ImageError> {
         let walk = Walk::new(bytes, encoding);
         let element = walk.element(at, bytes.len())?;
         let value = walk.value(&element, bytes.len())?;
-        let uid = || {
-            let text = String::from_utf8_lossy(value);
-            let text = text.trim_matches(|c: char| c == '\0' || c.is_whitespace());
-            Some(text.to_owned())
-        };
         match element.tag {
-            0x0002_0002 => class_uid = uid(),
-            0x0002_0010 => transfer_syntax = uid(),
+            0x0002_0002 => class_uid = Some(uid(value)),
+            0x0002_0010 => transfer_syntax = Some(uid(value)),
             _ => {}
         }
         at = element.value + value.len();
@@ -95,6 +93,48 @@ pub(crate) fn read_meta(bytes: &[u8]) -> Result<Meta, ImageError> {
         class_uid,
         data_set: at,
     })
+}
+
+/// A file's beginning, its data set, inflated where it is deflated, and how that is encoded.
+///
+/// # Errors
+/// When the header or the deflated data set is cut short or damaged, or no data set follows.
+pub(crate) fn open(bytes: &[u8]) -> Result<(Meta, Cow<'_, [u8]>, Encoding), ImageError> {
+    let meta = read_meta(bytes)?;
+    let mut data_set = Cow::Borrowed(&bytes[meta.data_set..]);
+    if meta.transfer_syntax.as_deref() == Some(syntax::DEFLATED) {
+        data_set = Cow::Owned(syntax::inflate(&data_set)?);
+    }
+    let seen = seen_encoding(&data_set)
+        .ok_or_else(|| ImageError::truncated("DICOM", "no data set follows its header"))?;
+    Ok((meta, data_set, seen))
+}
+
+/// The class of what a file holds, from its meta group or from the first elements of its data set, up to the first sequence.
+pub(crate) fn class_uid(bytes: &[u8]) -> Option<String> {
+    let meta = read_meta(bytes).ok()?;
+    if meta.class_uid.is_some() {
+        return meta.class_uid;
+    }
+    let data_set = &bytes[meta.data_set..];
+    let walk = Walk::new(data_set, seen_encoding(data_set)?);
+    let (mut at, end) = (0, data_set.len());
+    loop {
+        let element = walk.element(at, end).ok()?;
+        let value = walk.value(&element, end).ok()?;
+        match element.tag {
+            0x0008_0016 => return Some(uid(value)),
+            0x0008_0017.. => return None,
+            _ => at = element.value + value.len(),
+        }
+    }
+}
+
+/// A UID without what pads it.
+fn uid(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    text.trim_matches(|c: char| c == '\0' || c.is_whitespace())
+        .to_owned()
 }
 
 /// The encoding that the first element shows, whatever was declared; `None` where there is no element.
@@ -140,6 +180,18 @@ fn is_wanted(tag: u32) -> bool {
 /// # Errors
 /// When an element or item is longer than what holds it, or nesting and count exceed their limits.
 pub(crate) fn scan(data_set: &[u8], encoding: Encoding) -> Result<Structure<'_>, ImageError> {
+    scan_for(data_set, encoding, is_wanted)
+}
+
+/// As [`scan`], for other elements.
+///
+/// # Errors
+/// As there.
+pub(crate) fn scan_for(
+    data_set: &[u8],
+    encoding: Encoding,
+    is_wanted: impl Fn(u32) -> bool,
+) -> Result<Structure<'_>, ImageError> {
     let mut walk = Walk::new(data_set, encoding);
     let mut overlays = Vec::new();
     let mut directory = false;

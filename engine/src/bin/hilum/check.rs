@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use hilum::bundle::gallery;
-use hilum::image::WindowChoice;
+use hilum::image::{ReportText, WindowChoice, looks_like_dicom, read_report};
 use hilum::systems::Task;
 use hilum::tasks::{
     Checked, Doubt, LoadedGallery, Mark, Subject, Suggestion, TaskRequest, TaskResult, checkable, perform,
@@ -24,7 +24,7 @@ const LISTED: usize = 10;
 pub struct Args {
     /// The radiograph: DICOM, PNG or JPEG.
     image: PathBuf,
-    /// The report: a text file, or - for standard input.
+    /// The report: a text file or a DICOM structured report, or - for standard input.
     report: PathBuf,
     /// A bundle that checks reports.
     #[arg(long)]
@@ -37,7 +37,8 @@ pub struct Args {
     window: Option<WindowChoice>,
 }
 
-fn read(path: &std::path::Path) -> anyhow::Result<String> {
+/// The report's text, and what there is to say of how it was read.
+fn read(path: &std::path::Path) -> anyhow::Result<ReportText> {
     let bytes = if path.as_os_str() == "-" {
         let mut bytes = Vec::new();
         std::io::Read::read_to_end(&mut std::io::stdin(), &mut bytes)?;
@@ -45,12 +46,19 @@ fn read(path: &std::path::Path) -> anyhow::Result<String> {
     } else {
         std::fs::read(path).with_context(|| format!("reading {}", path.display()))?
     };
+    if looks_like_dicom(&bytes) {
+        return read_report(&bytes).with_context(|| format!("reading {}", path.display()));
+    }
     let text = String::from_utf8(bytes).ok();
-    text.with_context(|| {
+    let text = text.with_context(|| {
         format!(
-            "{} is no text in UTF-8; save the report as plain text",
+            "{} is neither text in UTF-8 nor a DICOM structured report; save the report as plain text",
             path.display()
         )
+    })?;
+    Ok(ReportText {
+        text,
+        notes: Vec::new(),
     })
 }
 
@@ -86,7 +94,7 @@ fn in_words(mark: &Mark, report: &str) -> String {
 }
 
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
-    let report = read(&args.report)?;
+    let ReportText { text: report, notes } = read(&args.report)?;
     checkable(&report)?;
     let chosen = globals.open_device()?;
     let (bundle, session) = session::open(Some(&args.bundle), &chosen.device)?;
@@ -142,7 +150,8 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
         })
         .collect();
     let marks = checked.marks();
-    let mut lines = vec![format!("match {:5.3}{}", checked.matching, verdict(&checked))];
+    let mut lines: Vec<String> = notes.iter().map(|note| format!("report: {note}")).collect();
+    lines.push(format!("match {:5.3}{}", checked.matching, verdict(&checked)));
     if let Some(exchanged) = checked.exchanged {
         lines.push(format!("match {exchanged:5.3} with left and right exchanged"));
     }
@@ -181,7 +190,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let mut told = json!({
         "matching": checked.matching, "exchanged": checked.exchanged, "side_doubt": checked.side_doubt(), "words": words,
         "sentences": sentences, "contradictions": checked.contradictions, "marks": marks, "limits": checked.limits,
-        "suggestion": checked.suggestion, "unread": checked.unread, "device": chosen.name,
+        "suggestion": checked.suggestion, "unread": checked.unread, "report": report, "notes": notes, "device": chosen.name,
     });
     judged.put(&mut told);
     globals.tell(&told, lines.join("\n"))
