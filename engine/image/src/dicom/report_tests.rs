@@ -230,7 +230,9 @@ fn what_is_no_written_report_is_said() {
         assert!(matches!(read_report(bytes), Err(ReportError::NotDicom)));
     }
     let number = PLAIN.node("CONTAINS", "NUM", b"Diameter", &[], &[]);
-    assert!(said(&PLAIN.file(BASIC, "", &[number.clone()])).contains("measurements and codes alone"));
+    assert!(
+        said(&PLAIN.file(BASIC, "", std::slice::from_ref(&number))).contains("measurements and codes alone")
+    );
     assert!(said(&PLAIN.file(BASIC, "", &[])).contains("it is empty"));
     assert!(said(&PLAIN.file(BASIC, "", &[PLAIN.text("Findings", " ")])).contains("it is empty"));
     // What is encrypted stands in a sequence of its own.
