@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hilum_browser_tests::{Browser, Setting, run};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(120);
 /// A word of the finding that the sample shows.
