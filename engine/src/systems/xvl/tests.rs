@@ -383,9 +383,19 @@ fn a_config_that_cannot_run_is_refused_by_its_key() {
 }
 
 #[test]
-fn without_matching_nothing_is_retrieved_or_checked() {
+fn without_matching_features_alone_retrieve_and_nothing_is_checked() {
     let learned = |names: &'static [&str]| Xvl::learned(&move |name| names.contains(&name));
-    assert_eq!(learned(&["contrast", "mlm", "report"]), [Task::Draft]);
+    assert_eq!(learned(&["mlm", "report"]), [Task::Draft]);
+    assert_eq!(
+        learned(&["contrast", "mlm", "report"]),
+        [Task::Retrieve, Task::Draft]
+    );
+    let mut config = XvlConfig::tiny();
+    let contrast = |name: &str| name == "contrast";
+    assert!(config.validate_objectives(&contrast).is_err());
+    config.paths = Paths::Neither;
+    assert!(config.validate_objectives(&contrast).is_ok());
+    assert!(config.validate_objectives(&|name| name == "itm").is_err());
     assert_eq!(learned(&["itm", "mlm"]), [Task::Retrieve, Task::Check]);
 }
 
