@@ -271,6 +271,19 @@ impl Browser {
         }
     }
 
+    /// Waits until an element's text has a part.
+    pub async fn until_says(&self, css: &str, part: &str) {
+        let began = Instant::now();
+        while !self.text(css).await.contains(part) {
+            let said = self.text(css).await;
+            assert!(
+                began.elapsed() < Duration::from_secs(120),
+                "{css}: {said:?}, not {part:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Waits until the engine is ready.
     pub async fn ready(&self) {
         self.until("main", "data-engine", &["ready"], Duration::from_secs(180))

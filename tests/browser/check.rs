@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hilum_browser_tests::{Browser, Setting, copied, copy, publish, run};
 use serde_json::{Value, json};
@@ -96,15 +96,6 @@ async fn value(browser: &Browser) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// Waits until an element's text has a part.
-async fn until_text(browser: &Browser, css: &str, part: &str) {
-    let began = Instant::now();
-    while !browser.text(css).await.contains(part) {
-        assert!(began.elapsed() < LIMIT, "{css}: {:?}", browser.text(css).await);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 /// The mark that has the keyboard.
 async fn focused(browser: &Browser) -> Value {
     browser
@@ -184,7 +175,7 @@ fn a_report_is_checked_as_the_command_does_and_its_marks_are_answered() {
         let odd = dir.path().join("odd.txt");
         std::fs::write(&odd, [0xff, 0xfe, 0x00]).unwrap();
         browser.write("#check-file", odd.to_str().unwrap()).await;
-        until_text(&browser, "#check-note", "UTF-8").await;
+        browser.until_says("#check-note", "UTF-8").await;
         assert_eq!(value(&browser).await, " ");
         std::fs::write(&odd, format!("\u{feff}{}", REPORT.replace('\n', "\r\n"))).unwrap();
         browser.write("#check-file", odd.to_str().unwrap()).await;
@@ -312,21 +303,23 @@ fn a_mark_that_is_pointed_at_shows_where_the_model_looked_for_it() {
         done(&browser).await;
         // The keyboard is at the first mark by itself: that shows nothing. The pointer may be at one, since the panel was scrolled.
         browser.point(None).await;
-        until_text(&browser, "#check-looked", "Point at").await;
+        browser.until_says("#check-looked", "Point at").await;
         assert_eq!(focused(&browser).await, "0");
         assert!(!browser.shows_map().await);
         let mut peaks = Vec::new();
         for css in ["#check-marked mark[data-at='0']", "#check-marks li[data-at='0']"] {
             browser.point(Some(css)).await;
             // The effusion is the patient's left one, at the right of the picture.
-            until_text(&browser, "#check-looked", "“right”: strongest at the lower right").await;
+            browser
+                .until_says("#check-looked", "“right”: strongest at the lower right")
+                .await;
             assert!(browser.shows_map().await, "{css}");
             let mark = browser.attribute("#check-marked [data-at='0']", "class").await;
             assert_eq!(mark, "seen", "{css}");
             peaks.push(browser.peak(4).await);
             browser.picture("check-map-1280.png").await;
             browser.point(None).await;
-            until_text(&browser, "#check-looked", "Point at").await;
+            browser.until_says("#check-looked", "Point at").await;
             assert!(!browser.shows_map().await, "{css}");
         }
         assert_eq!(peaks[0], peaks[1]);
@@ -336,12 +329,12 @@ fn a_mark_that_is_pointed_at_shows_where_the_model_looked_for_it() {
                 .script("document.querySelector('#check-marks li').focus()")
                 .await;
             browser.press("ArrowDown").await;
-            until_text(&browser, "#check-looked", "strongest at the").await;
+            browser.until_says("#check-looked", "strongest at the").await;
             assert!(browser.shows_map().await);
         };
         by_key().await;
         browser.press("k").await;
-        until_text(&browser, "#check-looked", "“right”").await;
+        browser.until_says("#check-looked", "“right”").await;
         assert!(browser.shows_map().await);
         browser.click("#check-undo").await;
         by_key().await;
@@ -415,24 +408,30 @@ fn a_structured_report_is_taken_for_its_text_wherever_it_is_brought() {
         let report = file("report.dcm", &bytes);
         let wanted = "Findings:\nGroße left pleural effusion.\n\nImpression:\nEffusion.";
         browser.write("#check-file", report.to_str().unwrap()).await;
-        until_text(&browser, "#check-note", "1 measurement or code was left out").await;
+        browser
+            .until_says("#check-note", "1 measurement or code was left out")
+            .await;
         assert_eq!(value(&browser).await, wanted);
 
         // What has no text, and what is cut short, is said, and nothing is lost.
         let numbers = file("numbers.dcm", &structured(&[Node("NUM", "Diameter", "", &[])]));
         browser.write("#check-file", numbers.to_str().unwrap()).await;
-        until_text(&browser, "#check-note", "measurements and codes alone").await;
+        browser
+            .until_says("#check-note", "measurements and codes alone")
+            .await;
         browser
             .write("#check-file", file("cut.dcm", &bytes[..150]).to_str().unwrap())
             .await;
-        until_text(&browser, "#check-note", "cut short").await;
+        browser.until_says("#check-note", "cut short").await;
         assert_eq!(value(&browser).await, wanted);
 
         // Where a radiograph is expected it is told from one: the radiograph stays, and what was in the box can be brought back.
         browser.write("#check-text", " Mine.").await;
         browser.bring(&report, "drop").await;
-        until_text(&browser, "#notice", "is a report, not a radiograph").await;
-        until_text(&browser, "#check-note", "left out").await;
+        browser
+            .until_says("#notice", "is a report, not a radiograph")
+            .await;
+        browser.until_says("#check-note", "left out").await;
         assert_eq!(value(&browser).await, wanted);
         assert_eq!(browser.attribute("main", "data-picture").await, "read");
         browser.click("#check-restore").await;
