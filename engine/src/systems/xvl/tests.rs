@@ -8,7 +8,9 @@ use rand::RngExt;
 
 use super::*;
 use crate::nn::{read_array, stream};
-use crate::systems::train::{Batch, Example, Images, Memory, Progress, StepContext, Vocabulary, Weights};
+use crate::systems::train::{
+    Batch, Example, Images, Losses, Memory, Progress, StepContext, Vocabulary, Weights,
+};
 use crate::systems::{DataFacts, Trainable};
 
 const SPECIALS: Specials = Specials {
@@ -59,17 +61,18 @@ fn examples(count: usize) -> Vec<Example> {
         .collect()
 }
 
-/// The losses of one batch by name, and what is remembered after it.
-fn losses(
+/// The losses of one batch of pixels, in the middle of a run and with the same masks each time.
+pub(super) fn step(
     model: &Xvl,
     teacher: Option<&Xvl>,
+    objectives: &[&str],
+    pixels: Tensor<4>,
     examples: &[Example],
     memory: &mut Memory,
-) -> Vec<(&'static str, f32)> {
-    let weights = Weights(ALL.iter().map(|name| ((*name).to_owned(), 1.0)).collect());
-    let device = model.device();
+) -> Losses {
+    let weights = Weights(objectives.iter().map(|name| ((*name).to_owned(), 1.0)).collect());
     let batch = Batch {
-        images: Images::Pixels(images(examples.len(), &device)),
+        images: Images::Pixels(pixels),
         masks: None,
         boxes: Vec::new(),
         examples: examples.iter().collect(),
@@ -84,8 +87,18 @@ fn losses(
         memory,
         vocabulary: &Vocabulary::default(),
     };
-    let losses = Trainable::losses(model, &batch, &mut step);
-    losses
+    Trainable::losses(model, &batch, &mut step)
+}
+
+/// The losses of one batch by name, and what is remembered after it.
+fn losses(
+    model: &Xvl,
+    teacher: Option<&Xvl>,
+    examples: &[Example],
+    memory: &mut Memory,
+) -> Vec<(&'static str, f32)> {
+    let pixels = images(examples.len(), &model.device());
+    step(model, teacher, &ALL, pixels, examples, memory)
         .into_iter()
         .map(|(name, loss)| (name, loss.into_scalar::<f32>()))
         .collect()
@@ -137,6 +150,58 @@ fn a_pair_matches_by_the_mean_of_both_paths() {
     assert_ne!(text, image);
     let mean: Vec<f32> = text.iter().zip(&image).map(|(a, b)| (a + b) / 2.0).collect();
     near(&of(Paths::Both), &mean, "both paths");
+}
+
+#[test]
+fn without_a_path_a_pair_matches_by_its_features() {
+    let device = Device::flex();
+    let mut model = model(&XvlConfig::tiny(), &device);
+    model.config.paths = Paths::Neither;
+    let image = model.encode_image(images(2, &device));
+    let texts: [&[u32]; 2] = [&[7, 8, 9, 3], &[20, 3]];
+    let (images, read) = (
+        values(model.image_features(&image)),
+        values(model.text_features(&model.read(&model.texts(&texts)))),
+    );
+    let width = images.len() / 2;
+    let alike = |row: usize| -> f32 {
+        let of = |all: &[f32]| all[row * width..][..width].to_vec();
+        of(&images).iter().zip(of(&read)).map(|(a, b)| a * b).sum()
+    };
+    let found = values(model.match_pairs(image, &texts).unwrap());
+    near(&found, &[alike(0), alike(1)], "features");
+}
+
+#[test]
+fn a_language_model_reads_reports_and_no_image() {
+    let device = Device::flex().autodiff();
+    let model = model(&XvlConfig::tiny(), &device);
+    let of = |pixels: Tensor<4>, examples: &[Example]| {
+        let found = step(
+            &model,
+            None,
+            &["language"],
+            pixels,
+            examples,
+            &mut Memory::default(),
+        );
+        found.into_iter().next()
+    };
+    let mut read = examples(3);
+    let (name, loss) = of(images(3, &device), &read).unwrap();
+    let learned = crate::nn::gradients(&model, &loss.clone().backward()).unwrap();
+    let learns = |part: &str| learned.keys().any(|name| name.starts_with(part));
+    assert_eq!(name, "language");
+    assert!(learns("text.") && learns("encoder.layer.0.") && learns("mlm."));
+    assert!(!learns("visual_encoder.") && !learns("itm_head_t."));
+    // Neither another image nor none changes it.
+    let black = of(Tensor::zeros([3, 1, 64, 64], &device), &read).unwrap();
+    read.iter_mut().for_each(|example| example.has_image = false);
+    let none = of(images(3, &device), &read).unwrap();
+    let number = |loss: Tensor<1>| loss.into_scalar::<f32>();
+    near(&[number(black.1), number(none.1)], &[number(loss); 2], "language");
+    read.iter_mut().for_each(|example| example.tokens.clear());
+    assert!(of(images(3, &device), &read).is_none());
 }
 
 #[test]

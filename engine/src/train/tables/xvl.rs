@@ -3,7 +3,7 @@
 //! The first institution stands for MIMIC-CXR, on which all are pre-trained; the second has other patients, exposures and prose; the
 //! second domain is the abdomen. What the paper takes from elsewhere is made once a seed: an image encoder, trained on findings and their
 //! sides, stands for ImageNet's weights and stays as it is, so that its maps are computed once; a language model of the reports, without
-//! their images, stands for BERT-base. Table 5 is of real films and stands apart, see `engine/tables/xvl.md`.
+//! their images, stands for BERT-base. Table 5 needs films of several collections and is not among them.
 
 use super::paper::{Again, CHESTS, Claim, Domain, PaperTables, Stage, TableTask, Variant};
 use crate::systems::Task;

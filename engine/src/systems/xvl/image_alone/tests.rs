@@ -4,8 +4,8 @@ use burn::tensor::{Device, Tensor};
 
 use super::*;
 use crate::nn::{gradients, load, parameters, shapes, stream, vector};
-use crate::systems::train::{Example, Images, Memory, Progress, Vocabulary, Weights};
-use crate::systems::xvl::tests::{images, model, near, values};
+use crate::systems::train::{Example, Images, Memory};
+use crate::systems::xvl::tests::{images, model, near, step, values};
 use crate::systems::{SystemConfig, Trainable};
 
 fn config(method: ImageAlone) -> XvlConfig {
@@ -35,25 +35,8 @@ fn views(method: ImageAlone, device: &Device) -> Tensor<4> {
 /// The only loss of a step in the middle of its run, with the same masks each time.
 fn loss(model: &Xvl, teacher: Option<&Xvl>, pixels: Tensor<4>, memory: &mut Memory) -> Option<Tensor<1>> {
     let name = model.config.image_alone?.objective();
-    let weights = Weights([(name.to_owned(), 1.0)].into());
     let examples = vec![Example::default(); 4];
-    let batch = Batch {
-        images: Images::Pixels(pixels),
-        masks: None,
-        boxes: Vec::new(),
-        examples: examples.iter().collect(),
-        negatives: Vec::new(),
-        questions: Vec::new(),
-    };
-    let mut step = StepContext {
-        weights: &weights,
-        rng: &mut stream(9, 2),
-        progress: Progress { step: 1, steps: 2 },
-        teacher,
-        memory,
-        vocabulary: &Vocabulary::default(),
-    };
-    let losses = Trainable::losses(model, &batch, &mut step);
+    let losses = step(model, teacher, &[name], pixels, &examples, memory);
     assert!(losses.iter().all(|(found, _)| *found == name) && losses.len() < 2);
     losses.into_iter().map(|(_, loss)| loss).next()
 }
