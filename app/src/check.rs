@@ -358,6 +358,10 @@ fn verdict(review: &Review) -> String {
     if let Some(exchanged) = checked.exchanged {
         said += &format!(" With left and right exchanged: {exchanged:.2}.");
     }
+    if let Some(not_checked) = checked.not_checked() {
+        said += " ";
+        said += &not_checked;
+    }
     if checked.unread > 0 {
         let words = if checked.unread == 1 {
             "word was"

@@ -192,6 +192,7 @@ mod tests {
                 cells: cells.flat_map(f32::to_le_bytes).collect(),
             }),
             suggestion: None,
+            left_out: Vec::new(),
             unread: 0,
             limits: None,
         };

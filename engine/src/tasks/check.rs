@@ -15,7 +15,7 @@ use super::retrieve::match_probabilities;
 use super::session::Session;
 use crate::systems::Task;
 use crate::text::{
-    Certainty, Finding, Labeler, Subject, Tokenizer, described, sentences, subject, swap_sides,
+    Certainty, Finding, Labeler, Subject, Tokenizer, described, sentences, subject, swap_sides, undescribed,
 };
 
 /// Its tables take longer to build than a report takes to be read.
@@ -135,6 +135,7 @@ pub async fn check(
     report: &str,
     mut each: impl AsyncFnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Option<Checked>, TaskError> {
+    let left_out = undescribed(report).into_iter().map(str::to_owned).collect();
     let report = &*described(report);
     let tokenizer = session.tokenizer(Task::Check)?;
     let most = session.spec().text.map_or(0, |text| text.max_tokens);
@@ -207,6 +208,7 @@ pub async fn check(
         contradictions: contradictions(session, image, report).await?,
         suggestion: None,
         looked: None,
+        left_out,
         unread: rest.len(),
         limits: session.manifest.check,
     }))

@@ -21,6 +21,8 @@ pub struct Checked {
     pub looked: Option<Looked>,
     /// A report of the gallery that matches better, where one was looked for and found.
     pub suggestion: Option<Suggestion>,
+    /// Parts of the report that do not describe the radiograph and were not checked, by their headings; "" for what stands before the first.
+    pub left_out: Vec<String>,
     /// Words behind these that the model does not read, since the text is too long for it.
     pub unread: usize,
     /// From where on doubts are marked; `None` where they were not fitted, and nothing is.
@@ -145,6 +147,19 @@ impl Checked {
     /// How much better the report matches without a sentence, in log odds.
     pub fn sentence_doubt(&self, sentence: &CheckedSentence) -> f32 {
         odds(sentence.without) - odds(self.matching)
+    }
+
+    /// Which parts of the report were not checked, in a sentence; `None` where all were.
+    pub fn not_checked(&self) -> Option<String> {
+        let before = "what stands before the first heading";
+        let names = self.left_out.iter();
+        let names: Vec<&str> = names
+            .map(|name| if name.is_empty() { before } else { name })
+            .collect();
+        let (last, others) = names.split_last()?;
+        let others = others.join(", ");
+        let and = if others.is_empty() { "" } else { " and " };
+        Some(format!("Not checked: {others}{and}{last}."))
     }
 
     /// Whether the match is at or above its operating point; `None` where there is none.
@@ -276,6 +291,24 @@ fn like(written: &str, word: &str) -> String {
 mod tests {
     use super::*;
 
+    #[test]
+    fn what_was_not_checked_is_a_sentence() {
+        let told = |names: &[&str]| {
+            let left_out = names.iter().map(|name| (*name).to_owned()).collect();
+            Checked {
+                left_out,
+                ..checked(0.0, 0.0)
+            }
+            .not_checked()
+        };
+        assert_eq!(told(&[]), None);
+        assert_eq!(told(&["HISTORY"]).unwrap(), "Not checked: HISTORY.");
+        assert_eq!(
+            told(&["", "HISTORY", "Technique"]).unwrap(),
+            "Not checked: what stands before the first heading, HISTORY and Technique."
+        );
+    }
+
     fn word(start: usize, written: &str, likeliest: &str, doubt: f32) -> CheckedWord {
         CheckedWord {
             start,
@@ -311,6 +344,7 @@ mod tests {
             contradictions: Vec::new(),
             suggestion: None,
             looked: None,
+            left_out: Vec::new(),
             unread: 0,
             limits: Some(CheckLimits {
                 matching: 0.4,

@@ -22,6 +22,6 @@ pub use labels::{Blank, LabelName, LabelSet, NIH14, Target, Uncertain, plain_nam
 pub use mesh::Mesh;
 pub use mistakes::{Mistake, Mistaken, make as make_mistake, sentences, swap_one_side, swap_sides};
 pub use question::AllowedAnswers;
-pub use sections::{Report, Sections, described};
+pub use sections::{Report, Sections, described, undescribed};
 pub use subject::{Subject, subject};
 pub use tokenizer::{Decoder, Presenter, Specials, Tokenizer, present};

@@ -119,8 +119,8 @@ impl Report {
         let gather = |wanted: Section| -> String {
             let bodies: Vec<String> = parts
                 .iter()
-                .filter(|p| p.0 == wanted)
-                .map(|p| join(p.1))
+                .filter(|p| p.section == wanted)
+                .map(|p| join(p.body))
                 .collect();
             join(&bodies.join("\n\n"))
         };
@@ -130,8 +130,8 @@ impl Report {
         };
         if report.findings.is_empty() {
             let before = gather(Section::Untitled);
-            let other = parts.iter().rev().find(|p| p.0 == Section::Other);
-            let after = join(paragraphs(other.map_or("", |p| p.1)));
+            let other = parts.iter().rev().find(|p| p.section == Section::Other);
+            let after = join(paragraphs(other.map_or("", |p| p.body)));
             report.findings = match (report.impression.is_empty(), after.is_empty()) {
                 (true, true) => join(text),
                 _ => join(&[before, after].join("\n\n")),
@@ -162,32 +162,54 @@ impl Report {
     }
 }
 
-/// What of a report describes the radiograph, each letter in its place: headings, and what stands under those of history, technique and
-/// the like, are blanks. It is what [`Report::parse`] finds.
-pub fn described(text: &str) -> Cow<'_, str> {
-    let parts = split(text);
-    let place = |part: &str| part.as_ptr().addr() - text.as_ptr().addr();
+/// What of a report describes the radiograph: the bodies of its parts that [`Report::parse`] reads, in no order.
+fn bodies_read<'t>(parts: &[Part<'t>]) -> Vec<&'t str> {
     let of = |wanted: Section| {
-        let parts = parts
-            .iter()
-            .filter(move |p| p.0 == wanted && !p.1.trim().is_empty());
-        parts.map(|p| p.1)
+        let parts = parts.iter().filter(move |p| p.section == wanted && !p.is_empty());
+        parts.map(|p| p.body)
     };
     let mut bodies: Vec<&str> = of(Section::Findings).collect();
     if bodies.is_empty() {
         bodies.extend(of(Section::Untitled));
-        let other = parts.iter().rev().find(|p| p.0 == Section::Other);
-        bodies.extend(
-            other
-                .map(|p| paragraphs(p.1))
-                .filter(|body| !body.trim().is_empty()),
-        );
+        let other = parts.iter().rev().find(|p| p.section == Section::Other);
+        let after = other.map(|p| paragraphs(p.body));
+        bodies.extend(after.filter(|body| !body.trim().is_empty()));
     }
     bodies.extend(of(Section::Impression));
+    bodies
+}
+
+/// Where a part of a text begins in it, in bytes.
+fn place(text: &str, part: &str) -> usize {
+    part.as_ptr().addr() - text.as_ptr().addr()
+}
+
+/// The parts of a report that [`described`] blanks, by their headings; what stands before the first heading is "". A part that is blanked
+/// in half is among them.
+pub fn undescribed(text: &str) -> Vec<&str> {
+    let parts = split(text);
+    let read = bodies_read(&parts);
+    if read.is_empty() {
+        return Vec::new();
+    }
+    let whole = |part: &Part<'_>| {
+        read.iter()
+            .any(|body| place(text, body) == place(text, part.body))
+    };
+    let left_out = parts.iter().filter(|part| !part.is_empty() && !whole(part));
+    let ends = |c: char| matches!(c, ':' | '*' | '#' | '-' | '_') || c.is_whitespace();
+    left_out.map(|part| part.heading.trim_matches(ends)).collect()
+}
+
+/// What of a report describes the radiograph, each letter in its place: headings, and what stands under those of history, technique and
+/// the like, are blanks. It is what [`Report::parse`] finds.
+pub fn described(text: &str) -> Cow<'_, str> {
+    let parts = split(text);
+    let mut bodies = bodies_read(&parts);
     if bodies.is_empty() || bodies == [text] {
         return Cow::Borrowed(text);
     }
-    bodies.sort_by_key(|body| place(body));
+    bodies.sort_by_key(|body| place(text, body));
     let mut out = String::with_capacity(text.len());
     let blank = |out: &mut String, left_out: &str| {
         for letter in left_out.chars() {
@@ -198,7 +220,7 @@ pub fn described(text: &str) -> Cow<'_, str> {
         }
     };
     for body in bodies {
-        let left_out = &text[out.len()..place(body)];
+        let left_out = &text[out.len()..place(text, body)];
         blank(&mut out, left_out);
         out.push_str(body);
     }
@@ -228,28 +250,47 @@ fn paragraphs(body: &str) -> &str {
     ""
 }
 
-/// Cuts a text at its headings; the headings themselves are left out.
-fn split(text: &str) -> Vec<(Section, &str)> {
+/// What stands under a heading; before the first one, under none.
+struct Part<'t> {
+    heading: &'t str,
+    section: Section,
+    body: &'t str,
+}
+
+impl Part<'_> {
+    fn is_empty(&self) -> bool {
+        self.body.trim().is_empty()
+    }
+}
+
+/// Cuts a text at its headings.
+fn split(text: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
-    let mut section = Section::Untitled;
-    let mut body = 0;
+    let (mut heading, mut section, mut body) = ("", Section::Untitled, 0);
     let mut at = 0;
     for line in text.split_inclusive('\n') {
         let mut from = 0;
-        while let Some((start, end, next)) = heading(line, from) {
-            parts.push((section, &text[body..at + start]));
-            section = next;
-            body = at + end;
+        while let Some((start, end, next)) = next_heading(line, from) {
+            parts.push(Part {
+                heading,
+                section,
+                body: &text[body..at + start],
+            });
+            (heading, section, body) = (&line[start..end], next, at + end);
             from = end;
         }
         at += line.len();
     }
-    parts.push((section, &text[body..]));
+    parts.push(Part {
+        heading,
+        section,
+        body: &text[body..],
+    });
     parts
 }
 
 /// The next heading of a line from byte `from`: where it begins, where its text begins, and its section.
-fn heading(line: &str, from: usize) -> Option<(usize, usize, Section)> {
+fn next_heading(line: &str, from: usize) -> Option<(usize, usize, Section)> {
     let lower = line.to_ascii_lowercase();
     let indent = line.len() - line.trim_start().len();
     if from == 0 {
@@ -406,6 +447,26 @@ mod tests {
             words.sort_unstable();
             own.sort_unstable();
             assert_eq!(own, words, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_named() {
+        for (text, names) in [
+            (
+                "HISTORY: cough\n\n**Technique:** PA.\nFindings:\nClear.\n\nNOTIFICATION: none",
+                &["HISTORY", "Technique", "NOTIFICATION"][..],
+            ),
+            ("Two views. Findings: Clear lungs.", &[""]),
+            (
+                "HISTORY: cough\n\nCOMPARISON: none\n\nThe heart is large.",
+                &["HISTORY", "COMPARISON"],
+            ),
+            ("COMPARISON:\nFINDINGS: Clear.", &[]),
+            ("INDICATION: cough", &[]),
+            ("Clear lungs.", &[]),
+        ] {
+            assert_eq!(undescribed(text), names, "{text}");
         }
     }
 

@@ -167,6 +167,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
             "  {id} of the gallery matches better ({matching:.3}): {report}"
         ));
     }
+    lines.extend(checked.not_checked());
     if checked.unread > 0 {
         lines.push(format!(
             "{} words at the end are not read: the report is too long for this model",
@@ -190,7 +191,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     let mut told = json!({
         "matching": checked.matching, "exchanged": checked.exchanged, "side_doubt": checked.side_doubt(), "words": words,
         "sentences": sentences, "contradictions": checked.contradictions, "marks": marks, "limits": checked.limits,
-        "suggestion": checked.suggestion, "unread": checked.unread, "report": report, "notes": notes, "device": chosen.name,
+        "suggestion": checked.suggestion, "unread": checked.unread, "left_out": checked.left_out, "report": report, "notes": notes, "device": chosen.name,
     });
     judged.put(&mut told);
     globals.tell(&told, lines.join("\n"))

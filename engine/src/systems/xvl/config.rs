@@ -36,7 +36,8 @@ pub struct ContrastConfig {
     pub temperature: f64,
     /// What the temperature stays within; *release*.
     pub within: [f64; 2],
-    /// Features of each modality that are remembered, Q.
+    /// Features of each modality that are remembered, Q; 0 for none: of random weights that learn fast, what is remembered is told from what
+    /// is new by its age, and nothing else is learned.
     pub queue: usize,
     /// The share of the momentum teacher's opinion in the targets of contrastive learning and of masked words, lambda; 0 is Table 1's
     /// "w/o Knowledge distillation".
@@ -47,6 +48,10 @@ pub struct ContrastConfig {
     /// manner of ALBEF and CoCa.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub intra: bool,
+    /// The share of a text's words that is left out, others each time, where it is compared and matched in training: few pairs are not
+    /// learned by heart then. *Ours*; the paper leaves out none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub left_out: f64,
 }
 
 impl Default for ContrastConfig {
@@ -59,6 +64,7 @@ impl Default for ContrastConfig {
             lambda: 0.4,
             ramp: 1.0 / 15.0,
             intra: true,
+            left_out: 0.0,
         }
     }
 }
@@ -176,6 +182,11 @@ const fn yes() -> bool {
     true
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(share: &f64) -> bool {
+    *share == 0.0
+}
+
 const fn is_yes(value: &bool) -> bool {
     *value
 }
@@ -239,13 +250,7 @@ impl SystemConfig for XvlConfig {
             bottleneck,
             prototypes,
         } = mim.head;
-        let sizes = [
-            hidden,
-            bottleneck,
-            prototypes,
-            contrast.projection,
-            contrast.queue,
-        ];
+        let sizes = [hidden, bottleneck, prototypes, contrast.projection];
         ConfigError::first([
             (
                 "vit",
@@ -294,13 +299,18 @@ impl SystemConfig for XvlConfig {
             ),
             (
                 "contrast",
-                sizes.iter().all(|n| (1..=1 << 20).contains(n)),
-                "have a projection and a queue of at least 1, as mim.head has widths and prototypes, and none above 2^20",
+                sizes.iter().all(|n| (1..=1 << 20).contains(n)) && contrast.queue <= 1 << 20,
+                "have a projection of at least 1, as mim.head has widths and prototypes, and neither those nor a queue above 2^20",
             ),
             (
                 "contrast.lambda",
                 (0.0..=1.0).contains(&contrast.lambda) && share(contrast.ramp),
                 "be between 0 and 1, and contrast.ramp at least 0 and below 1",
+            ),
+            (
+                "contrast.left_out",
+                share(contrast.left_out),
+                "be at least 0 and below 1",
             ),
             (
                 "masked",

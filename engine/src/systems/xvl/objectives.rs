@@ -2,7 +2,9 @@
 //! alone.
 
 use burn::tensor::{Device, Tensor};
+use rand::RngExt;
 use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
 
 use super::contrast::{Features, Queued};
 use super::image_alone::ImageAlone;
@@ -53,6 +55,14 @@ pub(super) fn still<const D: usize>(x: Tensor<D>, device: &Device) -> Tensor<D> 
         (false, true) => Tensor::from_inner(x),
         _ => x.detach(),
     }
+}
+
+/// A text without a share of its words, others each time; its closing SEP stays.
+fn leave_out(text: &[u32], share: f64, rng: &mut ChaCha8Rng) -> Vec<u32> {
+    let words = text.len().saturating_sub(1);
+    let mut stays = |place: usize| share == 0.0 || place == words || rng.random::<f64>() >= share;
+    let kept = text.iter().enumerate().filter(|(place, _)| stays(*place));
+    kept.map(|(_, token)| *token).collect()
 }
 
 /// The pairs of a batch, read by student and teacher.
@@ -115,7 +125,7 @@ impl Trainable for Xvl {
     fn losses(&self, batch: &Batch<'_>, step: &mut StepContext<'_, Self>) -> Losses {
         let mut losses = Losses::new();
         if step.weights.on("language") {
-            losses.extend(self.language_loss(batch).map(|loss| ("language", loss)));
+            losses.extend(self.language_loss(batch, step).map(|loss| ("language", loss)));
         }
         let Some(view) = self.view_of(&batch.images) else {
             return losses;
@@ -144,7 +154,7 @@ impl Trainable for Xvl {
             return losses;
         }
         let teacher = Teacher::new(self, step.teacher);
-        let pairs = self.pairs(batch, &rows, view, &image, &teacher);
+        let pairs = self.pairs(batch, &rows, view, &image, &teacher, step.rng);
         let share = step.progress.share();
         let contrast = &self.config.contrast;
         let ramp = if contrast.ramp > 0.0 {
@@ -262,6 +272,7 @@ impl Xvl {
         view: Tensor<4>,
         image: &Tensor<3>,
         teacher: &Teacher<'_>,
+        rng: &mut ChaCha8Rng,
     ) -> Pairs<'a> {
         let texts: Vec<&[u32]> = rows
             .iter()
@@ -275,13 +286,16 @@ impl Xvl {
                 view.select(0, crate::nn::indices(rows.iter().copied(), &device))
             }
         };
+        let thinned = |text: &&[u32]| leave_out(text, self.config.contrast.left_out, rng);
+        let thinned: Vec<Vec<u32>> = texts.iter().map(thinned).collect();
+        let compared: Vec<&[u32]> = thinned.iter().map(Vec::as_slice).collect();
         let view_m = teacher.view(&batch.images);
         let view_m = view_m.unwrap_or_else(|| teacher.take(view.clone()));
         Pairs {
             image: samples_of(image, rows),
-            read: self.read(&self.texts(&texts)),
+            read: self.read(&self.texts(&compared)),
             image_m: teacher.model.encode_patches(of_rows(view_m), None),
-            read_m: teacher.model.read(&teacher.model.texts(&texts)),
+            read_m: teacher.model.read(&teacher.model.texts(&compared)),
             view: of_rows(view),
             mistaken: rows
                 .iter()
@@ -312,6 +326,9 @@ impl Xvl {
             // What is remembered lies on the device without gradients, as a checkpoint restores it.
             let plain = device.clone().inner();
             let mut recall = |name: &str, new: &Tensor<2>| {
+                if config.queue == 0 {
+                    return None;
+                }
                 let queue = step.memory.queue(name, config.queue, config.projection, &plain);
                 let queued = queue.features().map(|queued| still(queued, &device));
                 queue.push(still(new.clone(), &plain));
@@ -440,9 +457,9 @@ impl Xvl {
         self.writing_loss(&image, &pairs.texts)
     }
 
-    /// Each word from those before it, of reports with or without an image, which none of them sees: what stands for BERT's weights where
-    /// those are not to be had, *ours*.
-    fn language_loss(&self, batch: &Batch<'_>) -> Option<Tensor<1>> {
+    /// Of reports with or without an image, which none of them sees: each word from those before it, and masked words from all around
+    /// them, half each. What stands for BERT's weights where those are not to be had, *ours*.
+    fn language_loss(&self, batch: &Batch<'_>, step: &mut StepContext<'_, Self>) -> Option<Tensor<1>> {
         let rows = batch.rows(false, true);
         let text = |&row: &usize| batch.examples[row].tokens.as_slice();
         let texts: Vec<&[u32]> = rows.iter().map(text).collect();
@@ -450,7 +467,13 @@ impl Xvl {
             return None;
         }
         let nothing = Tensor::zeros([texts.len(), 1, self.config.bert.width], &self.device());
-        self.writing_loss(&nothing, &texts)
+        let written = self.writing_loss(&nothing, &texts)?;
+        let masked = mask_words(&texts, &self.config, self.specials.mask, step.rng);
+        if masked.asked.is_empty() {
+            return Some(written);
+        }
+        let filled_in = self.mlm_loss(self.mlm_logits(&nothing, &masked), &masked, None)?;
+        Some((written + filled_in).div_scalar(2.0))
     }
 
     /// Each word from those before it and an image's tokens.

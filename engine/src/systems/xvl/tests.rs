@@ -205,6 +205,31 @@ fn a_language_model_reads_reports_and_no_image() {
 }
 
 #[test]
+fn words_are_left_out_of_what_is_compared() {
+    let device = Device::flex().autodiff();
+    let full = model(&XvlConfig::tiny(), &device);
+    let mut thin = full.clone();
+    thin.config.contrast.left_out = 0.5;
+    let of = |model: &Xvl, names: &[&str]| {
+        let found = step(
+            model,
+            None,
+            names,
+            images(3, &device),
+            &examples(3),
+            &mut Memory::default(),
+        );
+        found
+            .into_iter()
+            .map(|(name, loss)| (name, loss.into_scalar::<f32>()))
+            .collect::<Vec<_>>()
+    };
+    assert_ne!(of(&full, &["contrast"]), of(&thin, &["contrast"]));
+    // What is written is written whole.
+    assert_eq!(of(&full, &["report"]), of(&thin, &["report"]));
+}
+
+#[test]
 fn one_path_is_learned_where_the_config_names_one() {
     let device = Device::flex().autodiff();
     let config = XvlConfig {
@@ -337,6 +362,15 @@ fn a_step_remembers_and_one_pair_alone_compares_with_what_is_remembered() {
     assert_eq!(memory.centres["mim"].dims(), [32]);
     let alone = losses(&student, Some(&teacher), &examples(1), &mut memory);
     assert_eq!(names(&alone), ["contrast", "mlm", "mim", "report"]);
+    // Nothing is remembered where nothing is to be.
+    let mut forgetful = student.clone();
+    forgetful.config.contrast.queue = 0;
+    let mut memory = Memory::default();
+    assert_eq!(
+        names(&losses(&forgetful, Some(&teacher), &examples(5), &mut memory)),
+        ALL
+    );
+    assert!(memory.queues.is_empty());
     // Validation has no teacher and no gradients.
     assert_eq!(
         names(&losses(&teacher, None, &examples(4), &mut Memory::default())),
@@ -402,7 +436,7 @@ fn the_temperature_stays_within_its_bounds_and_is_remarked_at_them() {
 #[test]
 fn a_config_that_cannot_run_is_refused_by_its_key() {
     type Change = fn(&mut XvlConfig);
-    let cases: [(&str, Change); 14] = [
+    let cases: [(&str, Change); 15] = [
         ("vit", |c| c.vit.heads = 5),
         ("vit.pooling", |c| c.vit.class_token = false),
         ("vit.size", |c| c.preprocessing.size = 80),
@@ -412,7 +446,8 @@ fn a_config_that_cannot_run_is_refused_by_its_key() {
         ("bert.positions", |c| c.max_tokens = 39),
         ("contrast.within", |c| c.contrast.within = [0.5, 0.1]),
         ("contrast.temperature", |c| c.contrast.temperature = 0.9),
-        ("contrast", |c| c.contrast.queue = 0),
+        ("contrast", |c| c.contrast.queue = (1 << 20) + 1),
+        ("contrast.left_out", |c| c.contrast.left_out = 1.0),
         ("contrast.lambda", |c| c.contrast.lambda = 1.5),
         ("keyword", |c| c.keyword = 0.0),
         ("mim.ratio", |c| c.mim.ratio = 1.0),

@@ -219,14 +219,9 @@ impl Bench<'_> {
             format!("init = {init:?}\ninit_only = {parts:?}\n")
         });
         let backbone_lr = if stage.backbone { "" } else { "backbone_lr = 0.0\n" };
-        let PaperTables {
-            system,
-            preset,
-            model: common,
-            data,
-            optim,
-            ..
-        } = self.paper;
+        let paper = self.paper;
+        let [system, preset, common] = stage.system.unwrap_or([paper.system, paper.preset, paper.model]);
+        let (data, optim) = (paper.data, paper.optim);
         let Stage {
             objectives,
             model: own,
@@ -235,7 +230,8 @@ impl Bench<'_> {
         } = stage;
         let studies = self.studies(roots)?;
         let to_train = studies.iter().filter(|s| s.split == Split::Train).count();
-        let queue = self.paper.queue.map(|queue| queue.min(to_train));
+        let queue = paper.queue.filter(|_| stage.system.is_none());
+        let queue = queue.map(|queue| queue.min(to_train));
         let queue = queue.map_or_else(String::new, |queue| format!("contrast.queue = {queue}\n"));
         let text = format!(
             "system = \"{system}\"\npreset = \"{preset}\"\nout = {out:?}\nseed = {seed}\ncheckpoint_every = {steps}\n{from}\

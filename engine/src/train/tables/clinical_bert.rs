@@ -13,11 +13,9 @@ const fn pretraining(objectives: &'static str) -> Stage {
     Stage {
         name: "pretraining",
         init: Some(("language", &[])),
-        backbone: false,
         objectives,
-        model: "",
-        lr: 1e-3,
         steps: 2000,
+        ..Stage::PLAIN
     }
 }
 
@@ -67,13 +65,11 @@ macro_rules! keeping {
 
 const fn tuning(objectives: &'static str, model: &'static str, lr: f64, steps: usize) -> Stage {
     Stage {
-        name: "",
-        init: None,
-        backbone: false,
         objectives,
         model,
         lr,
         steps,
+        ..Stage::PLAIN
     }
 }
 
@@ -101,21 +97,19 @@ pub const CLINICAL_BERT: PaperTables = PaperTables {
     base: &[
         Stage {
             name: "encoder",
-            init: None,
             backbone: true,
             objectives: "diagnosis = 1.0",
             model: "diagnosis = \"cells\"\n",
             lr: 3e-3,
             steps: 1500,
+            ..Stage::PLAIN
         },
         Stage {
             name: "language",
             init: Some(("encoder", &["image"])),
-            backbone: false,
             objectives: "language = 1.0",
-            model: "",
-            lr: 1e-3,
             steps: 1500,
+            ..Stage::PLAIN
         },
     ],
     variants: &[

@@ -22,12 +22,11 @@ const FROM_TEXT: &[&str] = &["text", "encoder", "pooler", "mlm"];
 
 const ENCODER: Stage = Stage {
     name: "encoder",
-    init: None,
     backbone: true,
     objectives: "findings = 1.0",
-    model: "",
     lr: 3e-3,
     steps: 1500,
+    ..Stage::PLAIN
 };
 
 /// Pre-training on so many of 16 visual tokens; on a variant's own encoder where it has one.
@@ -35,24 +34,21 @@ const fn pretraining(model: &'static str) -> Stage {
     Stage {
         name: "pretraining",
         init: Some(("language", &[])),
-        backbone: false,
         objectives: "mlm = 1.0\nitm = 1.0",
         model,
-        lr: 1e-3,
         steps: 1200,
+        ..Stage::PLAIN
     }
 }
 
 /// Fine-tuning for a task.
 const fn tuning(objectives: &'static str, model: &'static str, lr: f64, steps: usize) -> Stage {
     Stage {
-        name: "",
-        init: None,
-        backbone: false,
         objectives,
         model,
         lr,
         steps,
+        ..Stage::PLAIN
     }
 }
 
@@ -125,11 +121,11 @@ pub const MEDVILL: PaperTables = PaperTables {
         Stage {
             name: "language",
             init: Some(("encoder", FROM_IMAGES)),
-            backbone: false,
             objectives: "mlm = 1.0",
             model: "image = { channels = 1, width = 12, block = \"basic\", depths = [1, 1, 1, 1] }\nscheme = \"non_crossing\"\n",
             lr: 2e-3,
             steps: 1800,
+            ..Stage::PLAIN
         },
     ],
     variants: &[

@@ -85,6 +85,8 @@ impl PaperTables {
 pub(super) struct Stage {
     /// As folders name it; a variant's stage follows the variant's key.
     pub(super) name: &'static str,
+    /// Where it trains another system than the paper's: that one, its preset, and lines of its `model` in place of the paper's.
+    pub(super) system: Option<[&'static str; 3]>,
     /// The stage that it begins with, and which parts of its weights are taken; all where none is named.
     pub(super) init: Option<(&'static str, &'static [&'static str])>,
     /// Whether the image encoder learns.
@@ -97,6 +99,20 @@ pub(super) struct Stage {
     pub(super) lr: f64,
     /// Steps, before scaling.
     pub(super) steps: usize,
+}
+
+impl Stage {
+    /// Of the paper's system as it is, over an image encoder that stays as it is.
+    pub(super) const PLAIN: Self = Self {
+        name: "",
+        system: None,
+        init: None,
+        backbone: false,
+        objectives: "",
+        model: "",
+        lr: 1e-3,
+        steps: 0,
+    };
 }
 
 /// A row.
