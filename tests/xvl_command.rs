@@ -364,7 +364,7 @@ fn tables_read_a_model_by_one_path_and_carry_it_to_the_abdomen() {
     let mut arguments = vec![
         "tables", "--system", "xvl", "--out", out, "--seeds", "1", "--scale", "0.004",
     ];
-    for key in ["whole", "text-path", "coca", "none"] {
+    for key in ["whole", "text-path", "hard-negatives", "coca", "none"] {
         arguments.extend(["--variant", key]);
     }
     arguments.extend(["--task", "retrieval", "--task", "abdomen"]);
@@ -373,7 +373,13 @@ fn tables_read_a_model_by_one_path_and_carry_it_to_the_abdomen() {
         let rows = made["cells"][domain][task].as_object();
         rows.map_or_else(Vec::new, |rows| rows.keys().cloned().collect())
     };
-    let compared = ["CoCa-style", "Medical X-VL", "No pre-training", "Text path alone"];
+    let compared = [
+        "CoCa-style",
+        "Medical X-VL",
+        "No pre-training",
+        "Text path alone",
+        "with hard negatives",
+    ];
     for domain in ["first", "second"] {
         assert_eq!(rows(domain, "retrieval"), compared, "{domain}");
         assert!(rows(domain, "abdomen").is_empty());
@@ -383,11 +389,11 @@ fn tables_read_a_model_by_one_path_and_carry_it_to_the_abdomen() {
     // One path is no training of its own; what was not pre-trained is not pre-trained on abdomens either.
     assert!(run("whole-pretraining").is_dir() && !run("text-path-pretraining").exists());
     assert!(run("whole-abdomen-abdomen-before").is_dir() && !run("none-abdomen-abdomen-before").exists());
-    assert!(
-        std::fs::read_to_string(run("coca-pretraining").join("config.toml"))
-            .unwrap()
-            .contains("neither")
-    );
+    // What a row says holds over what all rows say.
+    let config = |name: &str| std::fs::read_to_string(run(name).join("config.toml")).unwrap();
+    assert!(config("coca-pretraining").contains("paths = \"neither\""));
+    assert!(config("whole-pretraining").contains("hard_negatives = false"));
+    assert!(config("hard-negatives-pretraining").contains("hard_negatives = true"));
     let cell = |column: &str| made["cells"]["first"]["retrieval"]["Text path alone"][column]["mean"].as_f64();
     assert!(
         cell("exact_hit_at_1").is_some() && cell("image_to_report_hit_at_1_by_chance").is_some(),

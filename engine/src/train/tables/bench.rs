@@ -1,6 +1,7 @@
 //! The work of one seed: phantoms, what all variants begin with, each variant's trainings, what they score.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
@@ -233,18 +234,25 @@ impl Bench<'_> {
         let queue = paper.queue.filter(|_| stage.system.is_none());
         let queue = queue.map(|queue| queue.min(to_train));
         let queue = queue.map_or_else(String::new, |queue| format!("contrast.queue = {queue}\n"));
+        let wrong = |error: &dyn Error| TrainError::Config {
+            path: out.clone(),
+            reason: error.to_string(),
+        };
+        // What is said last holds.
+        let mut said = serde_json::json!({});
+        for lines in [common, &queue, model, own] {
+            let lines: toml::Table = toml::from_str(lines).map_err(|e| wrong(&e))?;
+            lay_over(&mut said, serde_json::to_value(lines).map_err(|e| wrong(&e))?);
+        }
+        let model = toml::to_string(&serde_json::json!({ "model": said })).map_err(|e| wrong(&e))?;
         let text = format!(
             "system = \"{system}\"\npreset = \"{preset}\"\nout = {out:?}\nseed = {seed}\ncheckpoint_every = {steps}\n{from}\
-             [model]\n{common}{queue}{model}{own}\n[data]\nroots = {roots:?}\ncache = {cache:?}\nquestions = 4\n{data}\
+             {model}\n[data]\nroots = {roots:?}\ncache = {cache:?}\nquestions = 4\n{data}\
              [objectives]\n{objectives}\n[optim]\nlr = {lr:?}\n{backbone_lr}{optim}steps = {steps}\n",
             seed = self.seed,
             cache = self.root.join("cache"),
         );
-        let wrong = |e: toml::de::Error| TrainError::Config {
-            path: out.clone(),
-            reason: e.to_string(),
-        };
-        let config: RunConfig = toml::from_str(&text).map_err(wrong)?;
+        let config: RunConfig = toml::from_str(&text).map_err(|e| wrong(&e))?;
         (self.progress)(&format!("seed {}: {name}, {steps} steps", self.seed));
         train(&config, &studies, &[], self.device, true, &|| false, &|_| ())?;
         Ok(out)
