@@ -1,5 +1,5 @@
-//! Masked words from the picture and the words around them (eq. 7), and masked patches from the text and the patches around them, against
-//! a momentum teacher that sees all (eq. 8; iBOT, Zhou et al. 2022, section 3).
+//! Words left out; masked words from the picture and the words around them (eq. 7), and masked patches from the text and the patches around
+//! them, against a momentum teacher that sees all (eq. 8; iBOT, Zhou et al. 2022, section 3).
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::{log_softmax, softmax};
@@ -62,6 +62,14 @@ pub fn mask_words(texts: &[&[u32]], config: &XvlConfig, mask: u32, rng: &mut Cha
         masked.texts.push(read);
     }
     masked
+}
+
+/// A text without a share of its words, others each time; its closing SEP stays.
+pub(super) fn leave_out(text: &[u32], share: f64, rng: &mut ChaCha8Rng) -> Vec<u32> {
+    let words = text.len().saturating_sub(1);
+    let mut stays = |place: usize| share == 0.0 || place == words || rng.random::<f64>() >= share;
+    let kept = text.iter().enumerate().filter(|(place, _)| stays(*place));
+    kept.map(|(_, token)| *token).collect()
 }
 
 /// Masks blocks of a square grid of patches until their share is `ratio`: each of at least four patches, as far as that many are left

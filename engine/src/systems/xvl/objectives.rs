@@ -2,13 +2,12 @@
 //! alone.
 
 use burn::tensor::{Device, Tensor};
-use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::contrast::{Features, Queued};
 use super::image_alone::ImageAlone;
-use super::masking::{centre, mask_blocks, mask_words, mim_loss, teacher_temperature};
+use super::masking::{centre, leave_out, mask_blocks, mask_words, mim_loss, teacher_temperature};
 use super::matching::{MistakenTexts, Negatives, draw_negatives};
 use super::{ReadTexts, Xvl, XvlConfig, whole};
 use crate::nn::loss::{binary_cross_entropy, cross_entropy, similarities};
@@ -55,14 +54,6 @@ pub(super) fn still<const D: usize>(x: Tensor<D>, device: &Device) -> Tensor<D> 
         (false, true) => Tensor::from_inner(x),
         _ => x.detach(),
     }
-}
-
-/// A text without a share of its words, others each time; its closing SEP stays.
-fn leave_out(text: &[u32], share: f64, rng: &mut ChaCha8Rng) -> Vec<u32> {
-    let words = text.len().saturating_sub(1);
-    let mut stays = |place: usize| share == 0.0 || place == words || rng.random::<f64>() >= share;
-    let kept = text.iter().enumerate().filter(|(place, _)| stays(*place));
-    kept.map(|(_, token)| *token).collect()
 }
 
 /// The pairs of a batch, read by student and teacher.
