@@ -9,7 +9,7 @@ use crate::data::Layout;
 use crate::systems::{SystemConfig, Trainable, names, with_system};
 
 impl RunConfig {
-    pub(super) fn check(&self) -> Result<(), Fault> {
+    pub(in crate::train) fn check(&self) -> Result<(), Fault> {
         with_system!(
             self.system.as_str(),
             S => self.check_for::<S>(),

@@ -206,6 +206,17 @@ impl Bench<'_> {
     }
 
     fn train(&self, name: &str, training: &Training<'_>) -> Result<PathBuf, TableError> {
+        let studies = self.studies(training.data)?;
+        let to_train = studies.iter().filter(|s| s.split == Split::Train).count();
+        let config = self.config(name, training, to_train)?;
+        let steps = config.optim.steps;
+        (self.progress)(&format!("seed {}: {name}, {steps} steps", self.seed));
+        train(&config, &studies, &[], self.device, true, &|| false, &|_| ())?;
+        Ok(config.out)
+    }
+
+    /// The config of a training on so many studies: the paper's lines, then the stage's.
+    fn config(&self, name: &str, training: &Training<'_>, to_train: usize) -> Result<RunConfig, TrainError> {
         let out = self.root.join("runs").join(name);
         let &Training {
             stage,
@@ -229,8 +240,6 @@ impl Bench<'_> {
             lr,
             ..
         } = stage;
-        let studies = self.studies(roots)?;
-        let to_train = studies.iter().filter(|s| s.split == Split::Train).count();
         let queue = paper.queue.filter(|_| stage.system.is_none());
         let queue = queue.map(|queue| queue.min(to_train));
         let queue = queue.map_or_else(String::new, |queue| format!("contrast.queue = {queue}\n"));
@@ -253,9 +262,12 @@ impl Bench<'_> {
             cache = self.root.join("cache"),
         );
         let config: RunConfig = toml::from_str(&text).map_err(|e| wrong(&e))?;
-        (self.progress)(&format!("seed {}: {name}, {steps} steps", self.seed));
-        train(&config, &studies, &[], self.device, true, &|| false, &|_| ())?;
-        Ok(out)
+        let checked = config.check();
+        checked.map_err(|(key, reason)| TrainError::Config {
+            path: out,
+            reason: format!("{key} {reason}"),
+        })?;
+        Ok(config)
     }
 
     /// What a variant's run scores in a task; kept beside the run.
@@ -354,5 +366,69 @@ impl Bench<'_> {
         let model = load_model(&manifest, opened.weights, specials, self.device).map_err(TrainError::from)?;
         let session = Session::from_parts(manifest, model, tokenizer, self.device.clone());
         Ok(session.map_err(TrainError::from)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::PAPERS;
+    use super::*;
+
+    #[test]
+    fn every_training_of_every_row_has_a_config_that_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = [folder.path().to_owned()];
+        let options = TableOptions {
+            seeds: 1,
+            scale: 1.0,
+            part: None,
+            variants: Vec::new(),
+            tasks: Vec::new(),
+        };
+        for paper in &PAPERS {
+            let bench = Bench {
+                paper,
+                options: &options,
+                seed: 0,
+                root: folder.path().to_owned(),
+                device: &Device::flex(),
+                progress: &|_| (),
+            };
+            let check = |name: &str, stage: &Stage, init: Option<&Path>, model: &str| {
+                let training = Training {
+                    stage,
+                    data: &data,
+                    init,
+                    model,
+                    steps: stage.steps,
+                };
+                let config = bench.config(name, &training, 2000);
+                let config = config.unwrap_or_else(|e| panic!("{} {name}: {e}", paper.system));
+                assert_eq!(
+                    (config.optim.steps, config.optim.lr),
+                    (stage.steps, stage.lr),
+                    "{name}"
+                );
+            };
+            let begun = Some(folder.path());
+            for stage in paper.base {
+                check(stage.name, stage, stage.init.and(begun), "");
+            }
+            for variant in paper.variants {
+                for stage in variant.stages {
+                    check(variant.key, stage, stage.init.and(begun), variant.model);
+                }
+                let model = format!("{}{}", variant.model, variant.tuning);
+                for task in paper
+                    .tasks
+                    .iter()
+                    .filter(|task| variant.tasks.contains(&task.name))
+                {
+                    for stage in task.before.iter().chain(&task.tuning) {
+                        check(&format!("{} {}", variant.key, task.name), stage, begun, &model);
+                    }
+                }
+            }
+        }
     }
 }
