@@ -395,7 +395,7 @@ fn parity_golden_bert_bidirectional_and_causal() {
         intermediate: 64,
         positions: 24,
         dropout: 0.1,
-        norm_eps: 1e-12,
+        ..BertConfig::base()
     };
     let passes = [
         ("", MaskKind::Bidirectional, 0),

@@ -4,10 +4,10 @@ use std::cell::{OnceCell, RefCell};
 use std::ops::Range;
 
 use burn::module::Module;
-use burn::nn::{Dropout, Initializer, Linear};
+use burn::nn::{Dropout, Linear};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use super::{LayerConfig, LayerNorm, Residual, dense, linear};
+use super::{LayerConfig, LayerNorm, Residual, dense};
 use crate::kernels::{
     MAX_HEAD_DIM, Mask, attention_recorded, attention_reference, decode_attention, decode_attention_cpu,
     decode_attention_reference, masked_attention, records_kernels, runs_cpu_kernels, runs_kernels, runs_wgsl,
@@ -161,13 +161,6 @@ impl KeyValueCache {
     }
 }
 
-/// A projection to queries, keys or values.
-pub(super) fn projection(input: usize, output: usize, bias: bool, device: &Device) -> Linear {
-    let weight = Initializer::Normal { mean: 0.0, std: 0.02 }.init([input, output], device);
-    let bias = bias.then(|| Initializer::Zeros.init([output], device));
-    Linear { weight, bias }
-}
-
 /// Multi-head self-attention with its output projection, residual and norm (Vaswani et al. 2017, eq. 1; the
 /// norm after as in BERT, Devlin et al. 2019, or before as in ViT, Dosovitskiy et al. 2021, eq. 2).
 #[derive(Module, Debug)]
@@ -195,12 +188,12 @@ impl SelfAttention {
     /// As a layer's config says.
     pub fn init(config: &LayerConfig, device: &Device) -> Self {
         let width = config.width;
-        let project = || projection(width, width, config.qkv_bias, device);
+        let project = || config.linear(width, width, config.qkv_bias, device);
         Self {
             query: project(),
             key: project(),
             value: project(),
-            output: linear(width, width, device),
+            output: config.linear(width, width, true, device),
             norm: LayerNorm::new(width, config.norm_eps, device),
             residual: Residual::new(config.dropout, config.drop_path, config.pre_norm),
             heads: config.heads,

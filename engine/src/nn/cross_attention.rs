@@ -6,8 +6,7 @@ use burn::nn::Linear;
 use burn::tensor::Device;
 use burn::tensor::{Int, Tensor};
 
-use super::attention::projection;
-use super::{AttentionPass, LayerConfig, LayerNorm, Residual, dense, linear};
+use super::{AttentionPass, LayerConfig, LayerNorm, Residual, dense};
 
 /// Keys and values of a sequence that is attended to, `(batch, keys, width)` each: computed once, read at
 /// every decoding step.
@@ -42,10 +41,10 @@ impl CrossAttention {
     pub fn new(config: &LayerConfig, memory_width: usize, device: &Device) -> Self {
         let width = config.width;
         Self {
-            query: projection(width, width, config.qkv_bias, device),
-            key: projection(memory_width, width, config.qkv_bias, device),
-            value: projection(memory_width, width, config.qkv_bias, device),
-            output: linear(width, width, device),
+            query: config.linear(width, width, config.qkv_bias, device),
+            key: config.linear(memory_width, width, config.qkv_bias, device),
+            value: config.linear(memory_width, width, config.qkv_bias, device),
+            output: config.linear(width, width, true, device),
             norm: LayerNorm::new(width, config.norm_eps, device),
             residual: Residual::new(config.dropout, config.drop_path, config.pre_norm),
             heads: config.heads,

@@ -48,5 +48,5 @@ pub use tensor::{
     column, column_of, indices, ints, padded, read_array, rows_of, samples_of, stream, unit, vector,
 };
 pub use trace::{Trace, TraceError};
-pub use transformer::{Cross, Encoder, LayerConfig, TransformerLayer};
+pub use transformer::{Cross, Encoder, INITIALIZER_RANGE, LayerConfig, TransformerLayer};
 pub use vit::{Vit, VitConfig};

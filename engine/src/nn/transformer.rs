@@ -4,14 +4,17 @@
 use std::ops::Range;
 
 use burn::module::Module;
-use burn::nn::Linear;
+use burn::nn::{Initializer, Linear};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{
     AttentionPass, CrossAttention, DecodeState, KeyValueCache, LayerNorm, Memory, Residual, SelfAttention,
-    dense, linear,
+    dense,
 };
+
+/// Standard deviation of BERT's random weights.
+pub const INITIALIZER_RANGE: f64 = 0.02;
 
 /// Sizes and switches of one layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +38,8 @@ pub struct LayerConfig {
     pub drop_path: f64,
     /// Epsilon of the layer norms.
     pub norm_eps: f64,
+    /// Standard deviation of random weights.
+    pub initializer_range: f64,
 }
 
 impl LayerConfig {
@@ -50,6 +55,20 @@ impl LayerConfig {
             dropout: 0.0,
             drop_path: 0.0,
             norm_eps: 1e-12,
+            initializer_range: INITIALIZER_RANGE,
+        }
+    }
+
+    /// One of its linear layers: random weights, biases zero.
+    pub(super) fn linear(&self, input: usize, output: usize, bias: bool, device: &Device) -> Linear {
+        let normal = Initializer::Normal {
+            mean: 0.0,
+            std: self.initializer_range,
+        };
+        let bias = bias.then(|| Initializer::Zeros.init([output], device));
+        Linear {
+            weight: normal.init([input, output], device),
+            bias,
         }
     }
 }
@@ -82,8 +101,8 @@ impl TransformerLayer {
             crossattention: config
                 .memory_width
                 .map(|memory_width| CrossAttention::new(config, memory_width, device)),
-            intermediate: linear(config.width, config.intermediate, device),
-            output: linear(config.intermediate, config.width, device),
+            intermediate: config.linear(config.width, config.intermediate, true, device),
+            output: config.linear(config.intermediate, config.width, true, device),
             output_norm: LayerNorm::new(config.width, config.norm_eps, device),
             residual: Residual::new(config.dropout, config.drop_path, config.pre_norm),
         }

@@ -15,7 +15,7 @@ use hilum_text::{Certainty, Finding, Labels, Report};
 const SHARES: (u64, u64) = (10, 20);
 
 /// Reads the data set below `root`; each radiograph is a study of its own. CT slices and lateral views are of
-/// another view.
+/// another view. None of the published tables has a column `split`; where one was added, it holds for the rows that fill it in.
 ///
 /// # Errors
 /// When the table is missing or damaged, no file at all is there, or the choice leaves nothing.
@@ -31,6 +31,7 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
     let [name, patient, view, finding, notes] = columns;
     let (name, patient, view, finding, notes) = (name?, patient?, view?, finding?, notes?);
     let modality = table.column("modality").ok();
+    let own_split = table.column("split").ok();
     let pictures = ImageIndex::of(root, &[IMAGES])?;
     let mut occurring: Vec<String> = Vec::new();
     let mut unlabelled = 0;
@@ -51,7 +52,15 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
         }
         let labelled = classes(&row[finding]);
         occurring.extend(labelled.iter().flatten().cloned());
-        let split = by_patient(subject, SHARES.0, SHARES.1);
+        let split = match own_split
+            .map(|column| &row[column])
+            .filter(|name| !name.is_empty())
+        {
+            Some(name) => name
+                .parse()
+                .map_err(|_| wrong(name, "split (train, validate or test)"))?,
+            None => by_patient(subject, SHARES.0, SHARES.1),
+        };
         let radiograph = modality.is_none_or(|m| row[m].is_empty() || row[m].eq_ignore_ascii_case("X-ray"));
         let projection = if radiograph {
             Projection::read(&row[view])
@@ -92,9 +101,12 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
         Ok(())
     })?;
     collector.classes = ordered(occurring.iter());
-    collector.notes.push(
-        "no split is published: of the patients, drawn by number, a fifth tests and a tenth validates".into(),
-    );
+    if own_split.is_none() {
+        collector.notes.push(
+            "no split is published: of the patients, drawn by number, a fifth tests and a tenth validates"
+                .into(),
+        );
+    }
     if unlabelled > 0 {
         collector.notes.push(format!(
             "{unlabelled} pictures have no label (\"todo\" or \"Unknown\")"

@@ -4,6 +4,8 @@ use std::fs;
 
 use super::classes::classes;
 use super::*;
+use crate::collect::by_patient;
+use crate::study::Split;
 use crate::testing::{edit, goes_round, misses, read, refusal, write};
 use crate::{Format, Layout, ReadOptions, Views, load};
 use hilum_text::{Certainty, Finding};
@@ -79,6 +81,25 @@ fn notes_views_and_what_is_unlabelled() {
         notes.contains("1 pictures have no label") && notes.contains("1 lung masks"),
         "{notes}"
     );
+}
+
+#[test]
+fn a_column_of_splits_holds_where_it_is_filled_in() {
+    let table = "filename,patientid,view,finding,clinical_notes,split\na.jpg,1,PA,COVID-19,,test\nb.jpg,2,PA,ARDS,,validate\n\
+                 e.png,4,PA,No Finding,,";
+    let folder = tempfile::tempdir().unwrap();
+    by_hand(folder.path(), table);
+    let loaded = read(folder.path());
+    let splits: Vec<Split> = loaded.studies.iter().map(|study| study.split).collect();
+    assert_eq!(splits, [Split::Test, Split::Validate, by_patient("4", 10, 20)]);
+    assert!(
+        !loaded.notes.iter().any(|note| note.contains("split")),
+        "{:?}",
+        loaded.notes
+    );
+    by_hand(folder.path(), &table.replace("validate", "dev"));
+    let message = refusal(folder.path(), Layout::Covid);
+    assert!(message.contains("dev") && message.contains("line 3"), "{message}");
 }
 
 #[test]

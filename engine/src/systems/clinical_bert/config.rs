@@ -174,7 +174,7 @@ impl ClinicalBertConfig {
                 intermediate: 512,
                 positions: 128,
                 dropout: 0.05,
-                norm_eps: 1e-12,
+                ..BertConfig::base()
             },
             ..Self::paper()
         }
@@ -198,7 +198,7 @@ impl ClinicalBertConfig {
                 intermediate: 64,
                 positions: 40,
                 dropout: 0.0,
-                norm_eps: 1e-12,
+                ..BertConfig::base()
             },
             max_tokens: 30,
             matching: MatchingConfig {

@@ -185,7 +185,7 @@ impl MedVillConfig {
                 intermediate: 512,
                 positions: 128,
                 dropout: 0.05,
-                norm_eps: 1e-12,
+                ..BertConfig::base()
             },
             max_tokens: 100,
             sampled: 36,
@@ -223,7 +223,7 @@ impl MedVillConfig {
                 intermediate: 128,
                 positions: 64,
                 dropout: 0.1,
-                norm_eps: 1e-12,
+                ..BertConfig::base()
             },
             max_tokens: 9,
             sampled: 5,

@@ -277,16 +277,23 @@ impl Xvl {
                 view.select(0, crate::nn::indices(rows.iter().copied(), &device))
             }
         };
-        let thinned = |text: &&[u32]| leave_out(text, self.config.contrast.left_out, rng);
-        let thinned: Vec<Vec<u32>> = texts.iter().map(thinned).collect();
-        let compared: Vec<&[u32]> = thinned.iter().map(Vec::as_slice).collect();
+        // Others for the teacher: what they have in common is what the text says.
+        let mut thinned = || -> Vec<Vec<u32>> {
+            let share = self.config.contrast.left_out;
+            texts.iter().map(|text| leave_out(text, share, rng)).collect()
+        };
+        let (own, teachers) = (thinned(), thinned());
+        let read = |texts: &[Vec<u32>], by: &Self| {
+            let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+            by.read(&by.texts(&texts))
+        };
         let view_m = teacher.view(&batch.images);
         let view_m = view_m.unwrap_or_else(|| teacher.take(view.clone()));
         Pairs {
             image: samples_of(image, rows),
-            read: self.read(&self.texts(&compared)),
+            read: read(&own, self),
             image_m: teacher.model.encode_patches(of_rows(view_m), None),
-            read_m: teacher.model.read(&teacher.model.texts(&compared)),
+            read_m: read(&teachers, teacher.model),
             view: of_rows(view),
             mistaken: rows
                 .iter()

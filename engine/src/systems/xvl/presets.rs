@@ -77,7 +77,7 @@ impl XvlConfig {
                 intermediate: 512,
                 positions: 128,
                 dropout: 0.05,
-                norm_eps: 1e-12,
+                ..BertConfig::base()
             },
             fusion: 2,
             contrast: ContrastConfig {
@@ -117,7 +117,7 @@ impl XvlConfig {
                 intermediate: 96,
                 positions: 40,
                 dropout: 0.0,
-                norm_eps: 1e-12,
+                ..BertConfig::base()
             },
             fusion: 2,
             max_tokens: 30,

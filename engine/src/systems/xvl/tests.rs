@@ -171,6 +171,26 @@ fn a_text_is_read_alone_as_in_a_batch() {
 }
 
 #[test]
+fn a_wider_start_tells_texts_apart() {
+    let device = Device::flex();
+    let texts: [&[u32]; 2] = [&[7, 8, 9, 3], &[20, 21, 22, 3]];
+    let apart = |range: f64| {
+        let mut config = XvlConfig::tiny();
+        config.bert.initializer_range = range;
+        let model = model(&config, &device);
+        let classes = values(model.read(&model.texts(&texts)).hidden.narrow(1, 0, 1));
+        let (first, second) = classes.split_at(config.bert.width);
+        let squares = first.iter().zip(second).map(|(a, b)| (a - b).powi(2));
+        squares.sum::<f32>().sqrt()
+    };
+    let (narrow, wide) = (
+        apart(0.02),
+        apart((XvlConfig::tiny().bert.width as f64).powf(-0.5)),
+    );
+    assert!(wide > 20.0 * narrow && narrow > 0.0, "{wide} and {narrow}");
+}
+
+#[test]
 fn a_masked_patch_is_not_seen_and_a_hidden_word_is_not_read() {
     let device = Device::flex();
     let model = model(&XvlConfig::tiny(), &device);

@@ -6,7 +6,7 @@ use crate::systems::DataFacts;
 #[test]
 fn a_config_that_cannot_run_is_refused_by_its_key() {
     type Change = fn(&mut XvlConfig);
-    let cases: [(&str, Change); 15] = [
+    let cases: [(&str, Change); 16] = [
         ("vit", |c| c.vit.heads = 5),
         ("vit.pooling", |c| c.vit.class_token = false),
         ("vit.size", |c| c.preprocessing.size = 80),
@@ -14,6 +14,7 @@ fn a_config_that_cannot_run_is_refused_by_its_key() {
         ("fusion", |c| c.fusion = 5),
         ("max_tokens", |c| c.max_tokens = 0),
         ("bert.positions", |c| c.max_tokens = 39),
+        ("bert.initializer_range", |c| c.bert.initializer_range = 0.0),
         ("contrast.within", |c| c.contrast.within = [0.5, 0.1]),
         ("contrast.temperature", |c| c.contrast.temperature = 0.9),
         ("contrast", |c| c.contrast.queue = (1 << 20) + 1),
