@@ -61,7 +61,12 @@ pub fn read_report(bytes: &[u8]) -> Result<ReportText, ReportError> {
     }
     let mut told = Told::default();
     told.children(&attributes.0, None);
-    let text = told.text.trim().to_owned();
+    let mut text = told.text.trim().to_owned();
+    let declared = texts(&attributes.0, tags::SPECIFIC_CHARACTER_SET).unwrap_or_default();
+    let undeclared = declared.iter().all(String::is_empty) && !text.is_ascii();
+    let meant = utf8_of(&text).filter(|_| undeclared);
+    let read_as = if meant.is_some() { "UTF-8" } else { "Latin-1" };
+    text = meant.unwrap_or(text);
     let encrypted = attributes.0.get(tags::ENCRYPTED_ATTRIBUTES_SEQUENCE).is_some();
     if text.is_empty() {
         return Err(match (encrypted, told.left_out) {
@@ -83,10 +88,22 @@ pub fn read_report(bytes: &[u8]) -> Result<ReportText, ReportError> {
     if found.left_out > 0 {
         notes.push("a part of it is damaged and was left out".to_owned());
     }
+    if undeclared {
+        notes.push(format!(
+            "it declares no character set for its letters, which were read as {read_as}"
+        ));
+    }
     if has_foreign(&text) {
         notes.push("some letters are not of the character set that it declares".to_owned());
     }
     Ok(ReportText { text, notes })
+}
+
+/// What bytes that were read as Latin-1, which is what the parser takes where nothing is declared, are in UTF-8; nothing where they are not.
+fn utf8_of(text: &str) -> Option<String> {
+    let byte = |letter: char| u8::try_from(u32::from(letter)).ok();
+    let bytes: Option<Vec<u8>> = text.chars().map(byte).collect();
+    String::from_utf8(bytes?).ok()
 }
 
 /// Whether there are bytes that stand for no letter: the parser writes them as a backslash and three octal digits; or the marks of a

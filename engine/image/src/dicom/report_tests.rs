@@ -197,6 +197,15 @@ fn letters_are_those_of_the_character_set() {
     assert_eq!(read("ISO_IR 100", b"Gr\xf6\xdfe").text, "Größe");
     assert_eq!(read("ISO_IR 144", b"\xbb\xd5\xd3\xda\xd8\xd5").text, "Легкие");
     assert_eq!(read("", b"Clear lungs.").text, "Clear lungs.");
+    for (text, named) in [("Größe".as_bytes(), "UTF-8"), (b"Gr\xf6\xdfe", "Latin-1")] {
+        let read = read("", text);
+        assert_eq!(read.text, "Größe");
+        assert!(
+            read.notes.len() == 1 && read.notes[0].contains(named),
+            "{:?}",
+            read.notes
+        );
+    }
     // A backslash parts no values of a text.
     assert_eq!(read("", b"1\\2").text, "1\\2");
     for (set, text) in [
