@@ -2,10 +2,12 @@
 //! read, and similar cases without films or reports.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use burn::tensor::Device;
+use common::hilum;
 use hilum::bundle::{Bundle, Dtype, Label, Manifest, gallery, write};
 use hilum::systems::findings::{Classifier, FindingsConfig};
 use hilum::systems::{SystemConfig, Task};
@@ -63,14 +65,6 @@ impl Setting {
         assert!(output.status.success(), "{}", words(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     }
-}
-
-fn hilum(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_hilum"))
-        .args(["--device", "cpu"])
-        .args(arguments)
-        .output()
-        .unwrap()
 }
 
 fn refused(arguments: &[&str]) -> String {

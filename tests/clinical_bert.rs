@@ -2,12 +2,14 @@
 //! (`tests/golden/make_clinical_bert_step.py`), on the CPU and on WebGPU; and the whole way by the command, from phantoms to drafts.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
+use common::hilum;
 use hilum::bundle::{AnyArrays, checkpoint};
 use hilum::device::test_devices;
 use hilum::nn::{self, Array, read_array};
@@ -201,14 +203,6 @@ fn parity_of_image_mesh_matching() {
         }
         println!("parity of image-MeSH matching on {name}: largest difference {worst:.1e}");
     }
-}
-
-fn hilum(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_hilum"))
-        .args(arguments)
-        .args(["--device", "cpu"])
-        .output()
-        .unwrap()
 }
 
 fn said(arguments: &[&str]) -> String {

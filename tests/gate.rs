@@ -1,18 +1,13 @@
 //! The gate from the outside: what a bundle says of a picture that is unlike what it was trained on, before it says anything else.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
+use common::hilum;
 use serde_json::Value;
-
-fn hilum(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_hilum"))
-        .args(["--device", "cpu"])
-        .args(arguments)
-        .output()
-        .unwrap()
-}
 
 /// The result and what was said beside it.
 fn told(arguments: &[&str]) -> (Value, String) {

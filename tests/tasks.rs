@@ -1,18 +1,13 @@
 //! The tasks from the outside: one small run that does all of them, its bundle, its gallery, its scores.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
+use common::hilum;
 use serde_json::Value;
-
-fn hilum(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_hilum"))
-        .args(["--device", "cpu"])
-        .args(arguments)
-        .output()
-        .unwrap()
-}
 
 fn done(arguments: &[&str]) -> Output {
     let output = hilum(arguments);

@@ -1,16 +1,10 @@
 //! Medical X-VL's whole way through the command: phantoms, training, bundle, every task, and what is refused.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod common;
 
-fn hilum(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_hilum"))
-        .args(arguments)
-        .args(["--device", "cpu"])
-        .output()
-        .unwrap()
-}
+use common::hilum;
+use std::path::{Path, PathBuf};
 
 fn said(arguments: &[&str]) -> String {
     let output = hilum(arguments);
