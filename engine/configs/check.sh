@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the bundle that checks reports: phantoms, the image encoder, words over it, matching, the bundle with its limits, and its gate. About
+# Makes the bundle that checks reports: phantoms, the image encoder, words over it, matching, the bundle with its limits, its gate and its gallery. About
 # an hour and a half on two cores. Each step is skipped where its result is there already, so a broken run goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -16,3 +16,6 @@ rm -rf www/models/check
 hilum export --from runs/check --out www/models/check --weights f16 --name check --device cpu \
   --data "synthetic drawings of chest radiographs (phantoms) only, nothing of a patient: 12,000 phantoms at 256 and 384 px (seeds 11000000 and 12000000), 500 for validation (seed 104)" \
   --command "engine/configs/check.sh"
+[ -d runs/data/check-gallery ] || hilum phantom --seed 4000000 --count 48 --size 320 --split train --out runs/data/check-gallery
+hilum gallery build --bundle www/models/check --data runs/data/check-gallery --count 48 --device cpu \
+  --source "48 phantoms that training has not seen (seed 4000000); nothing of a patient"
