@@ -11,7 +11,7 @@ use hilum::text::Specials;
 use super::{expect, expect_rows, int_tensor, ints, parity_dir, values};
 
 /// Outputs that are compared whole, and those of which only the rows that are no padding are.
-const WHOLE: [&str; 21] = [
+const WHOLE: [&str; 25] = [
     "vit_tokens",
     "vit_tokens_masked",
     "fused_image",
@@ -30,6 +30,10 @@ const WHOLE: [&str; 21] = [
     "loss_mlm_dim_last",
     "ibot_cls_logits",
     "ibot_patch_logits",
+    "ibot_loss_cls",
+    "ibot_loss_patch",
+    "ibot_center_cls",
+    "ibot_center_patch",
     "lm_logits",
     "mlm_logits",
     "text_tokens",

@@ -3,15 +3,18 @@
 //! Inputs: `in.image` normalised (batch, channels, size, size) and `in.input_ids` (batch, tokens), CLS first and SEP last, padded; and
 //! where they are given, `in.patch_mask` (batch, rows, columns), `in.image_feat_m` and `in.text_feat_m` (batch, projection) with
 //! `in.image_queue` and `in.text_queue` (projection, queued), `in.mlm_input_ids` with `in.mlm_labels` (-100 where nothing is asked)
-//! and `in.soft_labels` (batch, tokens, vocabulary).
+//! and `in.soft_labels` (batch, tokens, vocabulary); with the mask, `in.teacher_cls` (2 batch, prototypes), `in.teacher_patch`
+//! (2 batch, patches, prototypes) and `in.student_local_cls` (batch, prototypes) for iBOT's losses.
 
 use burn::tensor::{Tensor, TensorData};
 
 use super::contrast::{Features, Queued};
-use super::{Texts, Xvl, whole};
+use super::masking::{centre, mim_loss};
+use super::{ReadTexts, Texts, Xvl, whole};
 use crate::nn::loss::{cross_entropy, soft_cross_entropy};
 use crate::nn::{AnyArrays, AttentionPass, Trace, column_of, padded, rows_of};
 use crate::systems::TraceInputError;
+use crate::systems::train::Memory;
 
 fn fault(name: &str, must: impl Into<String>) -> TraceInputError {
     TraceInputError {
@@ -156,6 +159,7 @@ pub(super) fn trace(model: &Xvl, given: &AnyArrays, out: &mut Trace) -> Result<(
             "out.ibot_patch_logits",
             &logits.reshape([batch, patches, prototypes]),
         );
+        ibot(model, given, [&hidden, &tokens], &text, &masked, out)?;
     }
 
     let (image_feature, text_feature) = (model.image_features(&tokens), model.text_features(&text));
@@ -192,6 +196,75 @@ pub(super) fn trace(model: &Xvl, given: &AnyArrays, out: &mut Trace) -> Result<(
     let logits = model.word_logits(rows_of(written, 0..batch * columns));
     let vocabulary = logits.dims()[1];
     out.put("out.lm_logits", &logits.reshape([batch, columns, vocabulary]));
+    Ok(())
+}
+
+/// iBOT's losses over two views, here the masked images and the whole ones (Zhou et al. 2022, eq. 3 and 4): what the teacher finds in
+/// the patches that are hidden from the first view, and in the others from the second, at the last temperature of its warm-up; and by CLS what
+/// it finds in the other view, and in both from smaller views of them, at the first.
+fn ibot(
+    model: &Xvl,
+    given: &AnyArrays,
+    views: [&Tensor<3>; 2],
+    text: &ReadTexts,
+    masked: &[bool],
+    out: &mut Trace,
+) -> Result<(), TraceInputError> {
+    let config = &model.config.mim;
+    let [batch, tokens, _] = views[0].dims();
+    let (patches, prototypes) = (tokens - 1, config.head.prototypes);
+    let cls = floats(
+        model,
+        given,
+        "in.teacher_cls",
+        [Some(2 * batch), Some(prototypes)],
+    )?;
+    let shape = [Some(2 * batch), Some(patches), Some(prototypes)];
+    let of_patches = floats(model, given, "in.teacher_patch", shape)?;
+    let local = floats(
+        model,
+        given,
+        "in.student_local_cls",
+        [Some(batch), Some(prototypes)],
+    )?;
+    let (Some(cls), Some(of_patches), Some(local)) = (cls, of_patches, local) else {
+        return Ok(());
+    };
+    let mut memory = Memory::default();
+    let nothing = centre(&mut memory, "cls", &cls, config.centre);
+    let all = rows_of(of_patches.clone(), 0..2 * batch * patches);
+    centre(&mut memory, "patch", &all, config.centre);
+    out.put("out.ibot_center_cls", &memory.centres["cls"]);
+    out.put("out.ibot_center_patch", &memory.centres["patch"]);
+
+    let [first, last] = config.teacher;
+    let mut by_patch = Vec::new();
+    for (view, hidden) in views.into_iter().enumerate() {
+        for image in 0..batch {
+            let own = image * patches..(image + 1) * patches;
+            let asked: Vec<usize> = own.filter(|patch| masked[*patch] == (view == 0)).collect();
+            if asked.is_empty() {
+                continue;
+            }
+            let of_view = asked.iter().map(|patch| view * batch * patches + patch);
+            let found = rows_of(of_patches.clone(), of_view);
+            let student = model.patch_logits(hidden, text, &asked);
+            by_patch.push(mim_loss(student, found, nothing.clone(), config, last));
+        }
+    }
+    let sum = Tensor::cat(by_patch, 0).sum();
+    out.put_scalar("out.ibot_loss_patch", &sum.div_scalar((2 * batch) as f64));
+    let [one, other] = views.map(|view| model.head.forward(column_of(view, 0)));
+    let [of_one, of_other] = [0, batch].map(|from| cls.clone().narrow(0, from, batch));
+    let pairs = [
+        (one, of_other.clone()),
+        (other, of_one.clone()),
+        (local.clone(), of_one),
+        (local, of_other),
+    ];
+    let by_cls = pairs.map(|(student, found)| mim_loss(student, found, nothing.clone(), config, first));
+    let mean = Tensor::cat(by_cls.to_vec(), 0).mean();
+    out.put_scalar("out.ibot_loss_cls", &mean);
     Ok(())
 }
 
