@@ -3,8 +3,9 @@
 
 mod common;
 
-use common::hilum;
 use std::path::{Path, PathBuf};
+
+use common::hilum;
 
 fn said(arguments: &[&str]) -> String {
     let output = hilum(arguments);

@@ -13,11 +13,24 @@ use crate::kernels::{
     tied_linear_reference,
 };
 
+/// Standard deviation of BERT's random weights.
+pub const INITIALIZER_RANGE: f64 = 0.02;
+
 /// A linear layer as BERT initialises it: weights normal with sd 0.02, biases zero.
 pub fn linear(input: usize, output: usize, device: &Device) -> Linear {
-    let weight = Initializer::Normal { mean: 0.0, std: 0.02 }.init([input, output], device);
-    let bias = Some(Initializer::Zeros.init([output], device));
-    Linear { weight, bias }
+    linear_of(input, output, true, INITIALIZER_RANGE, device)
+}
+
+/// The same with or without a bias, and weights of another standard deviation.
+pub(super) fn linear_of(input: usize, output: usize, bias: bool, range: f64, device: &Device) -> Linear {
+    let normal = Initializer::Normal {
+        mean: 0.0,
+        std: range,
+    };
+    Linear {
+        weight: normal.init([input, output], device),
+        bias: bias.then(|| Initializer::Zeros.init([output], device)),
+    }
 }
 
 /// A linear layer, and GELU after it where wanted.

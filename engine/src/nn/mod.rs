@@ -31,8 +31,10 @@ pub use decode::DecodeState;
 pub use densenet::{DenseNet, DenseNetConfig};
 pub use ema::Ema;
 pub use image_encoder::{ImageEncoder, ImageEncoderConfig, check_norm, normalize};
+use layers::linear_of;
 pub use layers::{
-    LayerNorm, convolve, convolve_norm, dense, linear, norm_channels, pool_largest, tied_dense,
+    INITIALIZER_RANGE, LayerNorm, convolve, convolve_norm, dense, linear, norm_channels, pool_largest,
+    tied_dense,
 };
 pub use parameters::{
     AnyArray, AnyArrays, Array, Arrays, IntArray, ParameterError, gradients, ids, load, parameters, place,
@@ -48,5 +50,5 @@ pub use tensor::{
     column, column_of, indices, ints, padded, read_array, rows_of, samples_of, stream, unit, vector,
 };
 pub use trace::{Trace, TraceError};
-pub use transformer::{Cross, Encoder, INITIALIZER_RANGE, LayerConfig, TransformerLayer};
+pub use transformer::{Cross, Encoder, LayerConfig, TransformerLayer};
 pub use vit::{Vit, VitConfig};

@@ -6,7 +6,7 @@ use burn::nn::{Initializer, Linear};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{dense, linear, unit};
+use super::{INITIALIZER_RANGE, dense, linear, unit};
 
 /// Sizes of the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +42,10 @@ impl PrototypeHead {
             bottleneck,
             prototypes,
         } = config;
-        let normal = Initializer::Normal { mean: 0.0, std: 0.02 };
+        let normal = Initializer::Normal {
+            mean: 0.0,
+            std: INITIALIZER_RANGE,
+        };
         Self {
             layer: vec![
                 linear(width, hidden, device),

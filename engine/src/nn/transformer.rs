@@ -4,17 +4,14 @@
 use std::ops::Range;
 
 use burn::module::Module;
-use burn::nn::{Initializer, Linear};
+use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttentionPass, CrossAttention, DecodeState, KeyValueCache, LayerNorm, Memory, Residual, SelfAttention,
-    dense,
+    AttentionPass, CrossAttention, DecodeState, INITIALIZER_RANGE, KeyValueCache, LayerNorm, Memory,
+    Residual, SelfAttention, dense, linear_of,
 };
-
-/// Standard deviation of BERT's random weights.
-pub const INITIALIZER_RANGE: f64 = 0.02;
 
 /// Sizes and switches of one layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,15 +58,7 @@ impl LayerConfig {
 
     /// One of its linear layers: random weights, biases zero.
     pub(super) fn linear(&self, input: usize, output: usize, bias: bool, device: &Device) -> Linear {
-        let normal = Initializer::Normal {
-            mean: 0.0,
-            std: self.initializer_range,
-        };
-        let bias = bias.then(|| Initializer::Zeros.init([output], device));
-        Linear {
-            weight: normal.init([input, output], device),
-            bias,
-        }
+        linear_of(input, output, bias, self.initializer_range, device)
     }
 }
 

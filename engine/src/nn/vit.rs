@@ -9,7 +9,10 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{AttentionPass, LayerConfig, LayerNorm, SinCos, TransformerLayer, convolve, sincos_positions};
+use super::{
+    AttentionPass, INITIALIZER_RANGE, LayerConfig, LayerNorm, SinCos, TransformerLayer, convolve,
+    sincos_positions,
+};
 use crate::kernels::Mask;
 
 /// What stands for the whole image.
@@ -236,7 +239,10 @@ impl Vit {
         config.validate()?;
         let (width, grid) = (config.width, config.grid());
         let tokens = grid * grid + usize::from(config.class_token);
-        let normal = Initializer::Normal { mean: 0.0, std: 0.02 };
+        let normal = Initializer::Normal {
+            mean: 0.0,
+            std: INITIALIZER_RANGE,
+        };
         let norm =
             |pooling| (config.pooling == pooling).then(|| LayerNorm::new(width, config.norm_eps, device));
         let fixed_positions = match config.positions {

@@ -92,7 +92,13 @@ impl ClinicalBert {
         config.validate()?;
         let (bert, features, labels) = (&config.bert, config.image.features(), config.labels().len());
         let words = [bert.vocabulary, bert.width];
-        let table = || Initializer::Normal { mean: 0.0, std: 0.02 }.init(words, device);
+        let table = || {
+            Initializer::Normal {
+                mean: 0.0,
+                std: crate::nn::INITIALIZER_RANGE,
+            }
+            .init(words, device)
+        };
         Ok(Self {
             image: ImageEncoder::new(&config.image, device),
             text: TextEmbeddings::new(bert, device),

@@ -35,6 +35,7 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
     let pictures = ImageIndex::of(root, &[IMAGES])?;
     let mut occurring: Vec<String> = Vec::new();
     let mut unlabelled = 0;
+    let mut drawn = false;
     table.for_each(|line, row| {
         let wrong = |value: &str, expected| DataError::Value {
             path: path.clone(),
@@ -59,7 +60,10 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
             Some(name) => name
                 .parse()
                 .map_err(|_| wrong(name, "split (train, validate or test)"))?,
-            None => by_patient(subject, SHARES.0, SHARES.1),
+            None => {
+                drawn = true;
+                by_patient(subject, SHARES.0, SHARES.1)
+            }
         };
         let radiograph = modality.is_none_or(|m| row[m].is_empty() || row[m].eq_ignore_ascii_case("X-ray"));
         let projection = if radiograph {
@@ -101,7 +105,7 @@ pub fn load(root: &Path, options: &ReadOptions) -> Result<Loaded, DataError> {
         Ok(())
     })?;
     collector.classes = ordered(occurring.iter());
-    if own_split.is_none() {
+    if drawn {
         collector.notes.push(
             "no split is published: of the patients, drawn by number, a fifth tests and a tenth validates"
                 .into(),

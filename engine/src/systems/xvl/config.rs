@@ -48,8 +48,8 @@ pub struct ContrastConfig {
     /// manner of ALBEF and CoCa.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub intra: bool,
-    /// The share of a text's words that is left out, others each time, where it is compared and matched in training: few pairs are not
-    /// learned by heart then. *Ours*; the paper leaves out none.
+    /// The share of a text's words that is left out in training, others each time and others for student and teacher, where it is compared, matched
+    /// and in view of masked patches: few pairs are not learned by heart then. *Ours*; the paper leaves out none.
     #[serde(default, skip_serializing_if = "is_none")]
     pub left_out: f64,
 }

@@ -5,6 +5,7 @@ use burn::tensor::{Int, Tensor};
 
 use super::{Xvl, whole};
 use crate::kernels::Mask;
+use crate::nn::loss::cross_entropy;
 use crate::nn::{AttentionPass, DecodeState, column, column_of, rows_of};
 use crate::systems::{Generator, GeneratorState};
 
@@ -26,6 +27,24 @@ impl Xvl {
             .encoder
             .forward_layers(below, embedded, &attend, None, |_, _| ());
         self.fuse_text_under(hidden, image, &attend, crossing)
+    }
+
+    /// Each word from those before it and an image's tokens.
+    ///
+    /// # Shapes
+    /// - image `(B, 1 + K, width)`, `B` texts with their closing SEP -> `(1)`
+    pub(super) fn writing_loss(&self, image: &Tensor<3>, texts: &[&[u32]]) -> Option<Tensor<1>> {
+        // The closing SEP is predicted and never read.
+        let read: Vec<&[u32]> = texts.iter().map(|text| &text[..text.len() - 1]).collect();
+        let crossing = AttentionPass::new(whole(image));
+        let hidden = self.write_hidden(image, self.texts(&read).tokens, &crossing);
+        let columns = hidden.dims()[1];
+        let (mut rows, mut targets) = (Vec::new(), Vec::new());
+        for (number, text) in texts.iter().enumerate() {
+            rows.extend((0..text.len()).map(|place| number * columns + place));
+            targets.extend(text.iter().map(|token| Some(*token as usize)));
+        }
+        cross_entropy(self.word_logits(rows_of(hidden, rows)), &targets)
     }
 
     /// CLS in front of tokens, `(B, T)` -> `(B, 1 + T)`.

@@ -9,9 +9,9 @@ use super::contrast::{Features, Queued};
 use super::image_alone::ImageAlone;
 use super::masking::{centre, leave_out, mask_blocks, mask_words, mim_loss, teacher_temperature};
 use super::matching::{MistakenTexts, Negatives, draw_negatives};
-use super::{ReadTexts, Xvl, XvlConfig, whole};
-use crate::nn::loss::{binary_cross_entropy, cross_entropy, similarities};
-use crate::nn::{Array, Arrays, AttentionPass, column_of, dense, rows_of, samples_of};
+use super::{ReadTexts, Xvl, XvlConfig};
+use crate::nn::loss::{binary_cross_entropy, similarities};
+use crate::nn::{Array, Arrays, column_of, dense, samples_of};
 use crate::systems::train::{Batch, Images, Losses, Objective, ParamGroup, Progress, StepContext, Trainable};
 use crate::systems::{ConfigError, SystemConfig, Task};
 use crate::text::Specials;
@@ -472,24 +472,6 @@ impl Xvl {
         }
         let filled_in = self.mlm_loss(self.mlm_logits(&nothing, &masked), &masked, None)?;
         Some((written + filled_in).div_scalar(2.0))
-    }
-
-    /// Each word from those before it and an image's tokens.
-    ///
-    /// # Shapes
-    /// - image `(B, 1 + K, width)`, `B` texts with their closing SEP -> `(1)`
-    fn writing_loss(&self, image: &Tensor<3>, texts: &[&[u32]]) -> Option<Tensor<1>> {
-        // The closing SEP is predicted and never read.
-        let read: Vec<&[u32]> = texts.iter().map(|text| &text[..text.len() - 1]).collect();
-        let crossing = AttentionPass::new(whole(image));
-        let hidden = self.write_hidden(image, self.texts(&read).tokens, &crossing);
-        let columns = hidden.dims()[1];
-        let (mut rows, mut targets) = (Vec::new(), Vec::new());
-        for (number, text) in texts.iter().enumerate() {
-            rows.extend((0..text.len()).map(|place| number * columns + place));
-            targets.extend(text.iter().map(|token| Some(*token as usize)));
-        }
-        cross_entropy(self.word_logits(rows_of(hidden, rows)), &targets)
     }
 
     /// One linear layer on the image's CLS, binary cross-entropy ("Details for Model for Downstream Tasks").

@@ -195,25 +195,15 @@ fn every_parameter_learns_and_the_teacher_does_not() {
         ..XvlConfig::tiny()
     };
     let (student, teacher) = (model(&config, &device), model(&config, &Device::flex()));
-    let weights = Weights(ALL.iter().map(|name| ((*name).to_owned(), 1.0)).collect());
-    let examples = examples(4);
-    let batch = Batch {
-        images: Images::Pixels(images(4, &device)),
-        masks: None,
-        boxes: Vec::new(),
-        examples: examples.iter().collect(),
-        negatives: Vec::new(),
-        questions: Vec::new(),
-    };
-    let mut step = StepContext {
-        weights: &weights,
-        rng: &mut stream(9, 2),
-        progress: Progress { step: 1, steps: 2 },
-        teacher: Some(&teacher),
-        memory: &mut Memory::default(),
-        vocabulary: &Vocabulary::default(),
-    };
-    let losses = Trainable::losses(&student, &batch, &mut step);
+    let mut memory = Memory::default();
+    let losses = step(
+        &student,
+        Some(&teacher),
+        &ALL,
+        images(4, &device),
+        &examples(4),
+        &mut memory,
+    );
     let total = losses
         .into_iter()
         .map(|(_, loss)| loss)
