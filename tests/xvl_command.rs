@@ -337,6 +337,17 @@ fn over_a_backbone_it_answers_marks_and_suggests() {
         assert!(better > checked["matching"].as_f64().unwrap(), "{checked}");
     }
     assert!(std::fs::read_to_string(maps).unwrap().contains("Grad-CAM"));
+    let data = at("validate");
+    let scores = json(&[
+        "evaluate", "--task", "check", "--data", &data, "--split", "all", "--bundle", &bundle, "--trials",
+        "20",
+    ]);
+    let below = scores["n_wrong_report_below_limit"].as_u64().unwrap();
+    assert_eq!(
+        below > 0,
+        scores["wrong_reports_with_a_better_one"].is_number(),
+        "{scores}"
+    );
 
     // What does not go together is refused by its key.
     let run = hybrid(dir.path(), "", "vqa = 1.0");

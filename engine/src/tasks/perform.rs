@@ -77,7 +77,7 @@ pub async fn perform(
             let gallery = subject.gallery.ok_or(TaskError::NoGallery)?;
             let query = match text {
                 Some(text) => Query::Text(text),
-                None => Query::Image(image?),
+                None => Query::Image(&image?.tokens),
             };
             let told =
                 async |done: usize, total: usize| each(Partial::Comparing(done as u64, total as u64)).await;
@@ -101,8 +101,7 @@ pub async fn perform(
                 let told = async |done: usize, total: usize| {
                     each(Partial::Comparing(done as u64, total as u64)).await
                 };
-                let best = suggest(session, gallery, image, told).await?;
-                checked.suggestion = best.filter(|best| best.matching > checked.matching);
+                checked.suggestion = suggest(session, gallery, &image.tokens, checked.matching, told).await?;
             }
             Ok(TaskResult::Check(Box::new(checked)))
         }

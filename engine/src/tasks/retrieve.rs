@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use burn::tensor::{Tensor, TensorData, activation::sigmoid};
 
 use super::error::{TaskError, read_back};
-use super::session::{Encoded, Session};
+use super::session::Session;
 use hilum_task::{Closeness, Suggestion};
 
 use crate::bundle::{Gallery, GalleryIndex};
@@ -144,8 +144,8 @@ pub async fn rank_pairs(
 /// What to search a gallery for.
 #[derive(Clone, Copy)]
 pub enum Query<'a> {
-    /// A radiograph, through the cases' reports.
-    Image(&'a Encoded),
+    /// A radiograph as its tokens, `(1, K, F)`, through the cases' reports.
+    Image(&'a Tensor<3>),
     /// A text, through the cases' images.
     Text(&'a str),
 }
@@ -313,7 +313,7 @@ impl LoadedGallery {
             (_, Query::Text(text)) if text.trim().is_empty() => return Err(TaskError::EmptyQuery),
             (Compared::Codes(_), Query::Text(_)) => return Err(TaskError::PicturesAlone),
             (Compared::Codes(codes), Query::Image(image)) => {
-                let code = read_back(session.kept_of(image.tokens.clone())).await?;
+                let code = read_back(session.kept_of(image.clone())).await?;
                 Some(codes.similarities(&code).into_iter().enumerate().collect())
             }
             (Compared::Pairs(pairs), query) => compare(session, pairs, query, &mut each).await?,
@@ -355,12 +355,12 @@ async fn compare(
             typed = session.encode_text(Task::Retrieve, text)?;
             (images, vec![&typed], true)
         }
-        Query::Image(image) => (&image.tokens, texts, false),
+        Query::Image(image) => (image, texts, false),
     };
     if let Some(features) = features.get() {
         let asked = match query {
             Query::Text(_) => session.system().text_feature(&texts),
-            Query::Image(image) => session.system().image_feature(image.tokens.clone()),
+            Query::Image(image) => session.system().image_feature(image.clone()),
         };
         if let Some(asked) = asked {
             let asked = read_back(asked).await?;
@@ -386,15 +386,19 @@ async fn compare(
     Ok(Some(cases.into_iter().zip(scores).collect()))
 }
 
-/// The report of the gallery that matches a radiograph best, and how well; nothing where the search was cancelled, or the model compares
-/// pictures alone.
+/// The report of the gallery that matches a radiograph best, and how well, where that is better than `matching`; nothing where the search
+/// was cancelled, or the model compares pictures alone.
+///
+/// # Shapes
+/// - image `(1, K, F)`
 ///
 /// # Errors
 /// As [`LoadedGallery::search`].
 pub async fn suggest(
     session: &Session,
     gallery: &LoadedGallery,
-    image: &Encoded,
+    image: &Tensor<3>,
+    matching: f32,
     each: impl AsyncFnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Option<Suggestion>, TaskError> {
     if session.compares_codes() {
@@ -402,7 +406,8 @@ pub async fn suggest(
     }
     let found = gallery.search(session, Query::Image(image), each).await?;
     let best = found.and_then(|found| found.first().copied());
-    Ok(best.map(|(case, matching)| Suggestion {
+    let better = best.filter(|best| best.1 > matching);
+    Ok(better.map(|(case, matching)| Suggestion {
         id: gallery.index.cases[case].id.clone(),
         report: gallery.index.cases[case].report.clone(),
         matching,

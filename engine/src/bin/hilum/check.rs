@@ -4,12 +4,10 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use hilum::bundle::gallery;
 use hilum::image::{ReportText, WindowChoice, looks_like_dicom, read_report};
 use hilum::systems::Task;
 use hilum::tasks::{
-    Checked, Doubt, LoadedGallery, Mark, Subject, Suggestion, TaskRequest, TaskResult, checkable, perform,
-    word_looks,
+    Checked, Doubt, Mark, Subject, Suggestion, TaskRequest, TaskResult, checkable, perform, word_looks,
 };
 use serde_json::{Value, json};
 
@@ -101,9 +99,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<()> {
     session.offers(Task::Check)?;
     let image = session::encode(&session, &args.image, args.window.as_ref())?;
     let judged = session::judge(&session, &image)?;
-    let gallery = gallery::open(&bundle)?;
-    let gallery = gallery.map(|gallery| LoadedGallery::new(&session, gallery, None));
-    let gallery = gallery.transpose()?;
+    let gallery = session::gallery(&bundle, &session)?;
     let subject = Subject {
         image: Some(&image),
         gallery: gallery.as_ref(),

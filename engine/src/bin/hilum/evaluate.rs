@@ -188,7 +188,9 @@ fn score(
     out: Option<&Path>,
 ) -> anyhow::Result<Outcome> {
     let chosen = globals.open_device()?;
-    let (_, session) = session::open(bundle, &chosen.device)?;
+    let (bundle, session) = session::open(bundle, &chosen.device)?;
+    let gallery = (args.task == Task::Check).then(|| session::gallery(&bundle, &session));
+    let gallery = gallery.transpose()?.flatten();
     let cases = match args.task {
         Task::Retrieve => (args.trials as u64).min(studies.len() as u64),
         Task::Vqa => studies.iter().map(|s| s.questions.len() as u64).sum(),
@@ -206,6 +208,7 @@ fn score(
         candidates: args.candidates as usize,
         trials: args.trials as usize,
         exact: args.exact,
+        gallery: gallery.as_ref(),
         seed,
     };
     let cases = pollster::block_on(evaluate(&session, args.task, studies, &options, tick))?;

@@ -8,7 +8,7 @@ use hilum::data::{Layout, ReadOptions, Study, load as load_data};
 use hilum::image::encode::jpeg_bytes;
 use hilum::image::{Gray8, WindowChoice, prepare};
 use hilum::systems::Task;
-use hilum::tasks::{LoadedGallery, Query, best_cases, label_set};
+use hilum::tasks::{Query, best_cases, label_set};
 use hilum::text::Labeler;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -196,13 +196,12 @@ pub fn search(args: &Search, globals: &Globals) -> anyhow::Result<()> {
     let path = args.bundle.clone().map_or_else(demo_bundle, Ok)?;
     let (bundle, session) = session::open(Some(&path), &chosen.device)?;
     session.offers(Task::Retrieve)?;
-    let Some(gallery) = gallery::open(&bundle)? else {
+    let Some(gallery) = session::gallery(&bundle, &session)? else {
         anyhow::bail!(
             "the bundle {} has no gallery; add one with hilum gallery build",
             path.display()
         );
     };
-    let gallery = LoadedGallery::new(&session, gallery, None)?;
     let file = Path::new(&args.query);
     let image = if file.is_file() {
         Some(session::encode(&session, file, args.window.as_ref())?)
@@ -221,7 +220,8 @@ pub fn search(args: &Search, globals: &Globals) -> anyhow::Result<()> {
         .as_ref()
         .map(|image| session::judge(&session, image))
         .transpose()?;
-    let query = image.as_ref().map_or(Query::Text(&args.query), Query::Image);
+    let tokens = image.as_ref().map(|image| &image.tokens);
+    let query = tokens.map_or(Query::Text(&args.query), Query::Image);
     let go_on = async |_: usize, _: usize| ControlFlow::Continue(());
     let found = pollster::block_on(gallery.search(&session, query, go_on))?.unwrap_or_default();
     let found = best_cases(&gallery, &found, args.count as usize);

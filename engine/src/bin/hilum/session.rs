@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use hilum::bundle::Bundle;
+use hilum::bundle::{Bundle, gallery};
 use hilum::image::{Radiograph, WindowChoice, decode_file};
-use hilum::tasks::{Encoded, Session, Unlikeness};
+use hilum::tasks::{Encoded, LoadedGallery, Session, Unlikeness};
 use serde_json::{Value, json};
 
 /// The bundle at `path`, or the demo bundle, on a device.
@@ -17,6 +17,14 @@ pub fn open(path: Option<&Path>, device: &burn::tensor::Device) -> anyhow::Resul
     let bundle = Bundle::open(&path)?;
     let session = Session::open(&bundle, device).with_context(|| path.display().to_string())?;
     Ok((bundle, session))
+}
+
+/// The bundle's gallery, where it has one, without its thumbnails.
+pub fn gallery(bundle: &Bundle, session: &Session) -> anyhow::Result<Option<LoadedGallery>> {
+    let gallery = gallery::open(bundle)?;
+    Ok(gallery
+        .map(|gallery| LoadedGallery::new(session, gallery, None))
+        .transpose()?)
 }
 
 /// `www/models/demo` in the working folder, beside the executable's workspace, or where the command was built.

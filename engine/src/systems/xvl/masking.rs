@@ -65,11 +65,17 @@ pub fn mask_words(texts: &[&[u32]], config: &XvlConfig, mask: u32, rng: &mut Cha
 }
 
 /// A text without a share of its words, others each time; its closing SEP stays.
-pub(super) fn leave_out(text: &[u32], share: f64, rng: &mut ChaCha8Rng) -> Vec<u32> {
+fn leave_out(text: &[u32], share: f64, rng: &mut ChaCha8Rng) -> Vec<u32> {
     let words = text.len().saturating_sub(1);
     let mut stays = |place: usize| share == 0.0 || place == words || rng.random::<f64>() >= share;
     let kept = text.iter().enumerate().filter(|(place, _)| stays(*place));
     kept.map(|(_, token)| *token).collect()
+}
+
+/// [`leave_out`] of each text for the student and, others, for the teacher: what two readings have in common is what the text says.
+pub(super) fn two_readings(texts: &[&[u32]], share: f64, rng: &mut ChaCha8Rng) -> [Vec<Vec<u32>>; 2] {
+    let mut thinned = || texts.iter().map(|text| leave_out(text, share, rng)).collect();
+    [thinned(), thinned()]
 }
 
 /// Masks blocks of a square grid of patches until their share is `ratio`: each of at least four patches, as far as that many are left
@@ -243,6 +249,25 @@ mod tests {
         assert!((ratio - 6.0).abs() < 0.4, "{ratio}");
         let share = (mesh + other) as f64 / 4000.0 / 20.0;
         assert!((share - 0.15).abs() < 0.005, "{share}");
+    }
+
+    #[test]
+    fn student_and_teacher_read_other_words() {
+        let text: Vec<u32> = (6..206).chain([3]).collect();
+        let mut rng = stream(4, 0);
+        let [own, teachers] = two_readings(&[&text, &text], 0.5, &mut rng);
+        for (own, teachers) in own.iter().zip(&teachers) {
+            assert_eq!((own.last(), teachers.last()), (Some(&3), Some(&3)));
+            // Of 200 words each reads about half, and of those of the other one half again.
+            let shared = own.iter().filter(|token| teachers.contains(token)).count() - 1;
+            assert!(
+                (75..125).contains(&own.len()) && (30..70).contains(&shared),
+                "{shared}"
+            );
+        }
+        assert_ne!(own[0], own[1]);
+        let whole = two_readings(&[&text], 0.0, &mut rng);
+        assert_eq!(whole, [[text.clone()], [text]].map(Vec::from));
     }
 
     #[test]

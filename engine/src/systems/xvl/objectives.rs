@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::contrast::{Features, Queued};
 use super::image_alone::ImageAlone;
-use super::masking::{centre, leave_out, mask_blocks, mask_words, mim_loss, teacher_temperature};
+use super::masking::{centre, mask_blocks, mask_words, mim_loss, teacher_temperature, two_readings};
 use super::matching::{MistakenTexts, Negatives, draw_negatives};
 use super::{ReadTexts, Xvl, XvlConfig};
 use crate::nn::loss::{binary_cross_entropy, similarities};
@@ -277,12 +277,7 @@ impl Xvl {
                 view.select(0, crate::nn::indices(rows.iter().copied(), &device))
             }
         };
-        // Others for the teacher: what they have in common is what the text says.
-        let mut thinned = || -> Vec<Vec<u32>> {
-            let share = self.config.contrast.left_out;
-            texts.iter().map(|text| leave_out(text, share, rng)).collect()
-        };
-        let (own, teachers) = (thinned(), thinned());
+        let [own, teachers] = two_readings(&texts, self.config.contrast.left_out, rng);
         let read = |texts: &[Vec<u32>], by: &Self| {
             let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
             by.read(&by.texts(&texts))

@@ -12,11 +12,13 @@ use serde_json::{Map, Value, json};
 use super::findings::label_set;
 use super::{Cases, EvaluateError, EvaluateOptions, Scores, encode_all};
 use crate::data::Study;
-use crate::metrics::auroc;
+use crate::metrics::{Counts, auroc, micro};
 use crate::nn::stream;
 use crate::systems::Task;
-use crate::tasks::{Checked, Doubt, Session, check, match_probabilities, side_doubts};
-use crate::text::{Labeler, Mistake, Mistaken, Target, make_mistake, swap_one_side, swap_sides};
+use crate::tasks::{Checked, Doubt, Session, check, match_probabilities, side_doubts, suggest};
+use crate::text::{
+    Certainty, Finding, Labeler, Mistake, Mistaken, Target, make_mistake, swap_one_side, swap_sides,
+};
 
 /// Shares of the reports that get an error in the paper's measure, and in one with enough errors to be measured by.
 const RATES: [(f64, &str); 2] = [(0.01, "1"), (0.2, "20")];
@@ -81,6 +83,15 @@ struct Case {
     exchanged: Option<Corrections>,
     /// Of the report as it is.
     unchanged: Option<Corrections>,
+    /// What the gallery has instead of another patient's.
+    instead: Option<Instead>,
+}
+
+/// Another patient's report that does not match, and the gallery's that matches better; with each, which findings it has of those of the
+/// patient's own.
+struct Instead {
+    wrong: Counts,
+    suggested: Option<Counts>,
 }
 
 /// All reports.
@@ -89,14 +100,14 @@ pub struct CheckCases {
 }
 
 /// Checks each report as it is and with each error that there is room for; the words of `trials` of them one by one, as they are and
-/// with their sides exchanged.
+/// with their sides exchanged, and of these, where there is a gallery, what it has in the place of a report that is found to be another's.
 ///
 /// # Errors
 /// Too few studies with reports, the first picture that cannot be read, a device that fails.
 pub(super) async fn evaluate(
     session: &Session,
     studies: &[Study],
-    options: &EvaluateOptions,
+    options: &EvaluateOptions<'_>,
     mut progress: impl FnMut(usize),
 ) -> Result<CheckCases, EvaluateError> {
     let told = |s: &&Study| s.has_image() && !session.reference(&s.report).trim().is_empty();
@@ -161,7 +172,8 @@ pub(super) async fn evaluate(
                 sides.insert(kind, [doubts.iter().sum::<f32>(), strongest].map(f64::from));
             }
         }
-        let (mut exchanged, mut unchanged) = (None, None);
+        let (mut exchanged, mut unchanged, mut instead) = (None, None, None);
+        let scores: BTreeMap<Kind, f64> = kinds.iter().copied().zip(scores).collect();
         if weighed.contains(&at) {
             unchanged = check(session, &image, &report, go_on)
                 .await?
@@ -170,15 +182,33 @@ pub(super) async fn evaluate(
                 let checked = check(session, &image, &swapped.text, go_on).await?;
                 exchanged = checked.map(|checked| corrections(&checked, Some(&swapped)));
             }
+            let wrong = kinds
+                .iter()
+                .position(|kind| *kind == Kind::Wrong)
+                .map(|at| &texts[1 + at]);
+            let limits = session.manifest.check;
+            let missed = scores.get(&Kind::Wrong).copied().zip(limits);
+            let missed = missed.filter(|(matching, limits)| *matching < f64::from(limits.matching));
+            if let (Some(gallery), Some(wrong), Some((matching, _))) = (options.gallery, wrong, missed) {
+                let own = findings(&report, &labeler);
+                let shared =
+                    |text: &str| Counts::of(findings(text, &labeler).into_iter().zip(own.iter().copied()));
+                let better = suggest(session, gallery, &image, matching as f32, go_on).await?;
+                instead = Some(Instead {
+                    wrong: shared(wrong),
+                    suggested: better.map(|better| shared(&better.report)),
+                });
+            }
         }
         cases.push(Case {
             id: study.id.clone(),
             own,
-            with: kinds.into_iter().zip(scores).collect(),
+            with: scores,
             sides,
             drawn,
             exchanged,
             unchanged,
+            instead,
         });
         progress(at + 1);
     }
@@ -201,6 +231,16 @@ pub async fn check_as_written(session: &Session, studies: &[Study]) -> Result<Ve
         all.extend(check(session, &image, &report, go_on).await?);
     }
     Ok(all)
+}
+
+/// Which findings a report says are there.
+fn findings(report: &str, labeler: &Labeler) -> Vec<bool> {
+    let labels = labeler.read(report).labels;
+    let of = |finding: &Finding| labels[*finding as usize] == Some(Certainty::Positive);
+    let findings = Finding::ALL
+        .iter()
+        .filter(|finding| **finding != Finding::NoFinding);
+    findings.map(of).collect()
 }
 
 /// Nothing is cancelled.
@@ -311,6 +351,13 @@ impl Cases for CheckCases {
             let (part, whole) = pairs.fold((0, 0), |(p, w), (part, whole)| (p + part, w + whole));
             (whole > 0).then(|| part as f64 / whole as f64)
         };
+        let f1 = |of: &dyn Fn(&Instead) -> Option<Counts>| {
+            let counts = indices
+                .iter()
+                .filter_map(|&i| of(self.cases[i].instead.as_ref()?));
+            let counts: Vec<Counts> = counts.collect();
+            (!counts.is_empty()).then(|| micro(&counts).f1())
+        };
         let corrected = |c: &Corrections| (c.corrected, c.wrong);
         let changed = |c: &Corrections| (c.changed, c.right);
         let limited = |of: Option<Corrections>| of.filter(|counts| counts.marks.is_some());
@@ -350,6 +397,19 @@ impl Cases for CheckCases {
                     Some((usize::from(case.own > *swapped), 1))
                 }),
             ),
+            (
+                "wrong_reports_with_a_better_one",
+                sum(&|case| {
+                    let instead = case.instead.as_ref()?;
+                    Some((usize::from(instead.suggested.is_some()), 1))
+                }),
+            ),
+            ("suggested_micro_f1", f1(&|instead| instead.suggested)),
+            // Of the reports in whose place those are.
+            (
+                "replaced_micro_f1",
+                f1(&|instead| instead.suggested.map(|_| instead.wrong)),
+            ),
         ];
         scores.extend(
             shares
@@ -383,6 +443,10 @@ impl Cases for CheckCases {
         more.insert(
             "n_positive".to_owned(),
             json!(count(Kind::Made(Mistake::SideSwap)).min(count(Kind::Wrong))),
+        );
+        more.insert(
+            "n_wrong_report_below_limit".to_owned(),
+            json!(self.cases.iter().filter(|case| case.instead.is_some()).count()),
         );
         for kind in Kind::all() {
             more.insert(format!("n_{}", kind.name()), json!(count(kind)));

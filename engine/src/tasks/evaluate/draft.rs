@@ -120,7 +120,7 @@ async fn likelihood(session: &Session, image: Tensor<3>, tokens: &[u32]) -> Resu
 pub(super) async fn evaluate(
     session: &Session,
     studies: &[Study],
-    options: &EvaluateOptions,
+    options: &EvaluateOptions<'_>,
     mut progress: impl FnMut(usize),
 ) -> Result<DraftCases, EvaluateError> {
     let drafter = Drafter::new(session)?;

@@ -21,7 +21,7 @@ pub use findings::{FindingCases, auroc_name, evaluate_findings, label_set};
 pub use retrieval::RetrievalCases;
 
 use super::session::Session;
-use super::{AnswerOptions, TaskError};
+use super::{AnswerOptions, LoadedGallery, TaskError};
 use crate::data::{Study, par_map};
 use crate::image::{Gray8, ImageError, WindowChoice, decode_file};
 use crate::metrics::{TTest, bootstrap, t_test};
@@ -165,8 +165,8 @@ pub fn compare(
 }
 
 /// How to evaluate; each task reads what concerns it.
-#[derive(Clone, Copy, Debug)]
-pub struct EvaluateOptions {
+#[derive(Clone, Copy)]
+pub struct EvaluateOptions<'a> {
     /// Findings: read the report beside the image, as MedViLL's diagnosis does.
     pub with_report: bool,
     /// Findings: what is painted over in each picture with its mean, left, top, right and bottom, 0 to 1: what is still read then
@@ -184,11 +184,13 @@ pub struct EvaluateOptions {
     pub trials: usize,
     /// Retrieve: only the query's own report or image counts as found, not another one with its labels.
     pub exact: bool,
+    /// Check: where a better report is looked for.
+    pub gallery: Option<&'a LoadedGallery>,
     /// Of all that is drawn.
     pub seed: u64,
 }
 
-impl Default for EvaluateOptions {
+impl Default for EvaluateOptions<'_> {
     fn default() -> Self {
         Self {
             with_report: false,
@@ -199,6 +201,7 @@ impl Default for EvaluateOptions {
             candidates: 100,
             trials: 100,
             exact: false,
+            gallery: None,
             seed: 0,
         }
     }
@@ -212,7 +215,7 @@ pub async fn evaluate(
     session: &Session,
     task: Task,
     studies: &[Study],
-    options: &EvaluateOptions,
+    options: &EvaluateOptions<'_>,
     progress: impl FnMut(usize),
 ) -> Result<Box<dyn Cases>, EvaluateError> {
     Ok(match task {

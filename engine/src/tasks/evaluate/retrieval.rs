@@ -90,7 +90,7 @@ struct Similar {
 pub(super) async fn evaluate_pictures(
     session: &Session,
     studies: &[Study],
-    options: &EvaluateOptions,
+    options: &EvaluateOptions<'_>,
     mut progress: impl FnMut(usize),
 ) -> Result<PictureCases, EvaluateError> {
     let (labeler, set) = (Labeler::new(), label_set(session));
@@ -169,7 +169,7 @@ impl Cases for PictureCases {
 pub(super) async fn evaluate(
     session: &Session,
     studies: &[Study],
-    options: &EvaluateOptions,
+    options: &EvaluateOptions<'_>,
     mut progress: impl FnMut(usize),
 ) -> Result<RetrievalCases, EvaluateError> {
     let &EvaluateOptions {

@@ -298,7 +298,7 @@ impl Bench<'_> {
             seed: self.seed,
             ..EvaluateOptions::default()
         };
-        let score = |studies: &[Study], options: &EvaluateOptions| {
+        let score = |studies: &[Study], options: &EvaluateOptions<'_>| {
             pollster::block_on(evaluate(&session, task.task, studies, options, |_| ()))
         };
         let mut all: Vec<(&str, Box<dyn Cases>)> = vec![("", score(&studies, &options)?)];
