@@ -63,6 +63,11 @@ fn words(tokenizer: &Tokenizer, report: &str, placed: &[(u32, Range<usize>)]) ->
     words
 }
 
+/// A token's log-probability.
+fn at(logs: &[f32], token: u32) -> f32 {
+    logs.get(token as usize).copied().unwrap_or(f32::NEG_INFINITY)
+}
+
 /// What may stand in a word's place: whole words, and of a side, sides.
 struct Choices {
     words: Vec<u32>,
@@ -104,6 +109,15 @@ impl Choices {
         } else {
             &self.words
         }
+    }
+
+    /// What is likeliest in a word's place, by log-probabilities of the vocabulary: the word itself where nothing is likelier. A word of
+    /// several pieces is taken for right where its first piece is the likeliest of all.
+    fn likeliest(&self, word: &Word, logs: &[f32]) -> u32 {
+        let best = self.of(word.token).iter().copied();
+        let best = best.max_by(|a, b| at(logs, *a).total_cmp(&at(logs, *b)));
+        best.filter(|best| at(logs, *best) > at(logs, word.token))
+            .unwrap_or(word.token)
     }
 }
 
@@ -189,13 +203,18 @@ pub async fn check(
         if each(checked.len(), read.len()).await.is_break() {
             return Ok(None);
         }
-        let logs = hidden(session, image, &tokens, &read, part, &choices).await?;
-        let unseen = hidden(session, &black, &tokens, &read, part, &choices).await?;
-        let words = part.iter().zip(&logs).zip(&unseen);
-        let weigh = |((word, logs), unseen): ((&Word, &Vec<f32>), &Vec<f32>)| {
-            weighed(tokenizer, report, word, [logs, unseen], &choices)
-        };
-        checked.extend(words.map(weigh));
+        let all: Vec<&Word> = part.iter().collect();
+        let logs = hidden(session, image, &tokens, &read, &all, &choices).await?;
+        let doubted = |(word, logs): (&Word, &Vec<f32>)| choices.likeliest(word, logs) != word.token;
+        let doubted: Vec<bool> = part.iter().zip(&logs).map(doubted).collect();
+        let asked = part.iter().zip(&doubted).filter(|(_, doubted)| **doubted);
+        let asked: Vec<&Word> = asked.map(|(word, _)| word).collect();
+        let unseen = hidden(session, &black, &tokens, &read, &asked, &choices).await?;
+        let mut unseen = unseen.iter().map(Vec::as_slice);
+        for ((word, logs), doubted) in part.iter().zip(&logs).zip(doubted) {
+            let unseen = if doubted { unseen.next() } else { None };
+            checked.push(weighed(tokenizer, report, word, logs, unseen, &choices));
+        }
     }
     if each(read.len(), read.len()).await.is_break() {
         return Ok(None);
@@ -370,7 +389,7 @@ async fn hidden(
     image: &Tensor<3>,
     tokens: &[u32],
     words: &[Word],
-    part: &[Word],
+    part: &[&Word],
     choices: &Choices,
 ) -> Result<Vec<Vec<f32>>, TaskError> {
     let mask = session.tokenizer(Task::Check)?.specials().mask;
@@ -385,7 +404,10 @@ async fn hidden(
             tokens
         }
     };
-    let texts: Vec<&[u32]> = part.iter().map(text).collect();
+    if part.is_empty() {
+        return Ok(Vec::new());
+    }
+    let texts: Vec<&[u32]> = part.iter().copied().map(text).collect();
     let places: Vec<usize> = part.iter().map(|word| word.place).collect();
     let [_, cells, width] = image.dims();
     let images = image.clone().expand([part.len(), cells, width]);
@@ -416,46 +438,39 @@ pub async fn side_doubts(session: &Session, image: &Tensor<3>, report: &str) -> 
     tokens.push(tokenizer.specials().sep);
     let mut doubts = Vec::with_capacity(sides.len());
     for part in sides.chunks(AT_ONCE) {
-        let logs = hidden(session, image, &tokens, &sides, part, &choices).await?;
+        let all: Vec<&Word> = part.iter().collect();
+        let logs = hidden(session, image, &tokens, &sides, &all, &choices).await?;
         let words = part.iter().zip(&logs);
-        let words = words.map(|(word, logs)| weighed(tokenizer, report, word, [logs, logs], &choices));
+        let words = words.map(|(word, logs)| weighed(tokenizer, report, word, logs, None, &choices));
         doubts.extend(words.filter_map(|word| word.side_doubt()));
     }
     Ok(doubts)
 }
 
+/// `unseen` is what is likely without the picture, asked where another word is likelier with it.
 fn weighed(
     tokenizer: &Tokenizer,
     report: &str,
     word: &Word,
-    [logs, unseen]: [&[f32]; 2],
+    logs: &[f32],
+    unseen: Option<&[f32]>,
     choices: &Choices,
 ) -> CheckedWord {
-    let log = |token: u32| logs.get(token as usize).copied().unwrap_or(f32::NEG_INFINITY);
-    let best = choices
-        .of(word.token)
-        .iter()
-        .copied()
-        .max_by(|a, b| log(*a).total_cmp(&log(*b)));
-    // A word of several pieces is taken for right where its first piece is the likeliest of all.
-    let best = best
-        .filter(|best| log(*best) > log(word.token))
-        .unwrap_or(word.token);
-    let prior = |token: u32| unseen.get(token as usize).copied().unwrap_or(f32::NEG_INFINITY);
+    let best = choices.likeliest(word, logs);
     let written = written(report, &word.span).to_owned();
     CheckedWord {
         start: word.span.start,
         end: word.span.end,
-        probability: log(word.token).exp(),
+        probability: at(logs, word.token).exp(),
         likeliest: if best == word.token {
             written.clone()
         } else {
             tokenizer.piece(best)
         },
-        likeliest_probability: log(best).exp(),
-        unseen: prior(best) - prior(word.token),
+        likeliest_probability: at(logs, best).exp(),
+        unseen: unseen.map_or(0.0, |unseen| at(unseen, best) - at(unseen, word.token)),
         side: choices.side(word),
-        other: choices.other(word).map(|other| log(other).exp()),
+        other: choices.other(word).map(|other| at(logs, other).exp()),
         written,
     }
 }
