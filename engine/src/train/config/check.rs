@@ -284,6 +284,27 @@ mod tests {
     }
 
     #[test]
+    fn every_recipe_holds() {
+        let here = tempfile::tempdir().unwrap();
+        let recipes = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+        let mut read = 0;
+        for file in std::fs::read_dir(recipes).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "toml") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let mut config: RunConfig = toml::from_str(&text).unwrap_or_else(|e| panic!("{path:?}: {e}"));
+            // Neither what it learns from nor what it begins with lies here.
+            config.data.roots = vec![here.path().to_owned()];
+            config.init = config.init.map(|_| here.path().to_owned());
+            assert_eq!(config.check(), Ok(()), "{path:?}");
+            read += 1;
+        }
+        assert!(read > 20, "{read}");
+    }
+
+    #[test]
     fn mixes_share_the_steps() {
         let text = GOOD.replace(
             "mlm = 1.0",
