@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use burn::tensor::Tensor;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -15,7 +16,9 @@ use crate::data::Study;
 use crate::metrics::{Counts, auroc, micro};
 use crate::nn::stream;
 use crate::systems::Task;
-use crate::tasks::{Checked, Doubt, Session, check, match_probabilities, side_doubts, suggest};
+use crate::tasks::{
+    Checked, Doubt, LoadedGallery, Session, check, match_probabilities, side_doubts, suggest,
+};
 use crate::text::{
     Certainty, Finding, Labeler, Mistake, Mistaken, Target, make_mistake, swap_one_side, swap_sides,
 };
@@ -186,18 +189,10 @@ pub(super) async fn evaluate(
                 .iter()
                 .position(|kind| *kind == Kind::Wrong)
                 .map(|at| &texts[1 + at]);
-            let limits = session.manifest.check;
-            let missed = scores.get(&Kind::Wrong).copied().zip(limits);
-            let missed = missed.filter(|(matching, limits)| *matching < f64::from(limits.matching));
-            if let (Some(gallery), Some(wrong), Some((matching, _))) = (options.gallery, wrong, missed) {
-                let own = findings(&report, &labeler);
-                let shared =
-                    |text: &str| Counts::of(findings(text, &labeler).into_iter().zip(own.iter().copied()));
-                let better = suggest(session, gallery, &image, matching as f32, go_on).await?;
-                instead = Some(Instead {
-                    wrong: shared(wrong),
-                    suggested: better.map(|better| shared(&better.report)),
-                });
+            if let (Some(gallery), Some(wrong)) = (options.gallery, wrong) {
+                let matching = scores[&Kind::Wrong];
+                instead =
+                    in_its_place(session, gallery, &image, [&report, wrong], matching, &labeler).await?;
             }
         }
         cases.push(Case {
@@ -213,6 +208,28 @@ pub(super) async fn evaluate(
         progress(at + 1);
     }
     Ok(CheckCases { cases })
+}
+
+/// What the gallery has in the place of a report that is found not to match; `None` where it is not.
+async fn in_its_place(
+    session: &Session,
+    gallery: &LoadedGallery,
+    image: &Tensor<3>,
+    [own, wrong]: [&str; 2],
+    matching: f64,
+    labeler: &Labeler,
+) -> Result<Option<Instead>, EvaluateError> {
+    let limits = session.manifest.check;
+    if limits.is_none_or(|limits| matching >= f64::from(limits.matching)) {
+        return Ok(None);
+    }
+    let right = findings(own, labeler);
+    let shared = |text: &str| Counts::of(findings(text, labeler).into_iter().zip(right.iter().copied()));
+    let better = suggest(session, gallery, image, matching as f32, go_on).await?;
+    Ok(Some(Instead {
+        wrong: shared(wrong),
+        suggested: better.map(|better| shared(&better.report)),
+    }))
 }
 
 /// Checks each report as it is against its own image.
