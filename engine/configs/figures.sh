@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Zero-shot retrieval of figures of publications by their captions, and of captions by their figures: Medical X-VL with the image encoder of the
 # demo of checking (phantoms, check.sh) and from random weights, three seeds each; by features alone, and with image-text matching after them.
-# figures is a folder with captions.jsonl and images. Nothing trained here is published: licences differ by figure. About an hour on two
+# figures is a folder with captions.jsonl and images. Nothing trained here is published: licences differ by figure. An hour and a quarter on two
 # cores. Each step is skipped where its result is there already. HILUM names another build of the command, PYTHON a Python with numpy and Pillow.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
