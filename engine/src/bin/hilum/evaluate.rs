@@ -59,7 +59,8 @@ pub struct Args {
     /// retrieve: only the query's own report or radiograph counts as found, not another one with the same labels.
     #[arg(long)]
     exact: bool,
-    /// retrieve: trials in each direction, at most. check: reports of which each word is weighed.
+    /// retrieve: trials in each direction, at most. check: reports of which each word is weighed, and for
+    /// which the gallery is asked for a better one than another patient's.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     trials: u32,
     /// Mean and deviation of every score over so many resamples; the paper has 30.

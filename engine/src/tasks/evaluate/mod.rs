@@ -184,7 +184,7 @@ pub struct EvaluateOptions<'a> {
     pub trials: usize,
     /// Retrieve: only the query's own report or image counts as found, not another one with its labels.
     pub exact: bool,
-    /// Check: where a better report is looked for.
+    /// Check: where a better report is looked for in the place of another patient's; `None` looks for none.
     pub gallery: Option<&'a LoadedGallery>,
     /// Of all that is drawn.
     pub seed: u64,
